@@ -1,0 +1,57 @@
+# make help says what there is.
+SHELL    := /bin/bash
+PREFIX   ?= /opt/cni
+BINDIR   ?= $(PREFIX)/bin
+PLUGINS  := portmap host-local
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0)
+COMMIT   ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+MODULE   := github.com/bridgeport-cni/bridgeport
+LDFLAGS  := -s -w -X $(MODULE)/pkg/cni.Version=$(VERSION) -X $(MODULE)/pkg/cni.Commit=$(COMMIT)
+GO       ?= go
+GOBUILD  := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
+TOOL     := $(GO) tool -modfile=.tools/go.mod
+REFBUILD := CGO_ENABLED=0 $(GO) build -modfile=.tools/go.mod -trimpath -buildvcs=false -ldflags '-s -w'
+REF      := github.com/containernetworking/plugins/plugins
+
+.PHONY: help build install lint test unit demo reference packages clean FORCE
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+build: ## static binaries in bin/: bridge, portmap, host-local (one file), bridgeport
+	$(GOBUILD) -o bin/bridge ./plugins
+	@cd bin && for name in $(PLUGINS); do ln -f bridge $$name; done
+	$(GOBUILD) -o bin/bridgeport ./plugins/bridgeport
+
+install: build ## into $(DESTDIR)$(BINDIR), by rename, so that a running node never sees half a file
+	install -d $(DESTDIR)$(BINDIR)
+	install -m 755 bin/bridge $(DESTDIR)$(BINDIR)/.bridge.new
+	@cd $(DESTDIR)$(BINDIR) && for name in $(PLUGINS); do ln -f .bridge.new .$$name.new && mv -f .$$name.new $$name; done && mv -f .bridge.new bridge
+	install -m 755 bin/bridgeport $(DESTDIR)$(BINDIR)/.bridgeport.new
+	mv -f $(DESTDIR)$(BINDIR)/.bridgeport.new $(DESTDIR)$(BINDIR)/bridgeport
+
+reference: ## the reference plugins and cnitool that tests compare with, in bin/reference/
+	@mkdir -p bin/reference
+	$(REFBUILD) -o bin/reference/ $(REF)/main/bridge $(REF)/meta/portmap $(REF)/ipam/host-local github.com/containernetworking/cni/cnitool
+
+lint: ## gofumpt, go vet, staticcheck, borders between packages
+	@out=$$($(TOOL) gofumpt -l conf pkg plugins test); if [ -n "$$out" ]; then echo "gofumpt: not formatted:"; echo "$$out"; exit 1; fi
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+	$(GO) test -count=1 ./test/borders
+
+unit: ## tests that need neither root nor namespaces
+	$(GO) test -count=1 ./pkg/... ./plugins/...
+
+packages: ## Debian packages that the tests need
+	@command -v strace >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends strace; }
+
+test: packages build reference lint ## everything CI runs (as root)
+	$(GO) test -count=1 ./...
+
+demo: build ## the main job, shown step by step (as root)
+	@$(GO) build -trimpath -o bin/demo ./test/demo
+	@bin/demo
+
+clean: ## remove what make made
+	rm -rf bin

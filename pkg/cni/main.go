@@ -1,0 +1,150 @@
+// Package cni is the edge to the runtime: environment and stdin become a Request,
+// a Result or a coded error becomes JSON on stdout. The protocol is CNI 1.1.0
+// (https://www.cni.dev/docs/spec/) and all versions before it.
+package cni
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/containernetworking/cni/pkg/types"
+	current "github.com/containernetworking/cni/pkg/types/100"
+	"github.com/containernetworking/cni/pkg/version"
+)
+
+// Version and Commit are set by the linker (see the Makefile).
+var (
+	Version = "unknown"
+	Commit  = "unknown"
+)
+
+// Plugin is the verbs of one plugin; none may be nil. Add returns the result in
+// the newest version; it is converted to the one asked for.
+type Plugin struct {
+	Name   string
+	About  string
+	Add    func(*Request) (*current.Result, error)
+	Check  func(*Request) error
+	Del    func(*Request) error
+	GC     func(*Request) error
+	Status func(*Request) error
+	// Undo takes back an Add whose result could not be told to the runtime.
+	Undo func(*Request) error
+}
+
+// Main runs the plugin once and returns the exit status.
+func Main(p Plugin, args []string) int {
+	if len(args) > 1 {
+		return flags(p, args[1:])
+	}
+	if os.Getenv("CNI_COMMAND") == "" {
+		fmt.Fprintf(os.Stderr, "%s\n%s\nCNI protocol versions supported: %v\n", versionLine(p), p.About, version.All.SupportedVersions())
+		return 0
+	}
+	req, err := Read(os.Environ(), os.Stdin)
+	if err == nil {
+		err = Run(p, req, os.Stdout)
+	}
+	if err != nil {
+		writeError(os.Stdout, req.CNIVersion, err)
+		return 1
+	}
+	return 0
+}
+
+func flags(p Plugin, args []string) int {
+	switch args[0] {
+	case "--version", "-version", "version":
+		fmt.Println(versionLine(p))
+		return 0
+	}
+	fmt.Fprintf(os.Stderr, "%s: unknown argument %q: a container runtime calls this program with CNI_* variables; people may call it with --version\n", p.Name, args[0])
+	return 2
+}
+
+func versionLine(p Plugin) string {
+	return fmt.Sprintf("bridgeport %s plugin %s (commit %s)", p.Name, Version, Commit)
+}
+
+// Run does what req asks and writes the answer of a successful verb to out. A
+// panic becomes an error with CodeUnexpected, so that the runtime always gets JSON.
+func Run(p Plugin, req *Request, out io.Writer) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = Errorf(CodeUnexpected, "%s %s: bug: %v", p.Name, req.Command, r)
+		}
+	}()
+	switch req.Command {
+	case "ADD":
+		return add(p, req, out)
+	case "CHECK":
+		return p.Check(req)
+	case "DEL":
+		return p.Del(req)
+	case "GC":
+		return p.GC(req)
+	case "STATUS":
+		return p.Status(req)
+	}
+	return writeVersion(req, out)
+}
+
+// add prints the result only after the conversion is known to work, and takes
+// everything back if the runtime can't be told.
+func add(p Plugin, req *Request, out io.Writer) error {
+	res, err := p.Add(req)
+	if err != nil {
+		return err
+	}
+	text, err := Encode(res, req.CNIVersion)
+	if err == nil {
+		_, err = out.Write(text)
+	}
+	if err != nil {
+		if uerr := p.Undo(req); uerr != nil {
+			return fmt.Errorf("%w; and undo: %w", err, uerr)
+		}
+	}
+	return err
+}
+
+// Encode is the result as JSON in the given version of the specification.
+func Encode(res *current.Result, cniVersion string) ([]byte, error) {
+	old, err := res.GetAsVersion(cniVersion)
+	if err != nil {
+		return nil, Errorf(CodeVersion, "result: convert to cniVersion %s: %w", cniVersion, err)
+	}
+	text, err := json.MarshalIndent(old, "", "    ")
+	if err != nil {
+		return nil, Errorf(CodeUnexpected, "result: encode: %w", err)
+	}
+	return append(text, '\n'), nil
+}
+
+func writeVersion(req *Request, out io.Writer) error {
+	return json.NewEncoder(out).Encode(map[string]any{
+		"cniVersion":        req.CNIVersion,
+		"supportedVersions": version.All.SupportedVersions(),
+		"bridgeport":        map[string]string{"version": Version, "commit": Commit},
+	})
+}
+
+// wireError is types.Error plus the version key that the specification asks for
+// and the library leaves out.
+type wireError struct {
+	CNIVersion string `json:"cniVersion"`
+	Code       uint   `json:"code"`
+	Msg        string `json:"msg"`
+	Details    string `json:"details,omitempty"`
+}
+
+func writeError(out io.Writer, cniVersion string, err error) {
+	w := wireError{CNIVersion: cniVersion, Code: Code(err), Msg: message(err)}
+	if wire, ok := err.(*types.Error); ok {
+		w.Details = wire.Details
+	}
+	// Where stdout is closed nobody is left to tell.
+	_ = json.NewEncoder(out).Encode(w)
+}

@@ -1,0 +1,226 @@
+package cni
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/containernetworking/cni/pkg/version"
+)
+
+// MaxStdin is how much configuration is read at most, in bytes. The largest real
+// ones (thousands of port mappings) stay below a tenth of it.
+const MaxStdin = 1 << 20
+
+// maxIfName is IFNAMSIZ less the terminating zero (linux/if.h).
+const maxIfName = 15
+
+// Request is what the runtime asks for: the CNI_* environment and the network
+// configuration from stdin.
+type Request struct {
+	Command     string
+	ContainerID string
+	Netns       string // path; may be empty for DEL
+	IfName      string
+	Args        Args     // CNI_ARGS
+	RawArgs     string   // CNI_ARGS as it came, for delegates
+	Path        []string // CNI_PATH, the directories with plugins
+	Config      []byte   // stdin, a JSON object
+	CNIVersion  string   // of Config; "0.1.0" where it says nothing
+	Network     string   // "name" of Config
+	Environ     []string // the whole environment, for delegates
+	Override    bool     // CNI_NETNS_OVERRIDE: Netns may be the host's own
+}
+
+// header is the part of a network configuration that every verb needs.
+type header struct {
+	CNIVersion string `json:"cniVersion"`
+	Name       string `json:"name"`
+}
+
+// needs tells which variables each command requires (specification, section 2).
+// CNI_PATH is optional there, and only a delegating plugin misses it.
+var needs = map[string][]string{
+	"ADD":     {"CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"},
+	"CHECK":   {"CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"},
+	"DEL":     {"CNI_CONTAINERID", "CNI_IFNAME"},
+	"GC":      nil,
+	"STATUS":  nil,
+	"VERSION": nil,
+}
+
+// Read takes a Request from the environment and stdin. Errors carry CodeEnv,
+// CodeIO, CodeDecode, CodeVersion or CodeConfig. Even with an error the Request
+// holds what could be read, so that the answer can name its version.
+func Read(environ []string, stdin io.Reader) (*Request, error) {
+	req := &Request{CNIVersion: version.Current(), Environ: environ}
+	env := environment(environ)
+	req.Command = env["CNI_COMMAND"]
+	required, known := needs[req.Command]
+	if !known {
+		return req, Errorf(CodeEnv, "CNI_COMMAND: %q is none of ADD, DEL, CHECK, GC, STATUS, VERSION", req.Command)
+	}
+	req.ContainerID, req.Netns, req.IfName = env["CNI_CONTAINERID"], env["CNI_NETNS"], env["CNI_IFNAME"]
+	req.Path = filepath.SplitList(env["CNI_PATH"])
+	req.RawArgs = env["CNI_ARGS"]
+	req.Override = truth(env["CNI_NETNS_OVERRIDE"])
+	if err := req.readConfig(stdin); err != nil {
+		return req, err
+	}
+	if req.Command == "VERSION" {
+		return req, nil
+	}
+	for _, name := range required {
+		if env[name] == "" {
+			return req, Errorf(CodeEnv, "%s: required for %s, but not set", name, req.Command)
+		}
+	}
+	return req, req.validate()
+}
+
+func environment(environ []string) map[string]string {
+	env := make(map[string]string)
+	for _, kv := range environ {
+		if k, v, ok := strings.Cut(kv, "="); ok && strings.HasPrefix(k, "CNI_") {
+			env[k] = v
+		}
+	}
+	return env
+}
+
+func truth(s string) bool { return s == "1" || strings.EqualFold(s, "true") }
+
+func (req *Request) readConfig(stdin io.Reader) error {
+	data, err := io.ReadAll(io.LimitReader(stdin, MaxStdin+1))
+	if err != nil {
+		return Errorf(CodeIO, "stdin: read network configuration: %w", err)
+	}
+	if len(data) > MaxStdin {
+		return Errorf(CodeDecode, "stdin: network configuration is longer than %d bytes", MaxStdin)
+	}
+	req.Config = data
+	if req.Command == "VERSION" {
+		// Old runtimes send nothing, and the answer depends on nothing else.
+		var h header
+		if json.Unmarshal(data, &h) == nil && h.CNIVersion != "" {
+			req.CNIVersion = h.CNIVersion
+		}
+		return nil
+	}
+	var h header
+	if err := Decode(data, &h); err != nil {
+		return err
+	}
+	req.Network = h.Name
+	req.CNIVersion = h.CNIVersion
+	if req.CNIVersion == "" {
+		req.CNIVersion = "0.1.0" // what a configuration from before the key means
+	}
+	return nil
+}
+
+func (req *Request) validate() error {
+	if !slices.Contains(version.All.SupportedVersions(), req.CNIVersion) {
+		v := req.CNIVersion
+		req.CNIVersion = version.Current()
+		return Errorf(CodeVersion, "cniVersion: %q is not supported, use one of %s",
+			v, strings.Join(version.All.SupportedVersions(), ", "))
+	}
+	if min := map[string]string{"CHECK": "0.4.0", "GC": "1.1.0", "STATUS": "1.1.0"}[req.Command]; min != "" {
+		if ok, err := version.GreaterThanOrEqualTo(req.CNIVersion, min); err != nil || !ok {
+			return Errorf(CodeVersion, "cniVersion: %s does not allow %s, it needs at least %s", req.CNIVersion, req.Command, min)
+		}
+	}
+	if req.Network == "" {
+		return Errorf(CodeConfig, "name: missing, every network needs one")
+	}
+	if !ValidName(req.Network) {
+		return Errorf(CodeConfig, "name: %q must begin with a letter or digit and hold only letters, digits, '_', '.', '-'", req.Network)
+	}
+	if req.ContainerID != "" && !ValidName(req.ContainerID) {
+		return Errorf(CodeEnv, "CNI_CONTAINERID: %q must begin with a letter or digit and hold only letters, digits, '_', '.', '-'", req.ContainerID)
+	}
+	if req.IfName != "" {
+		if err := checkIfName(req.IfName); err != nil {
+			return Errorf(CodeEnv, "CNI_IFNAME: %w", err)
+		}
+	}
+	return req.parseArgs()
+}
+
+func (req *Request) parseArgs() error {
+	args, err := ParseArgs(req.RawArgs)
+	if err != nil && req.Command != "DEL" { // DEL removes what it can; arguments name nothing it needs
+		return Errorf(CodeEnv, "CNI_ARGS: %w", err)
+	}
+	req.Args = args
+	return nil
+}
+
+// ValidName says whether s may be a network name or a container ID
+// (specification, sections 1 and 2).
+func ValidName(s string) bool {
+	for i, c := range []byte(s) {
+		alnum := c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		if !alnum && (i == 0 || c != '_' && c != '.' && c != '-') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// checkIfName follows dev_valid_name of net/core/dev.c.
+func checkIfName(name string) error {
+	switch {
+	case len(name) > maxIfName:
+		return fmt.Errorf("%q is longer than %d characters, the kernel's limit", name, maxIfName)
+	case name == "." || name == "..":
+		return fmt.Errorf("%q is not a name for a link", name)
+	case strings.ContainsAny(name, "/: \t\n\v\f\r\x00"):
+		return fmt.Errorf("%q holds a slash, colon or white space, which no link name may", name)
+	}
+	return nil
+}
+
+// CheckLinkName says whether name may be a link's name; nil if so.
+func CheckLinkName(name string) error {
+	if name == "" {
+		return fmt.Errorf("%q is not a name for a link", name)
+	}
+	return checkIfName(name)
+}
+
+// Decode is json.Unmarshal with errors that name the key, the wrong value's kind
+// and the right one. Keys match without regard to case, as containerd sends them.
+func Decode(data []byte, into any) error {
+	err := json.Unmarshal(data, into)
+	if err == nil {
+		return nil
+	}
+	if te, ok := err.(*json.UnmarshalTypeError); ok {
+		key := te.Field
+		if key == "" {
+			key = "network configuration"
+		}
+		return Errorf(CodeDecode, "%s: wants %s, but has a %s", key, kindName(te.Type.String()), te.Value)
+	}
+	return Errorf(CodeDecode, "network configuration: not valid JSON: %w", err)
+}
+
+func kindName(goType string) string {
+	goType = strings.TrimLeft(goType, "*")
+	switch {
+	case goType == "bool":
+		return "true or false"
+	case goType == "string":
+		return "a string"
+	case strings.HasPrefix(goType, "int") || strings.HasPrefix(goType, "uint"):
+		return "a whole number"
+	case strings.HasPrefix(goType, "[]"):
+		return "a list"
+	}
+	return "an object"
+}

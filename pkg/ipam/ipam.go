@@ -1,0 +1,187 @@
+// Package ipam gets addresses from an IPAM plugin: host-local in this process where
+// the host-local that the runtime would find is this very program, any other by
+// executing it as the specification says (section 4, "Plugin Delegation").
+package ipam
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/containernetworking/cni/pkg/invoke"
+	"github.com/containernetworking/cni/pkg/types"
+	current "github.com/containernetworking/cni/pkg/types/100"
+)
+
+// timeout bounds a delegate's run. A DHCP lease may take a minute; runtimes give
+// an ADD two to four.
+const timeout = 100 * time.Second
+
+// IPAM is the IPAM plugin of one network configuration.
+type IPAM struct {
+	kind  string
+	local *cni.Plugin // nil: execute it
+}
+
+// New finds the plugin called kind. local is host-local, for the case that it can
+// run in this process. Errors carry CodeConfig.
+func New(req *cni.Request, kind string, local cni.Plugin) (*IPAM, error) {
+	if strings.ContainsAny(kind, "/\x00") || kind == "." || kind == ".." {
+		return nil, cni.Errorf(cni.CodeConfig, "ipam.type: %q is not the name of a plugin", kind)
+	}
+	path := find(kind, req.Path)
+	if path == "" {
+		return nil, cni.Errorf(cni.CodeConfig, "ipam.type: plugin %q is not in CNI_PATH %q: install it there",
+			kind, strings.Join(req.Path, string(filepath.ListSeparator)))
+	}
+	p := &IPAM{kind: kind}
+	if kind == local.Name && isThisProgram(path) {
+		p.local = &local
+	}
+	return p, nil
+}
+
+// InProcess says whether the addresses come from this process.
+func (p *IPAM) InProcess() bool { return p.local != nil }
+
+func find(kind string, dirs []string) string {
+	for _, dir := range dirs {
+		path := filepath.Join(dir, kind)
+		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() {
+			return path
+		}
+	}
+	return ""
+}
+
+// isThisProgram says whether the file is this program under another name: the same
+// file, or a copy of it with the same build ID.
+func isThisProgram(path string) bool {
+	const self = "/proc/self/exe"
+	a, errA := os.Stat(path)
+	b, errB := os.Stat(self)
+	if errA != nil || errB != nil {
+		return false
+	}
+	if os.SameFile(a, b) {
+		return true
+	}
+	id := buildID(path)
+	return a.Size() == b.Size() && id != nil && bytes.Equal(id, buildID(self))
+}
+
+// buildID reads Go's build ID: an ELF note of name "Go" and type 4 in the first
+// page of the file (cmd/link, doelf). nil if there is none.
+func buildID(path string) []byte {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	page := make([]byte, 4096)
+	n, err := io.ReadFull(f, page)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil
+	}
+	page = page[:n]
+	head := []byte("\x04\x00\x00\x00Go\x00\x00")
+	i := bytes.Index(page, head)
+	if i < 4 {
+		return nil
+	}
+	size := int(page[i-4]) | int(page[i-3])<<8
+	start := i + len(head)
+	if size == 0 || start+size > len(page) {
+		return nil
+	}
+	return page[start : start+size]
+}
+
+// Add asks for addresses. A delegate that fails is called with DEL, as the
+// specification recommends, since it may have leased something already.
+func (p *IPAM) Add(req *cni.Request) (*current.Result, error) {
+	var res *current.Result
+	var err error
+	if p.local != nil {
+		res, err = p.local.Add(req)
+	} else {
+		res, err = p.delegateAdd(req)
+		if err != nil {
+			err = errors.Join(err, p.Del(req))
+		}
+	}
+	if err == nil && len(res.IPs) == 0 {
+		err = cni.Errorf(cni.CodeIPAM, "ipam %s: answered without an address", p.kind)
+	}
+	return res, err
+}
+
+func (p *IPAM) delegateAdd(req *cni.Request) (*current.Result, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	raw, err := invoke.DelegateAdd(ctx, p.kind, req.Config, nil)
+	if err != nil {
+		return nil, p.failed(err)
+	}
+	res, err := current.NewResultFromResult(raw)
+	if err != nil {
+		return nil, cni.Errorf(cni.CodeIPAM, "ipam %s: result: %w", p.kind, err)
+	}
+	return res, nil
+}
+
+// failed keeps the delegate's own code.
+func (p *IPAM) failed(err error) error {
+	var wire *types.Error
+	if errors.As(err, &wire) && wire.Code != 0 {
+		return cni.Errorf(wire.Code, "ipam %s: %w", p.kind, err)
+	}
+	return cni.Errorf(cni.CodeIPAM, "ipam %s: %w", p.kind, err)
+}
+
+// Del gives the addresses back.
+func (p *IPAM) Del(req *cni.Request) error {
+	if p.local != nil {
+		return p.local.Del(req)
+	}
+	return p.delegate(req, invoke.DelegateDel)
+}
+
+// Check asks whether the addresses are still leased.
+func (p *IPAM) Check(req *cni.Request) error {
+	if p.local != nil {
+		return p.local.Check(req)
+	}
+	return p.delegate(req, invoke.DelegateCheck)
+}
+
+// GC passes the list of valid attachments on.
+func (p *IPAM) GC(req *cni.Request) error {
+	if p.local != nil {
+		return p.local.GC(req)
+	}
+	return p.delegate(req, invoke.DelegateGC)
+}
+
+// Status asks whether there are addresses to give.
+func (p *IPAM) Status(req *cni.Request) error {
+	if p.local != nil {
+		return p.local.Status(req)
+	}
+	return p.delegate(req, invoke.DelegateStatus)
+}
+
+func (p *IPAM) delegate(req *cni.Request, verb func(context.Context, string, []byte, invoke.Exec) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	if err := verb(ctx, p.kind, req.Config, nil); err != nil {
+		return p.failed(err)
+	}
+	return nil
+}

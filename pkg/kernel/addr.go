@@ -1,0 +1,233 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"syscall"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// Addr is an address of the container's link. It goes with the link.
+type Addr struct {
+	IfName string
+	Prefix netip.Prefix // address and the length of its subnet
+}
+
+// Add queues the address. Where duplicate address detection is off for the link
+// (accept_dad 0) it is usable at once, and the kernel announces it if the link is up
+// (addrconf_dad_begin, ndisc_notify); IFA_F_NODAD would suppress the announcement.
+func (a Addr) Add(h *Host) error {
+	index, err := h.containerIndex(a.IfName)
+	if err != nil {
+		return err
+	}
+	h.cont.Queue(addrRequest(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, index, a.Prefix, 0),
+		"container link %s: add address %s", a.IfName, a.Prefix)
+	return nil
+}
+
+// containerIndex asks for the index of the container's link, once.
+func (h *Host) containerIndex(name string) (int, error) {
+	key := "/" + name // no link of the host has a slash in its name
+	if i, ok := h.index[key]; ok {
+		return i, nil
+	}
+	link, err := h.cont.Link(name)
+	if err != nil {
+		return 0, fmt.Errorf("container link %s: %w", name, err)
+	}
+	h.index[key] = link.Index
+	return link.Index, nil
+}
+
+func addrRequest(kind, flags, index int, p netip.Prefix, addrFlags uint8) *nl.NetlinkRequest {
+	req := nl.NewNetlinkRequest(kind, flags)
+	msg := nl.NewIfAddrmsg(rtFamily(p.Addr()))
+	msg.Prefixlen, msg.Index = uint8(p.Bits()), uint32(index)
+	msg.IfAddrmsg.Flags = addrFlags
+	req.AddData(msg)
+	raw := p.Addr().AsSlice()
+	req.AddData(nl.NewRtAttr(unix.IFA_LOCAL, raw))
+	req.AddData(nl.NewRtAttr(unix.IFA_ADDRESS, raw))
+	if p.Addr().Is4() && p.Bits() < 31 {
+		req.AddData(nl.NewRtAttr(unix.IFA_BROADCAST, broadcast(p).AsSlice()))
+	}
+	return req
+}
+
+func rtFamily(a netip.Addr) int {
+	if a.Is4() {
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
+}
+
+// broadcast is the last address of an IPv4 subnet.
+func broadcast(p netip.Prefix) netip.Addr {
+	b := p.Masked().Addr().As4()
+	host := ^uint32(0) >> p.Bits()
+	binary.BigEndian.PutUint32(b[:], binary.BigEndian.Uint32(b[:])|host)
+	return netip.AddrFrom4(b)
+}
+
+// Check looks for the address.
+func (a Addr) Check(h *Host) error {
+	d := &Drift{Object: "container link " + a.IfName}
+	index, err := h.containerIndex(a.IfName)
+	if errors.Is(err, errNoLink) {
+		return nil // the Veth says it
+	}
+	if err != nil {
+		return err
+	}
+	have, err := h.cont.addresses(index)
+	if err != nil {
+		return fmt.Errorf("container link %s: list addresses: %w", a.IfName, err)
+	}
+	if !slices.Contains(have, a.Prefix) {
+		d.missing("address", a.Prefix.String())
+	}
+	return d.err()
+}
+
+// Del does nothing: addresses go with their link.
+func (a Addr) Del(*Host) error { return nil }
+
+func (a Addr) String() string {
+	return inContainer(fmt.Sprintf("ip address add %s dev %s", a.Prefix, a.IfName))
+}
+
+// addresses lists the addresses of a link.
+func (c *Conn) addresses(index int) ([]netip.Prefix, error) {
+	req := nl.NewNetlinkRequest(unix.RTM_GETADDR, 0)
+	msg := nl.NewIfAddrmsg(unix.AF_UNSPEC)
+	msg.Index = uint32(index) // honoured with NETLINK_GET_STRICT_CHK, Linux 4.20
+	req.AddData(msg)
+	var list []netip.Prefix
+	err := c.dump(req, func() { list = nil }, func(data []byte) error {
+		m := nl.DeserializeIfAddrmsg(data)
+		attrs, err := nl.ParseRouteAttr(data[m.Len():])
+		if err != nil || int(m.Index) != index {
+			return err
+		}
+		if p, ok := prefixOf(attrs, int(m.Prefixlen)); ok {
+			list = append(list, p)
+		}
+		return nil
+	})
+	return list, err
+}
+
+// prefixOf prefers IFA_LOCAL, since IFA_ADDRESS is the peer on point-to-point links.
+func prefixOf(attrs []syscall.NetlinkRouteAttr, bits int) (netip.Prefix, bool) {
+	var raw []byte
+	for _, a := range attrs {
+		if a.Attr.Type == unix.IFA_LOCAL || a.Attr.Type == unix.IFA_ADDRESS && raw == nil {
+			raw = a.Value
+		}
+	}
+	addr, ok := netip.AddrFromSlice(raw)
+	return netip.PrefixFrom(addr, bits), ok
+}
+
+// LinkUp brings the container's link up. The kernel then announces IPv4 addresses
+// by gratuitous ARP (arp_notify), so they come before it and IPv6 after it.
+type LinkUp struct{ IfName string }
+
+// Add queues the request.
+func (l LinkUp) Add(h *Host) error {
+	h.cont.Queue(linkRequest(unix.RTM_NEWLINK, 0, l.IfName, true), "container link %s: set up", l.IfName)
+	return nil
+}
+
+// Check does nothing: the Veth compares the state.
+func (l LinkUp) Check(*Host) error { return nil }
+
+// Del does nothing: the link goes as a whole.
+func (l LinkUp) Del(*Host) error { return nil }
+
+func (l LinkUp) String() string { return inContainer("ip link set " + l.IfName + " up") }
+
+// Gateway is an address of the bridge that containers use as their next hop. It
+// is shared.
+type Gateway struct {
+	Bridge string
+	Prefix netip.Prefix
+	Force  bool // replace another address of the same family instead of refusing
+	// Also are the other gateway addresses of the same network.
+	Also []netip.Prefix
+}
+
+// Add puts the address on the bridge. An IPv4 bridge with another address, or an
+// IPv6 one with an overlapping subnet, is somebody else's network.
+func (g Gateway) Add(h *Host) error {
+	index := h.index[g.Bridge]
+	have, err := h.rt.addresses(index)
+	if err != nil {
+		return fmt.Errorf("bridge %s: list addresses: %w", g.Bridge, err)
+	}
+	if slices.Contains(have, g.Prefix) {
+		return nil
+	}
+	for _, other := range have {
+		if !g.clashes(other) {
+			continue
+		}
+		if !g.Force {
+			return fmt.Errorf("bridge %s: has address %s, but the gateway is to be %s: use another bridge, delete that address, or set \"forceAddress\": true: %w",
+				g.Bridge, other, g.Prefix, ErrConflict)
+		}
+		h.rt.Queue(addrRequest(unix.RTM_DELADDR, 0, index, other, 0), "bridge %s: delete address %s", g.Bridge, other)
+	}
+	h.rt.Queue(addrRequest(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, index, g.Prefix, g.flags()),
+		"bridge %s: add address %s", g.Bridge, g.Prefix)
+	if err := h.rt.Flush(); err != nil && !errors.Is(err, unix.EEXIST) {
+		return err
+	}
+	return nil
+}
+
+// flags: an IPv6 gateway must answer at once, so the kernel does not look for
+// duplicates first, which takes 1-2 seconds (RFC 4862, section 5.4).
+func (g Gateway) flags() uint8 {
+	if g.Prefix.Addr().Is4() {
+		return 0
+	}
+	return unix.IFA_F_NODAD
+}
+
+func (g Gateway) clashes(other netip.Prefix) bool {
+	if other.Addr().Is4() != g.Prefix.Addr().Is4() || slices.Contains(g.Also, other) {
+		return false
+	}
+	return other.Addr().Is4() || other.Overlaps(g.Prefix)
+}
+
+// Check looks for the address.
+func (g Gateway) Check(h *Host) error {
+	index, ok := h.index[g.Bridge]
+	if !ok {
+		return nil // the Bridge says it
+	}
+	have, err := h.rt.addresses(index)
+	if err != nil {
+		return fmt.Errorf("bridge %s: list addresses: %w", g.Bridge, err)
+	}
+	d := &Drift{Object: "bridge " + g.Bridge}
+	if !slices.Contains(have, g.Prefix) {
+		d.missing("gateway address", g.Prefix.String())
+	}
+	return d.err()
+}
+
+// Del keeps the address: it is shared.
+func (g Gateway) Del(*Host) error { return nil }
+
+func (g Gateway) String() string {
+	return fmt.Sprintf("ip address add %s dev %s", g.Prefix, g.Bridge)
+}

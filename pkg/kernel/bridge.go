@@ -1,0 +1,189 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// bridgeAlias begins the alias of each bridge that we made. Others' bridges are
+// used, but never changed more than the configuration asks, and never removed.
+const bridgeAlias = "bridgeport"
+
+// ErrConflict says that a name or address is taken by something that we must not
+// touch.
+var ErrConflict = errors.New("conflict")
+
+// Bridge is the bridge that attachments of a network plug into. It is shared.
+type Bridge struct {
+	Name string
+	MTU  int // bytes; 0 leaves an existing bridge's and the kernel's default
+	// Promisc makes the bridge itself see all frames. Off leaves it as it is:
+	// somebody may be looking at the traffic.
+	Promisc bool
+}
+
+// Add makes the bridge with an address of its own, so that it does not change
+// when ports come and go (br_stp_recalculate_bridge_id) and udev leaves it alone
+// (addr_assign_type NET_ADDR_SET).
+func (b Bridge) Add(h *Host) error {
+	link, err := h.rt.Link(b.Name)
+	if errors.Is(err, errNoLink) {
+		if err = b.create(h); err == nil {
+			link, err = h.rt.Link(b.Name)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("bridge %s: %w", b.Name, err)
+	}
+	if link.Kind != "bridge" {
+		return fmt.Errorf("bridge %s: a link of this name exists and is not a bridge but %s: name another in \"bridge\": %w",
+			b.Name, kindText(link.Kind), ErrConflict)
+	}
+	h.index[b.Name] = link.Index
+	return b.reconcile(h, link)
+}
+
+func kindText(kind string) string {
+	if kind == "" {
+		return "a device"
+	}
+	return "a " + kind
+}
+
+func (b Bridge) create(h *Host) error {
+	req := linkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, b.Name, true)
+	mac := hardwareAddr("bridge", machine(), b.Name)
+	req.AddData(nl.NewRtAttr(unix.IFLA_ADDRESS, mac))
+	if b.MTU > 0 {
+		req.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(b.MTU))))
+	}
+	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
+	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("bridge"))
+	req.AddData(info)
+	h.rt.Queue(req, "create")
+	// The kernel takes an alias only for a link that exists (do_setlink).
+	alias := linkRequest(unix.RTM_NEWLINK, 0, b.Name, false)
+	alias.AddData(nl.NewRtAttr(unix.IFLA_IFALIAS, nl.NonZeroTerminated(bridgeAlias)))
+	h.rt.Queue(alias, "set alias")
+	if err := h.rt.Flush(); err != nil && !errors.Is(err, unix.EEXIST) {
+		return err
+	}
+	// A container must not be able to configure the host by router
+	// advertisements (CVE-2020-10749).
+	return Sysctl{Key: "net/ipv6/conf/" + b.Name + "/accept_ra", Value: "0", Optional: true}.Add(h)
+}
+
+// reconcile brings an existing bridge up and, where asked for, into promiscuous
+// mode; one of ours gets the configured MTU.
+func (b Bridge) reconcile(h *Host, link *Link) error {
+	wrongMTU := b.MTU > 0 && link.MTU != b.MTU && ours(link)
+	wrongPromisc := b.Promisc && !link.Promisc
+	if link.Up && !wrongMTU && !wrongPromisc {
+		return nil
+	}
+	req := nl.NewNetlinkRequest(unix.RTM_NEWLINK, 0)
+	info := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	info.Flags, info.Change = unix.IFF_UP, unix.IFF_UP
+	if b.Promisc {
+		info.Flags, info.Change = info.Flags|unix.IFF_PROMISC, info.Change|unix.IFF_PROMISC
+	}
+	req.AddData(info)
+	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(b.Name)))
+	if wrongMTU {
+		req.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(b.MTU))))
+	}
+	h.rt.Queue(req, "bridge %s: reconcile", b.Name)
+	return h.rt.Flush()
+}
+
+// ours says whether we made the bridge.
+func ours(link *Link) bool {
+	return link.Alias == bridgeAlias || strings.HasPrefix(link.Alias, bridgeAlias+" ")
+}
+
+// machine tells this machine from others on the same segment, so that bridges of
+// one name have different addresses. Without an ID, names are all there is.
+func machine() string {
+	id, err := os.ReadFile("/etc/machine-id")
+	if err != nil {
+		id, _ = os.ReadFile("/proc/sys/kernel/random/boot_id")
+	}
+	return strings.TrimSpace(string(id))
+}
+
+// Check compares kind, flags and MTU.
+func (b Bridge) Check(h *Host) error {
+	d := &Drift{Object: "bridge " + b.Name}
+	link, err := h.rt.Link(b.Name)
+	if errors.Is(err, errNoLink) {
+		d.missing("link", b.Name)
+		return d
+	}
+	if err != nil {
+		return fmt.Errorf("bridge %s: %w", b.Name, err)
+	}
+	h.index[b.Name] = link.Index
+	d.want("kind", "bridge", link.Kind)
+	d.want("state", "up", upText(link.Up))
+	if b.MTU > 0 && ours(link) {
+		d.want("mtu", b.MTU, link.MTU)
+	}
+	if b.Promisc {
+		d.want("promiscuous mode", true, link.Promisc)
+	}
+	return d.err()
+}
+
+func upText(up bool) string {
+	if up {
+		return "up"
+	}
+	return "down"
+}
+
+// Del keeps the bridge: it is shared. RetireBridge removes one that nobody uses.
+func (b Bridge) Del(*Host) error { return nil }
+
+func (b Bridge) String() string {
+	mtu := ""
+	if b.MTU > 0 {
+		mtu = fmt.Sprintf(" mtu %d", b.MTU)
+	}
+	if b.Promisc {
+		mtu += " promisc on"
+	}
+	return fmt.Sprintf("ip link add %s address %s%s up type bridge\nip link set %s alias %s\nsysctl -w net.ipv6.conf.%s.accept_ra=0",
+		b.Name, hardwareAddr("bridge", machine(), b.Name), mtu, b.Name, bridgeAlias, dotted(b.Name))
+}
+
+// Facts are what a plan needs to know of a bridge before it is made.
+type Facts struct {
+	MAC net.HardwareAddr
+	MTU int // bytes
+}
+
+// Facts looks the bridge up. For a missing one they are what it will have.
+func (b Bridge) Facts(h *Host) (Facts, error) {
+	link, err := h.rt.Link(b.Name)
+	switch {
+	case errors.Is(err, errNoLink):
+		f := Facts{MAC: hardwareAddr("bridge", machine(), b.Name), MTU: b.MTU}
+		if f.MTU == 0 {
+			f.MTU = 1500 // ETH_DATA_LEN
+		}
+		return f, nil
+	case err != nil:
+		return Facts{}, fmt.Errorf("bridge %s: %w", b.Name, err)
+	}
+	f := Facts{MAC: link.MAC, MTU: link.MTU}
+	if b.MTU > 0 && ours(link) {
+		f.MTU = b.MTU
+	}
+	return f, nil
+}

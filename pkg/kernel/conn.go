@@ -1,0 +1,258 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// answerBuffer holds one datagram of answers: the kernel builds dumps in
+	// skbs of at most 32 KiB (netlink_dump).
+	answerBuffer = 32 << 10
+	// answerTimeout bounds the wait for one answer. The kernel answers in
+	// microseconds, unless rtnl_mutex is held by something that hangs.
+	answerTimeout = 10 * time.Second
+)
+
+// Conn is a NETLINK_ROUTE socket in one network namespace, with a queue of
+// requests that go out in one send. Ours because no library sends several
+// requests at once, and each round trip counts in ADD.
+type Conn struct {
+	fd    int
+	seq   uint32
+	queue []queued
+	buf   []byte
+}
+
+type queued struct {
+	data []byte
+	seq  uint32
+	what string // subject and action, for the error
+}
+
+// dial opens the socket in the calling thread's network namespace.
+func dial() (*Conn, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("netlink: open socket: %w", err)
+	}
+	// The options make errors and dumps better; kernels before 4.12 and 4.20
+	// lack them and everything still works.
+	_ = unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_EXT_ACK, 1)
+	_ = unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
+	tv := unix.NsecToTimeval(int64(answerTimeout))
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv); err != nil {
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("netlink: set timeout: %w", err)
+	}
+	return &Conn{fd: fd, buf: make([]byte, answerBuffer)}, nil
+}
+
+// Close closes the socket; what is still queued is dropped.
+func (c *Conn) Close() error {
+	if c == nil {
+		return nil
+	}
+	return unix.Close(c.fd)
+}
+
+// Queue adds a request to the next Flush. what names it in an error.
+func (c *Conn) Queue(req *nl.NetlinkRequest, format string, args ...any) {
+	c.seq++
+	req.Seq = c.seq
+	req.Flags |= unix.NLM_F_ACK
+	c.queue = append(c.queue, queued{data: req.Serialize(), seq: c.seq, what: fmt.Sprintf(format, args...)})
+}
+
+// Flush sends what is queued and waits until the kernel has done all of it. The
+// kernel does not stop at a failing request; the first error in order is returned.
+func (c *Conn) Flush() error {
+	if len(c.queue) == 0 {
+		return nil
+	}
+	queue := c.queue
+	c.queue = nil
+	var out []byte
+	for _, q := range queue {
+		out = append(out, q.data...)
+	}
+	if err := c.send(out); err != nil {
+		return fmt.Errorf("%s: %w", queue[0].what, err)
+	}
+	var first error
+	for pending := len(queue); pending > 0; {
+		err := c.receive(func(h unix.NlMsghdr, data []byte) error {
+			i := int(h.Seq) - int(queue[0].seq)
+			if h.Type != unix.NLMSG_ERROR || i < 0 || i >= len(queue) {
+				return nil
+			}
+			pending--
+			if err := ackError(h, data); err != nil && first == nil {
+				first = fmt.Errorf("%s: %w", queue[i].what, err)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return first
+}
+
+// get sends one request and hands each answer of the given type to fn. With
+// NLM_F_DUMP in flags it is a dump, else a single answer is expected.
+func (c *Conn) get(req *nl.NetlinkRequest, fn func(data []byte) error) error {
+	c.seq++
+	req.Seq = c.seq
+	if err := c.send(req.Serialize()); err != nil {
+		return err
+	}
+	dump := req.Flags&unix.NLM_F_DUMP == unix.NLM_F_DUMP
+	interrupted := false
+	for done := false; !done; {
+		err := c.receive(func(h unix.NlMsghdr, data []byte) error {
+			if h.Seq != c.seq {
+				return nil
+			}
+			interrupted = interrupted || h.Flags&unix.NLM_F_DUMP_INTR != 0
+			switch h.Type {
+			case unix.NLMSG_ERROR:
+				done = true
+				return ackError(h, data)
+			case unix.NLMSG_DONE:
+				done = true
+				return nil
+			}
+			done = done || !dump
+			return fn(data)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if interrupted {
+		return errInterrupted
+	}
+	return nil
+}
+
+// errInterrupted says that something changed during a dump, so that it may lack
+// entries (NLM_F_DUMP_INTR). Asking again is the answer.
+var errInterrupted = errors.New("dump interrupted by a change")
+
+// dump is get with NLM_F_DUMP, repeated while changes interrupt it. reset is
+// called before each try.
+func (c *Conn) dump(req *nl.NetlinkRequest, reset func(), fn func(data []byte) error) error {
+	req.Flags |= unix.NLM_F_DUMP
+	var err error
+	for range 10 {
+		reset()
+		if err = c.get(req, fn); !errors.Is(err, errInterrupted) {
+			return err
+		}
+	}
+	return err
+}
+
+func (c *Conn) send(data []byte) error {
+	for {
+		err := unix.Sendto(c.fd, data, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+		if !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+// receive reads one datagram and hands out its messages.
+func (c *Conn) receive(fn func(unix.NlMsghdr, []byte) error) error {
+	n, err := c.read()
+	if err != nil {
+		return fmt.Errorf("netlink: receive: %w", err)
+	}
+	var first error
+	for b := c.buf[:n]; len(b) >= unix.SizeofNlMsghdr; {
+		h := unix.NlMsghdr{
+			Len:   binary.NativeEndian.Uint32(b),
+			Type:  binary.NativeEndian.Uint16(b[4:]),
+			Flags: binary.NativeEndian.Uint16(b[6:]),
+			Seq:   binary.NativeEndian.Uint32(b[8:]),
+		}
+		if h.Len < unix.SizeofNlMsghdr || int(h.Len) > len(b) {
+			return fmt.Errorf("netlink: receive: message of %d bytes in %d", h.Len, len(b))
+		}
+		if err := fn(h, b[unix.SizeofNlMsghdr:h.Len]); err != nil && first == nil {
+			first = err
+		}
+		b = b[min((int(h.Len)+3)&^3, len(b)):]
+	}
+	return first
+}
+
+func (c *Conn) read() (int, error) {
+	for {
+		// A signal of the Go scheduler interrupts a receive with a timeout,
+		// and the kernel does not restart it (socket(7), SO_RCVTIMEO).
+		n, _, err := unix.Recvfrom(c.fd, c.buf, 0)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if errors.Is(err, unix.EAGAIN) {
+			return 0, fmt.Errorf("no answer from the kernel within %s: %w", answerTimeout, unix.ETIMEDOUT)
+		}
+		return n, err
+	}
+}
+
+// KernelError is the kernel's refusal: the errno and, where it gives one, its
+// sentence (NLMSGERR_ATTR_MSG).
+type KernelError struct {
+	Errno unix.Errno
+	Text  string
+}
+
+func (e *KernelError) Error() string {
+	if e.Text == "" {
+		return e.Errno.Error()
+	}
+	return fmt.Sprintf("%s (%s)", e.Errno.Error(), e.Text)
+}
+
+func (e *KernelError) Unwrap() error { return e.Errno }
+
+// ackError reads struct nlmsgerr and its attributes; nil for an acknowledgement.
+func ackError(h unix.NlMsghdr, data []byte) error {
+	if len(data) < 4 {
+		return fmt.Errorf("netlink: error message of %d bytes", len(data))
+	}
+	code := int32(binary.NativeEndian.Uint32(data))
+	if code == 0 {
+		return nil
+	}
+	e := &KernelError{Errno: unix.Errno(-code)}
+	if h.Flags&unix.NLM_F_ACK_TLVS == 0 || len(data) < 4+unix.SizeofNlMsghdr {
+		return e
+	}
+	skip := 4 + unix.SizeofNlMsghdr
+	if h.Flags&unix.NLM_F_CAPPED == 0 {
+		// The request itself stands between header and attributes.
+		skip = 4 + (int(binary.NativeEndian.Uint32(data[4:]))+3)&^3
+	}
+	if skip > len(data) {
+		return e
+	}
+	attrs, err := nl.ParseRouteAttr(data[skip:])
+	if err != nil {
+		return e // the errno alone is still true
+	}
+	for _, a := range attrs {
+		if a.Attr.Type == unix.NLMSGERR_ATTR_MSG {
+			e.Text = nl.BytesToString(a.Value)
+		}
+	}
+	return e
+}

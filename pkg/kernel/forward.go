@@ -1,0 +1,178 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// The two settings that make the host a router.
+const (
+	forward4 = "net/ipv4/ip_forward"
+	forward6 = "net/ipv6/conf/all/forwarding"
+)
+
+// Forwarding makes the host a router for one address family. It is shared. What
+// it had to change is noted in the alias of our bridge, so that retiring the last
+// bridge can take it back.
+type Forwarding struct {
+	Bridge string
+	IPv6   bool
+}
+
+func (f Forwarding) key() string {
+	if f.IPv6 {
+		return forward6
+	}
+	return forward4
+}
+
+// Add notes first and writes then, so that a crash between the two loses nothing.
+func (f Forwarding) Add(h *Host) error {
+	have, err := readSysctl(f.key())
+	if err != nil || have != "0" {
+		return err
+	}
+	link, err := h.rt.Link(f.Bridge)
+	if err != nil {
+		return fmt.Errorf("bridge %s: %w", f.Bridge, err)
+	}
+	if ours(link) {
+		if err := setAlias(h, f.Bridge, withNote(link.Alias, f.key())); err != nil {
+			return err
+		}
+	}
+	return writeSysctl(f.key(), "1")
+}
+
+// Check reads the setting.
+func (f Forwarding) Check(*Host) error {
+	have, err := readSysctl(f.key())
+	if err != nil {
+		return err
+	}
+	d := &Drift{Object: "sysctl"}
+	if have == "0" { // 1 and, for IPv6, 2 both forward
+		d.want(dotted(f.key()), "1", have)
+	}
+	return d.err()
+}
+
+// Del leaves the setting: it is shared.
+func (f Forwarding) Del(*Host) error { return nil }
+
+func (f Forwarding) String() string { return fmt.Sprintf("sysctl -w %s=1", dotted(f.key())) }
+
+func setAlias(h *Host, name, alias string) error {
+	req := linkRequest(unix.RTM_NEWLINK, 0, name, false)
+	req.AddData(nl.NewRtAttr(unix.IFLA_IFALIAS, nl.NonZeroTerminated(alias)))
+	h.rt.Queue(req, "link %s: set alias", name)
+	return h.rt.Flush()
+}
+
+// notePrefix begins a word of a bridge's alias: a setting that was 0 before us.
+const notePrefix = "was-0:"
+
+func withNote(alias, key string) string {
+	if slices.Contains(notes(alias), key) {
+		return alias
+	}
+	return alias + " " + notePrefix + key
+}
+
+func notes(alias string) []string {
+	var keys []string
+	for _, word := range strings.Fields(alias) {
+		// Nothing but our two settings is ever written back, whoever wrote the alias.
+		if key, ok := strings.CutPrefix(word, notePrefix); ok && (key == forward4 || key == forward6) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// RetireBridge removes a bridge that we made and nothing is plugged into, and with
+// the last of our bridges what the host was changed for. A bridge of somebody
+// else, or with ports, stays.
+func RetireBridge(h *Host, name string) error {
+	links, err := h.rt.Links()
+	if err != nil {
+		return fmt.Errorf("bridge %s: list links: %w", name, err)
+	}
+	var bridge, other *Link
+	for _, l := range links {
+		switch {
+		case l.Name == name:
+			bridge = l
+		case l.Kind == "bridge" && ours(l):
+			other = l
+		}
+	}
+	if bridge == nil || bridge.Kind != "bridge" || !ours(bridge) || hasPorts(links, bridge.Index) {
+		return nil
+	}
+	if err := restore(h, bridge, other); err != nil {
+		return err
+	}
+	return h.deleteLink(name)
+}
+
+func hasPorts(links []*Link, bridge int) bool {
+	return slices.ContainsFunc(links, func(l *Link) bool { return l.Master == bridge })
+}
+
+// restore takes back the host's settings, or leaves that to another bridge of ours.
+func restore(h *Host, bridge, other *Link) error {
+	keys := notes(bridge.Alias)
+	if len(keys) == 0 {
+		return nil
+	}
+	if other != nil {
+		alias := other.Alias
+		for _, key := range keys {
+			alias = withNote(alias, key)
+		}
+		return setAlias(h, other.Name, alias)
+	}
+	var errs []error
+	for _, key := range keys {
+		if err := writeSysctl(key, "0"); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Owners lists the tags of the attachments of a network that exist in the kernel,
+// as links or as rules.
+func Owners(h *Host, network string) ([]string, error) {
+	links, err := h.rt.Links()
+	if err != nil {
+		return nil, fmt.Errorf("list links: %w", err)
+	}
+	var tags []string
+	for _, l := range links {
+		if tag := tagOf(l.Alias); l.Kind == "veth" && ofNetwork(tag, network) {
+			tags = append(tags, tag)
+		}
+	}
+	marked, err := marks(h, "masqueraded", network)
+	tags = append(tags, marked...)
+	slices.Sort(tags)
+	return slices.Compact(tags), err
+}
+
+func tagOf(comment string) string {
+	tag, _, _ := strings.Cut(comment, " ")
+	return tag
+}
+
+func ofNetwork(tag, network string) bool {
+	net, rest, ok := strings.Cut(tag, "-")
+	return ok && net == NetworkTag(network) && len(rest) == 11
+}

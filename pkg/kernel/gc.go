@@ -1,0 +1,85 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+)
+
+// marks lists the tags of a network's attachments in a set of holder marks.
+func marks(h *Host, set, network string) ([]string, error) {
+	rules, err := h.Rules()
+	if errors.Is(err, nft.ErrUnsupported) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	elements, err := rules.List(set)
+	if err != nil {
+		return nil, err
+	}
+	var tags []string
+	for _, e := range elements {
+		if tag := tagOf(e.Comment); ofNetwork(tag, network) {
+			tags = append(tags, tag)
+		}
+	}
+	return tags, nil
+}
+
+// PublishedOwners lists the tags of a network's attachments with published ports.
+func PublishedOwners(h *Host, network string) ([]string, error) {
+	tags, err := marks(h, "published", network)
+	slices.Sort(tags)
+	return slices.Compact(tags), err
+}
+
+// Sweep removes links and masquerade elements of an attachment of which only the
+// tag is known.
+func Sweep(h *Host, tag string) error {
+	return errors.Join(
+		sweepRules(h, tag, "masqueraded", "masquerade4", "masquerade6"),
+		h.deleteLink(linkOf(tag)))
+}
+
+// SweepPorts removes published ports of an attachment of which only the tag is
+// known.
+func SweepPorts(h *Host, tag string) error {
+	return sweepRules(h, tag, "published", "hostport4", "anyport4", "hostport6", "anyport6", "snat4", "snat6")
+}
+
+func linkOf(tag string) string {
+	_, digits, _ := strings.Cut(tag, "-")
+	return "veth" + digits
+}
+
+func sweepRules(h *Host, tag, mark string, maps ...string) error {
+	rules, err := h.Rules()
+	if errors.Is(err, nft.ErrUnsupported) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	all, err := owned(rules, append(maps, mark), tag)
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	return rules.Delete(tag, all, 0)
+}
+
+// RetireRules deletes our table if no attachment is left in it.
+func RetireRules(h *Host) error {
+	rules, err := h.Rules()
+	if errors.Is(err, nft.ErrUnsupported) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("rules: %w", err)
+	}
+	return rules.Retire()
+}

@@ -1,0 +1,127 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/netns"
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+)
+
+// Host is the open sockets of one verb: one in the host's network namespace, one
+// in the container's, one to nf_tables. It is for one goroutine.
+type Host struct {
+	rt    *Conn
+	cont  *Conn     // nil without a container namespace
+	ns    *netns.NS // the caller's; nil without one
+	rules *nft.Conn // opened when first needed
+	queue nft.Change
+	index map[string]int // of the host's links, once known
+}
+
+// Open opens the sockets. ns is the container's namespace, which stays the
+// caller's; nil where it is gone, and then objects inside it can't be touched. It
+// needs CAP_NET_ADMIN, and CAP_SYS_ADMIN to enter ns.
+func Open(ns *netns.NS) (*Host, error) {
+	rt, err := dial()
+	if err != nil {
+		return nil, err
+	}
+	h := &Host{rt: rt, ns: ns, index: make(map[string]int)}
+	if ns == nil {
+		return h, nil
+	}
+	err = ns.Do(func() error {
+		h.cont, err = dial()
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	return h, nil
+}
+
+// Close closes the sockets. The one to nf_tables goes last: where elements were
+// deleted, closing it waits for an RCU grace period (nft_rcv_nl_event), which by
+// then has passed while the links were deleted.
+func (h *Host) Close() error {
+	errs := []error{h.rt.Close(), h.cont.Close()}
+	if h.rules != nil {
+		errs = append(errs, h.rules.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Flush sends everything that objects have queued: links first, rules last, as
+// the plan has them.
+func (h *Host) Flush() error {
+	if err := h.rt.Flush(); err != nil {
+		return err
+	}
+	if h.cont != nil {
+		if err := h.cont.Flush(); err != nil {
+			return err
+		}
+	}
+	if h.queue.Empty() {
+		return nil
+	}
+	change := h.queue
+	h.queue = nft.Change{}
+	rules, err := h.Rules()
+	if err != nil {
+		return err
+	}
+	return rules.Add(change)
+}
+
+// drop forgets what is queued, after an error.
+func (h *Host) drop() {
+	h.rt.queue, h.queue = nil, nft.Change{}
+	if h.cont != nil {
+		h.cont.queue = nil
+	}
+}
+
+// Rules is the connection to nf_tables of the host's namespace.
+func (h *Host) Rules() (*nft.Conn, error) {
+	if h.rules != nil {
+		return h.rules, nil
+	}
+	c, err := nft.Open()
+	if err != nil {
+		return nil, err
+	}
+	h.rules = c
+	return c, nil
+}
+
+// inside runs fn with the thread in the container's namespace.
+func (h *Host) inside(fn func() error) error {
+	if h.ns == nil {
+		return fmt.Errorf("container: %w", netns.ErrNotExist)
+	}
+	return h.ns.Do(fn)
+}
+
+// Vacant says whether the attachment can be made: neither of its two links exists.
+// Looking costs less than a veth that has to be taken back.
+func (h *Host) Vacant(o Owner) error {
+	for _, look := range []struct {
+		conn *Conn
+		name string
+		text string
+	}{
+		{h.cont, o.IfName, "CNI_IFNAME: %s exists already in the container: choose another name or DEL it first: %w"},
+		{h.rt, o.LinkName(), "veth %s: this attachment exists already: DEL it first: %w"},
+	} {
+		_, err := look.conn.Link(look.name)
+		if err == nil {
+			return fmt.Errorf(look.text, look.name, ErrConflict)
+		}
+		if !errors.Is(err, errNoLink) {
+			return err
+		}
+	}
+	return nil
+}

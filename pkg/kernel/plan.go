@@ -1,0 +1,88 @@
+// Package kernel is what an attachment needs of the Linux kernel, as a list of
+// plain values that can be added, checked, deleted and printed. It is the only
+// importer of vishvananda/netlink.
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Object is one thing the kernel should hold.
+type Object interface {
+	// Add makes it. It may queue requests on the Host, which Plan.Add flushes.
+	Add(h *Host) error
+	// Check is nil, or a *Drift that names each field that differs.
+	Check(h *Host) error
+	// Del removes it; absent is success. Everything it needs follows from the
+	// Owner and the addresses, never from the rest of the configuration.
+	Del(h *Host) error
+	// String is the command that a person would type: ip(8), nft(8), sysctl(8).
+	String() string
+}
+
+// Plan is what one attachment needs, in the order it must be made.
+type Plan struct {
+	Shared []Object // made if missing, never removed by DEL
+	Own    []Object // live and die with the attachment
+}
+
+// Add makes the plan real. If it fails, nothing of Own is left behind.
+func (p Plan) Add(h *Host) error {
+	for _, o := range p.Shared {
+		if err := o.Add(h); err != nil {
+			return err
+		}
+	}
+	err := h.Flush()
+	for i := 0; err == nil && i < len(p.Own); i++ {
+		err = p.Own[i].Add(h)
+	}
+	if err == nil {
+		err = h.Flush()
+	}
+	if err == nil {
+		return nil
+	}
+	h.drop()
+	if uerr := p.Del(h); uerr != nil {
+		return errors.Join(err, fmt.Errorf("undo: %w", uerr))
+	}
+	return err
+}
+
+// Check compares the whole plan with the kernel and joins all differences.
+func (p Plan) Check(h *Host) error {
+	var errs []error
+	for _, o := range slices.Concat(p.Shared, p.Own) {
+		if err := o.Check(h); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Del removes Own, last made first, and goes on after an error.
+func (p Plan) Del(h *Host) error {
+	var errs []error
+	for _, o := range slices.Backward(p.Own) {
+		if err := o.Del(h); err != nil {
+			errs = append(errs, fmt.Errorf("delete: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// String is the plan as commands, one a line.
+func (p Plan) String() string {
+	var b strings.Builder
+	for _, o := range slices.Concat(p.Shared, p.Own) {
+		if s := o.String(); s != "" {
+			b.WriteString(s)
+			b.WriteByte('\n')
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,280 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+)
+
+// Rules are table, sets and base chains of nf_tables. They are shared.
+type Rules struct{}
+
+// Add makes them, at once: what follows relies on the guard.
+func (Rules) Add(h *Host) error {
+	h.queue.Base = true
+	return h.Flush()
+}
+
+// Check compares chains, hooks and rules.
+func (Rules) Check(h *Host) error { return checkChains(h, nil) }
+
+func checkChains(h *Host, chains []nft.Chain) error {
+	rules, err := h.Rules()
+	if err != nil {
+		return err
+	}
+	missing, err := rules.Missing(chains)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	return errors.New(strings.Join(missing, "; "))
+}
+
+// Del keeps them: they are shared.
+func (Rules) Del(*Host) error { return nil }
+
+func (Rules) String() string { return nft.Base() }
+
+// Masquerade gives connections from the container the host's address. With no
+// addresses its Add does nothing, and its Del finds them by the owner.
+type Masquerade struct {
+	Owner   Owner
+	Addrs   []netip.Prefix // the container's, each with its subnet
+	Exclude []netip.Prefix // destinations that must see the container's address
+}
+
+func (m Masquerade) chain() nft.Chain {
+	skip := append([]netip.Prefix(nil), m.Exclude...)
+	for _, a := range m.Addrs {
+		skip = append(skip, a.Masked())
+	}
+	return nft.MasqueradeChain(m.Owner.Network, skip)
+}
+
+func (m Masquerade) elements() []nft.Element {
+	if len(m.Addrs) == 0 {
+		return nil
+	}
+	comment := m.Owner.Comment(nft.CommentLimit)
+	chain := m.chain().Name
+	var elements []nft.Element
+	for _, a := range m.Addrs {
+		elements = append(elements, nft.Masquerade(a.Addr(), chain, comment))
+	}
+	return append(elements, nft.Holder("masqueraded", m.Owner.LinkName(), markComment(m.Owner, len(elements))))
+}
+
+// Add queues the elements.
+func (m Masquerade) Add(h *Host) error {
+	if len(m.Addrs) == 0 {
+		return nil
+	}
+	h.queue.Chains = append(h.queue.Chains, m.chain())
+	h.queue.Elements = append(h.queue.Elements, m.elements()...)
+	return nil
+}
+
+// Check looks for each element and for the rules it points to.
+func (m Masquerade) Check(h *Host) error {
+	if len(m.Addrs) == 0 {
+		return nil
+	}
+	return errors.Join(
+		checkElements(h, "masquerade", m.Owner, m.elements()),
+		checkChains(h, []nft.Chain{m.chain()}))
+}
+
+// Del removes what belongs to the owner.
+func (m Masquerade) Del(h *Host) error {
+	return deleteOwned(h, m.Owner, "masqueraded", []string{"masquerade4", "masquerade6"}, m.elements())
+}
+
+func (m Masquerade) String() string {
+	if len(m.Addrs) == 0 {
+		return ""
+	}
+	return m.chain().String() + "\n" + elementsText(m.elements())
+}
+
+// Port is one published port, with everything parsed and valid.
+type Port struct {
+	HostIP    netip.Addr // invalid or unspecified: every address of the host
+	Protocol  uint8      // IP protocol number
+	HostPort  uint16
+	Container netip.AddrPort
+}
+
+// Ports forwards ports of the host to the container. With none its Add does
+// nothing, and its Del finds them by the owner.
+type Ports struct {
+	Owner Owner
+	Ports []Port
+	// Subnets are the container's own: clients in them, and the host by its
+	// loopback address, are masqueraded. Empty with "snat": false.
+	Subnets []netip.Prefix
+	MasqAll bool // masquerade every client
+}
+
+func (p Ports) chain() nft.Chain {
+	return nft.ReplyChain(p.Owner.Network, p.Subnets, p.MasqAll)
+}
+
+func (p Ports) snat() bool { return p.MasqAll || len(p.Subnets) > 0 }
+
+func (p Ports) elements() []nft.Element {
+	if len(p.Ports) == 0 {
+		return nil
+	}
+	comment := p.Owner.Comment(nft.CommentLimit)
+	var elements []nft.Element
+	seen := make(map[netip.Addr]bool)
+	for _, port := range p.Ports {
+		elements = append(elements, nft.HostPort(port.HostIP, port.Protocol, port.HostPort, port.Container, comment))
+		if to := port.Container.Addr(); p.snat() && !seen[to] {
+			seen[to] = true
+			elements = append(elements, nft.ReplyPath(to, p.chain().Name, comment))
+		}
+	}
+	return append(elements, nft.Holder("published", p.Owner.LinkName(), markComment(p.Owner, len(elements))))
+}
+
+// Add queues the elements. A port that another attachment holds is ErrConflict.
+func (p Ports) Add(h *Host) error {
+	if len(p.Ports) == 0 {
+		return nil
+	}
+	h.queue.Base = true
+	if p.snat() {
+		h.queue.Chains = append(h.queue.Chains, p.chain())
+	}
+	h.queue.Elements = append(h.queue.Elements, p.elements()...)
+	return nil
+}
+
+// Check looks for each element and for the rules it points to.
+func (p Ports) Check(h *Host) error {
+	if len(p.Ports) == 0 {
+		return nil
+	}
+	var chains []nft.Chain
+	if p.snat() {
+		chains = append(chains, p.chain())
+	}
+	return errors.Join(
+		checkElements(h, "published port", p.Owner, p.elements()),
+		checkChains(h, chains))
+}
+
+// Del removes what belongs to the owner.
+func (p Ports) Del(h *Host) error {
+	return deleteOwned(h, p.Owner, "published",
+		[]string{"hostport4", "anyport4", "hostport6", "anyport6", "snat4", "snat6"}, p.elements())
+}
+
+func (p Ports) String() string {
+	if len(p.Ports) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	if p.snat() {
+		fmt.Fprintln(&b, p.chain())
+	}
+	return b.String() + elementsText(p.elements())
+}
+
+func elementsText(elements []nft.Element) string {
+	lines := make([]string, len(elements))
+	for i, e := range elements {
+		lines[i] = e.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+func checkElements(h *Host, object string, owner Owner, elements []nft.Element) error {
+	rules, err := h.Rules()
+	if err != nil {
+		return err
+	}
+	d := &Drift{Object: object}
+	for _, e := range elements {
+		have, found, err := rules.Find(e)
+		switch {
+		case err != nil:
+			return err
+		case !found:
+			d.missing("element", e.Name())
+		case !SameTag(have.Comment, owner.Tag()):
+			d.want("owner of "+e.Name(), owner.Tag(), have.Comment)
+		default:
+			d.want("element", e.Target(), have.Target())
+		}
+	}
+	return d.err()
+}
+
+// markComment is the comment of a holder mark: it counts the owner's elements, so
+// that DEL knows whether it has found all of them.
+func markComment(owner Owner, n int) string {
+	names := strings.TrimPrefix(owner.Comment(nft.CommentLimit-10), owner.Tag())
+	return fmt.Sprintf("%s %d%s", owner.Tag(), n, names)
+}
+
+// wanted is how many elements there should be, the mark included.
+func wanted(comment string) int {
+	var n int
+	_, rest, _ := strings.Cut(comment, " ")
+	if _, err := fmt.Sscanf(rest, "%d", &n); err != nil {
+		return math.MaxInt // somebody changed it: search the maps
+	}
+	return n + 1
+}
+
+// deleteOwned removes the owner's elements. The known ones go by their keys, the
+// holder mark with them. Where the mark counts more than are known (a DEL without
+// ports or addresses), the maps are searched.
+func deleteOwned(h *Host, owner Owner, mark string, maps []string, known []nft.Element) error {
+	rules, err := h.Rules()
+	if errors.Is(err, nft.ErrUnsupported) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	held, found, err := rules.Find(nft.Holder(mark, owner.LinkName(), ""))
+	if err != nil || !found || !SameTag(held.Comment, owner.Tag()) {
+		return err
+	}
+	if len(known) == 0 {
+		known = []nft.Element{held}
+	}
+	err = rules.Delete(owner.Tag(), known, wanted(held.Comment))
+	if !errors.Is(err, nft.ErrFewer) {
+		return err
+	}
+	all, err := owned(rules, maps, owner.Tag())
+	if err != nil {
+		return err
+	}
+	return rules.Delete(owner.Tag(), append(all, held), 0)
+}
+
+// owned searches maps for the elements with a tag.
+func owned(rules *nft.Conn, maps []string, tag string) ([]nft.Element, error) {
+	var all []nft.Element
+	for _, name := range maps {
+		list, err := rules.List(name)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range list {
+			if SameTag(e.Comment, tag) {
+				all = append(all, e)
+			}
+		}
+	}
+	return all, nil
+}

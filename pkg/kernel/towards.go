@@ -1,0 +1,70 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// LinkTowards is the name of the host's link that packets to a container's address
+// leave by; "" without an address or without a route, and for an address of the
+// host itself.
+func (h *Host) LinkTowards(a netip.Addr) (string, error) {
+	if !a.IsValid() {
+		return "", nil
+	}
+	req := nl.NewNetlinkRequest(unix.RTM_GETROUTE, 0)
+	msg := &nl.RtMsg{RtMsg: unix.RtMsg{Family: uint8(rtFamily(a)), Dst_len: uint8(a.BitLen())}}
+	req.AddData(msg)
+	req.AddData(nl.NewRtAttr(unix.RTA_DST, a.AsSlice()))
+	index := 0
+	err := h.rt.get(req, func(data []byte) error {
+		m := nl.DeserializeRtMsg(data)
+		attrs, err := nl.ParseRouteAttr(data[m.Len():])
+		if err != nil || m.Type != unix.RTN_UNICAST {
+			return err
+		}
+		for _, at := range attrs {
+			if at.Attr.Type == unix.RTA_OIF {
+				index = int(binary.NativeEndian.Uint32(at.Value))
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH) {
+		return "", nil
+	}
+	if err != nil || index == 0 {
+		return "", wrapRoute(a, err)
+	}
+	link, err := h.rt.linkByIndex(index)
+	if err != nil {
+		return "", wrapRoute(a, err)
+	}
+	return link.Name, nil
+}
+
+func wrapRoute(a netip.Addr, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("route to %s: %w", a, err)
+}
+
+func (c *Conn) linkByIndex(index int) (*Link, error) {
+	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, 0)
+	info := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	info.Index = int32(index)
+	req.AddData(info)
+	req.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(skipStats)))
+	var link *Link
+	err := c.get(req, func(data []byte) (err error) {
+		link, err = parseLink(data)
+		return err
+	})
+	return link, err
+}

@@ -1,0 +1,170 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// portTimeout bounds the wait for a bridge port to carry packets. It takes
+// microseconds, unless the bridge runs STP or the host is frozen.
+const portTimeout = 5 * time.Second
+
+// PortReady waits until the bridge port of an attachment forwards, so that the
+// container's first packet is not lost. It is an object because the order matters:
+// after the container's link is up.
+type PortReady struct{ Owner Owner }
+
+// Add asks once: from Linux 6.9 on the answer itself makes the kernel finish
+// pending carrier work (linkwatch_sync_dev in rtnl_getlink). Older kernels do that
+// within a jiffy or two; there it waits for the event.
+func (p PortReady) Add(h *Host) error {
+	if err := h.Flush(); err != nil {
+		return err
+	}
+	name := p.Owner.LinkName()
+	if ready, err := portReady(h.rt, name); ready || err != nil {
+		return err
+	}
+	events, err := dial()
+	if err != nil {
+		return err
+	}
+	defer events.Close()
+	if err := events.join(unix.RTNLGRP_LINK); err != nil {
+		return err
+	}
+	return waitPort(h.rt, events, name)
+}
+
+// waitPort looks again after each event; the first look is after joining the
+// group, so that no event is lost.
+func waitPort(rt, events *Conn, name string) error {
+	deadline := time.Now().Add(portTimeout)
+	for {
+		ready, err := portReady(rt, name)
+		if ready || err != nil {
+			return err
+		}
+		if err := events.wait(deadline); err != nil {
+			return fmt.Errorf("veth %s: bridge port does not come up within %s: %w", name, portTimeout, err)
+		}
+	}
+}
+
+func portReady(rt *Conn, name string) (bool, error) {
+	link, err := rt.Link(name)
+	if err != nil {
+		return false, fmt.Errorf("veth %s: %w", name, err)
+	}
+	// With STP the port stays listening and learning for 30 s; that is the
+	// administrator's choice and not ours to wait for.
+	return link.Oper && (link.Port == nil || link.Port.State != 0), nil
+}
+
+// join subscribes to a multicast group of the kernel's announcements.
+func (c *Conn) join(group int) error {
+	if err := unix.SetsockoptInt(c.fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, group); err != nil {
+		return fmt.Errorf("netlink: join group %d: %w", group, err)
+	}
+	return nil
+}
+
+// wait returns at the next announcement, or with ETIMEDOUT at the deadline.
+func (c *Conn) wait(deadline time.Time) error {
+	left := time.Until(deadline)
+	if left <= 0 {
+		return unix.ETIMEDOUT
+	}
+	tv := unix.NsecToTimeval(int64(left))
+	if err := unix.SetsockoptTimeval(c.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv); err != nil {
+		return fmt.Errorf("netlink: set timeout: %w", err)
+	}
+	err := c.receive(func(unix.NlMsghdr, []byte) error { return nil })
+	if errors.Is(err, unix.ENOBUFS) {
+		return nil // announcements were lost: look again
+	}
+	return err
+}
+
+// Check does nothing: the Veth compares the port's state.
+func (p PortReady) Check(*Host) error { return nil }
+
+// Del does nothing.
+func (p PortReady) Del(*Host) error { return nil }
+
+func (p PortReady) String() string { return "" }
+
+// dadTimeout bounds the wait for duplicate address detection: one probe and a
+// random delay of up to a second each (RFC 4862, section 5.4.2).
+const dadTimeout = 10 * time.Second
+
+// Settled waits until no IPv6 address of the container's link is tentative. It is
+// only in plans with enabledad.
+type Settled struct{ IfName string }
+
+// Add waits for the announcements of addresses. A duplicate is an error.
+func (s Settled) Add(h *Host) error {
+	if err := h.Flush(); err != nil {
+		return err
+	}
+	index, err := h.containerIndex(s.IfName)
+	if err != nil {
+		return err
+	}
+	var events *Conn
+	if err := h.inside(func() error { events, err = dial(); return err }); err != nil {
+		return err
+	}
+	defer events.Close()
+	if err := events.join(unix.RTNLGRP_IPV6_IFADDR); err != nil {
+		return err
+	}
+	deadline := time.Now().Add(dadTimeout)
+	for {
+		tentative, err := h.cont.tentative(index)
+		if err != nil || !tentative {
+			return err
+		}
+		if err := events.wait(deadline); err != nil {
+			return fmt.Errorf("container link %s: duplicate address detection does not end within %s: %w", s.IfName, dadTimeout, err)
+		}
+	}
+}
+
+// tentative says whether detection is still going on.
+func (c *Conn) tentative(index int) (bool, error) {
+	req := nl.NewNetlinkRequest(unix.RTM_GETADDR, 0)
+	msg := nl.NewIfAddrmsg(unix.AF_INET6)
+	msg.Index = uint32(index)
+	req.AddData(msg)
+	pending := false
+	err := c.dump(req, func() { pending = false }, func(data []byte) error {
+		m := nl.DeserializeIfAddrmsg(data)
+		if int(m.Index) != index {
+			return nil
+		}
+		attrs, err := nl.ParseRouteAttr(data[m.Len():])
+		if err != nil {
+			return err
+		}
+		if m.IfAddrmsg.Flags&unix.IFA_F_DADFAILED != 0 {
+			p, _ := prefixOf(attrs, int(m.Prefixlen))
+			return fmt.Errorf("container link: address %s: another host on the link has it (duplicate address detection)", p)
+		}
+		pending = pending || m.IfAddrmsg.Flags&unix.IFA_F_TENTATIVE != 0
+		return nil
+	})
+	return pending, err
+}
+
+// Check does nothing: the addresses are compared by their own objects.
+func (s Settled) Check(*Host) error { return nil }
+
+// Del does nothing.
+func (s Settled) Del(*Host) error { return nil }
+
+func (s Settled) String() string { return "" }

@@ -1,0 +1,114 @@
+// Package netns opens network namespaces and runs code inside them. It is the
+// only place in the project that locks OS threads and calls setns(2).
+package netns
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+var (
+	// ErrNotExist says that nothing is at the path. For DEL this means that the
+	// namespace is gone and everything inside it with it.
+	ErrNotExist = errors.New("no such network namespace")
+	// ErrNotNetns says that something is at the path, but not a network
+	// namespace: after a reboot the plain file that was the mount point.
+	ErrNotNetns = errors.New("not a network namespace")
+)
+
+// nsGetType is NS_GET_NSTYPE of ioctl_ns(2), Linux 4.11.
+const nsGetType = 0xb703
+
+// NS is an open network namespace. The file descriptor keeps the namespace
+// alive and makes sure that every step of a verb works on the same one, even
+// when the path is swapped meanwhile. Close it after use.
+type NS struct {
+	file *os.File
+	ino  uint64
+}
+
+// Open opens the network namespace at path. It needs no privilege beyond reading
+// the path. Errors wrap ErrNotExist or ErrNotNetns where these apply.
+func Open(path string) (*NS, error) {
+	// O_NONBLOCK: a FIFO at the path must not hang a runtime.
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+		return nil, fmt.Errorf("%s: %w", path, ErrNotExist)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: open: %w", path, err)
+	}
+	f := os.NewFile(uintptr(fd), path)
+	ns, err := check(f)
+	if err != nil {
+		_ = f.Close() // read-only, nothing to lose
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return ns, nil
+}
+
+// Current opens the network namespace of the calling thread.
+func Current() (*NS, error) {
+	return Open("/proc/thread-self/ns/net")
+}
+
+func check(f *os.File) (*NS, error) {
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &fs); err != nil {
+		return nil, fmt.Errorf("statfs: %w", err)
+	}
+	if fs.Type != unix.NSFS_MAGIC {
+		return nil, ErrNotNetns
+	}
+	kind, err := unix.IoctlRetInt(int(f.Fd()), nsGetType)
+	if err != nil {
+		return nil, fmt.Errorf("ask for its kind: %w", err)
+	}
+	if kind != unix.CLONE_NEWNET {
+		return nil, fmt.Errorf("%w but one of another kind", ErrNotNetns)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return nil, fmt.Errorf("stat: %w", err)
+	}
+	return &NS{file: f, ino: st.Ino}, nil
+}
+
+// Fd is the open file descriptor. It stays the property of the NS.
+func (ns *NS) Fd() int { return int(ns.file.Fd()) }
+
+// Ino is the inode number: equal for two NS exactly if they are the same
+// namespace. It is unique only as long as the namespace lives.
+func (ns *NS) Ino() uint64 { return ns.ino }
+
+// Close releases the file descriptor.
+func (ns *NS) Close() error { return ns.file.Close() }
+
+// Do runs fn with the calling thread inside the namespace and brings the thread
+// back afterwards. fn must not start goroutines that rely on the namespace. It
+// needs CAP_SYS_ADMIN in both namespaces' owners (setns(2)).
+func (ns *NS) Do(fn func() error) error {
+	runtime.LockOSThread()
+	host, err := Current()
+	if err != nil {
+		runtime.UnlockOSThread()
+		return err
+	}
+	defer host.Close()
+	if err := unix.Setns(ns.Fd(), unix.CLONE_NEWNET); err != nil {
+		runtime.UnlockOSThread()
+		return fmt.Errorf("enter %s: %w", ns.file.Name(), err)
+	}
+	ferr := fn()
+	if err := unix.Setns(host.Fd(), unix.CLONE_NEWNET); err != nil {
+		// The thread stays locked, so the Go runtime ends it with its
+		// goroutine instead of running others in the wrong namespace.
+		return errors.Join(ferr, fmt.Errorf("leave %s: %w", ns.file.Name(), err))
+	}
+	runtime.UnlockOSThread()
+	return ferr
+}

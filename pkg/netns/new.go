@@ -1,0 +1,61 @@
+package netns
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// New makes a network namespace and keeps it alive by a bind mount at path, as
+// `ip netns add` does. The file is created; its directory too, if missing. The
+// loopback device inside is down. Remove it by Remove. It needs CAP_SYS_ADMIN.
+func New(path string) (*NS, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDONLY, 0o444)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
+	done := make(chan error)
+	go func() {
+		// Never unlocked: the thread ends with this goroutine, so its changed
+		// namespace can't reach other code.
+		runtime.LockOSThread()
+		done <- makeAndMount(path)
+	}()
+	if err := <-done; err != nil {
+		return nil, errors.Join(err, os.Remove(path))
+	}
+	return Open(path)
+}
+
+func makeAndMount(path string) error {
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("%s: make network namespace: %w", path, err)
+	}
+	if err := unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("%s: mount network namespace: %w", path, err)
+	}
+	return nil
+}
+
+// Remove unmounts the namespace at path and removes the file. The namespace
+// itself dies with its last user. An absent path is success.
+func Remove(path string) error {
+	err := unix.Unmount(path, unix.MNT_DETACH)
+	if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("%s: unmount: %w", path, err)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}

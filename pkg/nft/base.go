@@ -1,0 +1,115 @@
+// Package nft holds the rules: base chains that are written once, and elements of
+// sets and maps that attachments add and delete. It knows nothing of plans, and is
+// the only importer of google/nftables. Kernel: 5.4 or newer with nf_tables.
+package nft
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+)
+
+// Table is the name of our table, in family inet. Nobody else's is touched.
+const Table = "bridgeport"
+
+// natPriority is one after dstnat, so that the rules of kube-proxy and of
+// administrators at -100 decide first. Never -100 itself: at equal priority the
+// chain that was registered last wins (nf_hook_entries_grow).
+const natPriority = -99
+
+// baseChains are the chains that packets enter, and the one they share.
+func baseChains() []Chain {
+	natHook := func(h *nftables.ChainHook, name string) *hook {
+		return &hook{nftables.ChainTypeNAT, h, natPriority, "type nat hook " + name + " priority -99"}
+	}
+	published := []Rule{rule("a published port of this host", toLocal(), jump("hostports"))}
+	return []Chain{
+		{Name: "hostports", Rules: []Rule{
+			rule("one host address, IPv4", dnatByPort("hostport4", true, true)),
+			rule("any host address, IPv4", dnatByPort("anyport4", true, false)),
+			rule("one host address, IPv6", dnatByPort("hostport6", false, true)),
+			rule("any host address, IPv6", dnatByPort("anyport6", false, false)),
+		}},
+		{Name: "prerouting", Hook: natHook(nftables.ChainHookPrerouting, "prerouting"), Rules: published},
+		{Name: "output", Hook: natHook(nftables.ChainHookOutput, "output"), Rules: published},
+		{
+			Name: "postrouting",
+			Hook: &hook{nftables.ChainTypeNAT, nftables.ChainHookPostrouting, 100, "type nat hook postrouting priority srcnat"},
+			Rules: []Rule{
+				rule("clients whose replies would miss this host", forwarded(), verdictBy("snat4", true, true)),
+				rule("clients whose replies would miss this host", forwarded(), verdictBy("snat6", false, true)),
+				rule("containers that leave with the host's address", verdictBy("masquerade4", true, false)),
+				rule("containers that leave with the host's address", verdictBy("masquerade6", false, false)),
+			},
+		},
+		{
+			// route_localnet lets 127.0.0.1:hostPort work; without these rules it
+			// would also let neighbours reach services bound to loopback.
+			Name: "guard",
+			Hook: &hook{nftables.ChainTypeFilter, nftables.ChainHookPrerouting, -300, "type filter hook prerouting priority raw"},
+			Rules: []Rule{
+				rule("loopback addresses belong to the host alone", notLoopback(), destination(loopback4()), stop(expr.VerdictDrop)),
+				rule("loopback addresses belong to the host alone", notLoopback(), source(loopback4()), stop(expr.VerdictDrop)),
+			},
+		},
+	}
+}
+
+// baseSets are the sets and maps that hold the attachments.
+func baseSets(t *nftables.Table) []*nftables.Set {
+	port := func(addr ...nftables.SetDatatype) nftables.SetDatatype {
+		return nftables.MustConcatSetType(append(addr, nftables.TypeInetProto, nftables.TypeInetService)...)
+	}
+	target := func(addr nftables.SetDatatype) nftables.SetDatatype {
+		return nftables.MustConcatSetType(addr, nftables.TypeInetService)
+	}
+	ip4, ip6 := nftables.TypeIPAddr, nftables.TypeIP6Addr
+	mapOf := func(name, comment string, key, value nftables.SetDatatype) *nftables.Set {
+		return &nftables.Set{Table: t, Name: name, IsMap: true, KeyType: key, DataType: value, Comment: comment}
+	}
+	names := func(name, comment string) *nftables.Set {
+		return &nftables.Set{
+			Table: t, Name: name, KeyType: nftables.TypeIFName, Comment: comment,
+			KeyByteOrder: binaryutil.NativeEndian,
+		}
+	}
+	return []*nftables.Set{
+		mapOf("hostport4", "host address, protocol, port : container address, port", port(ip4), target(ip4)),
+		mapOf("anyport4", "protocol, port of any host address : container address, port", port(), target(ip4)),
+		mapOf("hostport6", "host address, protocol, port : container address, port", port(ip6), target(ip6)),
+		mapOf("anyport6", "protocol, port of any host address : container address, port", port(), target(ip6)),
+		mapOf("snat4", "container with published ports : which clients need the host's address", ip4, nftables.TypeVerdict),
+		mapOf("snat6", "container with published ports : which clients need the host's address", ip6, nftables.TypeVerdict),
+		mapOf("masquerade4", "container : its network's masquerade rules", ip4, nftables.TypeVerdict),
+		mapOf("masquerade6", "container : its network's masquerade rules", ip6, nftables.TypeVerdict),
+		names("masqueraded", "attachments with elements in masquerade4, masquerade6"),
+		names("published", "attachments with elements in hostport*, anyport*, snat*"),
+	}
+}
+
+// Base is the nft(8) commands that make table, sets and base chains.
+func Base() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "nft add table inet %s\n", Table)
+	for _, s := range baseSets(nil) {
+		fmt.Fprintf(&b, "%s\n", setText(s))
+	}
+	for _, c := range baseChains() {
+		fmt.Fprintf(&b, "%s\n", c)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func setText(s *nftables.Set) string {
+	kind, value := "set", ""
+	if s.IsMap {
+		kind, value = "map", " : "+s.DataType.Name
+	}
+	return fmt.Sprintf("nft add %s inet %s %s { type %s%s ; comment %q ; }", kind, Table, s.Name, s.KeyType.Name, value, s.Comment)
+}
+
+func loopback4() netip.Prefix { return netip.MustParsePrefix("127.0.0.0/8") }

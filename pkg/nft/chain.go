@@ -1,0 +1,100 @@
+package nft
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+)
+
+// Chain is a chain of our table with its rules. Chains are never changed once
+// they exist: the name of a network's chain ends in a digest of its rules, so a
+// changed configuration makes a new chain and old attachments keep theirs.
+type Chain struct {
+	Name  string
+	Hook  *hook // nil for a chain that others jump to
+	Rules []Rule
+}
+
+// Rule is one rule, as text for people and as expressions for the kernel.
+type Rule struct {
+	Text    string
+	Comment string
+	exprs   []expr.Any
+}
+
+// hook is where a base chain hangs.
+type hook struct {
+	kind     nftables.ChainType
+	hook     *nftables.ChainHook
+	priority nftables.ChainPriority
+	text     string
+}
+
+// String is the nft(8) commands that make the chain.
+func (c Chain) String() string {
+	var b strings.Builder
+	at := ""
+	if c.Hook != nil {
+		at = " { " + c.Hook.text + " ; }"
+	}
+	fmt.Fprintf(&b, "nft add chain inet %s %s%s", Table, c.Name, at)
+	for _, r := range c.Rules {
+		fmt.Fprintf(&b, "\nnft add rule inet %s %s %s comment %q", Table, c.Name, r.Text, r.Comment)
+	}
+	return b.String()
+}
+
+// MasqueradeChain masquerades, except to the given prefixes and to multicast.
+// skip are the network's own subnets and what else must see container addresses.
+func MasqueradeChain(network string, skip []netip.Prefix) Chain {
+	var rules []Rule
+	for _, p := range sorted(skip) {
+		rules = append(rules, rule("keep the source address inside "+p.String(),
+			destination(p), stop(expr.VerdictReturn)))
+	}
+	rules = append(rules,
+		rule("multicast is never masqueraded", destination(netip.MustParsePrefix("224.0.0.0/4")), stop(expr.VerdictReturn)),
+		rule("multicast is never masqueraded", destination(netip.MustParsePrefix("ff00::/8")), stop(expr.VerdictReturn)),
+		rule("containers of "+network+" leave with the host's address", masquerade()))
+	return named("masq-"+network, rules)
+}
+
+// ReplyChain masquerades clients whose replies would otherwise not pass through
+// this host's connection tracking: those in the container's own subnets (the
+// container itself included) and those on loopback. With all, every client.
+func ReplyChain(network string, subnets []netip.Prefix, all bool) Chain {
+	if all {
+		return named("snat-"+network, []Rule{rule("masqAll: every client of a published port", masquerade())})
+	}
+	var rules []Rule
+	for _, p := range sorted(subnets) {
+		rules = append(rules, rule("a client in "+p.String()+" would get the reply directly, from the wrong address",
+			source(p), masquerade()))
+	}
+	rules = append(rules,
+		rule("the host itself, by 127.0.0.0/8", source(netip.MustParsePrefix("127.0.0.0/8")), masquerade()),
+		rule("the host itself, by ::1", source(netip.MustParsePrefix("::1/128")), masquerade()))
+	return named("snat-"+network, rules)
+}
+
+func sorted(prefixes []netip.Prefix) []netip.Prefix {
+	out := slices.Clone(prefixes)
+	slices.SortFunc(out, func(a, b netip.Prefix) int { return strings.Compare(a.String(), b.String()) })
+	return slices.Compact(out)
+}
+
+func named(prefix string, rules []Rule) Chain {
+	var text strings.Builder
+	for _, r := range rules {
+		text.WriteString(r.Text + "\n")
+	}
+	sum := sha256.Sum256([]byte(text.String()))
+	// A chain's name may be 255 bytes (NFT_NAME_MAXLEN); a network's is not limited.
+	return Chain{Name: prefix[:min(len(prefix), 100)] + "-" + hex.EncodeToString(sum[:4]), Rules: rules}
+}

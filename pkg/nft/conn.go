@@ -1,0 +1,179 @@
+package nft
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"github.com/google/nftables/userdata"
+	"golang.org/x/sys/unix"
+)
+
+// ErrUnsupported says that the kernel has no nf_tables.
+var ErrUnsupported = errors.New("the kernel has no nf_tables")
+
+// Conn is one netlink socket to nf_tables in the network namespace of the thread
+// that opened it. It needs CAP_NET_ADMIN there. It is for one goroutine.
+type Conn struct {
+	nl    *nftables.Conn
+	table *nftables.Table
+	sets  map[string]*nftables.Set
+}
+
+// Change is what one ADD wants: chains that must exist, and elements to add.
+type Change struct {
+	Base     bool    // table, sets and base chains must exist
+	Chains   []Chain // shared; made if missing, never changed
+	Elements []Element
+}
+
+// Empty says that there is nothing to do.
+func (c *Change) Empty() bool { return !c.Base && len(c.Chains) == 0 && len(c.Elements) == 0 }
+
+// HeldError says that another owner has an element with the same key.
+type HeldError struct {
+	Element Element
+	Holder  string // comment of the holder's element
+	Target  []byte // value of the holder's element
+}
+
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("%s is held by %s", e.Element.Name(), e.Holder)
+}
+
+// Open opens the socket. ErrUnsupported where the kernel lacks nf_tables.
+func Open() (*Conn, error) {
+	// Lasting: the library would otherwise close its socket after each change,
+	// and each close after a deletion waits for an RCU grace period.
+	c, err := nftables.New(nftables.AsLasting())
+	if errors.Is(err, unix.EPROTONOSUPPORT) {
+		return nil, ErrUnsupported
+	}
+	if err != nil {
+		return nil, fmt.Errorf("rules: open netlink socket: %w", err)
+	}
+	t := &nftables.Table{Name: Table, Family: nftables.TableFamilyINet}
+	sets := make(map[string]*nftables.Set)
+	for _, s := range baseSets(t) {
+		sets[s.Name] = s
+	}
+	return &Conn{nl: c, table: t, sets: sets}, nil
+}
+
+// Close closes the socket. After a deletion it waits 6-18 ms for an RCU grace
+// period, so close it last.
+func (c *Conn) Close() error { return c.nl.CloseLasting() }
+
+// Add makes the change in one transaction: all of it or nothing. An element that
+// is there already with the same owner's tag and value is success; one of another
+// owner is a *HeldError, except in maps keyed by a container's own address, where
+// the newest owner of the address is right and a dead one's entry is replaced.
+func (c *Conn) Add(change Change) error {
+	unlock, err := lock()
+	if err != nil {
+		return err
+	}
+	defer unlock.Close()
+	if err := c.queueChains(change); err != nil {
+		return err
+	}
+	for _, e := range change.Elements {
+		if err := c.queueElement(e); err != nil {
+			return err
+		}
+	}
+	if err := c.nl.Flush(); err != nil {
+		return fmt.Errorf("rules: add: %w", err)
+	}
+	return nil
+}
+
+// queueChains makes table and chains part of the transaction where they are
+// missing. Looking first keeps the rules from being there twice, and an aborted
+// transaction would cost an RCU wait.
+func (c *Conn) queueChains(change Change) error {
+	fresh := false
+	if change.Base {
+		have, err := c.chain("guard")
+		if err != nil {
+			return err
+		}
+		if fresh = have == nil; fresh {
+			c.queueBase()
+		}
+	}
+	for _, ch := range change.Chains {
+		if !fresh {
+			have, err := c.chain(ch.Name)
+			if err != nil {
+				return err
+			}
+			if have != nil {
+				continue
+			}
+		}
+		c.queueChain(ch)
+	}
+	return nil
+}
+
+func (c *Conn) queueBase() {
+	c.nl.AddTable(c.table)
+	for _, s := range c.sets {
+		// The only error is one of our own making: a set without a type.
+		if err := c.nl.AddSet(s, nil); err != nil {
+			panic(err)
+		}
+	}
+	for _, ch := range baseChains() {
+		c.queueChain(ch)
+	}
+}
+
+func (c *Conn) queueChain(ch Chain) {
+	k := &nftables.Chain{Table: c.table, Name: ch.Name}
+	if ch.Hook != nil {
+		k.Type, k.Hooknum, k.Priority = ch.Hook.kind, ch.Hook.hook, &ch.Hook.priority
+	}
+	c.nl.AddChain(k)
+	for _, r := range ch.Rules {
+		c.nl.AddRule(&nftables.Rule{
+			Table: c.table, Chain: k, Exprs: c.withSets(r.exprs),
+			UserData: userdata.AppendString(nil, userdata.TypeComment, r.Comment),
+		})
+	}
+}
+
+// withSets gives look-ups the transaction's number of their set, which a set that
+// is made in the same transaction is known by.
+func (c *Conn) withSets(exprs []expr.Any) []expr.Any {
+	for _, e := range exprs {
+		if l, ok := e.(*expr.Lookup); ok {
+			l.SetID = c.sets[l.SetName].ID
+		}
+	}
+	return exprs
+}
+
+// queueElement reads the key first: the kernel silently accepts an element with
+// the same key and value as another owner's and keeps that one's comment.
+func (c *Conn) queueElement(e Element) error {
+	have, found, err := c.Find(e)
+	if err != nil {
+		return err
+	}
+	set := c.sets[e.Set]
+	if found {
+		if sameOwner(have.Comment, e.Comment) && have.sameValue(e) {
+			return nil
+		}
+		if !sameOwner(have.Comment, e.Comment) && !perAddress(e.Set) {
+			return &HeldError{Element: e, Holder: have.Comment, Target: have.Value}
+		}
+		if err := c.nl.SetDeleteElements(set, []nftables.SetElement{{Key: e.Key}}); err != nil {
+			return err
+		}
+	}
+	return c.nl.SetAddElements(set, []nftables.SetElement{e.wire()})
+}

@@ -1,0 +1,256 @@
+package nft
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"github.com/google/nftables/userdata"
+	"golang.org/x/sys/unix"
+)
+
+// maxTries bounds how often a deletion starts again because someone else changed
+// the ruleset between our read and our commit (a window of about 40 us).
+const maxTries = 20
+
+// ErrFewer says that there are fewer elements of the owner than expected.
+var ErrFewer = errors.New("fewer elements than expected")
+
+// perAddress says whether a map is keyed by a container's own address.
+func perAddress(set string) bool {
+	return strings.HasPrefix(set, "masquerade") || strings.HasPrefix(set, "snat") || set == "published"
+}
+
+// sameOwner compares the tags that two comments begin with.
+func sameOwner(a, b string) bool {
+	tagA, _, _ := strings.Cut(a, " ")
+	tagB, _, _ := strings.Cut(b, " ")
+	return tagA == tagB
+}
+
+func (e Element) sameValue(o Element) bool {
+	return bytes.Equal(e.Value, o.Value) && e.Chain == o.Chain
+}
+
+func (e Element) wire() nftables.SetElement {
+	w := nftables.SetElement{Key: e.Key, Val: e.Value, Comment: e.Comment}
+	if e.Chain != "" {
+		w.VerdictData = &expr.Verdict{Kind: expr.VerdictJump, Chain: e.Chain}
+	}
+	return w
+}
+
+// Find reads the element with e's key, without a dump. false where it, its map or
+// the table does not exist.
+func (c *Conn) Find(e Element) (Element, bool, error) {
+	set := c.sets[e.Set]
+	got, err := c.nl.FindSetElements(set, []nftables.SetElement{{Key: e.Key}})
+	if errors.Is(err, unix.ENOENT) {
+		return Element{}, false, nil
+	}
+	if err != nil {
+		return Element{}, false, fmt.Errorf("rules: read %s: %w", e.Name(), err)
+	}
+	if len(got) == 0 {
+		return Element{}, false, nil
+	}
+	return fromWire(set, got[0]), true, nil
+}
+
+// List reads all elements of a set or map; nil where it does not exist. Reading
+// 50,000 takes seconds, so ADD and DEL must not.
+func (c *Conn) List(name string) ([]Element, error) {
+	set := c.sets[name]
+	got, err := c.nl.GetSetElements(set)
+	if errors.Is(err, unix.ENOENT) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("rules: list %s: %w", name, err)
+	}
+	elements := make([]Element, len(got))
+	for i, g := range got {
+		elements[i] = fromWire(set, g)
+	}
+	return elements, nil
+}
+
+func fromWire(set *nftables.Set, w nftables.SetElement) Element {
+	e := Element{Set: set.Name, Key: w.Key, Comment: w.Comment, text: keyText(set.Name, w.Key)}
+	switch {
+	case set.IsMap && set.DataType.Name == nftables.TypeVerdict.Name:
+		e.Chain = verdictChain(w.Val)
+		e.text += " : jump " + e.Chain
+	case set.IsMap:
+		e.Value = w.Val
+		e.text += " : " + valueText(w.Val)
+	}
+	return e
+}
+
+// Target is the element with its value as nft prints it, without the comment.
+func (e Element) Target() string { return e.Set + " { " + e.text + " }" }
+
+// verdictChain reads the chain from NFTA_VERDICT_CODE and NFTA_VERDICT_CHAIN.
+func verdictChain(data []byte) string {
+	for len(data) >= unix.SizeofNlAttr {
+		n := int(binary.NativeEndian.Uint16(data))
+		if n < unix.SizeofNlAttr || n > len(data) {
+			return ""
+		}
+		if binary.NativeEndian.Uint16(data[2:])&^unix.NLA_F_NESTED == unix.NFTA_VERDICT_CHAIN {
+			return strings.TrimRight(string(data[unix.SizeofNlAttr:n]), "\x00")
+		}
+		data = data[min((n+3)&^3, len(data)):]
+	}
+	return ""
+}
+
+// Delete removes the elements, by their keys, but only those whose comment has the
+// tag: an address or port that belongs to the next attachment survives a late DEL.
+// Absent ones are success, but with fewer than atLeast it changes nothing and
+// returns ErrFewer.
+func (c *Conn) Delete(tag string, elements []Element, atLeast int) error {
+	unlock, err := lock()
+	if err != nil {
+		return err
+	}
+	defer unlock.Close()
+	for try := 1; ; try++ {
+		err := c.deleteOnce(tag, elements, atLeast, try < maxTries)
+		if !errors.Is(err, unix.ERESTART) && !errors.Is(err, unix.ENOENT) || try >= maxTries {
+			return err
+		}
+	}
+}
+
+// deleteOnce commits only if nothing changed since it read the owners. Not guarded,
+// it relies on our lock alone.
+func (c *Conn) deleteOnce(tag string, elements []Element, atLeast int, guarded bool) error {
+	var generation uint32
+	if guarded {
+		gen, err := c.nl.GetGen()
+		if err != nil {
+			return fmt.Errorf("rules: read generation: %w", err)
+		}
+		generation = gen.ID
+	}
+	var del []Element
+	for _, e := range elements {
+		have, found, err := c.Find(e)
+		if err != nil {
+			return err
+		}
+		if !found || !sameOwner(have.Comment, tag) {
+			continue
+		}
+		del = append(del, e)
+	}
+	if len(del) < atLeast {
+		return ErrFewer
+	}
+	for _, e := range del {
+		if err := c.nl.SetDeleteElements(c.sets[e.Set], []nftables.SetElement{{Key: e.Key}}); err != nil {
+			return err
+		}
+	}
+	if err := c.nl.FlushWithGenID(generation); err != nil {
+		return fmt.Errorf("rules: delete: %w", err)
+	}
+	return nil
+}
+
+// Missing compares table, sets, base chains and the given chains with the kernel
+// and names what is not there or not as it should be.
+func (c *Conn) Missing(chains []Chain) ([]string, error) {
+	var bad []string
+	for _, want := range append(baseChains(), chains...) {
+		have, err := c.chain(want.Name)
+		if err != nil {
+			return nil, err
+		}
+		name := fmt.Sprintf("chain inet %s %s", Table, want.Name)
+		if have == nil {
+			bad = append(bad, name+" is missing")
+			continue
+		}
+		if want.Hook != nil && !hooked(have, want.Hook) {
+			bad = append(bad, fmt.Sprintf("%s is not a base chain with %s", name, want.Hook.text))
+		}
+		rules, err := c.nl.GetRules(c.table, &nftables.Chain{Name: want.Name, Table: c.table})
+		if err != nil {
+			return nil, fmt.Errorf("rules: list %s: %w", name, err)
+		}
+		bad = append(bad, compareRules(name, want.Rules, rules)...)
+	}
+	return bad, nil
+}
+
+func hooked(have *nftables.Chain, want *hook) bool {
+	return have.Type == want.kind && have.Hooknum != nil && *have.Hooknum == *want.hook &&
+		have.Priority != nil && *have.Priority == want.priority
+}
+
+// compareRules finds each rule by its comment and its expressions' kinds; rules
+// that somebody added are not our business.
+func compareRules(chain string, want []Rule, have []*nftables.Rule) []string {
+	var bad []string
+	used := make([]bool, len(have))
+	for _, w := range want {
+		found := false
+		for i, h := range have {
+			comment, _ := userdata.GetString(h.UserData, userdata.TypeComment)
+			if !used[i] && comment == w.Comment && sameShape(w.exprs, h.Exprs) {
+				used[i], found = true, true
+				break
+			}
+		}
+		if !found {
+			bad = append(bad, fmt.Sprintf("%s: rule `%s` is missing", chain, w.Text))
+		}
+	}
+	return bad
+}
+
+// sameShape compares kinds, constants and targets of two lists of expressions.
+func sameShape(a, b []expr.Any) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if fmt.Sprintf("%T", a[i]) != fmt.Sprintf("%T", b[i]) {
+			return false
+		}
+		switch x := a[i].(type) {
+		case *expr.Cmp:
+			if y := b[i].(*expr.Cmp); x.Op != y.Op || !bytes.Equal(x.Data, y.Data) {
+				return false
+			}
+		case *expr.Lookup:
+			if x.SetName != b[i].(*expr.Lookup).SetName {
+				return false
+			}
+		case *expr.Verdict:
+			if y := b[i].(*expr.Verdict); x.Kind != y.Kind || x.Chain != y.Chain {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// chain reads one chain; nil where it or the table does not exist.
+func (c *Conn) chain(name string) (*nftables.Chain, error) {
+	ch, err := c.nl.ListChain(c.table, name)
+	if errors.Is(err, unix.ENOENT) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("rules: read chain %s: %w", name, err)
+	}
+	return ch, nil
+}

@@ -1,0 +1,39 @@
+package nft
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// Maps are the names of the sets and maps that hold elements with owners.
+func Maps() []string {
+	return []string{
+		"hostport4", "anyport4", "hostport6", "anyport6", "snat4", "snat6",
+		"masquerade4", "masquerade6", "masqueraded", "published",
+	}
+}
+
+// Retire deletes the table if no attachment is left in it.
+func (c *Conn) Retire() error {
+	unlock, err := lock()
+	if err != nil {
+		return err
+	}
+	defer unlock.Close()
+	if have, err := c.chain("guard"); err != nil || have == nil {
+		return err
+	}
+	for _, name := range Maps() {
+		elements, err := c.List(name)
+		if err != nil || len(elements) > 0 {
+			return err
+		}
+	}
+	c.nl.DelTable(c.table)
+	if err := c.nl.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("rules: delete table: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,48 @@
+package nft
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// keyText prints a key as nft does: [address .] protocol . port, an address, or a
+// link's name.
+func keyText(set string, key []byte) string {
+	if !strings.HasSuffix(set, "4") && !strings.HasSuffix(set, "6") {
+		return fmt.Sprintf("%q", strings.TrimRight(string(key), "\x00"))
+	}
+	addr := 4
+	if strings.HasSuffix(set, "6") {
+		addr = 16
+	}
+	switch len(key) {
+	case addr:
+		return addressText(key)
+	case 8:
+		return portText(key)
+	case addr + 8:
+		return addressText(key[:addr]) + " . " + portText(key[addr:])
+	}
+	return fmt.Sprintf("%x", key)
+}
+
+func addressText(b []byte) string {
+	a, _ := netip.AddrFromSlice(b) // 4 or 16 bytes, as the caller counted
+	return a.String()
+}
+
+// portText prints 8 bytes: protocol and port, each padded to 4.
+func portText(b []byte) string {
+	return fmt.Sprintf("%s . %d", protocolName(b[0]), binary.BigEndian.Uint16(b[4:]))
+}
+
+// valueText prints a container's address and port.
+func valueText(b []byte) string {
+	if len(b) != 8 && len(b) != 20 {
+		return fmt.Sprintf("%x", b)
+	}
+	n := len(b) - 4
+	return fmt.Sprintf("%s . %d", addressText(b[:n]), binary.BigEndian.Uint16(b[n:]))
+}

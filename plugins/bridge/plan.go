@@ -1,0 +1,205 @@
+package bridge
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+	"github.com/containernetworking/cni/pkg/types"
+	current "github.com/containernetworking/cni/pkg/types/100"
+	"golang.org/x/sys/unix"
+)
+
+// inputs is all that a plan follows from. The same inputs give the same plan.
+type inputs struct {
+	conf   *Conf
+	owner  kernel.Owner
+	facts  kernel.Facts // of the bridge
+	ips    []*current.IPConfig
+	routes []*types.Route
+	mac    net.HardwareAddr // the container's; nil to choose one
+}
+
+// address is one of the container's addresses with its way out.
+type address struct {
+	prefix  netip.Prefix
+	gateway netip.Addr // invalid without one
+}
+
+func (in inputs) addresses() []address {
+	var list []address
+	for _, ip := range in.ips {
+		list = append(list, address{prefixOf(ip.Address), addrOf(ip.Gateway)})
+	}
+	return list
+}
+
+func prefixOf(n net.IPNet) netip.Prefix {
+	bits, _ := n.Mask.Size()
+	return netip.PrefixFrom(addrOf(n.IP), bits)
+}
+
+// addrOf is invalid for a nil or malformed address.
+func addrOf(ip net.IP) netip.Addr {
+	a, _ := netip.AddrFromSlice(ip)
+	return a.Unmap()
+}
+
+// plan is everything that exists for an attachment after ADD; CHECK compares it,
+// and it is the only place that says so.
+func (in inputs) plan() kernel.Plan {
+	c, addrs := in.conf, in.addresses()
+	return kernel.Plan{Shared: in.shared(addrs), Own: slices.Concat(
+		[]kernel.Object{kernel.Veth{
+			Owner: in.owner, IfName: in.owner.IfName, Master: c.Bridge, MTU: in.mtu(), MAC: in.mac,
+			Hairpin: c.Hairpin, Isolated: c.Isolated, IfDown: c.IfDown,
+		}},
+		in.inside(addrs),
+		in.masquerade(addrs),
+	)}
+}
+
+func (in inputs) mtu() int {
+	if in.conf.MTU > 0 {
+		return in.conf.MTU
+	}
+	return in.facts.MTU
+}
+
+// shared is the bridge and, for a gateway, what makes it one.
+func (in inputs) shared(addrs []address) []kernel.Object {
+	c := in.conf
+	list := []kernel.Object{kernel.Bridge{Name: c.Bridge, MTU: c.MTU, Promisc: c.Promisc}}
+	if c.IsGateway {
+		gateways := in.gateways(addrs)
+		families := map[bool]bool{}
+		for _, g := range gateways {
+			list = append(list, kernel.Gateway{Bridge: c.Bridge, Prefix: g, Force: c.ForceAddress, Also: gateways})
+			families[g.Addr().Is4()] = true
+		}
+		for _, is4 := range []bool{true, false} {
+			if families[is4] {
+				list = append(list, kernel.Forwarding{Bridge: c.Bridge, IPv6: !is4})
+			}
+		}
+	}
+	if c.IPMasq && len(addrs) > 0 {
+		list = append(list, kernel.Rules{})
+	}
+	return list
+}
+
+// gateways are the bridge's addresses, each once.
+func (in inputs) gateways(addrs []address) []netip.Prefix {
+	var list []netip.Prefix
+	for _, a := range addrs {
+		p := netip.PrefixFrom(a.gateway, a.prefix.Bits())
+		if a.gateway.IsValid() && !slices.Contains(list, p) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// inside is what happens in the container's namespace. IPv4 addresses come before
+// the link is up, so that the kernel announces them (arp_notify); IPv6 ones after
+// it, since it announces each that becomes valid on a link that is up (ndisc_notify).
+func (in inputs) inside(addrs []address) []kernel.Object {
+	c, ifName := in.conf, in.owner.IfName
+	if c.IfDown {
+		return nil
+	}
+	var before, after []kernel.Object
+	for _, a := range addrs {
+		o := kernel.Addr{IfName: ifName, Prefix: a.prefix}
+		if a.prefix.Addr().Is4() {
+			before = append(before, o)
+		} else {
+			after = append(after, o)
+		}
+	}
+	list := slices.Concat(in.sysctls(addrs), before, []kernel.Object{kernel.LinkUp{IfName: ifName}}, after)
+	list = append(list, kernel.PortReady{Owner: in.owner})
+	if c.DAD && len(after) > 0 {
+		list = append(list, kernel.Settled{IfName: ifName})
+	}
+	for _, r := range in.routes {
+		list = append(list, in.route(r, addrs))
+	}
+	return list
+}
+
+func (in inputs) sysctls(addrs []address) []kernel.Object {
+	v4, v6 := false, false
+	for _, a := range addrs {
+		v4, v6 = v4 || a.prefix.Addr().Is4(), v6 || !a.prefix.Addr().Is4()
+	}
+	var list kernel.Inside
+	set := func(family, key, value string) {
+		list = append(list, kernel.Sysctl{Key: "net/" + family + "/conf/" + in.owner.IfName + "/" + key, Value: value, Optional: family == "ipv6" && !v6})
+	}
+	if v4 {
+		set("ipv4", "arp_notify", "1")
+	}
+	switch {
+	case v6:
+		list = append(list, kernel.Sysctl{Key: "net/ipv6/conf/lo/disable_ipv6", Value: "0"})
+		set("ipv6", "disable_ipv6", "0")
+		set("ipv6", "keep_addr_on_down", "1")
+		set("ipv6", "ndisc_notify", "1")
+		set("ipv6", "accept_dad", dadValue(in.conf.DAD))
+	case v4 && !in.conf.KeepIPv6:
+		// A container that was given IPv4 only must not be reachable by a
+		// link-local address that nobody knows of (CVE-2024-32473).
+		set("ipv6", "disable_ipv6", "1")
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return []kernel.Object{list}
+}
+
+func dadValue(on bool) string {
+	if on {
+		return "1"
+	}
+	return "0"
+}
+
+// route gives a route its gateway: its own, else its family's first; none where the
+// route is to stay on the link.
+func (in inputs) route(r *types.Route, addrs []address) kernel.Route {
+	k := kernel.Route{
+		IfName: in.owner.IfName, Dst: prefixOf(r.Dst), Gw: addrOf(r.GW),
+		MTU: r.MTU, AdvMSS: r.AdvMSS, Priority: r.Priority,
+	}
+	if r.Table != nil {
+		k.Table = *r.Table
+	}
+	if r.Scope != nil {
+		k.Scope = *r.Scope
+	}
+	if k.Gw.IsValid() || k.Scope >= unix.RT_SCOPE_LINK {
+		return k
+	}
+	for _, a := range addrs {
+		if a.gateway.IsValid() && a.prefix.Addr().Is4() == k.Dst.Addr().Is4() {
+			k.Gw = a.gateway
+			break
+		}
+	}
+	return k
+}
+
+// masquerade is listed in any case, so that DEL removes what an older
+// configuration made.
+func (in inputs) masquerade(addrs []address) []kernel.Object {
+	m := kernel.Masquerade{Owner: in.owner}
+	if in.conf.IPMasq {
+		for _, a := range addrs {
+			m.Addrs = append(m.Addrs, a.prefix)
+		}
+	}
+	return []kernel.Object{m}
+}

@@ -1,0 +1,223 @@
+package hostlocal
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/containernetworking/cni/pkg/types"
+)
+
+// defaultDataDir is where the reference keeps its leases, too.
+const defaultDataDir = "/var/lib/cni/networks"
+
+// Conf is the configuration, parsed and valid.
+type Conf struct {
+	Sets      []RangeSet // one address is taken from each
+	Routes    []*types.Route
+	DataDir   string
+	DNS       types.DNS
+	Requested []netip.Addr // addresses that the runtime or the user asks for
+}
+
+// wire is the configuration as JSON has it.
+type wire struct {
+	IPAM *struct {
+		Type      string        `json:"type"`
+		Ranges    [][]wireRange `json:"ranges"`
+		wireRange               // old style: a single range, put first
+		Routes    []wireRoute   `json:"routes"`
+		DataDir   string        `json:"dataDir"`
+		Resolv    string        `json:"resolvConf"`
+	} `json:"ipam"`
+	RuntimeConfig struct {
+		IPs    []string      `json:"ips"`
+		Ranges [][]wireRange `json:"ipRanges"`
+	} `json:"runtimeConfig"`
+	Args *struct {
+		CNI *struct {
+			IPs []string `json:"ips"`
+		} `json:"cni"`
+	} `json:"args"`
+}
+
+type wireRange struct {
+	Subnet     string `json:"subnet"`
+	RangeStart string `json:"rangeStart"`
+	RangeEnd   string `json:"rangeEnd"`
+	Gateway    string `json:"gateway"`
+}
+
+type wireRoute struct {
+	Dst      string `json:"dst"`
+	GW       string `json:"gw"`
+	MTU      int    `json:"mtu"`
+	AdvMSS   int    `json:"advmss"`
+	Priority int    `json:"priority"`
+	Table    *int   `json:"table"`
+	Scope    *int   `json:"scope"`
+}
+
+// Parse reads and checks the whole configuration. Errors carry a code and name
+// the key, the value and what to do.
+func Parse(req *cni.Request) (*Conf, error) {
+	var w wire
+	if err := cni.Decode(req.Config, &w); err != nil {
+		return nil, err
+	}
+	if w.IPAM == nil {
+		return nil, cni.Errorf(cni.CodeConfig, "ipam: missing: host-local needs at least {\"ranges\": [[{\"subnet\": \"10.88.0.0/16\"}]]}")
+	}
+	c := &Conf{DataDir: w.IPAM.DataDir}
+	if c.DataDir == "" {
+		c.DataDir = defaultDataDir
+	}
+	if !filepath.IsAbs(c.DataDir) {
+		return nil, cni.Errorf(cni.CodeConfig, "ipam.dataDir: %q is not an absolute path", c.DataDir)
+	}
+	var err error
+	if c.Sets, err = w.sets(); err == nil {
+		c.Routes, err = routes(w.IPAM.Routes)
+	}
+	if err == nil {
+		c.Requested, err = w.requested(req)
+	}
+	if err == nil {
+		err = onePerFamily(req.CNIVersion, c.Sets)
+	}
+	if err != nil {
+		return nil, cni.WithCode(cni.CodeConfig, err)
+	}
+	if w.IPAM.Resolv != "" {
+		if c.DNS, err = readResolvConf(w.IPAM.Resolv); err != nil {
+			return nil, cni.Errorf(cni.CodeIO, "ipam.resolvConf: %w", err)
+		}
+	}
+	return c, nil
+}
+
+// sets are, in the reference's order: the runtime's, the old style's, the new
+// style's.
+func (w *wire) sets() ([]RangeSet, error) {
+	type named struct {
+		key    string
+		ranges []wireRange
+	}
+	var all []named
+	for i, r := range w.RuntimeConfig.Ranges {
+		all = append(all, named{fmt.Sprintf("runtimeConfig.ipRanges[%d]", i), r})
+	}
+	old := w.IPAM.wireRange
+	if old.Subnet != "" {
+		all = append(all, named{"ipam", []wireRange{old}})
+	} else if old != (wireRange{}) {
+		return nil, fmt.Errorf("ipam.subnet: missing, but rangeStart, rangeEnd or gateway stand beside it: put all of them into \"ranges\"")
+	}
+	for i, r := range w.IPAM.Ranges {
+		all = append(all, named{fmt.Sprintf("ipam.ranges[%d]", i), r})
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("ipam.ranges: no range given: add [[{\"subnet\": \"10.88.0.0/16\"}]]")
+	}
+	var sets []RangeSet
+	for _, n := range all {
+		set, err := parseSet(n.key, n.ranges)
+		if err != nil {
+			return nil, err
+		}
+		for j, other := range sets {
+			if other.overlaps(set) {
+				return nil, fmt.Errorf("%s: %s overlaps with %s (%s): each address may be in one set only", n.key, set, all[j].key, other)
+			}
+		}
+		sets = append(sets, set)
+	}
+	return sets, nil
+}
+
+func routes(ws []wireRoute) ([]*types.Route, error) {
+	var list []*types.Route
+	for i, w := range ws {
+		key := fmt.Sprintf("ipam.routes[%d]", i)
+		dst, err := netip.ParsePrefix(w.Dst)
+		if err != nil {
+			return nil, fmt.Errorf("%s.dst: %q is not a CIDR such as 0.0.0.0/0", key, w.Dst)
+		}
+		r := &types.Route{
+			Dst: ipNet(dst.Masked()), MTU: w.MTU, AdvMSS: w.AdvMSS,
+			Priority: w.Priority, Table: w.Table, Scope: w.Scope,
+		}
+		if w.GW != "" {
+			gw, err := netip.ParseAddr(w.GW)
+			if err != nil || gw.Unmap().Is4() != dst.Addr().Is4() {
+				return nil, fmt.Errorf("%s.gw: %q is not an address of dst's family", key, w.GW)
+			}
+			r.GW = gw.AsSlice()
+		}
+		if err := checkNumbers(key, w); err != nil {
+			return nil, err
+		}
+		list = append(list, r)
+	}
+	return list, nil
+}
+
+func checkNumbers(key string, w wireRoute) error {
+	limits := []struct {
+		name     string
+		value    *int
+		min, max int
+	}{
+		{"mtu", &w.MTU, 0, 65535},
+		{"advmss", &w.AdvMSS, 0, 65535},
+		{"priority", &w.Priority, 0, 1<<31 - 1},
+		{"table", w.Table, 0, 1<<31 - 1},
+		{"scope", w.Scope, 0, 255},
+	}
+	for _, l := range limits {
+		if l.value != nil && (*l.value < l.min || *l.value > l.max) {
+			return fmt.Errorf("%s.%s: %d is outside %d-%d", key, l.name, *l.value, l.min, l.max)
+		}
+	}
+	return nil
+}
+
+// requested collects the addresses asked for. Where "args" has the key, CNI_ARGS
+// is ignored (CONVENTIONS.md of the specification); the runtime comes before both.
+func (w *wire) requested(req *cni.Request) ([]netip.Addr, error) {
+	key, texts := "runtimeConfig.ips", w.RuntimeConfig.IPs
+	if len(texts) == 0 && w.Args != nil && w.Args.CNI != nil {
+		key, texts = "args.cni.ips", w.Args.CNI.IPs
+	}
+	code := uint(cni.CodeConfig)
+	if ip := req.Args["IP"]; len(texts) == 0 && ip != "" {
+		key, texts, code = "CNI_ARGS IP", strings.Split(ip, ","), cni.CodeEnv
+	}
+	var addrs []netip.Addr
+	for _, t := range texts {
+		text, _, _ := strings.Cut(strings.TrimSpace(t), "/") // the subnet's length counts
+		a, err := netip.ParseAddr(text)
+		if err != nil || a.Zone() != "" {
+			return nil, cni.Errorf(code, "%s: %q is not an IP address", key, t)
+		}
+		addrs = append(addrs, a.Unmap())
+	}
+	return addrs, nil
+}
+
+// onePerFamily: results before 0.3.0 have room for one address of each family.
+func onePerFamily(version string, sets []RangeSet) error {
+	if !strings.HasPrefix(version, "0.1.") && !strings.HasPrefix(version, "0.2.") {
+		return nil
+	}
+	n := make(map[bool]int)
+	for _, s := range sets {
+		n[s[0].Subnet.Addr().Is4()]++
+	}
+	if n[true] > 1 || n[false] > 1 {
+		return fmt.Errorf("CNI version %s does not support more than 1 address per family", version)
+	}
+	return nil
+}

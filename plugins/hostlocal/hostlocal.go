@@ -1,0 +1,251 @@
+// Package hostlocal is the host-local IPAM plugin: addresses from ranges that this
+// host alone hands out, with leases as files that the reference plugin reads and
+// writes too.
+package hostlocal
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/containernetworking/cni/pkg/types"
+	current "github.com/containernetworking/cni/pkg/types/100"
+	"golang.org/x/sys/unix"
+)
+
+// Plugin is the verbs of host-local.
+func Plugin() cni.Plugin {
+	return cni.Plugin{
+		Name: "host-local", About: "IP address management: leases in files, one for each address",
+		Add: Add, Check: Check, Del: Del, GC: GC, Status: Status, Undo: Del,
+	}
+}
+
+// Add leases one address from each range set. Errors: CodeConflict for an address
+// that is taken, CodeExhausted for an empty pool, CodeIO for a store that can't be
+// written. On error nothing is leased.
+func Add(req *cni.Request) (*current.Result, error) {
+	c, err := Parse(req)
+	if err != nil {
+		return nil, err
+	}
+	s, err := open(c.DataDir, req.Network, true)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	leases, err := s.allocate(c, keyOf(req))
+	if err != nil {
+		return nil, err
+	}
+	res := &current.Result{CNIVersion: current.ImplementedSpecVersion, Routes: c.Routes, DNS: c.DNS}
+	for _, l := range leases {
+		res.IPs = append(res.IPs, &current.IPConfig{
+			Address: ipNet(netip.PrefixFrom(l.Addr, l.Subnet.Bits())),
+			Gateway: l.Gateway.AsSlice(),
+		})
+	}
+	return res, nil
+}
+
+func keyOf(req *cni.Request) Key { return Key{req.ContainerID, req.IfName} }
+
+// tolerant is what DEL and GC need of a configuration that may be wrong otherwise.
+func tolerant(config []byte) (dataDir string, attachments json.RawMessage) {
+	var w struct {
+		IPAM        json.RawMessage `json:"ipam"`
+		Attachments json.RawMessage `json:"cni.dev/valid-attachments"`
+	}
+	// Whatever is wrong with the configuration, the default is the best guess.
+	_ = json.Unmarshal(config, &w)
+	var ipam struct {
+		DataDir string `json:"dataDir"`
+	}
+	_ = json.Unmarshal(w.IPAM, &ipam)
+	if !filepath.IsAbs(ipam.DataDir) {
+		ipam.DataDir = defaultDataDir
+	}
+	return ipam.DataDir, w.Attachments
+}
+
+// Del gives all addresses of the attachment back. It needs nothing of the
+// configuration but name and dataDir; an attachment without leases is success.
+func Del(req *cni.Request) error {
+	dataDir, _ := tolerant(req.Config)
+	s, err := open(dataDir, req.Network, false)
+	if errors.Is(err, errNoStore) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return s.release(keyOf(req))
+}
+
+// Held lists the addresses leased to the attachment, as far as they can be found.
+func Held(req *cni.Request) ([]netip.Addr, error) {
+	dataDir, _ := tolerant(req.Config)
+	s, err := open(dataDir, req.Network, false)
+	if errors.Is(err, errNoStore) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	o, err := s.of(keyOf(req))
+	return o.addrs, err
+}
+
+// Check says whether each address of prevResult that lies in our ranges is leased
+// to the attachment.
+func Check(req *cni.Request) error {
+	c, err := Parse(req)
+	if err != nil {
+		return err
+	}
+	prev, err := cni.PrevResult(req)
+	if err != nil {
+		return err
+	}
+	s, err := open(c.DataDir, req.Network, false)
+	if errors.Is(err, errNoStore) {
+		return cni.Errorf(cni.CodeDrift, "leases: network %s has none, expected one for container %s", req.Network, req.ContainerID)
+	}
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return s.check(c, keyOf(req), prev)
+}
+
+func (s *Store) check(c *Conf, key Key, prev *current.Result) error {
+	var bad []string
+	found := 0
+	for _, ip := range prev.IPs {
+		a, _ := netip.AddrFromSlice(ip.Address.IP) // the library parsed it
+		a = a.Unmap()
+		if !inSets(c.Sets, a) {
+			continue
+		}
+		have, exists, err := s.holder(a)
+		switch {
+		case err != nil:
+			return err
+		case !exists:
+			bad = append(bad, fmt.Sprintf("address %s is not leased to anyone, expected container %s", a, key.ContainerID))
+		case have != key && have != (Key{ContainerID: key.ContainerID}):
+			bad = append(bad, fmt.Sprintf("address %s is leased to container %q link %q, expected container %q link %q",
+				a, have.ContainerID, have.IfName, key.ContainerID, key.IfName))
+		default:
+			found++
+		}
+	}
+	if len(bad) == 0 && found == 0 {
+		bad = append(bad, fmt.Sprintf("no address of the result is in the ranges of network's host-local, container %s", key.ContainerID))
+	}
+	if len(bad) > 0 {
+		return cni.Errorf(cni.CodeDrift, "leases: %s", strings.Join(bad, "; "))
+	}
+	return nil
+}
+
+func inSets(sets []RangeSet, a netip.Addr) bool {
+	for _, s := range sets {
+		if s.inSubnet(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// GC removes the leases of attachments that are not in the list of valid ones, and
+// files that are no leases. Without a list it does nothing: a missing list is not
+// an empty one.
+func GC(req *cni.Request) error {
+	dataDir, raw := tolerant(req.Config)
+	if raw == nil {
+		return nil
+	}
+	var list []types.GCAttachment
+	if err := cni.Decode(raw, &list); err != nil {
+		return err
+	}
+	s, err := open(dataDir, req.Network, false)
+	if errors.Is(err, errNoStore) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	valid := make(map[Key]bool)
+	ids := make(map[string]bool)
+	for _, a := range list {
+		valid[Key{a.ContainerID, a.IfName}], ids[a.ContainerID] = true, true
+	}
+	if err := s.sync(); err != nil {
+		return err
+	}
+	var errs []error
+	err = s.each(func(a netip.Addr, key Key) error {
+		if valid[key] || key.IfName == "" && ids[key.ContainerID] {
+			return nil
+		}
+		if err := s.drop(key, []netip.Addr{a}); err != nil {
+			errs = append(errs, err)
+		}
+		return nil
+	})
+	return errors.Join(append(errs, err, s.stamp())...)
+}
+
+// Status says whether an ADD would get an address: the configuration is right, the
+// store can be written, and each range set has a free address.
+func Status(req *cni.Request) error {
+	c, err := Parse(req)
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(c.DataDir, req.Network)
+	if err := writable(dir); err != nil {
+		return cni.Errorf(cni.CodeNotReady, "leases: %w", err)
+	}
+	s, err := open(c.DataDir, req.Network, false)
+	if errors.Is(err, errNoStore) {
+		return nil // an empty network has room
+	}
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	for i, set := range c.Sets {
+		if _, err := s.firstFree(set, s.last(i)); errors.Is(err, errFull) {
+			return cni.Errorf(cni.CodeNotReady, "no IP addresses available in range set: %s: all are leased; `bridgeport gc` removes leases of containers that are gone", set)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writable asks the kernel about the directory, or about the nearest one above it
+// that exists.
+func writable(dir string) error {
+	for {
+		err := unix.Access(dir, unix.W_OK|unix.X_OK)
+		if !errors.Is(err, unix.ENOENT) || dir == "/" {
+			if err != nil {
+				return &os.PathError{Op: "write to", Path: dir, Err: err}
+			}
+			return nil
+		}
+		dir = filepath.Dir(dir)
+	}
+}

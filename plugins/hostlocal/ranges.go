@@ -1,0 +1,187 @@
+package hostlocal
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Range is a run of addresses of one subnet.
+type Range struct {
+	Subnet     netip.Prefix
+	Start, End netip.Addr // both may be handed out
+	Gateway    netip.Addr // never handed out
+}
+
+// RangeSet is ranges of one family; an attachment gets one address from it.
+type RangeSet []Range
+
+func parseSet(key string, ws []wireRange) (RangeSet, error) {
+	if len(ws) == 0 {
+		return nil, fmt.Errorf("%s: empty: a set needs at least one {\"subnet\": ...}", key)
+	}
+	var set RangeSet
+	for i, w := range ws {
+		name := key
+		if key != "ipam" { // the old style has no list
+			name = fmt.Sprintf("%s[%d]", key, i)
+		}
+		r, err := parseRange(name, w)
+		if err != nil {
+			return nil, err
+		}
+		if r.Subnet.Addr().Is4() != w0Is4(set, r) {
+			return nil, fmt.Errorf("%s: mixes IPv4 and IPv6: give each family a set of its own", key)
+		}
+		for _, other := range set {
+			if other.overlaps(r) {
+				return nil, fmt.Errorf("%s: %s overlaps with %s", name, r, other)
+			}
+		}
+		set = append(set, r)
+	}
+	return set, nil
+}
+
+func w0Is4(set RangeSet, r Range) bool {
+	if len(set) == 0 {
+		return r.Subnet.Addr().Is4()
+	}
+	return set[0].Subnet.Addr().Is4()
+}
+
+func parseRange(key string, w wireRange) (Range, error) {
+	subnet, err := netip.ParsePrefix(w.Subnet)
+	if err != nil {
+		return Range{}, fmt.Errorf("%s.subnet: %q is not a CIDR such as 10.88.0.0/16", key, w.Subnet)
+	}
+	if subnet.Masked() != subnet {
+		return Range{}, fmt.Errorf("%s.subnet: %s has host bits set, the network is %s", key, subnet, subnet.Masked())
+	}
+	if subnet.Addr().BitLen()-subnet.Bits() < 2 {
+		return Range{}, fmt.Errorf("%s.subnet: %s is too small: it needs room for a gateway and a container (/30, /126 or shorter)", key, subnet)
+	}
+	r := Range{Subnet: subnet, Start: subnet.Addr().Next(), End: lastUsable(subnet)}
+	r.Gateway = r.Start
+	for _, f := range []struct {
+		name, text string
+		into       *netip.Addr
+	}{{"rangeStart", w.RangeStart, &r.Start}, {"rangeEnd", w.RangeEnd, &r.End}, {"gateway", w.Gateway, &r.Gateway}} {
+		if f.text == "" {
+			continue
+		}
+		a, err := netip.ParseAddr(f.text)
+		if err != nil {
+			return Range{}, fmt.Errorf("%s.%s: %q is not an IP address", key, f.name, f.text)
+		}
+		if !subnet.Contains(a.Unmap()) {
+			return Range{}, fmt.Errorf("%s.%s: %s is outside the subnet %s", key, f.name, a, subnet)
+		}
+		*f.into = a.Unmap()
+	}
+	if r.End.Less(r.Start) {
+		return Range{}, fmt.Errorf("%s.rangeEnd: %s lies before rangeStart %s", key, r.End, r.Start)
+	}
+	return r, nil
+}
+
+// lastUsable is the address before the broadcast address, or IPv6's last.
+func lastUsable(p netip.Prefix) netip.Addr {
+	if p.Addr().Is4() {
+		b := p.Addr().As4()
+		binary.BigEndian.PutUint32(b[:], binary.BigEndian.Uint32(b[:])|^uint32(0)>>p.Bits())
+		return netip.AddrFrom4(b).Prev()
+	}
+	b := p.Addr().As16()
+	for i := p.Bits(); i < 128; i++ {
+		b[i/8] |= 0x80 >> (i % 8)
+	}
+	return netip.AddrFrom16(b)
+}
+
+func (r Range) contains(a netip.Addr) bool {
+	return !a.Less(r.Start) && !r.End.Less(a) && a.Is4() == r.Start.Is4()
+}
+
+func (r Range) overlaps(o Range) bool {
+	return r.contains(o.Start) || o.contains(r.Start)
+}
+
+func (r Range) String() string { return fmt.Sprintf("%s-%s", r.Start, r.End) }
+
+func (s RangeSet) String() string {
+	texts := make([]string, len(s))
+	for i, r := range s {
+		texts[i] = r.String()
+	}
+	return strings.Join(texts, ",")
+}
+
+func (s RangeSet) overlaps(o RangeSet) bool {
+	return slices.ContainsFunc(s, func(r Range) bool {
+		return slices.ContainsFunc(o, r.overlaps)
+	})
+}
+
+// find is the range that a is in, nil if none.
+func (s RangeSet) find(a netip.Addr) *Range {
+	for i := range s {
+		if s[i].contains(a) {
+			return &s[i]
+		}
+	}
+	return nil
+}
+
+// isGateway says whether any range of the set has a as its gateway.
+func (s RangeSet) isGateway(a netip.Addr) bool {
+	return slices.ContainsFunc(s, func(r Range) bool { return r.Gateway == a })
+}
+
+// after yields the addresses of the set in round-robin order, beginning with the
+// one after last, each once, without gateways. An invalid last, or one outside the
+// set, begins at the first.
+func (s RangeSet) after(last netip.Addr) func(yield func(netip.Addr, *Range) bool) {
+	first := 0
+	if r := s.find(last); r != nil {
+		first = slices.IndexFunc(s, func(o Range) bool { return o == *r })
+	} else {
+		last = netip.Addr{}
+	}
+	return func(yield func(netip.Addr, *Range) bool) {
+		if last.IsValid() && !s.walk(first, last.Next(), s[first].End, yield) {
+			return
+		}
+		begin := first
+		if last.IsValid() {
+			begin = first + 1
+		}
+		for i := begin; i < begin+len(s); i++ {
+			r := i % len(s)
+			end := s[r].End
+			if last.IsValid() && r == first {
+				end = last
+			}
+			if !s.walk(r, s[r].Start, end, yield) {
+				return
+			}
+		}
+	}
+}
+
+// walk yields from..to of range r; false once the caller has enough.
+func (s RangeSet) walk(r int, from, to netip.Addr, yield func(netip.Addr, *Range) bool) bool {
+	for a := from; a.IsValid() && !to.Less(a); a = a.Next() {
+		if !s.isGateway(a) && !yield(a, &s[r]) {
+			return false
+		}
+	}
+	return true
+}
+
+func ipNet(p netip.Prefix) net.IPNet {
+	return net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}

@@ -1,0 +1,43 @@
+package hostlocal
+
+import (
+	"os"
+	"strings"
+
+	"github.com/containernetworking/cni/pkg/types"
+)
+
+// readResolvConf reads a resolv.conf(5) as glibc does (res_init.c): keywords at the
+// beginning of a line, comments only there, the last of several search or domain
+// lines counts.
+func readResolvConf(path string) (types.DNS, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return types.DNS{}, err
+	}
+	return parseResolvConf(string(data)), nil
+}
+
+func parseResolvConf(text string) types.DNS {
+	var dns types.DNS
+	for _, line := range strings.Split(text, "\n") {
+		if strings.HasPrefix(line, "#") || strings.HasPrefix(line, ";") {
+			continue
+		}
+		fields := strings.Fields(line)
+		if len(fields) < 2 {
+			continue
+		}
+		switch fields[0] {
+		case "nameserver":
+			dns.Nameservers = append(dns.Nameservers, fields[1])
+		case "domain":
+			dns.Domain = fields[1]
+		case "search":
+			dns.Search = fields[1:]
+		case "options":
+			dns.Options = append(dns.Options, fields[1:]...)
+		}
+	}
+	return dns
+}

@@ -1,0 +1,179 @@
+// Package portmap is the portmap plugin: ports of the host lead to a container. It
+// is chained after a plugin that gives the container an address.
+package portmap
+
+import (
+	"encoding/json"
+	"errors"
+	"net/netip"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/containernetworking/cni/pkg/types"
+	current "github.com/containernetworking/cni/pkg/types/100"
+)
+
+// Plugin is the verbs of portmap.
+func Plugin() cni.Plugin {
+	return cni.Plugin{
+		Name: "portmap", About: "ports of the host that lead to containers",
+		Add: Add, Check: Check, Del: Del, GC: GC, Status: Status, Undo: Del,
+	}
+}
+
+func owner(req *cni.Request) kernel.Owner {
+	return kernel.Owner{Network: req.Network, ContainerID: req.ContainerID, IfName: req.IfName, Pod: req.Args.Pod()}
+}
+
+// Add publishes the ports and passes the previous result on. A port that another
+// attachment holds is CodeConflict. On error no port of the attachment is left.
+func Add(req *cni.Request) (_ *current.Result, err error) {
+	c, err := parse(req)
+	if err != nil {
+		return nil, err
+	}
+	prev, err := cni.PrevResult(req)
+	if err != nil {
+		return nil, err
+	}
+	if len(c.Mappings) == 0 {
+		return prev, nil
+	}
+	h, in, err := prepare(req, c, prev)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	if err := in.plan().Add(h); err != nil {
+		return nil, coded(err)
+	}
+	return prev, nil
+}
+
+// prepare combines configuration and previous result; the caller closes the Host.
+func prepare(req *cni.Request, c *Conf, prev *current.Result) (*kernel.Host, inputs, error) {
+	in := inputs{conf: c, owner: owner(req), addrs: containerAddresses(prev, req.IfName)}
+	var err error
+	if in.ports, err = c.ports(in.addrs); err != nil {
+		return nil, in, err
+	}
+	h, err := kernel.Open(nil)
+	if err != nil {
+		return nil, in, cni.WithCode(cni.CodeKernel, err)
+	}
+	if in.link, err = h.LinkTowards(first4(in.addrs)); err != nil {
+		return nil, in, errors.Join(cni.WithCode(cni.CodeKernel, err), h.Close())
+	}
+	return h, in, nil
+}
+
+// first4 is the first IPv4 address, invalid if there is none.
+func first4(addrs []netip.Prefix) netip.Addr {
+	for _, a := range addrs {
+		if a.Addr().Is4() {
+			return a.Addr()
+		}
+	}
+	return netip.Addr{}
+}
+
+// coded gives kernel errors their code.
+func coded(err error) error {
+	var held *nft.HeldError
+	switch {
+	case errors.As(err, &held):
+		return cni.WithCode(cni.CodeConflict, err)
+	case errors.Is(err, nft.ErrUnsupported):
+		return cni.WithCode(cni.CodeNotReady, err)
+	}
+	return cni.WithCode(cni.CodeKernel, err)
+}
+
+// Check compares the rules and elements with the plan.
+func Check(req *cni.Request) (err error) {
+	c, err := parse(req)
+	if err != nil {
+		return err
+	}
+	prev, err := cni.PrevResult(req)
+	if err != nil {
+		return err
+	}
+	if len(c.Mappings) == 0 {
+		return nil
+	}
+	h, in, err := prepare(req, c, prev)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	if err := in.plan().Check(h); err != nil {
+		return cni.WithCode(cni.CodeDrift, err)
+	}
+	return nil
+}
+
+// Del removes the attachment's ports. It needs only the owner; ports and addresses
+// in the configuration merely save a search. What is absent is success.
+func Del(req *cni.Request) (err error) {
+	h, err := kernel.Open(nil)
+	if err != nil {
+		return cni.WithCode(cni.CodeKernel, err)
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	in := inputs{conf: &Conf{SNAT: true, Mappings: tolerantMappings(req.Config)}, owner: owner(req)}
+	if prev, perr := cni.PrevResult(req); perr == nil {
+		in.addrs = containerAddresses(prev, req.IfName)
+	}
+	// A mapping that does not fit the addresses was never made.
+	in.ports, _ = in.conf.ports(in.addrs)
+	return coded(in.plan().Del(h))
+}
+
+// GC removes the ports of this network's attachments that are not valid any more.
+// Without a list of valid attachments it changes nothing.
+func GC(req *cni.Request) (err error) {
+	var w struct {
+		Valid json.RawMessage `json:"cni.dev/valid-attachments"`
+	}
+	if err := cni.Decode(req.Config, &w); err != nil || w.Valid == nil {
+		return err
+	}
+	var list []types.GCAttachment
+	if err := cni.Decode(w.Valid, &list); err != nil {
+		return err
+	}
+	valid := make(map[string]bool)
+	for _, a := range list {
+		valid[kernel.Owner{Network: req.Network, ContainerID: a.ContainerID, IfName: a.IfName}.Tag()] = true
+	}
+	h, err := kernel.Open(nil)
+	if err != nil {
+		return cni.WithCode(cni.CodeKernel, err)
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	tags, err := kernel.PublishedOwners(h, req.Network)
+	errs := []error{err}
+	for _, tag := range tags {
+		if !valid[tag] {
+			errs = append(errs, kernel.SweepPorts(h, tag))
+		}
+	}
+	if len(list) == 0 {
+		errs = append(errs, kernel.RetireRules(h))
+	}
+	return coded(errors.Join(errs...))
+}
+
+// Status says whether ports could be published now.
+func Status(req *cni.Request) error {
+	if _, err := parse(req); err != nil {
+		return err
+	}
+	rules, err := nft.Open()
+	if err != nil {
+		return cni.Errorf(cni.CodeNotReady, "portmap: %w: load the nf_tables modules", err)
+	}
+	return rules.Close() // nothing was changed
+}

@@ -1,0 +1,93 @@
+// Package borders keeps the borders between the packages: who may import whom.
+package borders
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/bridgeport-cni/bridgeport/"
+
+// only says which packages alone may import a library, tests aside.
+var only = map[string][]string{
+	"github.com/vishvananda/netlink": {"pkg/kernel"},
+	"github.com/google/nftables":     {"pkg/nft"},
+	"github.com/coreos/go-iptables":  {"pkg/iptables"},
+	"github.com/spf13/cobra":         {"plugins/bridgeport"},
+	// Starting a program costs milliseconds; only delegation may.
+	"github.com/containernetworking/cni/pkg/invoke": {"pkg/ipam"},
+	"os/exec":  {},
+	"net/http": {},
+}
+
+// layers: a package may import those of lower layers and none of its own or above,
+// unless it is listed in beside.
+var layers = map[string]int{
+	"pkg/flock": 0, "pkg/netns": 0, "pkg/cni": 0,
+	"pkg/nft": 1, "pkg/iptables": 1, "pkg/conntrack": 1, "pkg/ipam": 1,
+	"pkg/kernel":        2,
+	"plugins/hostlocal": 3, "plugins/portmap": 3,
+	"plugins/bridge": 4, "plugins/bridgeport": 5, "plugins": 5,
+}
+
+func imports(t *testing.T) map[string][]string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", module+"pkg/...", module+"plugins/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	all := make(map[string][]string)
+	for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
+		fields := strings.Fields(line)
+		all[strings.TrimPrefix(fields[0], module)] = fields[1:]
+	}
+	if len(all) < 8 {
+		t.Fatalf("go list found only %d packages", len(all))
+	}
+	return all
+}
+
+func TestLibraries(t *testing.T) {
+	for pkg, list := range imports(t) {
+		for _, imp := range list {
+			for lib, allowed := range only {
+				if imp != lib && !strings.HasPrefix(imp, lib+"/") {
+					continue
+				}
+				ok := false
+				for _, a := range allowed {
+					ok = ok || a == pkg
+				}
+				if !ok {
+					t.Errorf("%s imports %s, which only %v may", pkg, imp, allowed)
+				}
+			}
+		}
+	}
+}
+
+func TestLayers(t *testing.T) {
+	for pkg, list := range imports(t) {
+		from, known := layers[pkg]
+		if !known {
+			t.Errorf("%s: has no layer: add it to the table", pkg)
+		}
+		for _, imp := range list {
+			name, own := strings.CutPrefix(imp, module)
+			if to, ok := layers[name]; own && (!ok || to >= from) {
+				t.Errorf("%s (layer %d) imports %s (layer %d)", pkg, from, name, to)
+			}
+		}
+	}
+}
+
+// TestThreads keeps thread and namespace handling in one place.
+func TestThreads(t *testing.T) {
+	out, _ := exec.Command("grep", "-rlE", `LockOSThread|unix\.Setns|unix\.Unshare`, "--include=*.go", "../../pkg", "../../plugins").Output()
+	for _, file := range strings.Fields(string(out)) {
+		if !strings.HasPrefix(file, "../../pkg/netns/") {
+			t.Errorf("%s locks threads or changes namespaces, which only pkg/netns may", file)
+		}
+	}
+}
