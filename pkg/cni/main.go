@@ -112,6 +112,9 @@ func add(p Plugin, req *Request, out io.Writer) error {
 
 // Encode is the result as JSON in the given version of the specification.
 func Encode(res *current.Result, cniVersion string) ([]byte, error) {
+	if ok, _ := version.GreaterThanOrEqualTo(cniVersion, "1.1.0"); !ok {
+		res = withoutMTU(res)
+	}
 	old, err := res.GetAsVersion(cniVersion)
 	if err != nil {
 		return nil, Errorf(CodeVersion, "result: convert to cniVersion %s: %w", cniVersion, err)
@@ -121,6 +124,19 @@ func Encode(res *current.Result, cniVersion string) ([]byte, error) {
 		return nil, Errorf(CodeUnexpected, "result: encode: %w", err)
 	}
 	return append(text, '\n'), nil
+}
+
+// withoutMTU leaves out what the specification has only since 1.1.0, and the
+// library prints in every version.
+func withoutMTU(res *current.Result) *current.Result {
+	out := *res
+	out.Interfaces = nil
+	for _, link := range res.Interfaces {
+		l := *link
+		l.Mtu = 0
+		out.Interfaces = append(out.Interfaces, &l)
+	}
+	return &out
 }
 
 func writeVersion(req *Request, out io.Writer) error {

@@ -179,8 +179,9 @@ func checkIfName(name string) error {
 		return fmt.Errorf("%q is longer than %d characters, the kernel's limit", name, maxIfName)
 	case name == "." || name == "..":
 		return fmt.Errorf("%q is not a name for a link", name)
-	case strings.ContainsAny(name, "/: \t\n\v\f\r\x00"):
-		return fmt.Errorf("%q holds a slash, colon or white space, which no link name may", name)
+	case strings.ContainsAny(name, "/:% \t\n\v\f\r\x00"):
+		// '%': the kernel would take "eth%d" as a pattern (dev_alloc_name).
+		return fmt.Errorf("%q holds a slash, colon, percent sign or white space, which no link name may", name)
 	}
 	return nil
 }

@@ -102,7 +102,7 @@ func (a Addr) String() string {
 	return inContainer(fmt.Sprintf("ip address add %s dev %s", a.Prefix, a.IfName))
 }
 
-// addresses lists the addresses of a link.
+// addresses lists the addresses of a link, or with index 0 of all links.
 func (c *Conn) addresses(index int) ([]netip.Prefix, error) {
 	req := nl.NewNetlinkRequest(unix.RTM_GETADDR, 0)
 	msg := nl.NewIfAddrmsg(unix.AF_UNSPEC)
@@ -112,7 +112,7 @@ func (c *Conn) addresses(index int) ([]netip.Prefix, error) {
 	err := c.dump(req, func() { list = nil }, func(data []byte) error {
 		m := nl.DeserializeIfAddrmsg(data)
 		attrs, err := nl.ParseRouteAttr(data[m.Len():])
-		if err != nil || int(m.Index) != index {
+		if err != nil || index != 0 && int(m.Index) != index {
 			return err
 		}
 		if p, ok := prefixOf(attrs, int(m.Prefixlen)); ok {

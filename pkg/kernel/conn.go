@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/vishvananda/netlink/nl"
@@ -87,8 +88,8 @@ func (c *Conn) Flush() error {
 	var first error
 	for pending := len(queue); pending > 0; {
 		err := c.receive(func(h unix.NlMsghdr, data []byte) error {
-			i := int(h.Seq) - int(queue[0].seq)
-			if h.Type != unix.NLMSG_ERROR || i < 0 || i >= len(queue) {
+			i := slices.IndexFunc(queue, func(q queued) bool { return q.seq == h.Seq })
+			if h.Type != unix.NLMSG_ERROR || i < 0 {
 				return nil
 			}
 			pending--

@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -49,7 +48,7 @@ func Sweep(h *Host, tag string) error {
 // SweepPorts removes published ports of an attachment of which only the tag is
 // known.
 func SweepPorts(h *Host, tag string) error {
-	return sweepRules(h, tag, "published", "hostport4", "anyport4", "hostport6", "anyport6", "snat4", "snat6")
+	return sweepRules(h, tag, "published", portMaps()...)
 }
 
 func linkOf(tag string) string {
@@ -72,14 +71,15 @@ func sweepRules(h *Host, tag, mark string, maps ...string) error {
 	return rules.Delete(tag, all, 0)
 }
 
-// RetireRules deletes our table if no attachment is left in it.
-func RetireRules(h *Host) error {
+// TidyRules deletes chains that no attachment uses any more, and our table if none
+// is left in it.
+func TidyRules(h *Host) error {
 	rules, err := h.Rules()
 	if errors.Is(err, nft.ErrUnsupported) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("rules: %w", err)
+		return err
 	}
-	return rules.Retire()
+	return errors.Join(rules.Tidy(), rules.Retire())
 }

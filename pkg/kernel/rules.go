@@ -90,7 +90,8 @@ func (m Masquerade) Check(h *Host) error {
 
 // Del removes what belongs to the owner.
 func (m Masquerade) Del(h *Host) error {
-	return deleteOwned(h, m.Owner, "masqueraded", []string{"masquerade4", "masquerade6"}, m.elements())
+	_, err := deleteOwned(h, m.Owner, "masqueraded", []string{"masquerade4", "masquerade6"}, m.elements())
+	return err
 }
 
 func (m Masquerade) String() string {
@@ -98,92 +99,6 @@ func (m Masquerade) String() string {
 		return ""
 	}
 	return m.chain().String() + "\n" + elementsText(m.elements())
-}
-
-// Port is one published port, with everything parsed and valid.
-type Port struct {
-	HostIP    netip.Addr // invalid or unspecified: every address of the host
-	Protocol  uint8      // IP protocol number
-	HostPort  uint16
-	Container netip.AddrPort
-}
-
-// Ports forwards ports of the host to the container. With none its Add does
-// nothing, and its Del finds them by the owner.
-type Ports struct {
-	Owner Owner
-	Ports []Port
-	// Subnets are the container's own: clients in them, and the host by its
-	// loopback address, are masqueraded. Empty with "snat": false.
-	Subnets []netip.Prefix
-	MasqAll bool // masquerade every client
-}
-
-func (p Ports) chain() nft.Chain {
-	return nft.ReplyChain(p.Owner.Network, p.Subnets, p.MasqAll)
-}
-
-func (p Ports) snat() bool { return p.MasqAll || len(p.Subnets) > 0 }
-
-func (p Ports) elements() []nft.Element {
-	if len(p.Ports) == 0 {
-		return nil
-	}
-	comment := p.Owner.Comment(nft.CommentLimit)
-	var elements []nft.Element
-	seen := make(map[netip.Addr]bool)
-	for _, port := range p.Ports {
-		elements = append(elements, nft.HostPort(port.HostIP, port.Protocol, port.HostPort, port.Container, comment))
-		if to := port.Container.Addr(); p.snat() && !seen[to] {
-			seen[to] = true
-			elements = append(elements, nft.ReplyPath(to, p.chain().Name, comment))
-		}
-	}
-	return append(elements, nft.Holder("published", p.Owner.LinkName(), markComment(p.Owner, len(elements))))
-}
-
-// Add queues the elements. A port that another attachment holds is ErrConflict.
-func (p Ports) Add(h *Host) error {
-	if len(p.Ports) == 0 {
-		return nil
-	}
-	h.queue.Base = true
-	if p.snat() {
-		h.queue.Chains = append(h.queue.Chains, p.chain())
-	}
-	h.queue.Elements = append(h.queue.Elements, p.elements()...)
-	return nil
-}
-
-// Check looks for each element and for the rules it points to.
-func (p Ports) Check(h *Host) error {
-	if len(p.Ports) == 0 {
-		return nil
-	}
-	var chains []nft.Chain
-	if p.snat() {
-		chains = append(chains, p.chain())
-	}
-	return errors.Join(
-		checkElements(h, "published port", p.Owner, p.elements()),
-		checkChains(h, chains))
-}
-
-// Del removes what belongs to the owner.
-func (p Ports) Del(h *Host) error {
-	return deleteOwned(h, p.Owner, "published",
-		[]string{"hostport4", "anyport4", "hostport6", "anyport6", "snat4", "snat6"}, p.elements())
-}
-
-func (p Ports) String() string {
-	if len(p.Ports) == 0 {
-		return ""
-	}
-	var b strings.Builder
-	if p.snat() {
-		fmt.Fprintln(&b, p.chain())
-	}
-	return b.String() + elementsText(p.elements())
 }
 
 func elementsText(elements []nft.Element) string {
@@ -235,31 +150,31 @@ func wanted(comment string) int {
 
 // deleteOwned removes the owner's elements. The known ones go by their keys, the
 // holder mark with them. Where the mark counts more than are known (a DEL without
-// ports or addresses), the maps are searched.
-func deleteOwned(h *Host, owner Owner, mark string, maps []string, known []nft.Element) error {
+// ports or addresses), the maps are searched. It returns what was to be deleted.
+func deleteOwned(h *Host, owner Owner, mark string, maps []string, known []nft.Element) ([]nft.Element, error) {
 	rules, err := h.Rules()
 	if errors.Is(err, nft.ErrUnsupported) {
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	held, found, err := rules.Find(nft.Holder(mark, owner.LinkName(), ""))
 	if err != nil || !found || !SameTag(held.Comment, owner.Tag()) {
-		return err
+		return nil, err
 	}
 	if len(known) == 0 {
 		known = []nft.Element{held}
 	}
 	err = rules.Delete(owner.Tag(), known, wanted(held.Comment))
 	if !errors.Is(err, nft.ErrFewer) {
-		return err
+		return known, err
 	}
 	all, err := owned(rules, maps, owner.Tag())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return rules.Delete(owner.Tag(), append(all, held), 0)
+	return all, rules.Delete(owner.Tag(), append(all, held), 0)
 }
 
 // owned searches maps for the elements with a tag.

@@ -67,6 +67,11 @@ func portReady(rt *Conn, name string) (bool, error) {
 
 // join subscribes to a multicast group of the kernel's announcements.
 func (c *Conn) join(group int) error {
+	// Without an address of its own the socket looks like the kernel, which does
+	// not announce to itself (do_one_broadcast).
+	if err := unix.Bind(c.fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return fmt.Errorf("netlink: bind: %w", err)
+	}
 	if err := unix.SetsockoptInt(c.fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, group); err != nil {
 		return fmt.Errorf("netlink: join group %d: %w", group, err)
 	}

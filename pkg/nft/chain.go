@@ -12,6 +12,12 @@ import (
 	"github.com/google/nftables/expr"
 )
 
+// What the names of networks' chains begin with.
+const (
+	masqPrefix = "masq-"
+	snatPrefix = "snat-"
+)
+
 // Chain is a chain of our table with its rules. Chains are never changed once
 // they exist: the name of a network's chain ends in a digest of its rules, so a
 // changed configuration makes a new chain and old attachments keep theirs.
@@ -62,7 +68,7 @@ func MasqueradeChain(network string, skip []netip.Prefix) Chain {
 		rule("multicast is never masqueraded", destination(netip.MustParsePrefix("224.0.0.0/4")), stop(expr.VerdictReturn)),
 		rule("multicast is never masqueraded", destination(netip.MustParsePrefix("ff00::/8")), stop(expr.VerdictReturn)),
 		rule("containers of "+network+" leave with the host's address", masquerade()))
-	return named("masq-"+network, rules)
+	return named(masqPrefix+network, rules)
 }
 
 // ReplyChain masquerades clients whose replies would otherwise not pass through
@@ -70,7 +76,7 @@ func MasqueradeChain(network string, skip []netip.Prefix) Chain {
 // container itself included) and those on loopback. With all, every client.
 func ReplyChain(network string, subnets []netip.Prefix, all bool) Chain {
 	if all {
-		return named("snat-"+network, []Rule{rule("masqAll: every client of a published port", masquerade())})
+		return named(snatPrefix+network, []Rule{rule("masqAll: every client of a published port", masquerade())})
 	}
 	var rules []Rule
 	for _, p := range sorted(subnets) {
@@ -80,7 +86,7 @@ func ReplyChain(network string, subnets []netip.Prefix, all bool) Chain {
 	rules = append(rules,
 		rule("the host itself, by 127.0.0.0/8", source(netip.MustParsePrefix("127.0.0.0/8")), masquerade()),
 		rule("the host itself, by ::1", source(netip.MustParsePrefix("::1/128")), masquerade()))
-	return named("snat-"+network, rules)
+	return named(snatPrefix+network, rules)
 }
 
 func sorted(prefixes []netip.Prefix) []netip.Prefix {

@@ -18,6 +18,7 @@ var ErrUnsupported = errors.New("the kernel has no nf_tables")
 type Conn struct {
 	nl    *nftables.Conn
 	table *nftables.Table
+	order []*nftables.Set
 	sets  map[string]*nftables.Set
 }
 
@@ -54,11 +55,11 @@ func Open() (*Conn, error) {
 		return nil, fmt.Errorf("rules: open netlink socket: %w", err)
 	}
 	t := &nftables.Table{Name: Table, Family: nftables.TableFamilyINet}
-	sets := make(map[string]*nftables.Set)
-	for _, s := range baseSets(t) {
-		sets[s.Name] = s
+	conn := &Conn{nl: c, table: t, order: baseSets(t), sets: make(map[string]*nftables.Set)}
+	for _, s := range conn.order {
+		conn.sets[s.Name] = s
 	}
-	return &Conn{nl: c, table: t, sets: sets}, nil
+	return conn, nil
 }
 
 // Close closes the socket. After a deletion it waits 6-18 ms for an RCU grace
@@ -120,7 +121,7 @@ func (c *Conn) queueChains(change Change) error {
 
 func (c *Conn) queueBase() {
 	c.nl.AddTable(c.table)
-	for _, s := range c.sets {
+	for _, s := range c.order {
 		// The only error is one of our own making: a set without a type.
 		if err := c.nl.AddSet(s, nil); err != nil {
 			panic(err)

@@ -91,6 +91,18 @@ func padPort(port uint16) []byte {
 	return binary.BigEndian.AppendUint16(make([]byte, 0, 4), port)[:4:4]
 }
 
+// Forward is what an element of a port map says; false for other elements.
+func (e Element) Forward() (proto uint8, port uint16, to netip.AddrPort, ok bool) {
+	n := len(e.Value) - 4
+	if (n != 4 && n != 16) || len(e.Key) < 8 {
+		return 0, 0, to, false
+	}
+	addr, _ := netip.AddrFromSlice(e.Value[:n]) // 4 or 16 bytes, as just checked
+	key := e.Key[len(e.Key)-8:]
+	to = netip.AddrPortFrom(addr, binary.BigEndian.Uint16(e.Value[n:]))
+	return key[0], binary.BigEndian.Uint16(key[4:]), to, true
+}
+
 // Masquerade sends new connections from a container's address through chain,
 // which a MasqueradeChain names.
 func Masquerade(from netip.Addr, chain, comment string) Element {

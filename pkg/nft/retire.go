@@ -3,7 +3,9 @@ package nft
 import (
 	"errors"
 	"fmt"
+	"strings"
 
+	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 )
 
@@ -13,6 +15,31 @@ func Maps() []string {
 		"hostport4", "anyport4", "hostport6", "anyport6", "snat4", "snat6",
 		"masquerade4", "masquerade6", "masqueraded", "published",
 	}
+}
+
+// Tidy deletes the networks' chains that no element leads to any more. The kernel
+// refuses to delete one that is in use (EBUSY), so asking is the check.
+func (c *Conn) Tidy() error {
+	unlock, err := lock()
+	if err != nil {
+		return err
+	}
+	defer unlock.Close()
+	chains, err := c.nl.ListChainsOfTableFamily(nftables.TableFamilyINet)
+	if err != nil {
+		return fmt.Errorf("rules: list chains: %w", err)
+	}
+	for _, ch := range chains {
+		if ch.Table.Name != Table || !strings.HasPrefix(ch.Name, masqPrefix) && !strings.HasPrefix(ch.Name, snatPrefix) {
+			continue
+		}
+		c.nl.DelChain(ch)
+		err := c.nl.Flush()
+		if err != nil && !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("rules: delete chain %s: %w", ch.Name, err)
+		}
+	}
+	return nil
 }
 
 // Retire deletes the table if no attachment is left in it.

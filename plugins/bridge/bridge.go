@@ -240,11 +240,13 @@ func (in *inputs) takePrevious(prev *current.Result) error {
 	if index < 0 {
 		return cni.Errorf(cni.CodeConfig, "prevResult: no interface %s with a sandbox in it", in.owner.IfName)
 	}
-	mac, err := net.ParseMAC(prev.Interfaces[index].Mac)
+	var err error
+	if text := prev.Interfaces[index].Mac; text != "" { // results of 0.2.0 and before have none
+		in.mac, err = net.ParseMAC(text)
+	}
 	if err != nil {
 		return cni.Errorf(cni.CodeConfig, "prevResult: interface %s: %q is not a MAC address", in.owner.IfName, prev.Interfaces[index].Mac)
 	}
-	in.mac = mac
 	for _, ip := range prev.IPs {
 		if ip.Interface == nil || *ip.Interface == index {
 			in.ips = append(in.ips, ip)
@@ -370,8 +372,9 @@ func GC(req *cni.Request) (err error) {
 		errs = append(errs, pool.GC(req))
 	}
 	if len(k.valid) == 0 {
-		errs = append(errs, coded(kernel.RetireBridge(h, bridgeName(req.Config))), coded(kernel.RetireRules(h)))
+		errs = append(errs, coded(kernel.RetireBridge(h, bridgeName(req.Config))))
 	}
+	errs = append(errs, coded(kernel.TidyRules(h)))
 	return errors.Join(errs...)
 }
 

@@ -103,7 +103,7 @@ func (c *Conf) check() error {
 		return cni.Errorf(cni.CodeConfig, "hairpinMode: cannot be true together with promiscMode, frames would arrive twice: use hairpinMode alone")
 	}
 	if c.IPAM != "" && c.IfDown {
-		return cni.Errorf(cni.CodeConfig, "disableContainerInterface: cannot use IPAM when it is true, a link that is down has no use for addresses: remove one of them")
+		return cni.Errorf(cni.CodeConfig, "disableContainerInterface: cannot use IPAM when it is true, a link that is down has no use for addresses: remove it or \"ipam\"")
 	}
 	return nil
 }

@@ -115,9 +115,9 @@ func (r Range) String() string { return fmt.Sprintf("%s-%s", r.Start, r.End) }
 func (s RangeSet) String() string {
 	texts := make([]string, len(s))
 	for i, r := range s {
-		texts[i] = r.String()
+		texts[i] = fmt.Sprintf("%s of %s", r, r.Subnet)
 	}
-	return strings.Join(texts, ",")
+	return strings.Join(texts, ", ")
 }
 
 func (s RangeSet) overlaps(o RangeSet) bool {

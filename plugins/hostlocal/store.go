@@ -53,11 +53,7 @@ func open(dataDir, network string, create bool) (*Store, error) {
 		}
 	}
 	// As the reference creates it: read-only, mode 0750.
-	flags := os.O_RDONLY
-	if create {
-		flags |= os.O_CREATE
-	}
-	f, err := os.OpenFile(filepath.Join(dir, lockName), flags, 0o750)
+	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDONLY|os.O_CREATE, 0o750)
 	if errors.Is(err, os.ErrNotExist) && !create {
 		return nil, errNoStore
 	}

@@ -169,11 +169,8 @@ func (c *Conf) ports(addrs []netip.Prefix) ([]kernel.Port, error) {
 				Container: netip.AddrPortFrom(to, m.ContainerPort),
 			})
 		}
-		if !found && m.HostIP.IsValid() {
-			return nil, cni.Errorf(cni.CodeConfig, "%s.hostIP: %s: the container has no address of that family: use a hostIP of the other, or none", m.key, m.HostIP)
-		}
 		if !found {
-			return nil, cni.Errorf(cni.CodeConfig, "%s: the container has no address to forward to: chain portmap after a plugin that gives it one", m.key)
+			return nil, cni.Errorf(cni.CodeConfig, "%s.hostIP: %s: the container has no address of that family: use a hostIP of the other, or none", m.key, m.HostIP)
 		}
 	}
 	return list, nil

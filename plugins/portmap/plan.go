@@ -29,7 +29,7 @@ func (in inputs) plan() kernel.Plan {
 		// are routed to this link and, without the guard, from it.
 		shared = append(shared, kernel.Sysctl{Key: "net/ipv4/conf/" + in.link + "/route_localnet", Value: "1"})
 	}
-	return kernel.Plan{Shared: shared, Own: []kernel.Object{p}}
+	return kernel.Plan{Shared: shared, Own: []kernel.Object{p, kernel.Arrivals{Ports: in.ports}}}
 }
 
 // loopback says whether a port is to be reached by an address in 127.0.0.0/8.

@@ -37,8 +37,8 @@ func Add(req *cni.Request) (_ *current.Result, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(c.Mappings) == 0 {
-		return prev, nil
+	if len(c.Mappings) == 0 || len(containerAddresses(prev, req.IfName)) == 0 {
+		return prev, nil // nothing to publish, or, on layer 2, nowhere to lead to
 	}
 	h, in, err := prepare(req, c, prev)
 	if err != nil {
@@ -100,7 +100,7 @@ func Check(req *cni.Request) (err error) {
 	if err != nil {
 		return err
 	}
-	if len(c.Mappings) == 0 {
+	if len(c.Mappings) == 0 || len(containerAddresses(prev, req.IfName)) == 0 {
 		return nil
 	}
 	h, in, err := prepare(req, c, prev)
@@ -160,9 +160,7 @@ func GC(req *cni.Request) (err error) {
 			errs = append(errs, kernel.SweepPorts(h, tag))
 		}
 	}
-	if len(list) == 0 {
-		errs = append(errs, kernel.RetireRules(h))
-	}
+	errs = append(errs, kernel.TidyRules(h))
 	return coded(errors.Join(errs...))
 }
 

@@ -1,0 +1,96 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/conntrack"
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"golang.org/x/sys/unix"
+)
+
+// forgetForwarded deletes the tracked connections that elements of port maps led to
+// containers: exactly those with the element's protocol, port and target.
+func forgetForwarded(elements []nft.Element) error {
+	type flow struct {
+		proto uint8
+		port  uint16
+		to    netip.AddrPort
+	}
+	flows := make(map[flow]bool)
+	targets := make(map[netip.Addr]bool)
+	for _, e := range elements {
+		if proto, port, to, ok := e.Forward(); ok {
+			flows[flow{proto, port, to}], targets[to.Addr()] = true, true
+		}
+	}
+	var errs []error
+	for target := range targets {
+		_, err := conntrack.Forget(conntrack.Filter{
+			IPv6: !target.Is4(), Server: target,
+			Match: func(f conntrack.Flow) bool { return flows[flow{f.Protocol, f.Dest.Port(), f.Server}] },
+		})
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// Arrivals is the moment when ports have just been published: clients of protocols
+// without a handshake may have been sending all along, to the host itself or to a
+// container that is gone, and their connections would stay as they are.
+type Arrivals struct{ Ports []Port }
+
+// Add deletes those connections. It comes after the elements.
+func (a Arrivals) Add(h *Host) error {
+	if !slices.ContainsFunc(a.Ports, stateless) {
+		return nil
+	}
+	if err := h.Flush(); err != nil {
+		return err
+	}
+	local, err := h.rt.localAddresses()
+	if err != nil {
+		return fmt.Errorf("list addresses: %w", err)
+	}
+	for _, p := range a.Ports {
+		if !stateless(p) {
+			continue
+		}
+		_, err := conntrack.Forget(conntrack.Filter{
+			IPv6: !p.Container.Addr().Is4(), Protocol: p.Protocol, DestPort: p.HostPort,
+			Match: func(f conntrack.Flow) bool {
+				mine := f.Dest.Addr() == p.HostIP
+				if !p.HostIP.IsValid() || p.HostIP.IsUnspecified() {
+					mine = f.Dest.Addr().IsLoopback() || local[f.Dest.Addr()]
+				}
+				return mine && f.Server != p.Container
+			},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func stateless(p Port) bool { return p.Protocol == unix.IPPROTO_UDP || p.Protocol == unix.IPPROTO_SCTP }
+
+// localAddresses are all addresses of the host's links.
+func (c *Conn) localAddresses() (map[netip.Addr]bool, error) {
+	addrs, err := c.addresses(0)
+	local := make(map[netip.Addr]bool, len(addrs))
+	for _, a := range addrs {
+		local[a.Addr()] = true
+	}
+	return local, err
+}
+
+// Check does nothing: connections come and go.
+func (a Arrivals) Check(*Host) error { return nil }
+
+// Del does nothing: the Ports forget their connections.
+func (a Arrivals) Del(*Host) error { return nil }
+
+func (a Arrivals) String() string { return "" }

@@ -1,0 +1,150 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
+	"golang.org/x/sys/unix"
+)
+
+// Server answers everybody with the address that it sees them come from.
+type Server struct {
+	close func() error
+	done  sync.WaitGroup
+}
+
+// Close stops the server and waits for its end.
+func (v *Server) Close() error {
+	err := v.close()
+	v.done.Wait()
+	return err
+}
+
+// Serve starts a server in the space. network is "tcp" or "udp", addr is like
+// "0.0.0.0:80" (IPv4 only) or "[::]:80" (IPv6 only).
+func (s *Space) Serve(network, addr string) (*Server, error) {
+	network, err := withFamily(network, addr)
+	if err != nil {
+		return nil, s.errorf(err, "serve %s", addr)
+	}
+	server := &Server{}
+	listen := net.ListenConfig{Control: reuseAddress}
+	err = s.Do(func() error {
+		if strings.HasPrefix(network, "udp") {
+			conn, err := listen.ListenPacket(context.Background(), network, addr)
+			if err == nil {
+				err = server.startUDP(conn.(*net.UDPConn), network)
+			}
+			return err
+		}
+		listener, err := listen.Listen(context.Background(), network, addr)
+		if err == nil {
+			server.startTCP(listener)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, s.errorf(err, "serve %s %s", network, addr)
+	}
+	return server, nil
+}
+
+// withFamily pins the family: for "tcp" and "0.0.0.0" package net would listen on
+// IPv6 too, and a second server on "[::]" would find its port taken.
+func withFamily(network, addr string) (string, error) {
+	ap, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		return "", err
+	}
+	if network != "tcp" && network != "udp" {
+		return "", fmt.Errorf("network %q is neither tcp nor udp", network)
+	}
+	if ap.Addr().Is4() {
+		return network + "4", nil
+	}
+	return network + "6", nil
+}
+
+func reuseAddress(_, _ string, raw syscall.RawConn) (err error) {
+	cerr := raw.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	})
+	if cerr != nil {
+		return cerr
+	}
+	return err
+}
+
+func (v *Server) startTCP(listener net.Listener) {
+	v.close = listener.Close
+	v.done.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			v.done.Go(func() {
+				defer conn.Close()
+				// A client that is gone already is not the server's trouble.
+				_, _ = fmt.Fprintln(conn, conn.RemoteAddr())
+			})
+		}
+	})
+}
+
+// startUDP answers from the address that the datagram was sent to: a host with
+// several addresses would else answer from another one, and NAT could not match it.
+func (v *Server) startUDP(conn *net.UDPConn, network string) error {
+	v.close = conn.Close
+	if network == "udp4" {
+		p := ipv4.NewPacketConn(conn)
+		if err := p.SetControlMessage(ipv4.FlagDst, true); err != nil {
+			return err
+		}
+		v.done.Go(func() { answer4(p) })
+		return nil
+	}
+	p := ipv6.NewPacketConn(conn)
+	if err := p.SetControlMessage(ipv6.FlagDst, true); err != nil {
+		return err
+	}
+	v.done.Go(func() { answer6(p) })
+	return nil
+}
+
+func answer4(p *ipv4.PacketConn) {
+	buf := make([]byte, 2048)
+	for {
+		_, cm, peer, err := p.ReadFrom(buf)
+		if err != nil {
+			return
+		}
+		reply := &ipv4.ControlMessage{}
+		if cm != nil {
+			reply.Src = cm.Dst
+		}
+		_, _ = p.WriteTo([]byte(peer.String()+"\n"), reply, peer) // as TCP: the client asks again
+	}
+}
+
+func answer6(p *ipv6.PacketConn) {
+	buf := make([]byte, 2048)
+	for {
+		_, cm, peer, err := p.ReadFrom(buf)
+		if err != nil {
+			return
+		}
+		reply := &ipv6.ControlMessage{}
+		if cm != nil {
+			reply.Src = cm.Dst
+		}
+		_, _ = p.WriteTo([]byte(peer.String()+"\n"), reply, peer)
+	}
+}
