@@ -5,9 +5,11 @@ package cni
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
@@ -158,8 +160,10 @@ type wireError struct {
 
 func writeError(out io.Writer, cniVersion string, err error) {
 	w := wireError{CNIVersion: cniVersion, Code: Code(err), Msg: message(err)}
-	if wire, ok := err.(*types.Error); ok {
-		w.Details = wire.Details
+	var wire *types.Error
+	if errors.As(err, &wire) {
+		// A delegate's; the library puts them behind the message, too.
+		w.Details, w.Msg = wire.Details, strings.TrimSuffix(w.Msg, "; "+wire.Details)
 	}
 	// Where stdout is closed nobody is left to tell.
 	_ = json.NewEncoder(out).Encode(w)

@@ -20,13 +20,11 @@ func PrevResult(req *Request) (*current.Result, error) {
 	if len(w.PrevResult) == 0 || string(w.PrevResult) == "null" {
 		return nil, Errorf(CodeConfig, "prevResult: missing, %s needs the result of ADD", req.Command)
 	}
-	// Its version is the configuration's (specification, section 3).
-	version := req.CNIVersion
-	var head header
-	if err := json.Unmarshal(w.PrevResult, &head); err == nil && head.CNIVersion != "" {
-		version = head.CNIVersion
+	version, raw, err := versioned(w.PrevResult, req.CNIVersion)
+	if err != nil {
+		return nil, err
 	}
-	res, err := create.Create(version, w.PrevResult)
+	res, err := create.Create(version, raw)
 	if err != nil {
 		return nil, Errorf(CodeDecode, "prevResult: %w", err)
 	}
@@ -35,4 +33,32 @@ func PrevResult(req *Request) (*current.Result, error) {
 		return nil, Errorf(CodeDecode, "prevResult: %w", err)
 	}
 	return out, nil
+}
+
+// versioned makes sure that the result names its version, which is the
+// configuration's if it names none (specification, section 3), and that it has no
+// holes: the library follows a null in a list.
+func versioned(raw []byte, version string) (string, []byte, error) {
+	var parts map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &parts); err != nil {
+		return "", nil, Errorf(CodeDecode, "prevResult: %w", err)
+	}
+	for key, part := range parts {
+		var list []json.RawMessage
+		if json.Unmarshal(part, &list) != nil {
+			continue // no list
+		}
+		for i, entry := range list {
+			if string(entry) == "null" {
+				return "", nil, Errorf(CodeDecode, "prevResult: %s[%d] is null", key, i)
+			}
+		}
+	}
+	var own string
+	if json.Unmarshal(parts["cniVersion"], &own) == nil && own != "" {
+		return own, raw, nil
+	}
+	parts["cniVersion"], _ = json.Marshal(version) // a string always can be
+	raw, err := json.Marshal(parts)
+	return version, raw, err
 }

@@ -2,6 +2,7 @@ package cni
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -179,7 +180,7 @@ func checkIfName(name string) error {
 		return fmt.Errorf("%q is longer than %d characters, the kernel's limit", name, maxIfName)
 	case name == "." || name == "..":
 		return fmt.Errorf("%q is not a name for a link", name)
-	case strings.ContainsAny(name, "/:% \t\n\v\f\r\x00"):
+	case strings.ContainsAny(name, "/:% \t\n\v\f\r\x00") || strings.IndexByte(name, 0xa0) >= 0:
 		// '%': the kernel would take "eth%d" as a pattern (dev_alloc_name).
 		return fmt.Errorf("%q holds a slash, colon, percent sign or white space, which no link name may", name)
 	}
@@ -201,12 +202,20 @@ func Decode(data []byte, into any) error {
 	if err == nil {
 		return nil
 	}
+	var own *Error
+	if errors.As(err, &own) {
+		return err // a key's own parser knew better
+	}
 	if te, ok := err.(*json.UnmarshalTypeError); ok {
 		key := te.Field
 		if key == "" {
 			key = "network configuration"
 		}
-		return Errorf(CodeDecode, "%s: wants %s, but has a %s", key, kindName(te.Type.String()), te.Value)
+		have := "a " + te.Value
+		if strings.HasPrefix(te.Value, "array") || strings.HasPrefix(te.Value, "object") {
+			have = "an " + te.Value
+		}
+		return Errorf(CodeDecode, "%s: wants %s, but has %s", key, kindName(te.Type.String()), have)
 	}
 	return Errorf(CodeDecode, "network configuration: not valid JSON: %w", err)
 }

@@ -112,12 +112,12 @@ func (p *IPAM) Add(req *cni.Request) (*current.Result, error) {
 		res, err = p.local.Add(req)
 	} else {
 		res, err = p.delegateAdd(req)
-		if err != nil {
-			err = errors.Join(err, p.Del(req))
-		}
 	}
 	if err == nil && len(res.IPs) == 0 {
 		err = cni.Errorf(cni.CodeIPAM, "ipam %s: answered without an address", p.kind)
+	}
+	if err != nil && p.local == nil {
+		err = errors.Join(err, p.Del(req))
 	}
 	return res, err
 }

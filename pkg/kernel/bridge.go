@@ -26,6 +26,8 @@ type Bridge struct {
 	// Promisc makes the bridge itself see all frames. Off leaves it as it is:
 	// somebody may be looking at the traffic.
 	Promisc bool
+	// Vlans makes it tell VLANs apart. Off leaves it as it is.
+	Vlans bool
 }
 
 // Add makes the bridge with an address of its own, so that it does not change
@@ -65,13 +67,20 @@ func (b Bridge) create(h *Host) error {
 	}
 	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
 	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("bridge"))
+	if b.Vlans {
+		info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(brFiltering, flag(true))
+	}
 	req.AddData(info)
 	h.rt.Queue(req, "create")
 	// The kernel takes an alias only for a link that exists (do_setlink).
 	alias := linkRequest(unix.RTM_NEWLINK, 0, b.Name, false)
 	alias.AddData(nl.NewRtAttr(unix.IFLA_IFALIAS, nl.NonZeroTerminated(bridgeAlias)))
 	h.rt.Queue(alias, "set alias")
-	if err := h.rt.Flush(); err != nil && !errors.Is(err, unix.EEXIST) {
+	err := h.rt.Flush()
+	if errors.Is(err, unix.EOPNOTSUPP) && b.Vlans {
+		return fmt.Errorf("%w: the kernel lacks bridge VLAN filtering (CONFIG_BRIDGE_VLAN_FILTERING), which \"vlan\" and \"vlanTrunk\" need", err)
+	}
+	if err != nil && !errors.Is(err, unix.EEXIST) {
 		return err
 	}
 	// A container must not be able to configure the host by router
@@ -84,7 +93,12 @@ func (b Bridge) create(h *Host) error {
 func (b Bridge) reconcile(h *Host, link *Link) error {
 	wrongMTU := b.MTU > 0 && link.MTU != b.MTU && ours(link)
 	wrongPromisc := b.Promisc && !link.Promisc
-	if link.Up && !wrongMTU && !wrongPromisc {
+	wrongVlans := b.Vlans && !link.Filtering
+	if wrongVlans && !ours(link) {
+		return fmt.Errorf("bridge %s: does not tell VLANs apart, and is not ours to change: run `ip link set %s type bridge vlan_filtering 1` or use another bridge: %w",
+			b.Name, b.Name, ErrConflict)
+	}
+	if link.Up && !wrongMTU && !wrongPromisc && !wrongVlans {
 		return nil
 	}
 	req := nl.NewNetlinkRequest(unix.RTM_NEWLINK, 0)
@@ -97,6 +111,12 @@ func (b Bridge) reconcile(h *Host, link *Link) error {
 	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(b.Name)))
 	if wrongMTU {
 		req.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(b.MTU))))
+	}
+	if wrongVlans {
+		data := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
+		data.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("bridge"))
+		data.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(brFiltering, flag(true))
+		req.AddData(data)
 	}
 	h.rt.Queue(req, "bridge %s: reconcile", b.Name)
 	return h.rt.Flush()
@@ -137,6 +157,9 @@ func (b Bridge) Check(h *Host) error {
 	if b.Promisc {
 		d.want("promiscuous mode", true, link.Promisc)
 	}
+	if b.Vlans {
+		d.want("VLAN filtering", true, link.Filtering)
+	}
 	return d.err()
 }
 
@@ -158,8 +181,12 @@ func (b Bridge) String() string {
 	if b.Promisc {
 		mtu += " promisc on"
 	}
-	return fmt.Sprintf("ip link add %s address %s%s up type bridge\nip link set %s alias %s\nsysctl -w net.ipv6.conf.%s.accept_ra=0",
-		b.Name, hardwareAddr("bridge", machine(), b.Name), mtu, b.Name, bridgeAlias, dotted(b.Name))
+	vlans := ""
+	if b.Vlans {
+		vlans = " vlan_filtering 1"
+	}
+	return fmt.Sprintf("ip link add %s address %s%s up type bridge%s\nip link set %s alias %s\nsysctl -w net.ipv6.conf.%s.accept_ra=0",
+		b.Name, hardwareAddr("bridge", machine(), b.Name), mtu, vlans, b.Name, bridgeAlias, dotted(b.Name))
 }
 
 // Facts are what a plan needs to know of a bridge before it is made.

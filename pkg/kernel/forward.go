@@ -113,8 +113,15 @@ func RetireBridge(h *Host, name string) error {
 			other = l
 		}
 	}
-	if bridge == nil || bridge.Kind != "bridge" || !ours(bridge) || hasPorts(links, bridge.Index) {
+	if bridge == nil || bridge.Kind != "bridge" || !ours(bridge) || hasPorts(links, bridge) {
 		return nil
+	}
+	for _, l := range links {
+		if l.Master == bridge.Index {
+			if err := h.deleteLink(l.Name); err != nil {
+				return err
+			}
+		}
 	}
 	if err := restore(h, bridge, other); err != nil {
 		return err
@@ -122,8 +129,11 @@ func RetireBridge(h *Host, name string) error {
 	return h.deleteLink(name)
 }
 
-func hasPorts(links []*Link, bridge int) bool {
-	return slices.ContainsFunc(links, func(l *Link) bool { return l.Master == bridge })
+// hasPorts says whether anything is plugged in but the gateways of its VLANs.
+func hasPorts(links []*Link, bridge *Link) bool {
+	return slices.ContainsFunc(links, func(l *Link) bool {
+		return l.Master == bridge.Index && l.Alias != vlanAlias+" "+bridge.Name
+	})
 }
 
 // restore takes back the host's settings, or leaves that to another bridge of ours.

@@ -42,6 +42,7 @@ func PublishedOwners(h *Host, network string) ([]string, error) {
 func Sweep(h *Host, tag string) error {
 	return errors.Join(
 		sweepRules(h, tag, "masqueraded", "masquerade4", "masquerade6"),
+		sweepRules(h, tag, "guarded", "macs"),
 		h.deleteLink(linkOf(tag)))
 }
 

@@ -23,6 +23,7 @@ type Link struct {
 	Alias     string
 	SlaveKind string    // "bridge" for a bridge port
 	Port      *PortInfo // nil unless a bridge port
+	Filtering bool      // a bridge that tells VLANs apart
 }
 
 // PortInfo is the state of a bridge port (IFLA_BRPORT_*).
@@ -119,15 +120,22 @@ func (l *Link) parseInfo(data []byte) error {
 	if err != nil {
 		return err
 	}
-	var slave []byte
+	var slave, own []byte
 	for _, a := range attrs {
 		switch a.Attr.Type {
 		case nl.IFLA_INFO_KIND:
 			l.Kind = nl.BytesToString(a.Value)
+		case nl.IFLA_INFO_DATA:
+			own = a.Value
 		case nl.IFLA_INFO_SLAVE_KIND:
 			l.SlaveKind = nl.BytesToString(a.Value)
 		case nl.IFLA_INFO_SLAVE_DATA:
 			slave = a.Value
+		}
+	}
+	if l.Kind == "bridge" {
+		if l.Filtering, err = hasFiltering(own); err != nil {
+			return err
 		}
 	}
 	if l.SlaveKind != "bridge" {
@@ -149,6 +157,16 @@ func (l *Link) parseInfo(data []byte) error {
 		}
 	}
 	return nil
+}
+
+func hasFiltering(data []byte) (bool, error) {
+	attrs, err := nl.ParseRouteAttr(data)
+	for _, a := range attrs {
+		if a.Attr.Type == brFiltering {
+			return a.Value[0] != 0, nil
+		}
+	}
+	return false, err
 }
 
 // linkRequest begins a message about the link called name. flags are NLM_F_*.

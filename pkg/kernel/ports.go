@@ -75,7 +75,7 @@ func (p Ports) Check(h *Host) error {
 	}
 	return errors.Join(
 		checkElements(h, "published port", p.Owner, p.elements()),
-		checkChains(h, chains))
+		checkChains(h, chains...))
 }
 
 // portMaps are the maps that hold published ports.

@@ -20,14 +20,14 @@ func (Rules) Add(h *Host) error {
 }
 
 // Check compares chains, hooks and rules.
-func (Rules) Check(h *Host) error { return checkChains(h, nil) }
+func (Rules) Check(h *Host) error { return checkChains(h, nft.BaseChains()...) }
 
-func checkChains(h *Host, chains []nft.Chain) error {
+func checkChains(h *Host, chains ...nft.Chain) error {
 	rules, err := h.Rules()
 	if err != nil {
 		return err
 	}
-	missing, err := rules.Missing(chains)
+	missing, err := rules.Missing(chains...)
 	if err != nil || len(missing) == 0 {
 		return err
 	}
@@ -85,7 +85,7 @@ func (m Masquerade) Check(h *Host) error {
 	}
 	return errors.Join(
 		checkElements(h, "masquerade", m.Owner, m.elements()),
-		checkChains(h, []nft.Chain{m.chain()}))
+		checkChains(h, m.chain()))
 }
 
 // Del removes what belongs to the owner.

@@ -23,8 +23,16 @@ const (
 // changed configuration makes a new chain and old attachments keep theirs.
 type Chain struct {
 	Name  string
+	Link  bool  // in family bridge
 	Hook  *hook // nil for a chain that others jump to
 	Rules []Rule
+}
+
+func (c Chain) family() string {
+	if c.Link {
+		return "bridge"
+	}
+	return "inet"
 }
 
 // Rule is one rule, as text for people and as expressions for the kernel.
@@ -49,9 +57,9 @@ func (c Chain) String() string {
 	if c.Hook != nil {
 		at = " { " + c.Hook.text + " ; }"
 	}
-	fmt.Fprintf(&b, "nft add chain inet %s %s%s", Table, c.Name, at)
+	fmt.Fprintf(&b, "nft add chain %s %s %s%s", c.family(), Table, c.Name, at)
 	for _, r := range c.Rules {
-		fmt.Fprintf(&b, "\nnft add rule inet %s %s %s comment %q", Table, c.Name, r.Text, r.Comment)
+		fmt.Fprintf(&b, "\nnft add rule %s %s %s %s comment %q", c.family(), Table, c.Name, r.Text, r.Comment)
 	}
 	return b.String()
 }

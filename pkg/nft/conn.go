@@ -17,7 +17,8 @@ var ErrUnsupported = errors.New("the kernel has no nf_tables")
 // that opened it. It needs CAP_NET_ADMIN there. It is for one goroutine.
 type Conn struct {
 	nl    *nftables.Conn
-	table *nftables.Table
+	table *nftables.Table // family inet
+	link  *nftables.Table // family bridge
 	order []*nftables.Set
 	sets  map[string]*nftables.Set
 }
@@ -25,12 +26,15 @@ type Conn struct {
 // Change is what one ADD wants: chains that must exist, and elements to add.
 type Change struct {
 	Base     bool    // table, sets and base chains must exist
+	Link     bool    // the same of family bridge
 	Chains   []Chain // shared; made if missing, never changed
 	Elements []Element
 }
 
 // Empty says that there is nothing to do.
-func (c *Change) Empty() bool { return !c.Base && len(c.Chains) == 0 && len(c.Elements) == 0 }
+func (c *Change) Empty() bool {
+	return !c.Base && !c.Link && len(c.Chains) == 0 && len(c.Elements) == 0
+}
 
 // HeldError says that another owner has an element with the same key.
 type HeldError struct {
@@ -55,7 +59,8 @@ func Open() (*Conn, error) {
 		return nil, fmt.Errorf("rules: open netlink socket: %w", err)
 	}
 	t := &nftables.Table{Name: Table, Family: nftables.TableFamilyINet}
-	conn := &Conn{nl: c, table: t, order: baseSets(t), sets: make(map[string]*nftables.Set)}
+	link := &nftables.Table{Name: Table, Family: nftables.TableFamilyBridge}
+	conn := &Conn{nl: c, table: t, link: link, order: append(baseSets(t), linkSets(link)...), sets: make(map[string]*nftables.Set)}
 	for _, s := range conn.order {
 		conn.sets[s.Name] = s
 	}
@@ -95,18 +100,26 @@ func (c *Conn) Add(change Change) error {
 // transaction would cost an RCU wait.
 func (c *Conn) queueChains(change Change) error {
 	fresh := false
-	if change.Base {
-		have, err := c.chain("guard")
+	for _, t := range []struct {
+		wanted bool
+		table  *nftables.Table
+		chains []Chain
+	}{{change.Base, c.table, baseChains()}, {change.Link, c.link, linkChains()}} {
+		if !t.wanted {
+			continue
+		}
+		have, err := c.chain(t.chains[len(t.chains)-1])
 		if err != nil {
 			return err
 		}
-		if fresh = have == nil; fresh {
-			c.queueBase()
+		if have == nil {
+			c.queueTable(t.table, t.chains)
+			fresh = fresh || t.table == c.table
 		}
 	}
 	for _, ch := range change.Chains {
 		if !fresh {
-			have, err := c.chain(ch.Name)
+			have, err := c.chain(ch)
 			if err != nil {
 				return err
 			}
@@ -119,31 +132,41 @@ func (c *Conn) queueChains(change Change) error {
 	return nil
 }
 
-func (c *Conn) queueBase() {
-	c.nl.AddTable(c.table)
+func (c *Conn) queueTable(t *nftables.Table, chains []Chain) {
+	c.nl.AddTable(t)
 	for _, s := range c.order {
+		if s.Table != t {
+			continue
+		}
 		// The only error is one of our own making: a set without a type.
 		if err := c.nl.AddSet(s, nil); err != nil {
 			panic(err)
 		}
 	}
-	for _, ch := range baseChains() {
+	for _, ch := range chains {
 		c.queueChain(ch)
 	}
 }
 
 func (c *Conn) queueChain(ch Chain) {
-	k := &nftables.Chain{Table: c.table, Name: ch.Name}
+	k := &nftables.Chain{Table: c.tableOf(ch), Name: ch.Name}
 	if ch.Hook != nil {
 		k.Type, k.Hooknum, k.Priority = ch.Hook.kind, ch.Hook.hook, &ch.Hook.priority
 	}
 	c.nl.AddChain(k)
 	for _, r := range ch.Rules {
 		c.nl.AddRule(&nftables.Rule{
-			Table: c.table, Chain: k, Exprs: c.withSets(r.exprs),
+			Table: k.Table, Chain: k, Exprs: c.withSets(r.exprs),
 			UserData: userdata.AppendString(nil, userdata.TypeComment, r.Comment),
 		})
 	}
+}
+
+func (c *Conn) tableOf(ch Chain) *nftables.Table {
+	if ch.Link {
+		return c.link
+	}
+	return c.table
 }
 
 // withSets gives look-ups the transaction's number of their set, which a set that

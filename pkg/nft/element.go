@@ -25,7 +25,15 @@ type Element struct {
 
 // String is the nft(8) command that adds the element.
 func (e Element) String() string {
-	return fmt.Sprintf("nft add element inet %s %s { %s }", Table, e.Set, e.withComment())
+	return fmt.Sprintf("nft add element %s %s %s { %s }", familyOf(e.Set), Table, e.Set, e.withComment())
+}
+
+// familyOf is the family of the table that has the set.
+func familyOf(set string) string {
+	if set == "guarded" || set == "macs" {
+		return "bridge"
+	}
+	return "inet"
 }
 
 func (e Element) withComment() string {
@@ -61,7 +69,8 @@ func Protocol(name string) (uint8, bool) {
 	return 0, false
 }
 
-func protocolName(number uint8) string {
+// ProtocolName is the opposite of Protocol; the number where it has no name.
+func ProtocolName(number uint8) string {
 	for _, p := range protocols {
 		if p.number == number {
 			return p.name
@@ -83,7 +92,7 @@ func HostPort(hostIP netip.Addr, proto uint8, port uint16, to netip.AddrPort, co
 		Set: set + family(to.Addr()), Key: key,
 		Value:   append(to.Addr().AsSlice(), padPort(to.Port())...),
 		Comment: comment,
-		text:    fmt.Sprintf("%s%s . %d : %s . %d", text, protocolName(proto), port, to.Addr(), to.Port()),
+		text:    fmt.Sprintf("%s%s . %d : %s . %d", text, ProtocolName(proto), port, to.Addr(), to.Port()),
 	}
 }
 

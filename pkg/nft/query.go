@@ -164,16 +164,22 @@ func (c *Conn) deleteOnce(tag string, elements []Element, atLeast int, guarded b
 	return nil
 }
 
-// Missing compares table, sets, base chains and the given chains with the kernel
-// and names what is not there or not as it should be.
-func (c *Conn) Missing(chains []Chain) ([]string, error) {
+// BaseChains and LinkChains are the base chains of our two tables.
+func BaseChains() []Chain { return baseChains() }
+
+// LinkChains are those of family bridge.
+func LinkChains() []Chain { return linkChains() }
+
+// Missing compares chains with the kernel and names what is not there or not as it
+// should be.
+func (c *Conn) Missing(chains ...Chain) ([]string, error) {
 	var bad []string
-	for _, want := range append(baseChains(), chains...) {
-		have, err := c.chain(want.Name)
+	for _, want := range chains {
+		have, err := c.chain(want)
 		if err != nil {
 			return nil, err
 		}
-		name := fmt.Sprintf("chain inet %s %s", Table, want.Name)
+		name := fmt.Sprintf("chain %s %s %s", want.family(), Table, want.Name)
 		if have == nil {
 			bad = append(bad, name+" is missing")
 			continue
@@ -181,7 +187,7 @@ func (c *Conn) Missing(chains []Chain) ([]string, error) {
 		if want.Hook != nil && !hooked(have, want.Hook) {
 			bad = append(bad, fmt.Sprintf("%s is not a base chain with %s", name, want.Hook.text))
 		}
-		rules, err := c.nl.GetRules(c.table, &nftables.Chain{Name: want.Name, Table: c.table})
+		rules, err := c.nl.GetRules(c.tableOf(want), &nftables.Chain{Name: want.Name, Table: c.tableOf(want)})
 		if err != nil {
 			return nil, fmt.Errorf("rules: list %s: %w", name, err)
 		}
@@ -244,8 +250,9 @@ func sameShape(a, b []expr.Any) bool {
 }
 
 // chain reads one chain; nil where it or the table does not exist.
-func (c *Conn) chain(name string) (*nftables.Chain, error) {
-	ch, err := c.nl.ListChain(c.table, name)
+func (c *Conn) chain(want Chain) (*nftables.Chain, error) {
+	name := want.Name
+	ch, err := c.nl.ListChain(c.tableOf(want), name)
 	if errors.Is(err, unix.ENOENT) {
 		return nil, nil
 	}

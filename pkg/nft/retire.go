@@ -9,14 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Maps are the names of the sets and maps that hold elements with owners.
-func Maps() []string {
-	return []string{
-		"hostport4", "anyport4", "hostport6", "anyport6", "snat4", "snat6",
-		"masquerade4", "masquerade6", "masqueraded", "published",
-	}
-}
-
 // Tidy deletes the networks' chains that no element leads to any more. The kernel
 // refuses to delete one that is in use (EBUSY), so asking is the check.
 func (c *Conn) Tidy() error {
@@ -42,23 +34,29 @@ func (c *Conn) Tidy() error {
 	return nil
 }
 
-// Retire deletes the table if no attachment is left in it.
+// Retire deletes each of our tables if no attachment is left in it.
 func (c *Conn) Retire() error {
 	unlock, err := lock()
 	if err != nil {
 		return err
 	}
 	defer unlock.Close()
-	if have, err := c.chain("guard"); err != nil || have == nil {
+	return errors.Join(c.retire(c.table, baseChains()), c.retire(c.link, linkChains()))
+}
+
+func (c *Conn) retire(t *nftables.Table, chains []Chain) error {
+	if have, err := c.chain(chains[len(chains)-1]); err != nil || have == nil {
 		return err
 	}
-	for _, name := range Maps() {
-		elements, err := c.List(name)
-		if err != nil || len(elements) > 0 {
+	for _, s := range c.order {
+		if s.Table != t {
+			continue
+		}
+		if elements, err := c.List(s.Name); err != nil || len(elements) > 0 {
 			return err
 		}
 	}
-	c.nl.DelTable(c.table)
+	c.nl.DelTable(t)
 	if err := c.nl.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("rules: delete table: %w", err)
 	}

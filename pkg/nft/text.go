@@ -3,6 +3,7 @@ package nft
 import (
 	"encoding/binary"
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 )
@@ -10,6 +11,9 @@ import (
 // keyText prints a key as nft does: [address .] protocol . port, an address, or a
 // link's name.
 func keyText(set string, key []byte) string {
+	if set == "macs" && len(key) >= ifNameSize+6 {
+		return fmt.Sprintf("%q . %s", strings.TrimRight(string(key[:ifNameSize]), "\x00"), net.HardwareAddr(key[ifNameSize:ifNameSize+6]))
+	}
 	if !strings.HasSuffix(set, "4") && !strings.HasSuffix(set, "6") {
 		return fmt.Sprintf("%q", strings.TrimRight(string(key), "\x00"))
 	}
@@ -35,7 +39,7 @@ func addressText(b []byte) string {
 
 // portText prints 8 bytes: protocol and port, each padded to 4.
 func portText(b []byte) string {
-	return fmt.Sprintf("%s . %d", protocolName(b[0]), binary.BigEndian.Uint16(b[4:]))
+	return fmt.Sprintf("%s . %d", ProtocolName(b[0]), binary.BigEndian.Uint16(b[4:]))
 }
 
 // valueText prints a container's address and port.

@@ -6,8 +6,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/ipam"
@@ -59,7 +61,11 @@ func Add(req *cni.Request) (_ *current.Result, err error) {
 		}
 	}
 	in.take(lease)
-	if err := in.plan().Add(h); err != nil {
+	err = in.fits()
+	if err == nil {
+		err = in.plan().Add(h)
+	}
+	if err != nil {
 		if pool != nil {
 			err = errors.Join(err, pool.Del(req))
 		}
@@ -111,7 +117,7 @@ func owner(req *cni.Request) kernel.Owner {
 
 // prepare looks at the bridge, and refuses early what can't end well.
 func prepare(req *cni.Request, c *Conf, h *kernel.Host) (inputs, error) {
-	facts, err := kernel.Bridge{Name: c.Bridge, MTU: c.MTU}.Facts(h)
+	facts, err := look(c, h)
 	if err != nil {
 		return inputs{}, err
 	}
@@ -119,17 +125,33 @@ func prepare(req *cni.Request, c *Conf, h *kernel.Host) (inputs, error) {
 	return inputs{conf: c, owner: o, facts: facts, mac: c.MAC}, h.Vacant(o)
 }
 
+// look reads what the plan needs of the host: the MTU of its way out, where the
+// configuration leaves that to us, and the bridge.
+func look(c *Conf, h *kernel.Host) (kernel.Facts, error) {
+	if c.AutoMTU {
+		mtu, err := h.UplinkMTU()
+		if err != nil && !errors.Is(err, kernel.ErrNoUplink) {
+			return kernel.Facts{}, fmt.Errorf("mtu: auto: %w", err)
+		}
+		c.MTU = mtu // without a way out, the bridge's
+	}
+	return kernel.Bridge{Name: c.Bridge, MTU: c.MTU}.Facts(h)
+}
+
 // take puts the lease into the plan's inputs: gateways where the IPAM plugin named
 // none, the default route, and the container's MAC.
 func (in *inputs) take(lease *current.Result) {
 	in.ips, in.routes = lease.IPs, lease.Routes
+	if in.conf.NoDefaultRoute {
+		in.routes = slices.DeleteFunc(in.routes, func(r *types.Route) bool { return cni.Prefix(r.Dst).Bits() == 0 })
+	}
 	for _, ip := range in.ips {
 		ip.Interface = current.Int(2)
 		if ip.Gateway == nil && in.conf.IsGateway {
-			ip.Gateway = net.IP(prefixOf(ip.Address).Masked().Addr().Next().AsSlice())
+			ip.Gateway = net.IP(cni.Prefix(ip.Address).Masked().Addr().Next().AsSlice())
 		}
 		if in.conf.IsDefaultGateway {
-			in.defaultRoute(addrOf(ip.Gateway))
+			in.defaultRoute(cni.Addr(ip.Gateway))
 		}
 	}
 	if in.mac == nil {
@@ -141,13 +163,24 @@ func (in *inputs) take(lease *current.Result) {
 	}
 }
 
+// fits says whether the MTU has room for the families of the addresses: below 1,280
+// bytes the kernel has no IPv6 on a link (addrconf_notify).
+func (in *inputs) fits() error {
+	for _, a := range in.addresses() {
+		if !a.prefix.Addr().Is4() && in.mtu() < minMTU6 {
+			return cni.Errorf(cni.CodeConfig, "mtu: %d is below %d bytes, which the IPv6 address %s needs", in.mtu(), minMTU6, a.prefix.Addr())
+		}
+	}
+	return nil
+}
+
 // defaultRoute adds one through gw, unless the IPAM plugin gave one for the family.
 func (in *inputs) defaultRoute(gw netip.Addr) {
 	if !gw.IsValid() {
 		return
 	}
 	for _, r := range in.routes {
-		if p := prefixOf(r.Dst); p.Bits() == 0 && p.Addr().Is4() == gw.Is4() && (r.Table == nil || *r.Table == 0) {
+		if p := cni.Prefix(r.Dst); p.Bits() == 0 && p.Addr().Is4() == gw.Is4() && (r.Table == nil || *r.Table == 0) {
 			return
 		}
 	}
@@ -156,7 +189,7 @@ func (in *inputs) defaultRoute(gw netip.Addr) {
 		all = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 	}
 	in.routes = append(in.routes, &types.Route{
-		Dst: net.IPNet{IP: all.Addr().AsSlice(), Mask: net.CIDRMask(0, all.Addr().BitLen())},
+		Dst: cni.IPNet(all),
 		GW:  gw.AsSlice(),
 	})
 }
@@ -165,7 +198,7 @@ func (in inputs) result(req *cni.Request, dns types.DNS) *current.Result {
 	if !in.conf.DNS.IsEmpty() {
 		dns = in.conf.DNS
 	}
-	return &current.Result{
+	res := &current.Result{
 		CNIVersion: current.ImplementedSpecVersion,
 		Interfaces: []*current.Interface{
 			{Name: in.conf.Bridge, Mac: in.facts.MAC.String(), Mtu: in.facts.MTU},
@@ -174,6 +207,13 @@ func (in inputs) result(req *cni.Request, dns types.DNS) *current.Result {
 		},
 		IPs: in.ips, Routes: in.routes, DNS: dns,
 	}
+	if in.conf.Vlan != 0 && in.conf.IsGateway && len(in.gateways(in.addresses())) > 0 {
+		g := kernel.VlanGateway{Bridge: in.conf.Bridge, VID: in.conf.Vlan}
+		res.Interfaces = append(res.Interfaces, &current.Interface{
+			Name: kernel.VlanGatewayName(in.conf.Bridge, in.conf.Vlan), Mac: g.MAC(), Mtu: in.mtu(),
+		})
+	}
+	return res
 }
 
 // coded gives kernel errors their code.
@@ -211,7 +251,7 @@ func Check(req *cni.Request) (err error) {
 		return cni.WithCode(cni.CodeKernel, err)
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
-	facts, err := kernel.Bridge{Name: c.Bridge, MTU: c.MTU}.Facts(h)
+	facts, err := look(c, h)
 	if err != nil {
 		return coded(err)
 	}
@@ -253,7 +293,7 @@ func (in *inputs) takePrevious(prev *current.Result) error {
 		}
 	}
 	for _, r := range prev.Routes {
-		if gw := addrOf(r.GW); !gw.IsValid() || in.onLink(gw) {
+		if gw := cni.Addr(r.GW); !gw.IsValid() || in.onLink(gw) {
 			in.routes = append(in.routes, r)
 		}
 	}
@@ -348,7 +388,7 @@ func delKernel(req *cni.Request, k known) (err error) {
 	defer func() { err = errors.Join(err, h.Close()) }()
 	o := owner(req)
 	m := kernel.Masquerade{Owner: o, Addrs: k.prev}
-	errs := []error{m.Del(h), kernel.Veth{Owner: o}.Del(h)}
+	errs := []error{m.Del(h), kernel.MACGuard{Owner: o}.Del(h), kernel.Veth{Owner: o}.Del(h)}
 	return errors.Join(errs...)
 }
 

@@ -2,17 +2,22 @@ package bridge
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net"
+	"net/netip"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
 	"github.com/containernetworking/cni/pkg/types"
 )
 
 const (
 	defaultBridge = "cni0"
-	// minMTU4 is what IPv4 needs (RFC 791).
-	minMTU4 = 68
-	maxMTU  = 65535 // ETH_MAX_MTU
+	minMTU        = 68    // what IPv4 needs (RFC 791)
+	minMTU6       = 1280  // what IPv6 needs (RFC 8200, section 5)
+	maxMTU        = 65535 // ETH_MAX_MTU
+	maxVlan       = 4094
 )
 
 // Conf is the configuration, parsed and valid.
@@ -20,15 +25,25 @@ type Conf struct {
 	Bridge           string
 	IsGateway        bool
 	IsDefaultGateway bool
+	Gateways         []netip.Prefix // the bridge's addresses, where no IPAM plugin names any
 	ForceAddress     bool
 	IPMasq           bool
-	MTU              int // bytes; 0 takes the bridge's
+	MasqExclude      []netip.Prefix // destinations that see the container's address
+	MTU              int            // bytes; 0 takes the bridge's
+	AutoMTU          bool           // MTU is still to be read from the host's way out
 	Hairpin          bool
 	Promisc          bool
 	Isolated         bool
+	Vlan             uint16 // of untagged frames; 0 for none
+	Trunk            []kernel.VlanRange
+	Vlans            bool // the bridge must tell VLANs apart
+	KeepVlan1        bool
+	MACGuard         bool
 	DAD              bool
 	IfDown           bool
 	KeepIPv6         bool
+	NoDefaultRoute   bool
+	RouteMetric      int // of routes that name none; 0 leaves the kernel's default
 	DNS              types.DNS
 	IPAM             string           // the plugin's name; "" for layer 2 only
 	MAC              net.HardwareAddr // the container's; nil to choose one
@@ -36,23 +51,28 @@ type Conf struct {
 
 // wire is the configuration as JSON has it. Keys are spelled as the reference's.
 type wire struct {
-	Bridge                    *string         `json:"bridge"`
-	IsGateway                 bool            `json:"isGateway"`
-	IsDefaultGateway          bool            `json:"isDefaultGateway"`
-	ForceAddress              bool            `json:"forceAddress"`
-	IPMasq                    bool            `json:"ipMasq"`
-	IPMasqBackend             *string         `json:"ipMasqBackend"`
-	MTU                       int             `json:"mtu"`
-	HairpinMode               bool            `json:"hairpinMode"`
-	PromiscMode               bool            `json:"promiscMode"`
-	Vlan                      int             `json:"vlan"`
-	VlanTrunk                 json.RawMessage `json:"vlanTrunk"`
-	MacSpoofChk               bool            `json:"macspoofchk"`
-	EnableDad                 bool            `json:"enabledad"`
-	DisableContainerInterface bool            `json:"disableContainerInterface"`
-	PortIsolation             bool            `json:"portIsolation"`
-	EnableIPv6LinkLocal       bool            `json:"enableIPv6LinkLocal"`
-	DNS                       types.DNS       `json:"dns"`
+	Bridge                    *string      `json:"bridge"`
+	IsGateway                 bool         `json:"isGateway"`
+	IsDefaultGateway          bool         `json:"isDefaultGateway"`
+	Gateways                  []string     `json:"gateways"`
+	ForceAddress              bool         `json:"forceAddress"`
+	IPMasq                    bool         `json:"ipMasq"`
+	IPMasqBackend             *string      `json:"ipMasqBackend"`
+	MasqueradeExclude         []string     `json:"masqueradeExclude"`
+	MTU                       wireMTU      `json:"mtu"`
+	HairpinMode               bool         `json:"hairpinMode"`
+	PromiscMode               bool         `json:"promiscMode"`
+	Vlan                      int          `json:"vlan"`
+	VlanTrunk                 []*wireTrunk `json:"vlanTrunk"`
+	PreserveDefaultVlan       bool         `json:"preserveDefaultVlan"`
+	MacSpoofChk               bool         `json:"macspoofchk"`
+	EnableDad                 bool         `json:"enabledad"`
+	DisableContainerInterface bool         `json:"disableContainerInterface"`
+	PortIsolation             bool         `json:"portIsolation"`
+	EnableIPv6LinkLocal       bool         `json:"enableIPv6LinkLocal"`
+	NoDefaultRoute            bool         `json:"noDefaultRoute"`
+	RouteMetric               int          `json:"routeMetric"`
+	DNS                       types.DNS    `json:"dns"`
 	IPAM                      struct {
 		Type string `json:"type"`
 	} `json:"ipam"`
@@ -66,6 +86,24 @@ type wire struct {
 	} `json:"args"`
 }
 
+// wireMTU is a number of bytes, or "auto".
+type wireMTU struct {
+	bytes int
+	auto  bool
+}
+
+// UnmarshalJSON takes a number or the word.
+func (m *wireMTU) UnmarshalJSON(data []byte) error {
+	if string(data) == `"auto"` {
+		m.auto = true
+		return nil
+	}
+	if err := json.Unmarshal(data, &m.bytes); err != nil {
+		return cni.Errorf(cni.CodeDecode, "mtu: wants a whole number of bytes or \"auto\", but has %s", data)
+	}
+	return nil
+}
+
 // parse reads and checks the whole configuration, before anything is changed.
 func parse(req *cni.Request) (*Conf, error) {
 	var w wire
@@ -74,18 +112,19 @@ func parse(req *cni.Request) (*Conf, error) {
 	}
 	c := &Conf{
 		Bridge: defaultBridge, IsGateway: w.IsGateway || w.IsDefaultGateway, IsDefaultGateway: w.IsDefaultGateway,
-		ForceAddress: w.ForceAddress, IPMasq: w.IPMasq, MTU: w.MTU, Hairpin: w.HairpinMode, Promisc: w.PromiscMode,
-		Isolated: w.PortIsolation, DAD: w.EnableDad, IfDown: w.DisableContainerInterface,
-		KeepIPv6: w.EnableIPv6LinkLocal, DNS: w.DNS, IPAM: w.IPAM.Type,
+		ForceAddress: w.ForceAddress, IPMasq: w.IPMasq, MTU: w.MTU.bytes, AutoMTU: w.MTU.auto,
+		Hairpin: w.HairpinMode, Promisc: w.PromiscMode,
+		Isolated: w.PortIsolation, KeepVlan1: w.PreserveDefaultVlan, MACGuard: w.MacSpoofChk,
+		DAD: w.EnableDad, IfDown: w.DisableContainerInterface, KeepIPv6: w.EnableIPv6LinkLocal,
+		NoDefaultRoute: w.NoDefaultRoute, RouteMetric: w.RouteMetric, DNS: w.DNS, IPAM: w.IPAM.Type,
 	}
 	if w.Bridge != nil {
 		c.Bridge = *w.Bridge
 	}
-	if err := w.unsupported(); err != nil {
-		return nil, err
-	}
-	if err := c.check(); err != nil {
-		return nil, err
+	for _, step := range []func(*Conf) error{w.backend, w.vlans, w.prefixes, (*Conf).check} {
+		if err := step(c); err != nil {
+			return nil, cni.WithCode(cni.CodeConfig, err)
+		}
 	}
 	var err error
 	c.MAC, err = w.mac(req.Args)
@@ -94,34 +133,58 @@ func parse(req *cni.Request) (*Conf, error) {
 
 func (c *Conf) check() error {
 	if err := cni.CheckLinkName(c.Bridge); err != nil {
-		return cni.Errorf(cni.CodeConfig, "bridge: %w", err)
+		return fmt.Errorf("bridge: %w", err)
 	}
-	if c.MTU != 0 && (c.MTU < minMTU4 || c.MTU > maxMTU) {
-		return cni.Errorf(cni.CodeConfig, "mtu: %d is outside %d-%d bytes; 0 or none takes the bridge's", c.MTU, minMTU4, maxMTU)
+	if c.MTU != 0 && (c.MTU < minMTU || c.MTU > maxMTU) {
+		return fmt.Errorf("mtu: %d is outside %d-%d bytes; 0 or none takes the bridge's", c.MTU, minMTU, maxMTU)
+	}
+	if c.RouteMetric < 0 || c.RouteMetric > 1<<31-1 {
+		return fmt.Errorf("routeMetric: %d is outside 0-%d", c.RouteMetric, 1<<31-1)
 	}
 	if c.Hairpin && c.Promisc {
-		return cni.Errorf(cni.CodeConfig, "hairpinMode: cannot be true together with promiscMode, frames would arrive twice: use hairpinMode alone")
+		return errors.New("hairpinMode: cannot be true together with promiscMode, frames would arrive twice: use hairpinMode alone")
+	}
+	if c.NoDefaultRoute && c.IsDefaultGateway {
+		return errors.New("noDefaultRoute: cannot be true together with isDefaultGateway: remove one of them")
 	}
 	if c.IPAM != "" && c.IfDown {
-		return cni.Errorf(cni.CodeConfig, "disableContainerInterface: cannot use IPAM when it is true, a link that is down has no use for addresses: remove it or \"ipam\"")
+		return errors.New("disableContainerInterface: cannot use IPAM when it is true, a link that is down has no use for addresses: remove it or \"ipam\"")
+	}
+	if c.IPAM != "" && len(c.Gateways) > 0 {
+		return errors.New("gateways: is for networks without ipam; with it the IPAM plugin names the gateway: remove one of them")
+	}
+	if name := kernel.VlanGatewayName(c.Bridge, c.Vlan); c.Vlan != 0 && c.IsGateway && cni.CheckLinkName(name) != nil {
+		return fmt.Errorf("bridge: %q with vlan %d makes the gateway's link %q, longer than the kernel's 15 characters: use a shorter name", c.Bridge, c.Vlan, name)
 	}
 	return nil
 }
 
-// unsupported names what this version does not do, instead of leaving it out
-// silently.
-func (w *wire) unsupported() error {
+func (w *wire) backend(*Conf) error {
 	switch {
-	case w.IPMasqBackend != nil && *w.IPMasqBackend != "nftables" && *w.IPMasqBackend != "iptables":
-		return cni.Errorf(cni.CodeConfig, "ipMasqBackend: %q is neither \"nftables\" nor \"iptables\"", *w.IPMasqBackend)
-	case w.IPMasqBackend != nil && *w.IPMasqBackend == "iptables":
+	case w.IPMasqBackend == nil || *w.IPMasqBackend == "nftables":
+		return nil
+	case *w.IPMasqBackend == "iptables":
 		return cni.Errorf(cni.CodeField, "ipMasqBackend: \"iptables\" is not supported: use \"nftables\" or leave the key out")
-	case w.Vlan != 0:
-		return cni.Errorf(cni.CodeField, "vlan: %d: VLANs are not supported: remove the key", w.Vlan)
-	case len(w.VlanTrunk) > 0 && string(w.VlanTrunk) != "null":
-		return cni.Errorf(cni.CodeField, "vlanTrunk: %s: VLANs are not supported: remove the key", w.VlanTrunk)
-	case w.MacSpoofChk:
-		return cni.Errorf(cni.CodeField, "macspoofchk: true is not supported: remove the key")
+	}
+	return fmt.Errorf("ipMasqBackend: %q is neither \"nftables\" nor \"iptables\"", *w.IPMasqBackend)
+}
+
+// prefixes parses the lists of CIDRs.
+func (w *wire) prefixes(c *Conf) error {
+	for i, text := range w.MasqueradeExclude {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return fmt.Errorf("masqueradeExclude[%d]: %q is not a CIDR such as 10.244.0.0/16", i, text)
+		}
+		c.MasqExclude = append(c.MasqExclude, p.Masked())
+	}
+	for i, text := range w.Gateways {
+		p, err := netip.ParsePrefix(text)
+		if err != nil || p.IsSingleIP() {
+			return fmt.Errorf("gateways[%d]: %q is not an address with the length of its subnet, such as 10.88.0.1/16", i, text)
+		}
+		c.Gateways = append(c.Gateways, p)
+		c.IsGateway = true
 	}
 	return nil
 }

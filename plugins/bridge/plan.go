@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
@@ -30,20 +31,9 @@ type address struct {
 func (in inputs) addresses() []address {
 	var list []address
 	for _, ip := range in.ips {
-		list = append(list, address{prefixOf(ip.Address), addrOf(ip.Gateway)})
+		list = append(list, address{cni.Prefix(ip.Address), cni.Addr(ip.Gateway)})
 	}
 	return list
-}
-
-func prefixOf(n net.IPNet) netip.Prefix {
-	bits, _ := n.Mask.Size()
-	return netip.PrefixFrom(addrOf(n.IP), bits)
-}
-
-// addrOf is invalid for a nil or malformed address.
-func addrOf(ip net.IP) netip.Addr {
-	a, _ := netip.AddrFromSlice(ip)
-	return a.Unmap()
 }
 
 // plan is everything that exists for an attachment after ADD; CHECK compares it,
@@ -55,9 +45,23 @@ func (in inputs) plan() kernel.Plan {
 			Owner: in.owner, IfName: in.owner.IfName, Master: c.Bridge, MTU: in.mtu(), MAC: in.mac,
 			Hairpin: c.Hairpin, Isolated: c.Isolated, IfDown: c.IfDown,
 		}},
+		in.port(),
 		in.inside(addrs),
 		in.masquerade(addrs),
 	)}
+}
+
+// port is what makes the container's port more than a plain one.
+func (in inputs) port() []kernel.Object {
+	var list []kernel.Object
+	if in.conf.Vlans && (in.conf.Vlan != 0 || len(in.conf.Trunk) > 0) {
+		list = append(list, in.conf.port(in.owner.LinkName()))
+	}
+	guard := kernel.MACGuard{Owner: in.owner}
+	if in.conf.MACGuard {
+		guard.MAC = in.mac
+	}
+	return append(list, guard)
 }
 
 func (in inputs) mtu() int {
@@ -70,12 +74,16 @@ func (in inputs) mtu() int {
 // shared is the bridge and, for a gateway, what makes it one.
 func (in inputs) shared(addrs []address) []kernel.Object {
 	c := in.conf
-	list := []kernel.Object{kernel.Bridge{Name: c.Bridge, MTU: c.MTU, Promisc: c.Promisc}}
-	if c.IsGateway {
-		gateways := in.gateways(addrs)
+	list := []kernel.Object{kernel.Bridge{Name: c.Bridge, MTU: c.MTU, Promisc: c.Promisc, Vlans: c.Vlans}}
+	if gateways := in.gateways(addrs); c.IsGateway && len(gateways) > 0 {
+		link := c.Bridge
+		if c.Vlan != 0 {
+			g := kernel.VlanGateway{Bridge: c.Bridge, VID: c.Vlan, MTU: in.mtu()}
+			list, link = append(list, g), kernel.VlanGatewayName(c.Bridge, c.Vlan)
+		}
 		families := map[bool]bool{}
 		for _, g := range gateways {
-			list = append(list, kernel.Gateway{Bridge: c.Bridge, Prefix: g, Force: c.ForceAddress, Also: gateways})
+			list = append(list, kernel.Gateway{Link: link, Prefix: g, Force: c.ForceAddress, Also: gateways})
 			families[g.Addr().Is4()] = true
 		}
 		for _, is4 := range []bool{true, false} {
@@ -92,7 +100,7 @@ func (in inputs) shared(addrs []address) []kernel.Object {
 
 // gateways are the bridge's addresses, each once.
 func (in inputs) gateways(addrs []address) []netip.Prefix {
-	var list []netip.Prefix
+	list := slices.Clone(in.conf.Gateways)
 	for _, a := range addrs {
 		p := netip.PrefixFrom(a.gateway, a.prefix.Bits())
 		if a.gateway.IsValid() && !slices.Contains(list, p) {
@@ -141,6 +149,8 @@ func (in inputs) sysctls(addrs []address) []kernel.Object {
 	}
 	if v4 {
 		set("ipv4", "arp_notify", "1")
+		// Nothing on the network may change a container's routes.
+		set("ipv4", "accept_redirects", "0")
 	}
 	switch {
 	case v6:
@@ -149,6 +159,8 @@ func (in inputs) sysctls(addrs []address) []kernel.Object {
 		set("ipv6", "keep_addr_on_down", "1")
 		set("ipv6", "ndisc_notify", "1")
 		set("ipv6", "accept_dad", dadValue(in.conf.DAD))
+		set("ipv6", "accept_ra", "0")
+		set("ipv6", "accept_redirects", "0")
 	case v4 && !in.conf.KeepIPv6:
 		// A container that was given IPv4 only must not be reachable by a
 		// link-local address that nobody knows of (CVE-2024-32473).
@@ -171,7 +183,7 @@ func dadValue(on bool) string {
 // route is to stay on the link.
 func (in inputs) route(r *types.Route, addrs []address) kernel.Route {
 	k := kernel.Route{
-		IfName: in.owner.IfName, Dst: prefixOf(r.Dst), Gw: addrOf(r.GW),
+		IfName: in.owner.IfName, Dst: cni.Prefix(r.Dst), Gw: cni.Addr(r.GW),
 		MTU: r.MTU, AdvMSS: r.AdvMSS, Priority: r.Priority,
 	}
 	if r.Table != nil {
@@ -179,6 +191,9 @@ func (in inputs) route(r *types.Route, addrs []address) kernel.Route {
 	}
 	if r.Scope != nil {
 		k.Scope = *r.Scope
+	}
+	if k.Priority == 0 {
+		k.Priority = in.conf.RouteMetric
 	}
 	if k.Gw.IsValid() || k.Scope >= unix.RT_SCOPE_LINK {
 		return k
@@ -195,7 +210,7 @@ func (in inputs) route(r *types.Route, addrs []address) kernel.Route {
 // masquerade is listed in any case, so that DEL removes what an older
 // configuration made.
 func (in inputs) masquerade(addrs []address) []kernel.Object {
-	m := kernel.Masquerade{Owner: in.owner}
+	m := kernel.Masquerade{Owner: in.owner, Exclude: in.conf.MasqExclude}
 	if in.conf.IPMasq {
 		for _, a := range addrs {
 			m.Addrs = append(m.Addrs, a.prefix)

@@ -173,12 +173,27 @@ func (s *Store) firstFree(set RangeSet, last netip.Addr) (Lease, error) {
 	return Lease{}, errFull
 }
 
-// reclaimDead removes leases of the set that can have no owner: from before the
-// last boot, or empty. It is for a full pool only, and never guesses: a lease whose
-// boot is not known stays.
-func (s *Store) reclaimDead(set RangeSet) (dead, total int, err error) {
+// reclaimDead removes the leases of the set that can have no owner. It is for a full
+// pool only.
+func (s *Store) reclaimDead(set RangeSet) (n, total int, err error) {
+	dead, total, err := s.dead(set)
+	if err != nil || len(dead) == 0 {
+		return 0, total, err
+	}
+	for _, d := range dead {
+		if err := s.drop(d.key, d.addrs); err != nil {
+			return 0, total, err
+		}
+	}
+	return len(dead), total, s.stamp()
+}
+
+// dead finds leases of the set that can have no owner: from before the last boot, or
+// files that are no leases. It never guesses: a lease whose boot is not known counts
+// as alive.
+func (s *Store) dead(set RangeSet) (dead []owned, total int, err error) {
 	if err := s.sync(); err != nil {
-		return 0, 0, err
+		return nil, 0, err
 	}
 	now := bootID()
 	err = s.each(func(a netip.Addr, key Key) error {
@@ -187,19 +202,15 @@ func (s *Store) reclaimDead(set RangeSet) (dead, total int, err error) {
 		}
 		total++
 		if key.ContainerID == "" {
-			dead++
-			return s.reclaim(a)
-		}
-		addrs, boot := s.index.get(key)
-		if boot == "" || boot == "-" || boot == now || !slices.Contains(addrs, a) {
+			dead = append(dead, owned{addrs: []netip.Addr{a}})
 			return nil
 		}
-		dead++
-		return s.drop(key, addrs)
+		addrs, boot := s.index.get(key)
+		if boot != "" && boot != "-" && boot != now && slices.Contains(addrs, a) {
+			dead = append(dead, owned{key: key, addrs: addrs})
+		}
+		return nil
 	})
-	if err == nil && dead > 0 {
-		err = s.stamp()
-	}
 	return dead, total, err
 }
 

@@ -25,12 +25,16 @@ type Conf struct {
 // wire is the configuration as JSON has it.
 type wire struct {
 	IPAM *struct {
-		Type      string        `json:"type"`
-		Ranges    [][]wireRange `json:"ranges"`
-		wireRange               // old style: a single range, put first
-		Routes    []wireRoute   `json:"routes"`
-		DataDir   string        `json:"dataDir"`
-		Resolv    string        `json:"resolvConf"`
+		Type   string        `json:"type"`
+		Ranges [][]wireRange `json:"ranges"`
+		// The old style: a single range, put first.
+		Subnet     string      `json:"subnet"`
+		RangeStart string      `json:"rangeStart"`
+		RangeEnd   string      `json:"rangeEnd"`
+		Gateway    string      `json:"gateway"`
+		Routes     []wireRoute `json:"routes"`
+		DataDir    string      `json:"dataDir"`
+		Resolv     string      `json:"resolvConf"`
 	} `json:"ipam"`
 	RuntimeConfig struct {
 		IPs    []string      `json:"ips"`
@@ -109,7 +113,7 @@ func (w *wire) sets() ([]RangeSet, error) {
 	for i, r := range w.RuntimeConfig.Ranges {
 		all = append(all, named{fmt.Sprintf("runtimeConfig.ipRanges[%d]", i), r})
 	}
-	old := w.IPAM.wireRange
+	old := wireRange{w.IPAM.Subnet, w.IPAM.RangeStart, w.IPAM.RangeEnd, w.IPAM.Gateway}
 	if old.Subnet != "" {
 		all = append(all, named{"ipam", []wireRange{old}})
 	} else if old != (wireRange{}) {
@@ -146,7 +150,7 @@ func routes(ws []wireRoute) ([]*types.Route, error) {
 			return nil, fmt.Errorf("%s.dst: %q is not a CIDR such as 0.0.0.0/0", key, w.Dst)
 		}
 		r := &types.Route{
-			Dst: ipNet(dst.Masked()), MTU: w.MTU, AdvMSS: w.AdvMSS,
+			Dst: cni.IPNet(dst.Masked()), MTU: w.MTU, AdvMSS: w.AdvMSS,
 			Priority: w.Priority, Table: w.Table, Scope: w.Scope,
 		}
 		if w.GW != "" {

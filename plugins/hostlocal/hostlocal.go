@@ -46,7 +46,7 @@ func Add(req *cni.Request) (*current.Result, error) {
 	res := &current.Result{CNIVersion: current.ImplementedSpecVersion, Routes: c.Routes, DNS: c.DNS}
 	for _, l := range leases {
 		res.IPs = append(res.IPs, &current.IPConfig{
-			Address: ipNet(netip.PrefixFrom(l.Addr, l.Subnet.Bits())),
+			Address: cni.IPNet(netip.PrefixFrom(l.Addr, l.Subnet.Bits())),
 			Gateway: l.Gateway.AsSlice(),
 		})
 	}
@@ -129,8 +129,7 @@ func (s *Store) check(c *Conf, key Key, prev *current.Result) error {
 	var bad []string
 	found := 0
 	for _, ip := range prev.IPs {
-		a, _ := netip.AddrFromSlice(ip.Address.IP) // the library parsed it
-		a = a.Unmap()
+		a := cni.Addr(ip.Address.IP)
 		if !inSets(c.Sets, a) {
 			continue
 		}
@@ -226,10 +225,15 @@ func Status(req *cni.Request) error {
 	}
 	defer s.Close()
 	for i, set := range c.Sets {
-		if _, err := s.firstFree(set, s.last(i)); errors.Is(err, errFull) {
-			return cni.Errorf(cni.CodeNotReady, "no IP addresses available in range set: %s: all are leased; `bridgeport gc` removes leases of containers that are gone", set)
-		} else if err != nil {
+		_, err := s.firstFree(set, s.last(i))
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, errFull) {
 			return err
+		}
+		if dead, _, err := s.dead(set); err != nil || len(dead) == 0 {
+			return cni.Errorf(cni.CodeNotReady, "no IP addresses available in range set: %s: all are leased; `bridgeport gc` removes leases of containers that are gone", set)
 		}
 	}
 	return nil

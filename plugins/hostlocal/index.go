@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -90,6 +91,11 @@ func (s *Store) sync() error {
 		return ioError("look at "+s.dir, err)
 	}
 	idx, err := os.Stat(s.index.dir)
+	if errors.Is(err, os.ErrNotExist) {
+		if err := s.makeDirs(); err != nil {
+			return err
+		}
+	}
 	if err == nil && idx.ModTime().Equal(dir.ModTime()) {
 		return nil
 	}
@@ -97,9 +103,6 @@ func (s *Store) sync() error {
 }
 
 func (s *Store) rebuild() error {
-	if err := s.makeDirs(); err != nil {
-		return err
-	}
 	found := make(map[Key][]netip.Addr)
 	err := s.each(func(a netip.Addr, key Key) error {
 		if key.ContainerID != "" {
@@ -115,11 +118,12 @@ func (s *Store) rebuild() error {
 	}
 	for key, addrs := range found {
 		have, boot := s.index.get(key)
-		if sameAddrs(have, addrs) {
-			continue
-		}
-		if boot == "" || len(have) == 0 {
-			boot = "-"
+		if containsAll(have, addrs) {
+			if len(have) == len(addrs) {
+				continue
+			}
+		} else {
+			boot = "-" // leased by something else, nobody knows when
 		}
 		if err := s.index.write(key, boot, addrs); err != nil {
 			return ioError("write index", err)
@@ -150,16 +154,9 @@ func (x index) prune(found map[Key][]netip.Addr) error {
 	return nil
 }
 
-func sameAddrs(a, b []netip.Addr) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	set := make(map[netip.Addr]bool, len(a))
-	for _, x := range a {
-		set[x] = true
-	}
-	for _, x := range b {
-		if !set[x] {
+func containsAll(set, addrs []netip.Addr) bool {
+	for _, a := range addrs {
+		if !slices.Contains(set, a) {
 			return false
 		}
 	}

@@ -3,7 +3,6 @@ package hostlocal
 import (
 	"encoding/binary"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -55,7 +54,7 @@ func w0Is4(set RangeSet, r Range) bool {
 
 func parseRange(key string, w wireRange) (Range, error) {
 	subnet, err := netip.ParsePrefix(w.Subnet)
-	if err != nil {
+	if err != nil || subnet.Addr().Is4In6() {
 		return Range{}, fmt.Errorf("%s.subnet: %q is not a CIDR such as 10.88.0.0/16", key, w.Subnet)
 	}
 	if subnet.Masked() != subnet {
@@ -180,8 +179,4 @@ func (s RangeSet) walk(r int, from, to netip.Addr, yield func(netip.Addr, *Range
 		}
 	}
 	return true
-}
-
-func ipNet(p netip.Prefix) net.IPNet {
-	return net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }

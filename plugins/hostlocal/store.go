@@ -3,7 +3,6 @@ package hostlocal
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -47,15 +46,15 @@ var errNoStore = errors.New("no leases")
 func open(dataDir, network string, create bool) (*Store, error) {
 	dir := filepath.Join(dataDir, network)
 	s := &Store{dir: dir, index: index{dir: filepath.Join(dataDir, indexName, network)}}
-	if create {
+	f, err := s.openLock()
+	if errors.Is(err, os.ErrNotExist) {
+		if !create {
+			return nil, errNoStore
+		}
 		if err := s.makeDirs(); err != nil {
 			return nil, err
 		}
-	}
-	// As the reference creates it: read-only, mode 0750.
-	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDONLY|os.O_CREATE, 0o750)
-	if errors.Is(err, os.ErrNotExist) && !create {
-		return nil, errNoStore
+		f, err = s.openLock()
 	}
 	if err != nil {
 		return nil, ioError("open lock", err)
@@ -71,15 +70,22 @@ func open(dataDir, network string, create bool) (*Store, error) {
 	return s, nil
 }
 
+// openLock creates the file as the reference does: opened for reading, mode 0750.
+func (s *Store) openLock() (*os.File, error) {
+	return os.OpenFile(filepath.Join(s.dir, lockName), os.O_RDONLY|os.O_CREATE, 0o750)
+}
+
 func (s *Store) makeDirs() error {
-	if _, err := os.Stat(s.index.dir); err == nil {
-		return nil
-	}
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {
 		return ioError("make directory", err)
 	}
 	if err := os.MkdirAll(s.index.dir, 0o700); err != nil {
 		return ioError("make directory", err)
+	}
+	// A new index knows nothing, even if it was made in the same tick of the file
+	// system's clock as the last lease.
+	if err := os.Chtimes(s.index.dir, time.Time{}, time.Unix(1, 0)); err != nil {
+		return ioError("mark index", err)
 	}
 	return nil
 }
@@ -102,26 +108,33 @@ func (s *Store) holder(a netip.Addr) (key Key, exists bool, err error) {
 	if errors.Is(err, unix.ENOENT) {
 		return Key{}, false, nil
 	}
-	if errors.Is(err, unix.ELOOP) {
+	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENXIO) { // a symbolic link, a socket
 		return Key{}, true, nil
 	}
 	if err != nil {
 		return Key{}, false, ioError("read "+s.path(a), err)
 	}
-	f := os.NewFile(uintptr(fd), s.path(a))
-	defer f.Close()
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return Key{}, false, ioError("read "+s.path(a), err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return Key{}, true, nil
+	}
 	data := make([]byte, maxLease)
-	n, err := f.Read(data)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return Key{}, true, nil // a directory or the like: not a lease
+	n, err := unix.Read(fd, data)
+	if err != nil {
+		return Key{}, false, ioError("read "+s.path(a), err)
 	}
 	return parseLease(string(data[:n])), true, nil
 }
 
 // parseLease also reads the form from before link names were written.
 func parseLease(text string) Key {
-	id, ifName, _ := strings.Cut(strings.TrimSpace(text), "\n")
-	return Key{strings.TrimSpace(id), strings.TrimSpace(ifName)}
+	const space = " \t\r\n\v\f" // ASCII only: a link's name may hold any other character
+	id, ifName, _ := strings.Cut(strings.Trim(text, space), "\n")
+	return Key{strings.Trim(id, space), strings.Trim(ifName, space)}
 }
 
 // taken says whether a file for the address exists.

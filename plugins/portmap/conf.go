@@ -21,6 +21,7 @@ type Conf struct {
 	SNAT     bool
 	MasqAll  bool
 	Mappings []Mapping
+	wishes   map[wish]Mapping
 }
 
 // Mapping is one wish of the runtime.
@@ -62,7 +63,7 @@ func parse(req *cni.Request) (*Conf, error) {
 	if err := w.unsupported(); err != nil {
 		return nil, err
 	}
-	c := &Conf{SNAT: w.SNAT == nil || *w.SNAT, MasqAll: w.MasqAll}
+	c := &Conf{SNAT: w.SNAT == nil || *w.SNAT, MasqAll: w.MasqAll, wishes: make(map[wish]Mapping)}
 	if n := len(w.RuntimeConfig.PortMappings); n > maxPorts {
 		return nil, cni.Errorf(cni.CodeConfig, "runtimeConfig.portMappings: %d mappings, one attachment may have %d", n, maxPorts)
 	}
@@ -72,9 +73,32 @@ func parse(req *cni.Request) (*Conf, error) {
 		if err != nil {
 			return nil, cni.Errorf(cni.CodeConfig, "%s.%w", key, err)
 		}
-		c.Mappings = append(c.Mappings, mapping)
+		if err := c.add(mapping); err != nil {
+			return nil, cni.WithCode(cni.CodeConfig, err)
+		}
 	}
 	return c, nil
+}
+
+// wish is what may be asked for only once.
+type wish struct {
+	hostIP   netip.Addr
+	protocol uint8
+	hostPort uint16
+}
+
+// add takes the mapping in, unless it says again what another says.
+func (c *Conf) add(m Mapping) error {
+	w := wish{m.HostIP, m.Protocol, m.HostPort}
+	o, again := c.wishes[w]
+	if again && o.ContainerPort != m.ContainerPort {
+		return fmt.Errorf("%s.hostPort: %d/%s leads to port %d already, by %s", m.key, m.HostPort, nft.ProtocolName(m.Protocol), o.ContainerPort, o.key)
+	}
+	if !again {
+		c.wishes[w] = m
+		c.Mappings = append(c.Mappings, m)
+	}
+	return nil
 }
 
 // unsupported names what this version does not do, instead of leaving it out
@@ -137,10 +161,8 @@ func containerAddresses(prev *current.Result, ifName string) []netip.Prefix {
 				continue
 			}
 		}
-		a, ok := netip.AddrFromSlice(ip.Address.IP)
-		bits, _ := ip.Address.Mask.Size()
-		if ok {
-			list = append(list, netip.PrefixFrom(a.Unmap(), bits))
+		if p := cni.Prefix(ip.Address); p.IsValid() {
+			list = append(list, p)
 		}
 	}
 	return list

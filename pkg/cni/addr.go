@@ -1,0 +1,26 @@
+package cni
+
+import (
+	"net"
+	"net/netip"
+)
+
+// Addr is the library's address in the form that we use; invalid for nil and for
+// anything that is no address. IPv4 in IPv6 becomes IPv4.
+func Addr(ip net.IP) netip.Addr {
+	a, _ := netip.AddrFromSlice(ip)
+	return a.Unmap()
+}
+
+// Prefix is the library's address and mask in the form that we use; invalid where
+// either is.
+func Prefix(n net.IPNet) netip.Prefix {
+	a := Addr(n.IP)
+	ones, bits := n.Mask.Size()
+	return netip.PrefixFrom(a, ones-bits+a.BitLen())
+}
+
+// IPNet is the opposite of Prefix.
+func IPNet(p netip.Prefix) net.IPNet {
+	return net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}

@@ -1,0 +1,121 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// Gateway is an address of the bridge that containers use as their next hop. It
+// is shared.
+type Gateway struct {
+	Link   string // the bridge, or a VLAN's gateway link
+	Prefix netip.Prefix
+	Force  bool // replace another address of the same family instead of refusing
+	// Also are the other gateway addresses of the same network.
+	Also []netip.Prefix
+}
+
+// Add puts the address on the link. On a bridge of ours other networks may have
+// theirs beside it; one that nothing is plugged into any more has only this. On a
+// bridge of somebody else, another IPv4 address or an overlapping IPv6 subnet means
+// that it is another network.
+func (g Gateway) Add(h *Host) error {
+	index := h.index[g.Link]
+	have, err := h.rt.addresses(index)
+	if err != nil {
+		return fmt.Errorf("link %s: list addresses: %w", g.Link, err)
+	}
+	if slices.Contains(have, g.Prefix) {
+		return nil
+	}
+	if err := g.makeRoom(h, index, have); err != nil {
+		return err
+	}
+	h.rt.Queue(addrRequest(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, index, g.Prefix, g.flags()),
+		"link %s: add address %s", g.Link, g.Prefix)
+	if err := h.rt.Flush(); err != nil && !errors.Is(err, unix.EEXIST) {
+		return err
+	}
+	return nil
+}
+
+// makeRoom queues the deletion of addresses that give way to this one, or refuses.
+func (g Gateway) makeRoom(h *Host, index int, have []netip.Prefix) error {
+	for _, other := range have {
+		if !g.clashes(other) {
+			continue
+		}
+		if !g.Force {
+			keep, err := g.beside(h, index, other)
+			if err != nil {
+				return err
+			}
+			if keep {
+				continue
+			}
+		}
+		h.rt.Queue(addrRequest(unix.RTM_DELADDR, 0, index, other, 0), "link %s: delete address %s", g.Link, other)
+	}
+	return nil
+}
+
+// beside says whether the other address stays.
+func (g Gateway) beside(h *Host, index int, other netip.Prefix) (bool, error) {
+	link, err := h.rt.linkByIndex(index)
+	if err != nil {
+		return false, fmt.Errorf("link %s: %w", g.Link, err)
+	}
+	if !ours(link) {
+		return false, fmt.Errorf("link %s: has address %s, but the gateway is to be %s: use another bridge, delete that address, or set \"forceAddress\": true: %w",
+			g.Link, other, g.Prefix, ErrConflict)
+	}
+	links, err := h.rt.Links()
+	if err != nil {
+		return false, fmt.Errorf("list links: %w", err)
+	}
+	return link.Kind != "bridge" || hasPorts(links, link), nil
+}
+
+// flags: an IPv6 gateway must answer at once, so the kernel does not look for
+// duplicates first, which takes 1-2 seconds (RFC 4862, section 5.4).
+func (g Gateway) flags() uint8 {
+	if g.Prefix.Addr().Is4() {
+		return 0
+	}
+	return unix.IFA_F_NODAD
+}
+
+func (g Gateway) clashes(other netip.Prefix) bool {
+	if other.Addr().Is4() != g.Prefix.Addr().Is4() || slices.Contains(g.Also, other) {
+		return false
+	}
+	return other.Addr().Is4() || other.Overlaps(g.Prefix)
+}
+
+// Check looks for the address.
+func (g Gateway) Check(h *Host) error {
+	index, ok := h.index[g.Link]
+	if !ok {
+		return nil // the link's own object says it
+	}
+	have, err := h.rt.addresses(index)
+	if err != nil {
+		return fmt.Errorf("link %s: list addresses: %w", g.Link, err)
+	}
+	d := &Drift{Object: "link " + g.Link}
+	if !slices.Contains(have, g.Prefix) {
+		d.missing("gateway address", g.Prefix.String())
+	}
+	return d.err()
+}
+
+// Del keeps the address: it is shared.
+func (g Gateway) Del(*Host) error { return nil }
+
+func (g Gateway) String() string {
+	return fmt.Sprintf("ip address add %s dev %s", g.Prefix, g.Link)
+}

@@ -1,0 +1,89 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// ErrNoUplink says that the host has no default route.
+var ErrNoUplink = errors.New("the host has no default route")
+
+// UplinkMTU is the smallest MTU, in bytes, on the host's ways out: of the links of
+// its default routes of both families, and of those routes themselves.
+func (h *Host) UplinkMTU() (int, error) {
+	smallest := 0
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		routes, err := h.rt.defaultRoutes(family)
+		if err != nil {
+			return 0, fmt.Errorf("list default routes: %w", err)
+		}
+		for _, r := range routes {
+			link, err := h.rt.linkByIndex(r.link)
+			if err != nil {
+				return 0, fmt.Errorf("link of the default route: %w", err)
+			}
+			mtu := link.MTU
+			if r.mtu > 0 {
+				mtu = min(mtu, r.mtu)
+			}
+			if smallest == 0 || mtu < smallest {
+				smallest = mtu
+			}
+		}
+	}
+	if smallest == 0 {
+		return 0, ErrNoUplink
+	}
+	return smallest, nil
+}
+
+type defaultRoute struct{ link, mtu int }
+
+func (c *Conn) defaultRoutes(family uint8) ([]defaultRoute, error) {
+	req := nl.NewNetlinkRequest(unix.RTM_GETROUTE, 0)
+	req.AddData(&nl.RtMsg{RtMsg: unix.RtMsg{Family: family}})
+	req.AddData(nl.NewRtAttr(unix.RTA_TABLE, nl.Uint32Attr(unix.RT_TABLE_MAIN)))
+	var list []defaultRoute
+	err := c.dump(req, func() { list = nil }, func(data []byte) error {
+		m := nl.DeserializeRtMsg(data)
+		if m.Dst_len != 0 || m.Type != unix.RTN_UNICAST || m.Table != unix.RT_TABLE_MAIN {
+			return nil
+		}
+		attrs, err := nl.ParseRouteAttr(data[m.Len():])
+		if err != nil {
+			return err
+		}
+		r, oif := parseRoute(m, attrs)
+		if oif != 0 {
+			list = append(list, defaultRoute{oif, r.MTU})
+		}
+		for _, a := range attrs {
+			if a.Attr.Type == unix.RTA_MULTIPATH {
+				list = append(list, hops(a.Value, r.MTU)...)
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, unix.ENOENT) { // the family has no such table
+		return nil, nil
+	}
+	return list, err
+}
+
+// hops reads the links of a route with several next hops (struct rtnexthop).
+func hops(data []byte, mtu int) []defaultRoute {
+	var list []defaultRoute
+	for len(data) >= unix.SizeofRtNexthop {
+		n := int(binary.NativeEndian.Uint16(data))
+		if n < unix.SizeofRtNexthop || n > len(data) {
+			break
+		}
+		list = append(list, defaultRoute{int(binary.NativeEndian.Uint32(data[4:])), mtu})
+		data = data[min((n+3)&^3, len(data)):]
+	}
+	return list
+}
