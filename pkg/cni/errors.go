@@ -20,6 +20,7 @@ const (
 	CodeNetns      = types.ErrInvalidNetNS
 	CodeTryLater   = types.ErrTryAgainLater
 	CodeNotReady   = types.ErrPluginNotAvailable
+	CodeLimited    = types.ErrLimitedConnectivity
 	CodeKernel     = 100 // the kernel refused a change that the configuration allows
 	CodeConflict   = 101 // a name, address or port is held by something else
 	CodeExhausted  = 102 // the address pool has no free address

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
@@ -124,6 +125,13 @@ func RetireBridge(h *Host, name string) error {
 		}
 	}
 	if err := restore(h, bridge, other); err != nil {
+		return err
+	}
+	rules, err := h.Rules()
+	if err == nil {
+		err = rules.Unaccept(name)
+	}
+	if err != nil && !errors.Is(err, nft.ErrUnsupported) {
 		return err
 	}
 	return h.deleteLink(name)

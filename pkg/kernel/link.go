@@ -181,11 +181,14 @@ func linkRequest(kind, flags int, name string, up bool) *nl.NetlinkRequest {
 	return req
 }
 
-// deleteLink removes the host's link called name, and with a veth its peer; a
-// missing one is success.
-func (h *Host) deleteLink(name string) error {
-	h.rt.Queue(linkRequest(unix.RTM_DELLINK, 0, name, false), "link %s: delete", name)
-	if err := h.rt.Flush(); !errors.Is(err, unix.ENODEV) {
+// deleteLink removes the host's link called name.
+func (h *Host) deleteLink(name string) error { return h.rt.deleteLink(name) }
+
+// deleteLink removes the link called name, and with a veth its peer; a missing one
+// is success.
+func (c *Conn) deleteLink(name string) error {
+	c.Queue(linkRequest(unix.RTM_DELLINK, 0, name, false), "link %s: delete", name)
+	if err := c.Flush(); !errors.Is(err, unix.ENODEV) {
 		return err
 	}
 	return nil

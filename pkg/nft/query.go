@@ -261,3 +261,19 @@ func (c *Conn) chain(want Chain) (*nftables.Chain, error) {
 	}
 	return ch, nil
 }
+
+// HasNATChain says whether iptables over nf_tables has the chain in its table nat.
+func (c *Conn) HasNATChain(ipv6 bool, name string) (bool, error) {
+	t := &nftables.Table{Name: "nat", Family: nftables.TableFamilyIPv4}
+	if ipv6 {
+		t.Family = nftables.TableFamilyIPv6
+	}
+	_, err := c.nl.ListChain(t, name)
+	if errors.Is(err, unix.ENOENT) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("rules: read chain %s: %w", name, err)
+	}
+	return true, nil
+}

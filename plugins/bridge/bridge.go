@@ -13,6 +13,7 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/ipam"
+	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
@@ -259,7 +260,11 @@ func Check(req *cni.Request) (err error) {
 	if err := in.takePrevious(prev); err != nil {
 		return err
 	}
-	if err := in.plan().Check(h); err != nil {
+	err = in.plan().Check(h)
+	if c.IsGateway && !c.ForwardAccept {
+		err = errors.Join(err, kernel.ForwardBlocked(h, in.outLink()))
+	}
+	if err != nil {
 		return cni.WithCode(cni.CodeDrift, err)
 	}
 	if pool != nil {
@@ -378,18 +383,37 @@ func delIPAM(req *cni.Request, k known) (*ipam.IPAM, error) {
 	return ipam.New(req, k.ipam, hostlocal.Plugin())
 }
 
-// delKernel does not look into the container: the links go by the name of the
-// host's end, wherever the other end is and whether its namespace still exists.
+// delKernel removes the links by the name of the host's end, wherever the other end
+// is and whether its namespace still exists. It looks into the container only for a
+// link that another plugin made.
 func delKernel(req *cni.Request, k known) (err error) {
-	h, err := kernel.Open(nil)
+	ns := container(req)
+	if ns != nil {
+		defer ns.Close()
+	}
+	h, err := kernel.Open(ns)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
 	o := owner(req)
-	m := kernel.Masquerade{Owner: o, Addrs: k.prev}
-	errs := []error{m.Del(h), kernel.MACGuard{Owner: o}.Del(h), kernel.Veth{Owner: o}.Del(h)}
-	return errors.Join(errs...)
+	return kernel.Plan{Own: []kernel.Object{
+		kernel.Inherited{IfName: req.IfName, Addrs: k.prev},
+		kernel.Veth{Owner: o},
+		kernel.MACGuard{Owner: o},
+		kernel.Masquerade{Owner: o, Addrs: k.prev},
+		kernel.MasqueradeIPTables{Owner: o, Known: k.prev},
+	}}.Del(h)
+}
+
+// container opens the namespace for DEL. nil where it is gone, where the path is a
+// plain file after a reboot, and where it is the host's own.
+func container(req *cni.Request) *netns.NS {
+	ns, err := openNetns(req)
+	if err != nil {
+		return nil
+	}
+	return ns
 }
 
 // GC removes everything of this network that belongs to no valid attachment, and
@@ -451,12 +475,8 @@ func Status(req *cni.Request) error {
 	if err != nil {
 		return err
 	}
-	if c.IPMasq {
-		rules, err := nft.Open()
-		if err != nil {
-			return cni.Errorf(cni.CodeNotReady, "ipMasq: %w: load the nf_tables modules", err)
-		}
-		_ = rules.Close() // nothing was changed
+	if err := statusKernel(c); err != nil {
+		return err
 	}
 	if c.IPAM == "" {
 		return nil
@@ -466,4 +486,31 @@ func Status(req *cni.Request) error {
 		return cni.Errorf(cni.CodeNotReady, "%w", err)
 	}
 	return pool.Status(req)
+}
+
+// statusKernel says whether the kernel can do what the configuration asks, and
+// whether somebody's rules drop what the bridge forwards.
+func statusKernel(c *Conf) (err error) {
+	h, err := kernel.Open(nil)
+	if err != nil {
+		return cni.WithCode(cni.CodeNotReady, err)
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	if c.IPMasq && c.IPTables {
+		if err := (iptables.Family{}).Available(); err != nil {
+			return cni.Errorf(cni.CodeNotReady, "ipMasqBackend: %w", err)
+		}
+	}
+	if c.IPMasq && !c.IPTables || c.MACGuard {
+		if _, err := h.Rules(); err != nil {
+			return cni.Errorf(cni.CodeNotReady, "ipMasq: %w: load the nf_tables modules", err)
+		}
+	}
+	if !c.IsGateway || c.ForwardAccept {
+		return nil
+	}
+	if err := kernel.ForwardBlocked(h, inputs{conf: c}.outLink()); err != nil {
+		return cni.WithCode(cni.CodeLimited, err)
+	}
+	return nil
 }

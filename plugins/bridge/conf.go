@@ -28,6 +28,7 @@ type Conf struct {
 	Gateways         []netip.Prefix // the bridge's addresses, where no IPAM plugin names any
 	ForceAddress     bool
 	IPMasq           bool
+	IPTables         bool           // masquerade by the compatible backend
 	MasqExclude      []netip.Prefix // destinations that see the container's address
 	MTU              int            // bytes; 0 takes the bridge's
 	AutoMTU          bool           // MTU is still to be read from the host's way out
@@ -43,6 +44,7 @@ type Conf struct {
 	IfDown           bool
 	KeepIPv6         bool
 	NoDefaultRoute   bool
+	ForwardAccept    bool
 	RouteMetric      int // of routes that name none; 0 leaves the kernel's default
 	DNS              types.DNS
 	IPAM             string           // the plugin's name; "" for layer 2 only
@@ -71,6 +73,7 @@ type wire struct {
 	PortIsolation             bool         `json:"portIsolation"`
 	EnableIPv6LinkLocal       bool         `json:"enableIPv6LinkLocal"`
 	NoDefaultRoute            bool         `json:"noDefaultRoute"`
+	ForwardAccept             bool         `json:"forwardAccept"`
 	RouteMetric               int          `json:"routeMetric"`
 	DNS                       types.DNS    `json:"dns"`
 	IPAM                      struct {
@@ -116,7 +119,7 @@ func parse(req *cni.Request) (*Conf, error) {
 		Hairpin: w.HairpinMode, Promisc: w.PromiscMode,
 		Isolated: w.PortIsolation, KeepVlan1: w.PreserveDefaultVlan, MACGuard: w.MacSpoofChk,
 		DAD: w.EnableDad, IfDown: w.DisableContainerInterface, KeepIPv6: w.EnableIPv6LinkLocal,
-		NoDefaultRoute: w.NoDefaultRoute, RouteMetric: w.RouteMetric, DNS: w.DNS, IPAM: w.IPAM.Type,
+		NoDefaultRoute: w.NoDefaultRoute, ForwardAccept: w.ForwardAccept, RouteMetric: w.RouteMetric, DNS: w.DNS, IPAM: w.IPAM.Type,
 	}
 	if w.Bridge != nil {
 		c.Bridge = *w.Bridge
@@ -159,12 +162,13 @@ func (c *Conf) check() error {
 	return nil
 }
 
-func (w *wire) backend(*Conf) error {
+func (w *wire) backend(c *Conf) error {
 	switch {
 	case w.IPMasqBackend == nil || *w.IPMasqBackend == "nftables":
 		return nil
 	case *w.IPMasqBackend == "iptables":
-		return cni.Errorf(cni.CodeField, "ipMasqBackend: \"iptables\" is not supported: use \"nftables\" or leave the key out")
+		c.IPTables = true
+		return nil
 	}
 	return fmt.Errorf("ipMasqBackend: %q is neither \"nftables\" nor \"iptables\"", *w.IPMasqBackend)
 }

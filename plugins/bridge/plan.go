@@ -76,14 +76,12 @@ func (in inputs) shared(addrs []address) []kernel.Object {
 	c := in.conf
 	list := []kernel.Object{kernel.Bridge{Name: c.Bridge, MTU: c.MTU, Promisc: c.Promisc, Vlans: c.Vlans}}
 	if gateways := in.gateways(addrs); c.IsGateway && len(gateways) > 0 {
-		link := c.Bridge
 		if c.Vlan != 0 {
-			g := kernel.VlanGateway{Bridge: c.Bridge, VID: c.Vlan, MTU: in.mtu()}
-			list, link = append(list, g), kernel.VlanGatewayName(c.Bridge, c.Vlan)
+			list = append(list, kernel.VlanGateway{Bridge: c.Bridge, VID: c.Vlan, MTU: in.mtu()})
 		}
 		families := map[bool]bool{}
 		for _, g := range gateways {
-			list = append(list, kernel.Gateway{Link: link, Prefix: g, Force: c.ForceAddress, Also: gateways})
+			list = append(list, kernel.Gateway{Link: in.outLink(), Prefix: g, Force: c.ForceAddress, Also: gateways})
 			families[g.Addr().Is4()] = true
 		}
 		for _, is4 := range []bool{true, false} {
@@ -92,10 +90,21 @@ func (in inputs) shared(addrs []address) []kernel.Object {
 			}
 		}
 	}
-	if c.IPMasq && len(addrs) > 0 {
+	if c.ForwardAccept {
+		list = append(list, kernel.ForwardAccept{Bridge: in.outLink()})
+	}
+	if c.IPMasq && !c.IPTables && len(addrs) > 0 {
 		list = append(list, kernel.Rules{})
 	}
 	return list
+}
+
+// outLink is the host's link that the container's packets come in by.
+func (in inputs) outLink() string {
+	if in.conf.Vlan != 0 && in.conf.IsGateway {
+		return kernel.VlanGatewayName(in.conf.Bridge, in.conf.Vlan)
+	}
+	return in.conf.Bridge
 }
 
 // gateways are the bridge's addresses, each once.
@@ -210,11 +219,16 @@ func (in inputs) route(r *types.Route, addrs []address) kernel.Route {
 // masquerade is listed in any case, so that DEL removes what an older
 // configuration made.
 func (in inputs) masquerade(addrs []address) []kernel.Object {
-	m := kernel.Masquerade{Owner: in.owner, Exclude: in.conf.MasqExclude}
-	if in.conf.IPMasq {
-		for _, a := range addrs {
-			m.Addrs = append(m.Addrs, a.prefix)
+	byNFT := kernel.Masquerade{Owner: in.owner, Exclude: in.conf.MasqExclude}
+	byIPTables := kernel.MasqueradeIPTables{Owner: in.owner, Exclude: in.conf.MasqExclude}
+	for _, a := range addrs {
+		switch {
+		case !in.conf.IPMasq:
+		case in.conf.IPTables:
+			byIPTables.Addrs = append(byIPTables.Addrs, a.prefix)
+		default:
+			byNFT.Addrs = append(byNFT.Addrs, a.prefix)
 		}
 	}
-	return []kernel.Object{m}
+	return []kernel.Object{byNFT, byIPTables}
 }

@@ -13,11 +13,10 @@ const module = "github.com/bridgeport-cni/bridgeport/"
 var only = map[string][]string{
 	"github.com/vishvananda/netlink": {"pkg/kernel"},
 	"github.com/google/nftables":     {"pkg/nft"},
-	"github.com/coreos/go-iptables":  {"pkg/iptables"},
 	"github.com/spf13/cobra":         {"plugins/bridgeport"},
-	// Starting a program costs milliseconds; only delegation may.
+	// Starting a program costs milliseconds; only delegation and iptables may.
 	"github.com/containernetworking/cni/pkg/invoke": {"pkg/ipam"},
-	"os/exec":  {},
+	"os/exec":  {"pkg/iptables"},
 	"net/http": {},
 }
 

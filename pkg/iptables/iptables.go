@@ -1,0 +1,132 @@
+// Package iptables is the compatible backend: the chains and rules of the reference
+// plugins, for those who read them or whose kernel has no nf_tables. It is the only
+// place that executes programs besides delegation: one iptables-restore for each
+// family and change, and one listing where rules must be found.
+package iptables
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+const (
+	// waitSeconds bounds the wait for xtables' own lock.
+	waitSeconds = "20"
+	// timeout bounds a run: legacy iptables takes about a second with 30,000 rules.
+	timeout = 60 * time.Second
+)
+
+// ErrMissing says that the programs are not installed.
+var ErrMissing = errors.New("iptables is not installed")
+
+// Variant is which iptables: "" is what the administrator has chosen, "nft" and
+// "legacy" are the two that may stand behind it.
+type Variant string
+
+// Family is IPv4 or IPv6 of one variant.
+type Family struct {
+	IPv6    bool
+	Variant Variant
+}
+
+func (f Family) program(suffix string) string {
+	name := "iptables"
+	if f.IPv6 {
+		name = "ip6tables"
+	}
+	if f.Variant != "" {
+		name += "-" + string(f.Variant)
+	}
+	return name + suffix
+}
+
+// path finds a program in PATH and where administrators' programs are, since
+// runtimes start plugins with little in PATH.
+func path(name string) (string, error) {
+	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin", "/sbin", "/usr/local/sbin") {
+		file := filepath.Join(dir, name)
+		if st, err := os.Stat(file); filepath.IsAbs(dir) && err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 {
+			return file, nil
+		}
+	}
+	return "", fmt.Errorf("%w: no %s in PATH", ErrMissing, name)
+}
+
+// Available is nil if both programs of the family are there.
+func (f Family) Available() error {
+	_, err1 := path(f.program(""))
+	_, err2 := path(f.program("-restore"))
+	return errors.Join(err1, err2)
+}
+
+func run(stdin, program string, args ...string) (string, error) {
+	file, err := path(program)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, file, args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return "", &RunError{Program: program, Text: strings.TrimSpace(stderr.String()), Err: err}
+	}
+	return stdout.String(), nil
+}
+
+// RunError is a program's failure with what it said.
+type RunError struct {
+	Program, Text string
+	Err           error
+}
+
+func (e *RunError) Error() string {
+	return fmt.Sprintf("%s: %s: %v", e.Program, strings.ReplaceAll(e.Text, "\n", ", "), e.Err)
+}
+
+func (e *RunError) Unwrap() error { return e.Err }
+
+// Restore applies lines of table nat in one transaction: all or nothing. Lines are
+// those of iptables-save(8), without the table and COMMIT; a chain's declaration
+// empties it.
+func (f Family) Restore(lines []string) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	text := "*nat\n" + strings.Join(lines, "\n") + "\nCOMMIT\n"
+	_, err := run(text, f.program("-restore"), "--noflush", "--wait", waitSeconds)
+	return err
+}
+
+// List is the rules of a chain of table nat as `iptables -S` prints them, the
+// chain's own line first; nil where there is no such chain.
+func (f Family) List(chain string) ([]string, error) {
+	out, err := run("", f.program(""), "--wait", waitSeconds, "-t", "nat", "-S", chain)
+	var failed *RunError
+	if errors.As(err, &failed) && strings.Contains(failed.Text, "No chain/target/match") {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return strings.Split(strings.TrimSpace(out), "\n"), nil
+}
+
+// LegacyInUse says whether the namespace has legacy tables with NAT. Looking at
+// them any other way would load the modules.
+func (f Family) LegacyInUse() bool {
+	name := "/proc/thread-self/net/ip_tables_names"
+	if f.IPv6 {
+		name = "/proc/thread-self/net/ip6_tables_names"
+	}
+	data, err := os.ReadFile(name)
+	return err == nil && strings.Contains(string(data), "nat\n")
+}

@@ -1,0 +1,114 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+)
+
+// MasqueradeIPTables is Masquerade by the compatible backend. With no addresses its
+// Add does nothing; its Del removes what the reference plugins left, too.
+type MasqueradeIPTables struct {
+	Owner   Owner
+	Addrs   []netip.Prefix // the container's, each with its subnet
+	Exclude []netip.Prefix // destinations that must see the container's address
+	// Known are addresses for Del, where Addrs are not. Without any, Del removes the
+	// rules of all the container's interfaces in the network.
+	Known []netip.Prefix
+}
+
+func (m MasqueradeIPTables) rules(addrs []netip.Prefix) iptables.Masquerade {
+	return iptables.Masquerade{Network: m.Owner.Network, ContainerID: m.Owner.ContainerID, Addrs: addrs, Exclude: m.Exclude}
+}
+
+// Add executes iptables-restore for each family.
+func (m MasqueradeIPTables) Add(h *Host) error {
+	if len(m.Addrs) == 0 {
+		return nil
+	}
+	if err := h.Flush(); err != nil {
+		return err
+	}
+	for _, ipv6 := range []bool{false, true} {
+		if err := m.rules(m.Addrs).Add(iptables.Family{IPv6: ipv6}); err != nil {
+			return fmt.Errorf("masquerade: %w", err)
+		}
+	}
+	return nil
+}
+
+// Check compares the rules.
+func (m MasqueradeIPTables) Check(*Host) error {
+	var missing []string
+	for _, ipv6 := range []bool{false, true} {
+		list, err := m.rules(m.Addrs).Missing(iptables.Family{IPv6: ipv6})
+		if err != nil {
+			return fmt.Errorf("masquerade: %w", err)
+		}
+		missing = append(missing, list...)
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return fmt.Errorf("masquerade: missing: %s", strings.Join(missing, "; "))
+}
+
+// Del asks the kernel where the chain is, before it executes anything.
+func (m MasqueradeIPTables) Del(h *Host) error {
+	rules := m.rules(append(m.Known, m.Addrs...))
+	var errs []error
+	for _, ipv6 := range []bool{false, true} {
+		variants, err := h.iptablesVariants(ipv6, rules.Chain())
+		errs = append(errs, err)
+		for _, v := range variants {
+			if err := rules.Del(iptables.Family{IPv6: ipv6, Variant: v}); err != nil {
+				errs = append(errs, fmt.Errorf("masquerade: %w", err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// iptablesVariants says which variants of iptables may have the chain: the one over
+// nf_tables is asked by netlink, the legacy one has to be listed, where it is used.
+func (h *Host) iptablesVariants(ipv6 bool, chain string) ([]iptables.Variant, error) {
+	var list []iptables.Variant
+	rules, err := h.Rules()
+	if err == nil {
+		var found bool
+		if found, err = rules.HasNATChain(ipv6, chain); found {
+			list = append(list, "nft")
+		}
+	}
+	if errors.Is(err, nft.ErrUnsupported) {
+		err = nil
+	}
+	if (iptables.Family{IPv6: ipv6}).LegacyInUse() {
+		list = append(list, "legacy")
+	}
+	return list, err
+}
+
+func (m MasqueradeIPTables) String() string {
+	if len(m.Addrs) == 0 {
+		return ""
+	}
+	var out []string
+	for _, ipv6 := range []bool{false, true} {
+		program := "iptables"
+		if ipv6 {
+			program = "ip6tables"
+		}
+		for _, line := range m.rules(m.Addrs).Lines(ipv6) {
+			if chain, ok := strings.CutPrefix(line, ":"); ok {
+				line = "-N " + strings.Fields(chain)[0]
+			}
+			out = append(out, program+" -t nat "+line)
+		}
+	}
+	return strings.Join(out, "\n")
+}

@@ -1,0 +1,50 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// Inherited is a container's link that another plugin made for the attachment, such
+// as the reference before the node changed to us. Only Del does anything.
+type Inherited struct {
+	IfName string
+	Addrs  []netip.Prefix // the attachment's, by its lease or its result
+}
+
+// Add does nothing: we make links of our own.
+func (i Inherited) Add(*Host) error { return nil }
+
+// Check does nothing: what another plugin makes is its own.
+func (i Inherited) Check(*Host) error { return nil }
+
+// Del removes a veth of the name that has one of the attachment's addresses. Any
+// other link of that name is somebody else's.
+func (i Inherited) Del(h *Host) error {
+	if h.cont == nil {
+		return nil // the namespace is gone, and its links with it
+	}
+	link, err := h.cont.Link(i.IfName)
+	if errors.Is(err, errNoLink) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("container link %s: %w", i.IfName, err)
+	}
+	have, err := h.cont.addresses(link.Index)
+	if err != nil {
+		return fmt.Errorf("container link %s: list addresses: %w", i.IfName, err)
+	}
+	if link.Kind != "veth" || !slices.ContainsFunc(have, i.has) {
+		return nil
+	}
+	return h.cont.deleteLink(i.IfName)
+}
+
+func (i Inherited) has(p netip.Prefix) bool {
+	return slices.ContainsFunc(i.Addrs, func(a netip.Prefix) bool { return a.Addr() == p.Addr() })
+}
+
+func (i Inherited) String() string { return "" }
