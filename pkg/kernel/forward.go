@@ -179,8 +179,13 @@ func Owners(h *Host, network string) ([]string, error) {
 			tags = append(tags, tag)
 		}
 	}
-	marked, err := marks(h, "masqueraded", network)
-	tags = append(tags, marked...)
+	for _, set := range []string{"masqueraded", "published"} {
+		var marked []string
+		if marked, err = marks(h, set, network); err != nil {
+			break
+		}
+		tags = append(tags, marked...)
+	}
 	slices.Sort(tags)
 	return slices.Compact(tags), err
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
+	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
@@ -34,6 +35,10 @@ func Plugin() cni.Plugin {
 // lease, address or rule.
 func Add(req *cni.Request) (_ *current.Result, err error) {
 	c, err := parse(req)
+	if err != nil {
+		return nil, err
+	}
+	ports, err := portmap.Publish(req)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +67,7 @@ func Add(req *cni.Request) (_ *current.Result, err error) {
 		}
 	}
 	in.take(lease)
-	err = in.fits()
+	err = errors.Join(in.fits(), in.publish(ports))
 	if err == nil {
 		err = in.plan().Add(h)
 	}
@@ -175,6 +180,16 @@ func (in *inputs) fits() error {
 	return nil
 }
 
+// publish takes the ports into the plan.
+func (in *inputs) publish(ports *portmap.Publication) (err error) {
+	var addrs []netip.Prefix
+	for _, a := range in.addresses() {
+		addrs = append(addrs, a.prefix)
+	}
+	in.ports, err = ports.Plan(addrs, in.outLink())
+	return err
+}
+
 // defaultRoute adds one through gw, unless the IPAM plugin gave one for the family.
 func (in *inputs) defaultRoute(gw netip.Addr) {
 	if !gw.IsValid() {
@@ -256,8 +271,12 @@ func Check(req *cni.Request) (err error) {
 	if err != nil {
 		return coded(err)
 	}
+	ports, err := portmap.Publish(req)
+	if err != nil {
+		return err
+	}
 	in := inputs{conf: c, owner: owner(req), facts: facts}
-	if err := in.takePrevious(prev); err != nil {
+	if err := errors.Join(in.takePrevious(prev), in.publish(ports)); err != nil {
 		return err
 	}
 	err = in.plan().Check(h)
@@ -397,13 +416,13 @@ func delKernel(req *cni.Request, k known) (err error) {
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
 	o := owner(req)
-	return kernel.Plan{Own: []kernel.Object{
+	return kernel.Plan{Own: append([]kernel.Object{
 		kernel.Inherited{IfName: req.IfName, Addrs: k.prev},
 		kernel.Veth{Owner: o},
 		kernel.MACGuard{Owner: o},
 		kernel.Masquerade{Owner: o, Addrs: k.prev},
 		kernel.MasqueradeIPTables{Owner: o, Known: k.prev},
-	}}.Del(h)
+	}, portmap.Withdrawal(req, k.prev).Own...)}.Del(h)
 }
 
 // container opens the namespace for DEL. nil where it is gone, where the path is a

@@ -20,6 +20,7 @@ type inputs struct {
 	ips    []*current.IPConfig
 	routes []*types.Route
 	mac    net.HardwareAddr // the container's; nil to choose one
+	ports  kernel.Plan      // of the ports that we publish ourselves
 }
 
 // address is one of the container's addresses with its way out.
@@ -40,7 +41,7 @@ func (in inputs) addresses() []address {
 // and it is the only place that says so.
 func (in inputs) plan() kernel.Plan {
 	c, addrs := in.conf, in.addresses()
-	return kernel.Plan{Shared: in.shared(addrs), Own: slices.Concat(
+	return kernel.Plan{Shared: slices.Concat(in.shared(addrs), in.ports.Shared), Own: slices.Concat(
 		[]kernel.Object{kernel.Veth{
 			Owner: in.owner, IfName: in.owner.IfName, Master: c.Bridge, MTU: in.mtu(), MAC: in.mac,
 			Hairpin: c.Hairpin, Isolated: c.Isolated, IfDown: c.IfDown,
@@ -48,6 +49,7 @@ func (in inputs) plan() kernel.Plan {
 		in.port(),
 		in.inside(addrs),
 		in.masquerade(addrs),
+		in.ports.Own,
 	)}
 }
 

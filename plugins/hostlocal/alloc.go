@@ -144,10 +144,11 @@ func (s *Store) chooseFree(i int, set RangeSet, preferred []netip.Addr) (Lease, 
 var errFull = errors.New("range set is full")
 
 // firstFree looks at addresses one by one, and after some misses at the list of
-// all names.
+// all names. Addresses that were released just now are the last choice.
 func (s *Store) firstFree(set RangeSet, last netip.Addr) (Lease, error) {
 	misses := 0
 	var names map[netip.Addr]bool
+	var rested Lease
 	for a, r := range set.after(last) {
 		taken := names[a]
 		if names == nil {
@@ -156,21 +157,34 @@ func (s *Store) firstFree(set RangeSet, last netip.Addr) (Lease, error) {
 				return Lease{}, err
 			}
 		}
-		if !taken {
-			return Lease{Addr: a, Subnet: r.Subnet, Gateway: r.Gateway}, nil
+		lease := Lease{Addr: a, Subnet: r.Subnet, Gateway: r.Gateway}
+		if !taken && !s.resting(a) {
+			return lease, nil
+		}
+		if !taken && !rested.Addr.IsValid() {
+			rested = lease
 		}
 		if misses++; misses == probes {
-			list, err := s.names()
-			if err != nil {
+			var err error
+			if names, err = s.nameSet(); err != nil {
 				return Lease{}, err
-			}
-			names = make(map[netip.Addr]bool, len(list))
-			for _, n := range list {
-				names[n] = true
 			}
 		}
 	}
+	if rested.Addr.IsValid() {
+		return rested, nil
+	}
 	return Lease{}, errFull
+}
+
+// nameSet is names as a set.
+func (s *Store) nameSet() (map[netip.Addr]bool, error) {
+	list, err := s.names()
+	set := make(map[netip.Addr]bool, len(list))
+	for _, n := range list {
+		set[n] = true
+	}
+	return set, err
 }
 
 // reclaimDead removes the leases of the set that can have no owner. It is for a full

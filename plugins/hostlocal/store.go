@@ -165,6 +165,7 @@ func (s *Store) lease(key Key, addrs []netip.Addr) error {
 		if err := os.Link(tmp, s.path(a)); err != nil {
 			return errors.Join(ioError("write lease", err), s.drop(key, addrs[:i]))
 		}
+		s.awake(a)
 	}
 	return nil
 }
@@ -189,7 +190,7 @@ func (s *Store) temporary(key Key) (string, error) {
 func (s *Store) drop(key Key, addrs []netip.Addr) error {
 	var errs []error
 	for _, a := range addrs {
-		if err := os.Remove(s.path(a)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := s.free(a); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, ioError("remove lease", err))
 		}
 	}

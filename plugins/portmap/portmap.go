@@ -122,13 +122,11 @@ func Del(req *cni.Request) (err error) {
 		return cni.WithCode(cni.CodeKernel, err)
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
-	in := inputs{conf: &Conf{SNAT: true, Mappings: tolerantMappings(req.Config)}, owner: owner(req)}
+	var addrs []netip.Prefix
 	if prev, perr := cni.PrevResult(req); perr == nil {
-		in.addrs = containerAddresses(prev, req.IfName)
+		addrs = containerAddresses(prev, req.IfName)
 	}
-	// A mapping that does not fit the addresses was never made.
-	in.ports, _ = in.conf.ports(in.addrs)
-	return coded(in.plan().Del(h))
+	return coded(Withdrawal(req, addrs).Del(h))
 }
 
 // GC removes the ports of this network's attachments that are not valid any more.

@@ -1,0 +1,9 @@
+package portmap
+
+import (
+	"testing"
+
+	"github.com/bridgeport-cni/bridgeport/test/keys"
+)
+
+func TestReadmeKeys(t *testing.T) { keys.Compare(t, wire{}, "README.md") }

@@ -1,0 +1,47 @@
+package portmap
+
+import (
+	"net/netip"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+)
+
+// Publication is the ports of an attachment that another plugin of ours publishes
+// itself, in its own process: bridge with the capability portMappings.
+type Publication struct {
+	conf  *Conf
+	owner kernel.Owner
+}
+
+// Publish reads the part of the configuration that portmap reads, before anything is
+// changed. Without ports the plan is empty.
+func Publish(req *cni.Request) (*Publication, error) {
+	c, err := parse(req)
+	if err != nil {
+		return nil, err
+	}
+	return &Publication{conf: c, owner: owner(req)}, nil
+}
+
+// Plan is what to add for a container with these addresses behind the host's link.
+func (p *Publication) Plan(addrs []netip.Prefix, link string) (kernel.Plan, error) {
+	if p == nil || len(p.conf.Mappings) == 0 || len(addrs) == 0 {
+		return kernel.Plan{}, nil
+	}
+	in := inputs{conf: p.conf, owner: p.owner, addrs: addrs, link: link}
+	var err error
+	if in.ports, err = p.conf.ports(addrs); err != nil {
+		return kernel.Plan{}, err
+	}
+	return in.plan(), nil
+}
+
+// Withdrawal is what DEL removes: the ports that the configuration names, and by the
+// owner's mark all others.
+func Withdrawal(req *cni.Request, addrs []netip.Prefix) kernel.Plan {
+	in := inputs{conf: &Conf{SNAT: true, Mappings: tolerantMappings(req.Config)}, owner: owner(req), addrs: addrs}
+	// A mapping that does not fit the addresses was never made.
+	in.ports, _ = in.conf.ports(addrs)
+	return in.plan()
+}
