@@ -41,6 +41,25 @@ func Take(f *os.File, timeout time.Duration) error {
 	}
 }
 
+// Netns locks the calling thread's network namespace itself: no file to create, to
+// lose or to find on a read-only disk, and gone with the process. It serialises the
+// plugins' changes to the firewall of one namespace. Close the file to release it.
+func Netns() (*os.File, error) {
+	f, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return nil, fmt.Errorf("firewall: lock: %w", err)
+	}
+	if err := Take(f, netnsTimeout); err != nil {
+		_ = f.Close() // read-only, nothing to lose
+		return nil, fmt.Errorf("firewall: %w", err)
+	}
+	return f, nil
+}
+
+// netnsTimeout: one change takes well under a millisecond by netlink and up to a
+// second by iptables, so only a stopped process can hold the lock this long.
+const netnsTimeout = 20 * time.Second
+
 // holder finds the process in /proc/locks, whose lines are
 // "1: FLOCK  ADVISORY  WRITE 3036 00:04:4026531833 0 EOF".
 func holder(f *os.File) string {

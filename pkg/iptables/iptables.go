@@ -98,26 +98,45 @@ func (e *RunError) Unwrap() error { return e.Err }
 // those of iptables-save(8), without the table and COMMIT; a chain's declaration
 // empties it.
 func (f Family) Restore(lines []string) error {
-	if len(lines) == 0 {
+	return f.restore(map[string][]string{"nat": lines})
+}
+
+// restore is Restore for several tables. Table raw comes first: it holds the guard
+// that must be there before anything relies on it.
+func (f Family) restore(tables map[string][]string) error {
+	var text strings.Builder
+	for _, table := range []string{"raw", "nat"} {
+		if lines := tables[table]; len(lines) > 0 {
+			fmt.Fprintf(&text, "*%s\n%s\nCOMMIT\n", table, strings.Join(lines, "\n"))
+		}
+	}
+	if text.Len() == 0 {
 		return nil
 	}
-	text := "*nat\n" + strings.Join(lines, "\n") + "\nCOMMIT\n"
-	_, err := run(text, f.program("-restore"), "--noflush", "--wait", waitSeconds)
+	_, err := run(text.String(), f.program("-restore"), "--noflush", "--wait", waitSeconds)
 	return err
 }
 
 // List is the rules of a chain of table nat as `iptables -S` prints them, the
 // chain's own line first; nil where there is no such chain.
-func (f Family) List(chain string) ([]string, error) {
-	out, err := run("", f.program(""), "--wait", waitSeconds, "-t", "nat", "-S", chain)
+func (f Family) List(chain string) ([]string, error) { return f.list("nat", chain) }
+
+func (f Family) list(table, chain string) ([]string, error) {
+	out, err := run("", f.program(""), "--wait", waitSeconds, "-t", table, "-S", chain)
 	var failed *RunError
-	if errors.As(err, &failed) && strings.Contains(failed.Text, "No chain/target/match") {
+	if errors.As(err, &failed) && noChain(failed.Text, chain) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
 	return strings.Split(strings.TrimSpace(out), "\n"), nil
+}
+
+// noChain knows what the variants say of a chain that is not there; 1.8.9 over
+// nf_tables calls it incompatible.
+func noChain(text, chain string) bool {
+	return strings.Contains(text, "No chain/target/match") || strings.Contains(text, "chain `"+chain+"' in table")
 }
 
 // LegacyInUse says whether the namespace has legacy tables with NAT. Looking at

@@ -73,8 +73,8 @@ func (m MasqueradeIPTables) Del(h *Host) error {
 	return errors.Join(errs...)
 }
 
-// iptablesVariants says which variants of iptables may have the chain: the one over
-// nf_tables is asked by netlink, the legacy one has to be listed, where it is used.
+// iptablesVariants says which variants of iptables have the chain, by asking the
+// kernel, without executing anything.
 func (h *Host) iptablesVariants(ipv6 bool, chain string) ([]iptables.Variant, error) {
 	var list []iptables.Variant
 	rules, err := h.Rules()
@@ -87,8 +87,11 @@ func (h *Host) iptablesVariants(ipv6 bool, chain string) ([]iptables.Variant, er
 	if errors.Is(err, nft.ErrUnsupported) {
 		err = nil
 	}
-	if (iptables.Family{IPv6: ipv6}).LegacyInUse() {
-		list = append(list, "legacy")
+	if f := (iptables.Family{IPv6: ipv6}); err == nil && f.LegacyInUse() {
+		var found bool
+		if found, err = f.LegacyHasChain(chain); found {
+			list = append(list, "legacy")
+		}
 	}
 	return list, err
 }

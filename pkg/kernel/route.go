@@ -130,7 +130,11 @@ func (r Route) same(o Route) bool {
 func (r Route) Del(*Host) error { return nil }
 
 func (r Route) String() string {
-	return inContainer(fmt.Sprintf("ip route add %s dev %s", r.text(), r.IfName))
+	ip := "ip"
+	if r.Dst.Bits() == 0 && !r.Dst.Addr().Is4() {
+		ip = "ip -6" // "default" alone is IPv4's
+	}
+	return inContainer(fmt.Sprintf("%s route add %s dev %s", ip, r.text(), r.IfName))
 }
 
 // text is the route as ip(8) has it, without the device.
@@ -138,9 +142,6 @@ func (r Route) text() string {
 	var b strings.Builder
 	if r.Dst.Bits() == 0 && r.Dst.Addr().IsUnspecified() {
 		b.WriteString("default")
-		if !r.Dst.Addr().Is4() {
-			b.WriteString(" (IPv6)")
-		}
 	} else {
 		b.WriteString(r.Dst.String())
 	}

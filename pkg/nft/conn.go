@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/flock"
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/userdata"
@@ -76,16 +77,26 @@ func (c *Conn) Close() error { return c.nl.CloseLasting() }
 // owner is a *HeldError, except in maps keyed by a container's own address, where
 // the newest owner of the address is right and a dead one's entry is replaced.
 func (c *Conn) Add(change Change) error {
-	unlock, err := lock()
+	unlock, err := flock.Netns()
 	if err != nil {
 		return err
 	}
 	defer unlock.Close()
-	if err := c.queueChains(change); err != nil {
+	// The library has no way to drop what was queued, so nothing is queued before
+	// everything is decided.
+	steps, err := c.chainSteps(change)
+	if err != nil {
 		return err
 	}
 	for _, e := range change.Elements {
-		if err := c.queueElement(e); err != nil {
+		step, err := c.elementStep(e)
+		if err != nil {
+			return err
+		}
+		steps = append(steps, step)
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
 			return err
 		}
 	}
@@ -95,10 +106,14 @@ func (c *Conn) Add(change Change) error {
 	return nil
 }
 
-// queueChains makes table and chains part of the transaction where they are
-// missing. Looking first keeps the rules from being there twice, and an aborted
-// transaction would cost an RCU wait.
-func (c *Conn) queueChains(change Change) error {
+// step queues a part of a transaction.
+type step func() error
+
+// chainSteps makes table and chains part of the transaction where they are missing.
+// Looking first keeps the rules from being there twice, and an aborted transaction
+// would cost an RCU wait.
+func (c *Conn) chainSteps(change Change) ([]step, error) {
+	var steps []step
 	fresh := false
 	for _, t := range []struct {
 		wanted bool
@@ -110,10 +125,10 @@ func (c *Conn) queueChains(change Change) error {
 		}
 		have, err := c.chain(t.chains[len(t.chains)-1])
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if have == nil {
-			c.queueTable(t.table, t.chains)
+			steps = append(steps, func() error { return c.queueTable(t.table, t.chains) })
 			fresh = fresh || t.table == c.table
 		}
 	}
@@ -121,31 +136,31 @@ func (c *Conn) queueChains(change Change) error {
 		if !fresh {
 			have, err := c.chain(ch)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			if have != nil {
 				continue
 			}
 		}
-		c.queueChain(ch)
+		steps = append(steps, func() error { c.queueChain(ch); return nil })
 	}
-	return nil
+	return steps, nil
 }
 
-func (c *Conn) queueTable(t *nftables.Table, chains []Chain) {
+func (c *Conn) queueTable(t *nftables.Table, chains []Chain) error {
 	c.nl.AddTable(t)
 	for _, s := range c.order {
 		if s.Table != t {
 			continue
 		}
-		// The only error is one of our own making: a set without a type.
 		if err := c.nl.AddSet(s, nil); err != nil {
-			panic(err)
+			return fmt.Errorf("rules: set %s: %w", s.Name, err)
 		}
 	}
 	for _, ch := range chains {
 		c.queueChain(ch)
 	}
+	return nil
 }
 
 func (c *Conn) queueChain(ch Chain) {
@@ -180,24 +195,25 @@ func (c *Conn) withSets(exprs []expr.Any) []expr.Any {
 	return exprs
 }
 
-// queueElement reads the key first: the kernel silently accepts an element with
-// the same key and value as another owner's and keeps that one's comment.
-func (c *Conn) queueElement(e Element) error {
+// elementStep reads the key first: the kernel silently accepts an element with the
+// same key and value as another owner's and keeps that one's comment.
+func (c *Conn) elementStep(e Element) (step, error) {
 	have, found, err := c.Find(e)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	set := c.sets[e.Set]
-	if found {
-		if sameOwner(have.Comment, e.Comment) && have.sameValue(e) {
-			return nil
-		}
-		if !sameOwner(have.Comment, e.Comment) && !perAddress(e.Set) {
-			return &HeldError{Element: e, Holder: have.Comment, Target: have.Value}
-		}
-		if err := c.nl.SetDeleteElements(set, []nftables.SetElement{{Key: e.Key}}); err != nil {
-			return err
-		}
+	add := func() error { return c.nl.SetAddElements(set, []nftables.SetElement{e.wire()}) }
+	mine := sameOwner(have.Comment, e.Comment)
+	switch {
+	case !found:
+		return add, nil
+	case mine && have.sameValue(e):
+		return func() error { return nil }, nil
+	case !mine && !perAddress(e.Set):
+		return nil, &HeldError{Element: e, Holder: have.Comment, Target: have.Value}
 	}
-	return c.nl.SetAddElements(set, []nftables.SetElement{e.wire()})
+	return func() error {
+		return errors.Join(c.nl.SetDeleteElements(set, []nftables.SetElement{{Key: e.Key}}), add())
+	}, nil
 }

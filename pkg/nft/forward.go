@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/flock"
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/userdata"
@@ -144,7 +145,7 @@ func matchesName(data []byte, name string) bool {
 // Accept puts rules that accept packets from and to the bridge before the others of
 // each chain that drops them, or into the chain that Docker leaves for such rules.
 func (c *Conn) Accept(bridge string) error {
-	unlock, err := lock()
+	unlock, err := flock.Netns()
 	if err != nil {
 		return err
 	}
@@ -177,7 +178,7 @@ func (c *Conn) Accept(bridge string) error {
 
 // Unaccept removes the rules of Accept.
 func (c *Conn) Unaccept(bridge string) error {
-	unlock, err := lock()
+	unlock, err := flock.Netns()
 	if err != nil {
 		return err
 	}

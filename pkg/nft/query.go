@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/flock"
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/userdata"
@@ -115,7 +116,7 @@ func verdictChain(data []byte) string {
 // Absent ones are success, but with fewer than atLeast it changes nothing and
 // returns ErrFewer.
 func (c *Conn) Delete(tag string, elements []Element, atLeast int) error {
-	unlock, err := lock()
+	unlock, err := flock.Netns()
 	if err != nil {
 		return err
 	}
@@ -140,7 +141,13 @@ func (c *Conn) deleteOnce(tag string, elements []Element, atLeast int, guarded b
 		generation = gen.ID
 	}
 	var del []Element
+	seen := make(map[string]bool)
 	for _, e := range elements {
+		id := e.Set + string(e.Key)
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
 		have, found, err := c.Find(e)
 		if err != nil {
 			return err
@@ -220,33 +227,6 @@ func compareRules(chain string, want []Rule, have []*nftables.Rule) []string {
 		}
 	}
 	return bad
-}
-
-// sameShape compares kinds, constants and targets of two lists of expressions.
-func sameShape(a, b []expr.Any) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if fmt.Sprintf("%T", a[i]) != fmt.Sprintf("%T", b[i]) {
-			return false
-		}
-		switch x := a[i].(type) {
-		case *expr.Cmp:
-			if y := b[i].(*expr.Cmp); x.Op != y.Op || !bytes.Equal(x.Data, y.Data) {
-				return false
-			}
-		case *expr.Lookup:
-			if x.SetName != b[i].(*expr.Lookup).SetName {
-				return false
-			}
-		case *expr.Verdict:
-			if y := b[i].(*expr.Verdict); x.Kind != y.Kind || x.Chain != y.Chain {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // chain reads one chain; nil where it or the table does not exist.

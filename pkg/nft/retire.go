@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/flock"
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 )
@@ -12,7 +13,7 @@ import (
 // Tidy deletes the networks' chains that no element leads to any more. The kernel
 // refuses to delete one that is in use (EBUSY), so asking is the check.
 func (c *Conn) Tidy() error {
-	unlock, err := lock()
+	unlock, err := flock.Netns()
 	if err != nil {
 		return err
 	}
@@ -36,7 +37,7 @@ func (c *Conn) Tidy() error {
 
 // Retire deletes each of our tables if no attachment is left in it.
 func (c *Conn) Retire() error {
-	unlock, err := lock()
+	unlock, err := flock.Netns()
 	if err != nil {
 		return err
 	}

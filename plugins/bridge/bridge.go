@@ -21,6 +21,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
+	"golang.org/x/sys/unix"
 )
 
 // Plugin is the verbs of bridge.
@@ -196,7 +197,7 @@ func (in *inputs) defaultRoute(gw netip.Addr) {
 		return
 	}
 	for _, r := range in.routes {
-		if p := cni.Prefix(r.Dst); p.Bits() == 0 && p.Addr().Is4() == gw.Is4() && (r.Table == nil || *r.Table == 0) {
+		if p := cni.Prefix(r.Dst); p.Bits() == 0 && p.Addr().Is4() == gw.Is4() && inMain(r) {
 			return
 		}
 	}
@@ -208,6 +209,11 @@ func (in *inputs) defaultRoute(gw netip.Addr) {
 		Dst: cni.IPNet(all),
 		GW:  gw.AsSlice(),
 	})
+}
+
+// inMain says whether the route is in the table that is looked up first.
+func inMain(r *types.Route) bool {
+	return r.Table == nil || *r.Table == 0 || *r.Table == unix.RT_TABLE_MAIN
 }
 
 func (in inputs) result(req *cni.Request, dns types.DNS) *current.Result {
@@ -462,8 +468,9 @@ func GC(req *cni.Request) (err error) {
 }
 
 func sweep(req *cni.Request, k known, h *kernel.Host) error {
-	valid := make(map[string]bool)
+	valid, ids := make(map[string]bool), make(map[string]bool)
 	for _, a := range k.valid {
+		ids[a.ContainerID] = true
 		valid[kernel.Owner{Network: req.Network, ContainerID: a.ContainerID, IfName: a.IfName}.Tag()] = true
 	}
 	tags, err := kernel.Owners(h, req.Network)
@@ -473,6 +480,7 @@ func sweep(req *cni.Request, k known, h *kernel.Host) error {
 			errs = append(errs, kernel.Sweep(h, tag))
 		}
 	}
+	errs = append(errs, kernel.SweepIPTables(h, req.Network, ids))
 	return coded(errors.Join(errs...))
 }
 

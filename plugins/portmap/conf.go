@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	current "github.com/containernetworking/cni/pkg/types/100"
@@ -20,6 +21,8 @@ const maxPorts = 20000
 type Conf struct {
 	SNAT     bool
 	MasqAll  bool
+	IPTables bool           // the compatible backend
+	Rules    iptables.Ports // its options
 	Mappings []Mapping
 	wishes   map[wish]Mapping
 }
@@ -60,10 +63,10 @@ func parse(req *cni.Request) (*Conf, error) {
 	if err := cni.Decode(req.Config, &w); err != nil {
 		return nil, err
 	}
-	if err := w.unsupported(); err != nil {
-		return nil, err
-	}
 	c := &Conf{SNAT: w.SNAT == nil || *w.SNAT, MasqAll: w.MasqAll, wishes: make(map[wish]Mapping)}
+	if err := w.backend(c); err != nil {
+		return nil, cni.WithCode(cni.CodeConfig, err)
+	}
 	if n := len(w.RuntimeConfig.PortMappings); n > maxPorts {
 		return nil, cni.Errorf(cni.CodeConfig, "runtimeConfig.portMappings: %d mappings, one attachment may have %d", n, maxPorts)
 	}
@@ -80,43 +83,36 @@ func parse(req *cni.Request) (*Conf, error) {
 	return c, nil
 }
 
-// wish is what may be asked for only once.
+// wish is what may be asked for only once. Every address of a family is the
+// unspecified one.
 type wish struct {
 	hostIP   netip.Addr
 	protocol uint8
 	hostPort uint16
 }
 
-// add takes the mapping in, unless it says again what another says.
-func (c *Conf) add(m Mapping) error {
-	w := wish{m.HostIP, m.Protocol, m.HostPort}
-	o, again := c.wishes[w]
-	if again && o.ContainerPort != m.ContainerPort {
-		return fmt.Errorf("%s.hostPort: %d/%s leads to port %d already, by %s", m.key, m.HostPort, nft.ProtocolName(m.Protocol), o.ContainerPort, o.key)
+func (m Mapping) wishes() []wish {
+	if m.HostIP.IsValid() {
+		return []wish{{m.HostIP, m.Protocol, m.HostPort}}
 	}
-	if !again {
-		c.wishes[w] = m
-		c.Mappings = append(c.Mappings, m)
-	}
-	return nil
+	return []wish{{netip.IPv4Unspecified(), m.Protocol, m.HostPort}, {netip.IPv6Unspecified(), m.Protocol, m.HostPort}}
 }
 
-// unsupported names what this version does not do, instead of leaving it out
-// silently.
-func (w *wire) unsupported() error {
-	switch {
-	case w.Backend != nil && *w.Backend != "nftables" && *w.Backend != "iptables":
-		return cni.Errorf(cni.CodeConfig, "backend: %q is neither \"nftables\" nor \"iptables\"", *w.Backend)
-	case w.Backend != nil && *w.Backend == "iptables":
-		return cni.Errorf(cni.CodeField, "backend: \"iptables\" is not supported: use \"nftables\" or leave the key out")
-	case w.MarkMasqBit != nil:
-		return cni.Errorf(cni.CodeField, "markMasqBit: %d needs the iptables backend, which is not supported: remove the key, no mark is used", *w.MarkMasqBit)
-	case w.ExternalSetMarkChain != nil:
-		return cni.Errorf(cni.CodeField, "externalSetMarkChain: %q needs the iptables backend, which is not supported: remove the key", *w.ExternalSetMarkChain)
-	case w.ConditionsV4 != nil && len(*w.ConditionsV4) > 0:
-		return cni.Errorf(cni.CodeField, "conditionsV4: %q is not supported: remove the key", *w.ConditionsV4)
-	case w.ConditionsV6 != nil && len(*w.ConditionsV6) > 0:
-		return cni.Errorf(cni.CodeField, "conditionsV6: %q is not supported: remove the key", *w.ConditionsV6)
+// add takes the mapping in, unless it says again what another says.
+func (c *Conf) add(m Mapping) error {
+	known := 0
+	for _, w := range m.wishes() {
+		o, again := c.wishes[w]
+		if again && o.ContainerPort != m.ContainerPort {
+			return fmt.Errorf("%s.hostPort: %d/%s leads to port %d already, by %s", m.key, m.HostPort, nft.ProtocolName(m.Protocol), o.ContainerPort, o.key)
+		}
+		if again {
+			known++
+		}
+		c.wishes[w] = m
+	}
+	if known < len(m.wishes()) {
+		c.Mappings = append(c.Mappings, m)
 	}
 	return nil
 }
@@ -178,6 +174,7 @@ func (c *Conf) ports(addrs []netip.Prefix) ([]kernel.Port, error) {
 		}
 	}
 	var list []kernel.Port
+	seen := make(map[kernel.Port]bool)
 	for _, m := range c.Mappings {
 		found := false
 		for _, is4 := range []bool{true, false} {
@@ -186,10 +183,17 @@ func (c *Conf) ports(addrs []netip.Prefix) ([]kernel.Port, error) {
 				continue
 			}
 			found = true
-			list = append(list, kernel.Port{
+			p := kernel.Port{
 				HostIP: m.HostIP, Protocol: m.Protocol, HostPort: m.HostPort,
 				Container: netip.AddrPortFrom(to, m.ContainerPort),
-			})
+			}
+			if p.HostIP.IsUnspecified() {
+				p.HostIP = netip.Addr{} // the family is the target's
+			}
+			if !seen[p] {
+				seen[p] = true
+				list = append(list, p)
+			}
 		}
 		if !found {
 			return nil, cni.Errorf(cni.CodeConfig, "%s.hostIP: %s: the container has no address of that family: use a hostIP of the other, or none", m.key, m.HostIP)

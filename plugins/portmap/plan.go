@@ -15,21 +15,41 @@ type inputs struct {
 	link  string // the host's link towards the container; "" if there is no route
 }
 
-// plan is everything that exists for the published ports after ADD.
+// plan is everything that exists for the published ports after ADD. Both backends
+// are listed in any case, so that DEL removes what the other one left.
 func (in inputs) plan() kernel.Plan {
-	p := kernel.Ports{Owner: in.owner, Ports: in.ports, MasqAll: in.conf.MasqAll && in.conf.SNAT}
+	byNFT := kernel.Ports{Owner: in.owner, MasqAll: in.conf.MasqAll && in.conf.SNAT}
+	byIPTables := kernel.PortsIPTables{Owner: in.owner, Rules: in.conf.Rules}
+	byIPTables.Rules.MasqAll = byNFT.MasqAll
+	var subnets []netip.Prefix
 	if in.conf.SNAT {
 		for _, a := range in.addrs {
-			p.Subnets = append(p.Subnets, a.Masked())
+			subnets = append(subnets, a.Masked())
 		}
 	}
-	shared := []kernel.Object{kernel.Rules{}}
-	if in.conf.SNAT && in.link != "" && in.loopback() {
+	var shared, last []kernel.Object
+	if in.conf.IPTables {
+		byIPTables.Ports, byIPTables.Rules.Subnets = in.ports, subnets
+		last = in.localnet()
+	} else {
+		byNFT.Ports, byNFT.Subnets = in.ports, subnets
 		// The guard of Rules comes first: from here on packets for 127.0.0.0/8
-		// are routed to this link and, without the guard, from it.
-		shared = append(shared, kernel.Sysctl{Key: "net/ipv4/conf/" + in.link + "/route_localnet", Value: "1"})
+		// are routed to the link and, without the guard, from it.
+		shared = append([]kernel.Object{kernel.Rules{}}, in.localnet()...)
 	}
-	return kernel.Plan{Shared: shared, Own: []kernel.Object{p, kernel.Arrivals{Ports: in.ports}}}
+	return kernel.Plan{
+		Shared: shared,
+		Own:    append([]kernel.Object{byNFT, byIPTables, kernel.Arrivals{Ports: in.ports}}, last...),
+	}
+}
+
+// localnet lets packets to and from 127.0.0.0/8 use the link, where a port is to be
+// reached by such an address.
+func (in inputs) localnet() []kernel.Object {
+	if !in.conf.SNAT || in.link == "" || !in.loopback() {
+		return nil
+	}
+	return []kernel.Object{kernel.Sysctl{Key: "net/ipv4/conf/" + in.link + "/route_localnet", Value: "1"}}
 }
 
 // loopback says whether a port is to be reached by an address in 127.0.0.0/8.

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/containernetworking/cni/pkg/types"
@@ -82,7 +83,7 @@ func first4(addrs []netip.Prefix) netip.Addr {
 func coded(err error) error {
 	var held *nft.HeldError
 	switch {
-	case errors.As(err, &held):
+	case errors.As(err, &held), errors.Is(err, kernel.ErrConflict):
 		return cni.WithCode(cni.CodeConflict, err)
 	case errors.Is(err, nft.ErrUnsupported):
 		return cni.WithCode(cni.CodeNotReady, err)
@@ -158,14 +159,30 @@ func GC(req *cni.Request) (err error) {
 			errs = append(errs, kernel.SweepPorts(h, tag))
 		}
 	}
-	errs = append(errs, kernel.TidyRules(h))
+	errs = append(errs, kernel.TidyRules(h), kernel.SweepIPTables(h, req.Network, containers(list)))
 	return coded(errors.Join(errs...))
+}
+
+// containers are the IDs of valid attachments.
+func containers(list []types.GCAttachment) map[string]bool {
+	ids := make(map[string]bool, len(list))
+	for _, a := range list {
+		ids[a.ContainerID] = true
+	}
+	return ids
 }
 
 // Status says whether ports could be published now.
 func Status(req *cni.Request) error {
-	if _, err := parse(req); err != nil {
+	c, err := parse(req)
+	if err != nil {
 		return err
+	}
+	if c.IPTables {
+		if err := (iptables.Family{}).Available(); err != nil {
+			return cni.Errorf(cni.CodeNotReady, "backend: %w", err)
+		}
+		return nil
 	}
 	rules, err := nft.Open()
 	if err != nil {

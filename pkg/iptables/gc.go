@@ -1,0 +1,69 @@
+package iptables
+
+import (
+	"slices"
+	"strings"
+)
+
+// Containers lists the IDs of a network's containers that have rules in the family,
+// from the rules' comments.
+func (f Family) Containers(network string) ([]string, error) {
+	var ids []string
+	for _, chain := range []string{"POSTROUTING", topDNAT} {
+		lines, err := f.List(chain)
+		if err != nil {
+			return nil, err
+		}
+		for _, line := range lines {
+			id, found := idOf(line, network)
+			if found && !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
+		}
+	}
+	return ids, nil
+}
+
+// idOf reads `name: "<network>" id: "<container>"` out of a rule that leads to a
+// container's chain.
+func idOf(line, network string) (string, bool) {
+	if !strings.Contains(line, " -j CNI-") {
+		return "", false
+	}
+	_, rest, found := strings.Cut(line, `name: \"`+network+`\" id: \"`)
+	if !found {
+		return "", false
+	}
+	id, _, found := strings.Cut(rest, `\"`)
+	return id, found
+}
+
+// Tidy removes the chains of published ports that all containers share, if no
+// container uses them any more.
+func (f Family) Tidy() error {
+	top, err := f.List(topDNAT)
+	if err != nil || len(top) != 1 { // the chain's own line
+		return err
+	}
+	var lines, raw []string
+	for _, from := range []string{"PREROUTING", "OUTPUT", "POSTROUTING"} {
+		list, err := f.List(from)
+		if err != nil {
+			return err
+		}
+		for _, line := range list {
+			if strings.HasSuffix(line, " -j "+topDNAT) || strings.HasSuffix(line, " -j "+masqChain) {
+				lines = append(lines, "-D"+strings.TrimPrefix(line, "-A"))
+			}
+		}
+	}
+	for _, chain := range []string{topDNAT, masqChain, setMark} {
+		if have, err := f.List(chain); err == nil && have != nil {
+			lines = append(lines, "-F "+chain, "-X "+chain)
+		}
+	}
+	if have, err := f.list("raw", guardChain); err == nil && have != nil {
+		raw = []string{"-D PREROUTING ! -i lo -j " + guardChain, "-F " + guardChain, "-X " + guardChain}
+	}
+	return f.restore(map[string][]string{"raw": raw, "nat": lines})
+}

@@ -1,0 +1,108 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/flock"
+	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+)
+
+// PortsIPTables is Ports by the compatible backend. With no ports its Add does
+// nothing; its Del removes what the reference plugins left, too.
+type PortsIPTables struct {
+	Owner Owner
+	Ports []Port
+	Rules iptables.Ports // what the configuration says; names and ports are filled in
+}
+
+func (p PortsIPTables) rules() iptables.Ports {
+	r := p.Rules
+	r.Network, r.ContainerID = p.Owner.Network, p.Owner.ContainerID
+	for _, port := range p.Ports {
+		r.Ports = append(r.Ports, iptables.Port{
+			HostIP: port.HostIP, Protocol: nft.ProtocolName(port.Protocol),
+			HostPort: port.HostPort, Container: port.Container,
+		})
+	}
+	return r
+}
+
+// Add executes iptables-restore for each family that has ports.
+func (p PortsIPTables) Add(h *Host) error {
+	if len(p.Ports) == 0 {
+		return nil
+	}
+	if err := h.Flush(); err != nil {
+		return err
+	}
+	unlock, err := flock.Netns() // between looking for a conflict and adding
+	if err != nil {
+		return err
+	}
+	defer unlock.Close()
+	for _, ipv6 := range []bool{false, true} {
+		err := p.rules().Add(iptables.Family{IPv6: ipv6})
+		var held *iptables.HeldError
+		if errors.As(err, &held) {
+			return fmt.Errorf("published port: %w: %w", err, ErrConflict)
+		}
+		if err != nil {
+			return errors.Join(fmt.Errorf("published ports: %w", err), p.Del(h))
+		}
+	}
+	return nil
+}
+
+// Check compares the rules.
+func (p PortsIPTables) Check(*Host) error {
+	var missing []string
+	for _, ipv6 := range []bool{false, true} {
+		list, err := p.rules().Missing(iptables.Family{IPv6: ipv6})
+		if err != nil {
+			return fmt.Errorf("published ports: %w", err)
+		}
+		missing = append(missing, list...)
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return fmt.Errorf("published ports: missing: %s", strings.Join(missing, "; "))
+}
+
+// Del asks the kernel where the chain is, before it executes anything.
+func (p PortsIPTables) Del(h *Host) error {
+	var errs []error
+	for _, ipv6 := range []bool{false, true} {
+		variants, err := h.iptablesVariants(ipv6, p.rules().Chain())
+		errs = append(errs, err)
+		for _, v := range variants {
+			if err := p.rules().Del(iptables.Family{IPv6: ipv6, Variant: v}); err != nil {
+				errs = append(errs, fmt.Errorf("published ports: %w", err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (p PortsIPTables) String() string {
+	if len(p.Ports) == 0 {
+		return ""
+	}
+	var out []string
+	for _, ipv6 := range []bool{false, true} {
+		program := "iptables"
+		if ipv6 {
+			program = "ip6tables"
+		}
+		for _, line := range p.rules().Lines(ipv6) {
+			if chain, ok := strings.CutPrefix(line, ":"); ok {
+				line = "-N " + strings.Fields(chain)[0]
+			}
+			out = append(out, program+" -t nat "+line)
+		}
+	}
+	return strings.Join(out, "\n")
+}
