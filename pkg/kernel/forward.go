@@ -129,7 +129,7 @@ func RetireBridge(h *Host, name string) error {
 	}
 	rules, err := h.Rules()
 	if err == nil {
-		err = rules.Unaccept(name)
+		err = errors.Join(rules.Unaccept(name), rules.Unloop6(name))
 	}
 	if err != nil && !errors.Is(err, nft.ErrUnsupported) {
 		return err

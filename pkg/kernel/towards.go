@@ -10,12 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// LinkTowards is the name of the host's link that packets to a container's address
-// leave by; "" without an address or without a route, and for an address of the
-// host itself.
-func (h *Host) LinkTowards(a netip.Addr) (string, error) {
+// Towards is the host's link that packets to a container's address leave by.
+type Towards struct {
+	Link   string // "" without an address or a route, and for an address of the host
+	Bridge bool
+}
+
+// LinkTowards finds it.
+func (h *Host) LinkTowards(a netip.Addr) (Towards, error) {
 	if !a.IsValid() {
-		return "", nil
+		return Towards{}, nil
 	}
 	req := nl.NewNetlinkRequest(unix.RTM_GETROUTE, 0)
 	msg := &nl.RtMsg{RtMsg: unix.RtMsg{Family: uint8(rtFamily(a)), Dst_len: uint8(a.BitLen())}}
@@ -36,16 +40,16 @@ func (h *Host) LinkTowards(a netip.Addr) (string, error) {
 		return nil
 	})
 	if errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH) {
-		return "", nil
+		return Towards{}, nil
 	}
 	if err != nil || index == 0 {
-		return "", wrapRoute(a, err)
+		return Towards{}, wrapRoute(a, err)
 	}
 	link, err := h.rt.linkByIndex(index)
 	if err != nil {
-		return "", wrapRoute(a, err)
+		return Towards{}, wrapRoute(a, err)
 	}
-	return link.Name, nil
+	return Towards{link.Name, link.Kind == "bridge"}, nil
 }
 
 func wrapRoute(a netip.Addr, err error) error {

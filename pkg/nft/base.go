@@ -46,6 +46,7 @@ func baseChains() []Chain {
 				rule("containers that leave with the host's address", verdictBy("masquerade6", false, false)),
 			},
 		},
+		loop6Chain(),
 		{
 			// route_localnet lets 127.0.0.1:hostPort work; without these rules it
 			// would also let neighbours reach services bound to loopback.
@@ -87,6 +88,7 @@ func baseSets(t *nftables.Table) []*nftables.Set {
 		mapOf("masquerade4", "container : its network's masquerade rules", ip4, nftables.TypeVerdict),
 		mapOf("masquerade6", "container : its network's masquerade rules", ip6, nftables.TypeVerdict),
 		names("masqueraded", "attachments with elements in masquerade4, masquerade6"),
+		names(loop6Set, "bridges through which [::1]:hostPort works"),
 		names("published", "attachments with elements in hostport*, anyport*, snat*"),
 	}
 }

@@ -50,7 +50,7 @@ func (c *Conn) retire(t *nftables.Table, chains []Chain) error {
 		return err
 	}
 	for _, s := range c.order {
-		if s.Table != t {
+		if s.Table != t || s.Name == loop6Set { // its elements are bridges, no attachments
 			continue
 		}
 		if elements, err := c.List(s.Name); err != nil || len(elements) > 0 {

@@ -187,7 +187,7 @@ func (in *inputs) publish(ports *portmap.Publication) (err error) {
 	for _, a := range in.addresses() {
 		addrs = append(addrs, a.prefix)
 	}
-	in.ports, err = ports.Plan(addrs, in.outLink())
+	in.ports, err = ports.Plan(addrs, kernel.Towards{Link: in.outLink(), Bridge: in.outLink() == in.conf.Bridge})
 	return err
 }
 

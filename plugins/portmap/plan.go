@@ -12,7 +12,8 @@ type inputs struct {
 	owner kernel.Owner
 	addrs []netip.Prefix // the container's
 	ports []kernel.Port
-	link  string // the host's link towards the container; "" if there is no route
+	// The host's links towards the container's first address of each family.
+	link4, link6 kernel.Towards
 }
 
 // plan is everything that exists for the published ports after ADD. Both backends
@@ -43,19 +44,23 @@ func (in inputs) plan() kernel.Plan {
 	}
 }
 
-// localnet lets packets to and from 127.0.0.0/8 use the link, where a port is to be
-// reached by such an address.
+// localnet lets packets to and from loopback addresses use the links, where a port is
+// to be reached by such an address.
 func (in inputs) localnet() []kernel.Object {
-	if !in.conf.SNAT || in.link == "" || !in.loopback() {
-		return nil
+	var list []kernel.Object
+	if in.conf.SNAT && in.link4.Link != "" && in.loopback(true) {
+		list = append(list, kernel.Sysctl{Key: "net/ipv4/conf/" + in.link4.Link + "/route_localnet", Value: "1"})
 	}
-	return []kernel.Object{kernel.Sysctl{Key: "net/ipv4/conf/" + in.link + "/route_localnet", Value: "1"}}
+	if in.conf.SNAT && in.link6.Link != "" && in.loopback(false) && !in.conf.IPTables {
+		list = append(list, kernel.Loopback6{Link: in.link6.Link, Bridge: in.link6.Bridge})
+	}
+	return list
 }
 
-// loopback says whether a port is to be reached by an address in 127.0.0.0/8.
-func (in inputs) loopback() bool {
+// loopback says whether a port is to be reached by an address in 127.0.0.0/8, or ::1.
+func (in inputs) loopback(is4 bool) bool {
 	for _, p := range in.ports {
-		if p.Container.Addr().Is4() && (!p.HostIP.IsValid() || p.HostIP.IsUnspecified() || p.HostIP.IsLoopback()) {
+		if p.Container.Addr().Is4() == is4 && (!p.HostIP.IsValid() || p.HostIP.IsLoopback()) {
 			return true
 		}
 	}

@@ -63,16 +63,19 @@ func prepare(req *cni.Request, c *Conf, prev *current.Result) (*kernel.Host, inp
 	if err != nil {
 		return nil, in, cni.WithCode(cni.CodeKernel, err)
 	}
-	if in.link, err = h.LinkTowards(first4(in.addrs)); err != nil {
+	if in.link4, err = h.LinkTowards(first(in.addrs, true)); err == nil {
+		in.link6, err = h.LinkTowards(first(in.addrs, false))
+	}
+	if err != nil {
 		return nil, in, errors.Join(cni.WithCode(cni.CodeKernel, err), h.Close())
 	}
 	return h, in, nil
 }
 
-// first4 is the first IPv4 address, invalid if there is none.
-func first4(addrs []netip.Prefix) netip.Addr {
+// first is the first address of a family, invalid if there is none.
+func first(addrs []netip.Prefix, is4 bool) netip.Addr {
 	for _, a := range addrs {
-		if a.Addr().Is4() {
+		if a.Addr().Is4() == is4 {
 			return a.Addr()
 		}
 	}

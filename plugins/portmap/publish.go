@@ -25,11 +25,11 @@ func Publish(req *cni.Request) (*Publication, error) {
 }
 
 // Plan is what to add for a container with these addresses behind the host's link.
-func (p *Publication) Plan(addrs []netip.Prefix, link string) (kernel.Plan, error) {
+func (p *Publication) Plan(addrs []netip.Prefix, link kernel.Towards) (kernel.Plan, error) {
 	if p == nil || len(p.conf.Mappings) == 0 || len(addrs) == 0 {
 		return kernel.Plan{}, nil
 	}
-	in := inputs{conf: p.conf, owner: p.owner, addrs: addrs, link: link}
+	in := inputs{conf: p.conf, owner: p.owner, addrs: addrs, link4: link, link6: link}
 	var err error
 	if in.ports, err = p.conf.ports(addrs); err != nil {
 		return kernel.Plan{}, err

@@ -1,0 +1,100 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// routeProto marks our route for ::1 among those of others (rtm_protocol).
+const routeProto = 88
+
+// Loopback6 lets packets from and to ::1 use the host's link towards containers, so
+// that [::1]:hostPort works. It is shared, and goes with the link.
+type Loopback6 struct {
+	Link   string
+	Bridge bool // then br_netfilter needs rules, too
+}
+
+// Add appends a local route for ::1 beside lo's, and where needed the rules. The
+// rules come first.
+func (l Loopback6) Add(h *Host) error {
+	link, err := h.rt.Link(l.Link)
+	if err != nil {
+		return fmt.Errorf("link %s: %w", l.Link, err)
+	}
+	have, err := h.rt.routes(netip.PrefixFrom(netip.IPv6Loopback(), 128), unix.RT_TABLE_LOCAL, link.Index)
+	if err != nil {
+		return fmt.Errorf("link %s: list routes: %w", l.Link, err)
+	}
+	if l.Bridge {
+		rules, err := h.Rules()
+		if err != nil {
+			return err
+		}
+		// Without the route the link is new, or was down.
+		if err := rules.Loop6(l.Link, len(have) == 0); err != nil {
+			return err
+		}
+	}
+	if len(have) > 0 {
+		return nil
+	}
+	// NLM_F_APPEND: lo has a route of the same key and metric.
+	req := nl.NewNetlinkRequest(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_APPEND)
+	req.AddData(&nl.RtMsg{RtMsg: unix.RtMsg{
+		Family: unix.AF_INET6, Dst_len: 128, Table: unix.RT_TABLE_LOCAL, Protocol: routeProto,
+		Scope: unix.RT_SCOPE_UNIVERSE, Type: unix.RTN_LOCAL,
+	}})
+	req.AddData(nl.NewRtAttr(unix.RTA_DST, netip.IPv6Loopback().AsSlice()))
+	req.AddData(nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(link.Index))))
+	h.rt.Queue(req, "link %s: add local route ::1", l.Link)
+	if err := h.rt.Flush(); err != nil && !errors.Is(err, unix.EEXIST) {
+		return err
+	}
+	return nil
+}
+
+// Check looks for route and rules.
+func (l Loopback6) Check(h *Host) error {
+	d := &Drift{Object: "[::1] through link " + l.Link}
+	link, err := h.rt.Link(l.Link)
+	if errors.Is(err, errNoLink) {
+		d.missing("link", l.Link)
+		return d
+	}
+	if err != nil {
+		return fmt.Errorf("link %s: %w", l.Link, err)
+	}
+	have, err := h.rt.routes(netip.PrefixFrom(netip.IPv6Loopback(), 128), unix.RT_TABLE_LOCAL, link.Index)
+	if err != nil {
+		return fmt.Errorf("link %s: list routes: %w", l.Link, err)
+	}
+	if len(have) == 0 {
+		d.missing("local route", "::1")
+	}
+	if l.Bridge {
+		rules, err := h.Rules()
+		if err != nil {
+			return err
+		}
+		done, err := rules.HasLoop6(l.Link)
+		if err != nil {
+			return err
+		}
+		if !done {
+			d.missing("rules for", "br_netfilter")
+		}
+	}
+	return d.err()
+}
+
+// Del keeps them: they are shared.
+func (l Loopback6) Del(*Host) error { return nil }
+
+func (l Loopback6) String() string {
+	return fmt.Sprintf("ip -6 route append local ::1/128 dev %s table local proto %d", l.Link, routeProto)
+}
