@@ -29,25 +29,33 @@ type Plan struct {
 	Own    []Object // live and die with the attachment
 }
 
-// Add makes the plan real. If it fails, nothing of Own is left behind.
+// Add makes the plan real. If it fails, nothing of Own is left behind that was not
+// there before.
 func (p Plan) Add(h *Host) error {
 	for _, o := range p.Shared {
 		if err := o.Add(h); err != nil {
+			h.drop()
 			return err
 		}
 	}
-	err := h.Flush()
-	for i := 0; err == nil && i < len(p.Own); i++ {
-		err = p.Own[i].Add(h)
+	if err := h.Flush(); err != nil {
+		return err
 	}
-	if err == nil {
-		err = h.Flush()
+	for i, o := range p.Own {
+		if err := o.Add(h); err != nil {
+			return undo(h, err, p.Own[:i])
+		}
 	}
-	if err == nil {
-		return nil
+	if err := h.Flush(); err != nil {
+		return undo(h, err, p.Own)
 	}
+	return nil
+}
+
+// undo takes back what was made. An object whose own Add failed has left nothing.
+func undo(h *Host, err error, made []Object) error {
 	h.drop()
-	if uerr := p.Del(h); uerr != nil {
+	if uerr := (Plan{Own: made}).Del(h); uerr != nil {
 		return errors.Join(err, fmt.Errorf("undo: %w", uerr))
 	}
 	return err

@@ -37,14 +37,17 @@ func (v Veth) Add(h *Host) error {
 		return v.explainExists(h, name, err)
 	}
 	if errors.Is(err, unix.EXFULL) {
-		return fmt.Errorf("bridge %s: full: a bridge has at most 1023 ports (BR_MAX_PORTS): %w", v.Master, err)
+		err = fmt.Errorf("bridge %s: full: a bridge has at most 1023 ports (BR_MAX_PORTS): %w", v.Master, err)
+	}
+	if err == nil {
+		// The host's end needs no address. Without IPv6 it joins no groups and
+		// sends no multicast, which the bridge would flood to all ports.
+		err = Sysctl{Key: "net/ipv6/conf/" + name + "/disable_ipv6", Value: "1", Optional: true}.Add(h)
 	}
 	if err != nil {
-		return err
+		return errors.Join(err, h.deleteLink(name))
 	}
-	// The host's end needs no address. Without IPv6 it joins no groups and sends
-	// no multicast, which the bridge would flood to all ports.
-	return Sysctl{Key: "net/ipv6/conf/" + name + "/disable_ipv6", Value: "1", Optional: true}.Add(h)
+	return nil
 }
 
 func (v Veth) create(h *Host, name string) *nl.NetlinkRequest {

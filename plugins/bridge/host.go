@@ -1,0 +1,110 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/ipam"
+	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
+	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+	"github.com/bridgeport-cni/bridgeport/pkg/netns"
+	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
+)
+
+// newIPAM is nil for a layer 2 network.
+func newIPAM(req *cni.Request, c *Conf) (*ipam.IPAM, error) {
+	if c.IPAM == "" {
+		return nil, nil
+	}
+	pool, err := ipam.New(req, c.IPAM, hostlocal.Plugin())
+	if err != nil {
+		return nil, err
+	}
+	if pool.InProcess() {
+		// Before the kernel is touched; leases are taken only after.
+		if _, err := hostlocal.Parse(req); err != nil {
+			return nil, err
+		}
+	}
+	return pool, nil
+}
+
+// openNetns refuses the host's own namespace, where CNI_IFNAME would be one of the
+// host's links.
+func openNetns(req *cni.Request) (*netns.NS, error) {
+	ns, err := netns.Open(req.Netns)
+	if err != nil {
+		return nil, cni.Errorf(cni.CodeNetns, "CNI_NETNS: %w", err)
+	}
+	host, err := netns.Current()
+	if err != nil {
+		return nil, errors.Join(cni.Errorf(cni.CodeNetns, "host: %w", err), ns.Close())
+	}
+	defer host.Close()
+	if host.Ino() == ns.Ino() && !req.Override {
+		_ = ns.Close() // read-only
+		return nil, cni.Errorf(cni.CodeNetns, "CNI_NETNS: %s is the host's own network namespace: give the container's", req.Netns)
+	}
+	return ns, nil
+}
+
+// prepare looks at the bridge, and refuses early what can't end well.
+func prepare(req *cni.Request, c *Conf, h *kernel.Host) (inputs, error) {
+	facts, err := look(c, h)
+	if err != nil {
+		return inputs{}, err
+	}
+	o := owner(req)
+	return inputs{conf: c, owner: o, facts: facts, mac: c.MAC}, h.Vacant(o)
+}
+
+// look reads what the plan needs of the host: the MTU of its way out, where the
+// configuration leaves that to us, and the bridge.
+func look(c *Conf, h *kernel.Host) (kernel.Facts, error) {
+	if c.AutoMTU {
+		mtu, err := h.UplinkMTU()
+		if err != nil && !errors.Is(err, kernel.ErrNoUplink) {
+			return kernel.Facts{}, fmt.Errorf("mtu: auto: %w", err)
+		}
+		c.MTU = mtu // without a way out, the bridge's
+	}
+	return kernel.Bridge{Name: c.Bridge, MTU: c.MTU}.Facts(h)
+}
+
+// container opens the namespace for DEL. nil where it is gone, where the path is a
+// plain file after a reboot, and where it is the host's own.
+func container(req *cni.Request) *netns.NS {
+	ns, err := openNetns(req)
+	if err != nil {
+		return nil
+	}
+	return ns
+}
+
+// statusKernel says whether the kernel can do what the configuration asks, and
+// whether somebody's rules drop what the bridge forwards.
+func statusKernel(c *Conf) (err error) {
+	h, err := kernel.Open(nil)
+	if err != nil {
+		return cni.WithCode(cni.CodeNotReady, err)
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	if c.IPMasq && c.IPTables {
+		if err := (iptables.Family{}).Available(); err != nil {
+			return cni.Errorf(cni.CodeNotReady, "ipMasqBackend: %w", err)
+		}
+	}
+	if c.IPMasq && !c.IPTables || c.MACGuard {
+		if _, err := h.Rules(); err != nil {
+			return cni.Errorf(cni.CodeNotReady, "ipMasq: %w: load the nf_tables modules", err)
+		}
+	}
+	if !c.IsGateway || c.ForwardAccept {
+		return nil
+	}
+	if err := kernel.ForwardBlocked(h, inputs{conf: c}.outLink()); err != nil {
+		return cni.WithCode(cni.CodeLimited, err)
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package bridge
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
+	"github.com/containernetworking/cni/pkg/types"
+	current "github.com/containernetworking/cni/pkg/types/100"
+	"golang.org/x/sys/unix"
+)
+
+// take puts the lease into the plan's inputs: gateways where the IPAM plugin named
+// none, the default route, and the container's MAC.
+func (in *inputs) take(lease *current.Result) {
+	in.ips, in.routes = lease.IPs, lease.Routes
+	if in.conf.NoDefaultRoute {
+		in.routes = slices.DeleteFunc(in.routes, func(r *types.Route) bool { return cni.Prefix(r.Dst).Bits() == 0 })
+	}
+	for _, ip := range in.ips {
+		ip.Interface = current.Int(2)
+		if ip.Gateway == nil && in.conf.IsGateway {
+			ip.Gateway = net.IP(cni.Prefix(ip.Address).Masked().Addr().Next().AsSlice())
+		}
+		if in.conf.IsDefaultGateway {
+			in.defaultRoute(cni.Addr(ip.Gateway))
+		}
+	}
+	if in.mac == nil {
+		var first net.IP
+		if len(in.ips) > 0 {
+			first = in.ips[0].Address.IP
+		}
+		in.mac = in.owner.ContainerMAC(first)
+	}
+}
+
+// fits says whether the MTU has room for the families of the addresses: below 1,280
+// bytes the kernel has no IPv6 on a link (addrconf_notify).
+func (in *inputs) fits() error {
+	for _, a := range in.addresses() {
+		if !a.prefix.Addr().Is4() && in.mtu() < minMTU6 {
+			return cni.Errorf(cni.CodeConfig, "mtu: %d is below %d bytes, which the IPv6 address %s needs", in.mtu(), minMTU6, a.prefix.Addr())
+		}
+	}
+	return nil
+}
+
+// publish takes the ports into the plan.
+func (in *inputs) publish(ports *portmap.Publication) (err error) {
+	var addrs []netip.Prefix
+	for _, a := range in.addresses() {
+		addrs = append(addrs, a.prefix)
+	}
+	in.ports, err = ports.Plan(addrs, kernel.Towards{Link: in.outLink(), Bridge: in.outLink() == in.conf.Bridge})
+	return err
+}
+
+// defaultRoute adds one through gw, unless the IPAM plugin gave one for the family.
+func (in *inputs) defaultRoute(gw netip.Addr) {
+	if !gw.IsValid() {
+		return
+	}
+	for _, r := range in.routes {
+		if p := cni.Prefix(r.Dst); p.Bits() == 0 && p.Addr().Is4() == gw.Is4() && inMain(r) {
+			return
+		}
+	}
+	all := netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+	if gw.Is4() {
+		all = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	}
+	in.routes = append(in.routes, &types.Route{
+		Dst: cni.IPNet(all),
+		GW:  gw.AsSlice(),
+	})
+}
+
+// inMain says whether the route is in the table that is looked up first.
+func inMain(r *types.Route) bool {
+	return r.Table == nil || *r.Table == 0 || *r.Table == unix.RT_TABLE_MAIN
+}
+
+func (in inputs) result(req *cni.Request, dns types.DNS) *current.Result {
+	if !in.conf.DNS.IsEmpty() {
+		dns = in.conf.DNS
+	}
+	res := &current.Result{
+		CNIVersion: current.ImplementedSpecVersion,
+		Interfaces: []*current.Interface{
+			{Name: in.conf.Bridge, Mac: in.facts.MAC.String(), Mtu: in.facts.MTU},
+			{Name: in.owner.LinkName(), Mac: in.owner.HostMAC().String(), Mtu: in.mtu()},
+			{Name: in.owner.IfName, Mac: in.mac.String(), Mtu: in.mtu(), Sandbox: req.Netns},
+		},
+		IPs: in.ips, Routes: in.routes, DNS: dns,
+	}
+	if in.conf.Vlan != 0 && in.conf.IsGateway && len(in.gateways(in.addresses())) > 0 {
+		g := kernel.VlanGateway{Bridge: in.conf.Bridge, VID: in.conf.Vlan}
+		res.Interfaces = append(res.Interfaces, &current.Interface{
+			Name: kernel.VlanGatewayName(in.conf.Bridge, in.conf.Vlan), Mac: g.MAC(), Mtu: in.mtu(),
+		})
+	}
+	return res
+}

@@ -1,0 +1,51 @@
+package bridge
+
+import (
+	"net"
+	"net/netip"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	current "github.com/containernetworking/cni/pkg/types/100"
+)
+
+// takePrevious takes from the result of ADD what is ours: plugins after us may have
+// added interfaces and addresses, and changed the container's MAC.
+func (in *inputs) takePrevious(prev *current.Result) error {
+	index := -1
+	for i, link := range prev.Interfaces {
+		if link.Name == in.owner.IfName && link.Sandbox != "" {
+			index = i
+		}
+	}
+	if index < 0 {
+		return cni.Errorf(cni.CodeConfig, "prevResult: no interface %s with a sandbox in it", in.owner.IfName)
+	}
+	var err error
+	if text := prev.Interfaces[index].Mac; text != "" { // results of 0.2.0 and before have none
+		in.mac, err = net.ParseMAC(text)
+	}
+	if err != nil {
+		return cni.Errorf(cni.CodeConfig, "prevResult: interface %s: %q is not a MAC address", in.owner.IfName, prev.Interfaces[index].Mac)
+	}
+	for _, ip := range prev.IPs {
+		if ip.Interface == nil || *ip.Interface == index {
+			in.ips = append(in.ips, ip)
+		}
+	}
+	for _, r := range prev.Routes {
+		if gw := cni.Addr(r.GW); !gw.IsValid() || in.onLink(gw) {
+			in.routes = append(in.routes, r)
+		}
+	}
+	return nil
+}
+
+// onLink says whether the gateway is reached by our link.
+func (in *inputs) onLink(gw netip.Addr) bool {
+	for _, a := range in.addresses() {
+		if a.prefix.Masked().Contains(gw) {
+			return true
+		}
+	}
+	return false
+}

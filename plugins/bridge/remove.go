@@ -1,0 +1,58 @@
+package bridge
+
+import (
+	"errors"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/ipam"
+	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
+	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
+)
+
+func delIPAM(req *cni.Request, k known) (*ipam.IPAM, error) {
+	if k.ipam == "" {
+		return nil, nil
+	}
+	return ipam.New(req, k.ipam, hostlocal.Plugin())
+}
+
+// delKernel removes the links by the name of the host's end, wherever the other end
+// is and whether its namespace still exists. It looks into the container only for a
+// link that another plugin made.
+func delKernel(req *cni.Request, k known) (err error) {
+	ns := container(req)
+	if ns != nil {
+		defer ns.Close()
+	}
+	h, err := kernel.Open(ns)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	o := owner(req)
+	return kernel.Plan{Own: append([]kernel.Object{
+		kernel.Inherited{IfName: req.IfName, Addrs: k.prev},
+		kernel.Veth{Owner: o},
+		kernel.MACGuard{Owner: o},
+		kernel.Masquerade{Owner: o, Addrs: k.prev},
+		kernel.MasqueradeIPTables{Owner: o, Known: k.prev},
+	}, portmap.Withdrawal(req, k.prev).Own...)}.Del(h)
+}
+
+func sweep(req *cni.Request, k known, h *kernel.Host) error {
+	valid, ids := make(map[string]bool), make(map[string]bool)
+	for _, a := range k.valid {
+		ids[a.ContainerID] = true
+		valid[kernel.Owner{Network: req.Network, ContainerID: a.ContainerID, IfName: a.IfName}.Tag()] = true
+	}
+	tags, err := kernel.Owners(h, req.Network)
+	errs := []error{err}
+	for _, tag := range tags {
+		if !valid[tag] {
+			errs = append(errs, kernel.Sweep(h, tag))
+		}
+	}
+	errs = append(errs, kernel.SweepIPTables(h, req.Network, ids))
+	return coded(errors.Join(errs...))
+}
