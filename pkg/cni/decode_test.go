@@ -16,9 +16,7 @@ func TestDecode(t *testing.T) {
 		Table *int      `json:"table"`
 		List  []string  `json:"list"`
 		Sets  [][]inner `json:"sets"`
-		IPAM  *struct {
-			inner
-		} `json:"ipam"`
+		IPAM  *inner    `json:"ipam"`
 	}
 	tests := []struct{ name, in, want string }{
 		{"good", `{"name": "n", "mtu": 1500, "on": true, "list": ["a"], "ipam": {"subnet": "s"}}`, ""},
@@ -36,8 +34,7 @@ func TestDecode(t *testing.T) {
 		{"list of lists", `{"sets": [{"subnet": "s"}]}`, "sets: wants a list, but has an object"},
 		{"in a list", `{"sets": [[{"subnet": 5}]]}`, "sets.subnet: wants a string, but has a number"},
 		{"object", `{"ipam": "host-local"}`, "ipam: wants an object, but has a string"},
-		// A Go name has no place in a message.
-		{"embedded", `{"ipam": {"subnet": []}}`, "ipam.subnet: wants a string, but has an array"},
+		{"string, list given", `{"ipam": {"subnet": []}}`, "ipam.subnet: wants a string, but has an array"},
 		{"not JSON", `{"name": }`, "network configuration: not valid JSON: invalid character '}' looking for beginning of value"},
 		{"two values", `{} {}`, "network configuration: not valid JSON: invalid character '{' after top-level value"},
 	}

@@ -30,7 +30,7 @@ func TestEncode(t *testing.T) {
 	form := map[string]string{
 		"0.1.0": "ip4-ip6", "0.2.0": "ip4-ip6",
 		"0.3.0": "versioned", "0.3.1": "versioned", "0.4.0": "versioned",
-		"1.0.0": "current", "1.1.0": "current",
+		"1.0.0": "1.0", "1.1.0": "1.1",
 	}
 	for _, v := range version.All.SupportedVersions() {
 		t.Run(v, func(t *testing.T) {

@@ -23,13 +23,14 @@ func TestCheckLinkName(t *testing.T) {
 		{".", `"." is not a name for a link`},
 		{"..", `".." is not a name for a link`},
 		{"one-more-than-15", `"one-more-than-15" is longer than 15 characters, the kernel's limit`},
-		{"a/b", `"a/b" holds a slash, colon or white space, which no link name may`},
-		{"a:b", `"a:b" holds a slash, colon or white space, which no link name may`},
-		{"a b", `"a b" holds a slash, colon or white space, which no link name may`},
-		{"a\vb", `"a\vb" holds a slash, colon or white space, which no link name may`},
-		{"a\x00b", `"a\x00b" holds a slash, colon or white space, which no link name may`},
+		{"a/b", `"a/b" holds a slash, colon, percent sign or white space, which no link name may`},
+		{"a:b", `"a:b" holds a slash, colon, percent sign or white space, which no link name may`},
+		{"eth%d", `"eth%d" holds a slash, colon, percent sign or white space, which no link name may`},
+		{"a b", `"a b" holds a slash, colon, percent sign or white space, which no link name may`},
+		{"a\vb", `"a\vb" holds a slash, colon, percent sign or white space, which no link name may`},
+		{"a\x00b", `"a\x00b" holds a slash, colon, percent sign or white space, which no link name may`},
 		// isspace() of the kernel is that of ISO 8859-1 and knows the no-break space.
-		{"a\xa0b", `"a\xa0b" holds a slash, colon or white space, which no link name may`},
+		{"a\xa0b", `"a\xa0b" holds a slash, colon, percent sign or white space, which no link name may`},
 	}
 	for _, tt := range tests {
 		got := ""

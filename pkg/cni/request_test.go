@@ -72,7 +72,7 @@ func TestReadErrors(t *testing.T) {
 		{"no path", "CNI_PATH=", good, 0, ""},
 		{"bad container", "CNI_CONTAINERID=../c", good, CodeEnv, `CNI_CONTAINERID: "../c" must begin with a letter or digit and hold only letters, digits, '_', '.', '-'`},
 		{"long link", "CNI_IFNAME=abcdefghijklmnop", good, CodeEnv, `CNI_IFNAME: "abcdefghijklmnop" is longer than 15 characters, the kernel's limit`},
-		{"link with slash", "CNI_IFNAME=a/b", good, CodeEnv, `CNI_IFNAME: "a/b" holds a slash, colon or white space, which no link name may`},
+		{"link with slash", "CNI_IFNAME=a/b", good, CodeEnv, `CNI_IFNAME: "a/b" holds a slash, colon, percent sign or white space, which no link name may`},
 		{"bad arguments", "CNI_ARGS=x", good, CodeEnv, `CNI_ARGS: "x" is not of the form KEY=VALUE`},
 		{"nothing on stdin", "", "", CodeDecode, "network configuration: not valid JSON: unexpected end of JSON input"},
 		{"half a configuration", "", `{"name":`, CodeDecode, "network configuration: not valid JSON: unexpected end of JSON input"},

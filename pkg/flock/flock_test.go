@@ -94,3 +94,23 @@ func TestHolderUnknown(t *testing.T) {
 		t.Errorf("got the name %q", got)
 	}
 }
+
+// TestNetns: one holder for each namespace, without any file of ours.
+func TestNetns(t *testing.T) {
+	first, err := Netns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	again, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if err := Take(again, time.Millisecond); !errors.Is(err, ErrTimeout) {
+		t.Errorf("taken twice: %v", err)
+	}
+	if want := fmt.Sprintf("process %d (flock.test)", os.Getpid()); holder(first) != want {
+		t.Errorf("held by %s, want %s", holder(first), want)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -113,13 +114,24 @@ func (p *IPAM) Add(req *cni.Request) (*current.Result, error) {
 	} else {
 		res, err = p.delegateAdd(req)
 	}
-	if err == nil && len(res.IPs) == 0 {
-		err = cni.Errorf(cni.CodeIPAM, "ipam %s: answered without an address", p.kind)
+	if err == nil {
+		err = p.sane(res)
 	}
 	if err != nil && p.local == nil {
 		err = errors.Join(err, p.Del(req))
 	}
 	return res, err
+}
+
+// sane refuses results without an address, and with holes in their lists.
+func (p *IPAM) sane(res *current.Result) error {
+	if len(res.IPs) == 0 {
+		return cni.Errorf(cni.CodeIPAM, "ipam %s: answered without an address", p.kind)
+	}
+	if slices.Contains(res.IPs, nil) || slices.Contains(res.Routes, nil) {
+		return cni.Errorf(cni.CodeIPAM, "ipam %s: answered with null for an address or route", p.kind)
+	}
+	return nil
 }
 
 func (p *IPAM) delegateAdd(req *cni.Request) (*current.Result, error) {

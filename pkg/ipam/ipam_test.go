@@ -118,6 +118,8 @@ func TestDelegateAdd(t *testing.T) {
 		{"no code", `echo '{"cniVersion": "1.1.0", "msg": "oops"}'; exit 1`, cni.CodeIPAM, "ipam static: oops", "ADD DEL"},
 		{"no JSON", `echo nonsense; exit 1`, cni.CodeIPAM, "ipam static: netplugin failed but error parsing its diagnostic message", "ADD DEL"},
 		{"nothing", ``, cni.CodeIPAM, "ipam static: ", "ADD DEL"},
+		{"null for an address", `echo '{"cniVersion": "1.1.0", "ips": [null]}'`, cni.CodeIPAM, "ipam static: ", "ADD DEL"},
+		{"null for a route", `echo '{"cniVersion": "1.1.0", "ips": [{"address": "10.1.0.2/24"}], "routes": [null]}'`, cni.CodeIPAM, "ipam static: ", "ADD DEL"},
 		// It may have leased something all the same.
 		{"no address", `echo '{"cniVersion": "1.1.0"}'`, cni.CodeIPAM, "ipam static: answered without an address", "ADD DEL"},
 	}

@@ -46,15 +46,15 @@ type vlanInfo struct{ flags, vid uint16 }
 
 func (v Vlans) wanted() []vlanInfo {
 	var list []vlanInfo
-	if v.PVID != 0 {
-		list = append(list, vlanInfo{vlanPVID | vlanUntagged, v.PVID})
-	}
 	for _, r := range v.Tagged {
 		if r.First == r.Last {
 			list = append(list, vlanInfo{0, r.First})
 			continue
 		}
 		list = append(list, vlanInfo{vlanRangeBegin, r.First}, vlanInfo{vlanRangeEnd, r.Last})
+	}
+	if v.PVID != 0 { // last, since a range that has it, too, would take its flags away
+		list = append(list, vlanInfo{vlanPVID | vlanUntagged, v.PVID})
 	}
 	return list
 }

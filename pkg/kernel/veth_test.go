@@ -1,0 +1,219 @@
+package kernel
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+)
+
+// addresses of a link of the host, link-local ones aside.
+func (w world) addresses(name string) string {
+	w.Helper()
+	list, err := w.rt.addresses(w.link(name).Attrs().Index)
+	w.must(err)
+	var texts []string
+	for _, p := range list {
+		if !p.Addr().IsLinkLocalUnicast() {
+			texts = append(texts, p.String())
+		}
+	}
+	slices.Sort(texts)
+	return strings.Join(texts, " ")
+}
+
+func testVeth() Veth {
+	return Veth{Owner: owner, IfName: "eth0", Master: "br0", MTU: 1400, MAC: owner.ContainerMAC(nil), Hairpin: true, Isolated: true}
+}
+
+func TestVethCheck(t *testing.T) {
+	const host, cont = "veth vethfca877ccd11: ", "container link eth0: "
+	name := owner.LinkName()
+	before := []Object{Bridge{Name: "br0"}}
+	up := plugged{testVeth()}
+	checkTampered(t, up, before, []tamper{
+		{"nothing", func(world) {}, ""},
+		{"removed", func(w world) { w.must(netlink.LinkDel(w.link(name))) }, host + "link " + name + " is missing; " + cont + "link eth0 is missing"},
+		{"unplugged", func(w world) { w.must(netlink.LinkSetNoMaster(w.link(name))) }, host + "port of bridge br0 is missing"},
+		{"down", func(w world) { w.must(netlink.LinkSetDown(w.link(name))) }, host + "state is down, expected up, port state is disabled, expected forwarding"},
+		{"mtu", func(w world) { w.must(netlink.LinkSetMTU(w.link(name), 1300)) }, host + "mtu is 1300, expected 1400"},
+		{"hairpin", func(w world) { w.must(netlink.LinkSetHairpin(w.link(name), false)) }, host + "hairpin is false, expected true"},
+		{"isolated", func(w world) { w.must(netlink.LinkSetIsolated(w.link(name), false)) }, host + "isolated is false, expected true"},
+		{"container's down", func(w world) { w.inside("eth0", netlink.LinkSetDown) }, host + "port state is disabled, expected forwarding; " + cont + "state is down, expected up"},
+		{"container's mtu", func(w world) {
+			w.inside("eth0", func(l netlink.Link) error { return netlink.LinkSetMTU(l, 1300) })
+		}, cont + "mtu is 1300, expected 1400"},
+		{"container's MAC", func(w world) {
+			w.inside("eth0", func(l netlink.Link) error {
+				return netlink.LinkSetHardwareAddr(l, net.HardwareAddr{2, 0, 0, 0, 0, 1})
+			})
+		}, cont + "mac is 02:00:00:00:00:01, expected 96:89:fe:3e:2f:39"},
+		{"container's renamed", func(w world) {
+			w.inside("eth0", func(l netlink.Link) error { return netlink.LinkSetName(l, "eth9") })
+		}, cont + "link eth0 is missing"},
+	})
+}
+
+// plugged is a Veth with what brings it up.
+type plugged struct{ Veth }
+
+func (p plugged) Add(h *Host) error {
+	for _, o := range []Object{p.Veth, LinkUp{p.IfName}, PortReady{p.Owner}} {
+		if err := o.Add(h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TestVethMade: both ends as ordered, and nothing left after Del.
+func TestVethMade(t *testing.T) {
+	inWorld(t, func(w world) {
+		v := testVeth()
+		v.IfDown = true
+		w.add(Bridge{Name: "br0"}, v)
+		w.wantCheck(v, "")
+		l := w.link(owner.LinkName()).Attrs()
+		if l.Alias != owner.Comment(255) || l.HardwareAddr.String() != owner.HostMAC().String() {
+			t.Errorf("got alias %q, MAC %s", l.Alias, l.HardwareAddr)
+		}
+		if got, err := readSysctl("net/ipv6/conf/" + l.Name + "/disable_ipv6"); err != nil || got != "1" {
+			t.Errorf("disable_ipv6: got %s, %v", got, err)
+		}
+		for range 2 { // absent is success
+			w.must(v.Del(w.Host))
+		}
+		links, err := netlink.LinkList()
+		if err != nil || len(links) != 2 {
+			t.Errorf("left: %v, %v, want lo and br0", links, err)
+		}
+	})
+}
+
+func TestVethPlain(t *testing.T) {
+	inWorld(t, func(w world) {
+		v := Veth{Owner: owner, IfName: "eth0", MAC: owner.ContainerMAC(nil), IfDown: true} // no bridge, the kernel's MTU
+		w.add(v)
+		w.wantCheck(v, "")
+	})
+}
+
+// TestVethConflict: which of the two names is taken.
+func TestVethConflict(t *testing.T) {
+	const inside = "CNI_IFNAME: eth0 exists already in the container: choose another name or DEL it first: conflict"
+	const outside = "veth vethfca877ccd11: this attachment exists already: DEL it first: conflict"
+	tests := []struct {
+		name string
+		make func(w world)
+		want string
+	}{
+		{"neither", func(world) {}, ""},
+		{"inside", func(w world) {
+			w.must(w.cont.Do(func() error {
+				return netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "eth0"}})
+			}))
+		}, inside},
+		{"outside", func(w world) {
+			w.must(netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: owner.LinkName()}}))
+		}, outside},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inWorld(t, func(w world) {
+				tt.make(w)
+				w.add(Bridge{Name: "br0"})
+				for verb, err := range map[string]error{"look": w.Vacant(owner), "add": testVeth().Add(w.Host)} {
+					got := ""
+					if err != nil {
+						got = err.Error()
+					}
+					if got != tt.want || err != nil && !errors.Is(err, ErrConflict) {
+						t.Errorf("%s: got %q, want %q", verb, got, tt.want)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestPortReady: when it returns, the port carries packets.
+func TestPortReady(t *testing.T) {
+	inWorld(t, func(w world) {
+		w.add(Bridge{Name: "br0"}, testVeth(), LinkUp{"eth0"}, PortReady{owner})
+		link, err := w.rt.Link(owner.LinkName())
+		w.must(err)
+		if !link.Oper || link.Port == nil || link.Port.State != 3 { // BR_STATE_FORWARDING
+			t.Errorf("got %+v, port %+v", link, link.Port)
+		}
+	})
+}
+
+// TestPortReadyWaits: the event wakes it up, long before its limit.
+func TestPortReadyWaits(t *testing.T) {
+	inWorld(t, func(w world) {
+		w.add(Bridge{Name: "br0"}, testVeth())
+		go func() {
+			time.Sleep(100 * time.Millisecond)
+			err := w.cont.Do(func() error {
+				l, err := netlink.LinkByName("eth0")
+				if err != nil {
+					return err
+				}
+				return netlink.LinkSetUp(l)
+			})
+			if err != nil {
+				w.Error(err)
+			}
+		}()
+		begin := time.Now()
+		w.must(PortReady{owner}.Add(w.Host))
+		if took := time.Since(begin); took < 90*time.Millisecond || took > 2*time.Second {
+			t.Errorf("returned after %s", took)
+		}
+	})
+}
+
+func TestAddrCheck(t *testing.T) {
+	for _, text := range []string{"10.88.0.2/16", "fd00::2/64"} {
+		a := Addr{IfName: "eth0", Prefix: netip.MustParsePrefix(text)}
+		del := func(l netlink.Link) error {
+			addr, err := netlink.ParseAddr(text)
+			if err != nil {
+				return err
+			}
+			return netlink.AddrDel(l, addr)
+		}
+		checkTampered(t, a, []Object{Bridge{Name: "br0"}, testVeth()}, []tamper{
+			{"nothing", func(world) {}, ""},
+			{"removed", func(w world) { w.inside("eth0", del) }, "container link eth0: address " + text + " is missing"},
+			{"another length", func(w world) {
+				w.inside("eth0", func(l netlink.Link) error {
+					addr, err := netlink.ParseAddr(strings.Split(text, "/")[0] + "/30")
+					if err != nil {
+						return err
+					}
+					return errors.Join(del(l), netlink.AddrAdd(l, addr))
+				})
+			}, "container link eth0: address " + text + " is missing"},
+		})
+	}
+}
+
+// TestAddrBroadcast: as ip(8) sets it with "brd +".
+func TestAddrBroadcast(t *testing.T) {
+	inWorld(t, func(w world) {
+		w.add(Bridge{Name: "br0"}, testVeth(), Addr{"eth0", netip.MustParsePrefix("10.88.0.2/16")}, Addr{"eth0", netip.MustParsePrefix("10.89.0.2/31")})
+		w.inside("eth0", func(l netlink.Link) error {
+			addrs, err := netlink.AddrList(l, netlink.FAMILY_V4)
+			if err != nil || len(addrs) != 2 || addrs[0].Broadcast.String() != "10.88.255.255" || addrs[1].Broadcast != nil {
+				t.Errorf("got %v, %v", addrs, err)
+			}
+			return nil
+		})
+	})
+}

@@ -1,0 +1,122 @@
+package kernel
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// TestVlans: the commands, and the state that CHECK wants to find.
+func TestVlans(t *testing.T) {
+	tests := []struct {
+		name           string
+		in             Vlans
+		commands, want string
+	}{
+		{"access port", Vlans{PVID: 100}, "bridge vlan del dev p vid 1\nbridge vlan add dev p vid 100 pvid untagged", "100 pvid untagged"},
+		{"VLAN 1", Vlans{PVID: 1}, "bridge vlan add dev p vid 1 pvid untagged", "1 pvid untagged"},
+		{"trunk", Vlans{Tagged: []VlanRange{{200, 210}, {300, 300}}}, "bridge vlan del dev p vid 1\nbridge vlan add dev p vid 200-210\nbridge vlan add dev p vid 300", "200-210, 300"},
+		{"trunk, access", Vlans{PVID: 100, Tagged: []VlanRange{{200, 201}}}, "bridge vlan del dev p vid 1\nbridge vlan add dev p vid 200-201\nbridge vlan add dev p vid 100 pvid untagged", "100 pvid untagged, 200-201"},
+		{"trunk with VLAN 1", Vlans{PVID: 100, Tagged: []VlanRange{{1, 2}}}, "bridge vlan add dev p vid 1-2\nbridge vlan add dev p vid 100 pvid untagged", "1-2, 100 pvid untagged"},
+		{"default kept", Vlans{PVID: 100, KeepDefault: true}, "bridge vlan add dev p vid 100 pvid untagged", "1 untagged, 100 pvid untagged"},
+		{"default kept, no other", Vlans{Tagged: []VlanRange{{5, 5}}, KeepDefault: true}, "bridge vlan add dev p vid 5", "1 pvid untagged, 5"},
+		{"neighbours join", Vlans{Tagged: []VlanRange{{5, 6}, {7, 7}, {9, 9}}}, "bridge vlan del dev p vid 1\nbridge vlan add dev p vid 5-6\nbridge vlan add dev p vid 7\nbridge vlan add dev p vid 9", "5-7, 9"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.in.Link = "p"
+			if got := tt.in.String(); got != tt.commands {
+				t.Errorf("got  %s\nwant %s", got, tt.commands)
+			}
+			if got := tt.in.text(); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestVlansOrder: the kernel takes the flags of a VLAN that is named twice from the
+// last (__vlan_flags_update), so the port's own comes after the trunk's.
+func TestVlansOrder(t *testing.T) {
+	got := Vlans{PVID: 100, Tagged: []VlanRange{{100, 102}, {200, 200}}}.wanted()
+	if last := got[len(got)-1]; last != (vlanInfo{vlanPVID | vlanUntagged, 100}) {
+		t.Errorf("got %+v, want VLAN 100 last", got)
+	}
+}
+
+// TestHops: struct rtnexthop is read as long as it makes sense.
+func TestHops(t *testing.T) {
+	hop := "\x08\x00\x00\x00\x07\x00\x00\x00"
+	tests := []struct {
+		name, data string
+		want       int
+	}{
+		{"none", "", 0},
+		{"two", hop + hop, 2},
+		{"cut", hop + hop[:7], 1},
+		{"length 0", "\x00" + hop[1:] + hop, 0},
+		{"longer than the message", "\xff" + hop[1:], 0},
+		{"padded", "\x09" + hop[1:] + "x\x00\x00\x00" + hop, 2},
+	}
+	for _, tt := range tests {
+		if got := hops([]byte(tt.data), 1400); len(got) != tt.want || tt.want > 0 && got[0] != (defaultRoute{7, 1400}) {
+			t.Errorf("%s: got %v, want %d", tt.name, got, tt.want)
+		}
+	}
+}
+
+// vlans makes a bridge that tells VLANs apart; false where the kernel can't, which
+// must be said and leave nothing.
+func (w world) vlans() bool {
+	w.Helper()
+	err := Bridge{Name: "br0", Vlans: true}.Add(w.Host)
+	if err == nil {
+		return true
+	}
+	const want = "bridge br0: create: operation not supported: the kernel lacks bridge VLAN filtering (CONFIG_BRIDGE_VLAN_FILTERING)"
+	if !errors.Is(err, unix.EOPNOTSUPP) || !strings.HasPrefix(err.Error(), want) {
+		w.Errorf("got %v, want %s", err, want)
+	}
+	if _, err := w.rt.Link("br0"); !errors.Is(err, errNoLink) {
+		w.Errorf("a failed bridge is left: %v", err)
+	}
+	return false
+}
+
+// TestVlansCheck: the port's VLANs are as ordered, and a change is named.
+func TestVlansCheck(t *testing.T) {
+	inWorld(t, func(w world) {
+		if !w.vlans() {
+			return
+		}
+		w.wantCheck(Bridge{Name: "br0", Vlans: true}, "")
+		w.add(Veth{Owner: owner, IfName: "eth0", Master: "br0", MAC: owner.ContainerMAC(nil)})
+		name := owner.LinkName()
+		v := Vlans{Link: name, PVID: 100, Tagged: []VlanRange{{100, 102}, {200, 200}}}
+		w.add(v)
+		w.wantCheck(v, "")
+		w.must(netlink.BridgeVlanDel(w.link(name), 200, false, false, false, true))
+		w.wantCheck(v, "link "+name+": VLANs is 100 pvid untagged, 101-102, expected 100 pvid untagged, 101-102, 200")
+		w.must(netlink.BridgeSetVlanFiltering(w.link("br0"), false))
+		w.wantCheck(Bridge{Name: "br0", Vlans: true}, "bridge br0: VLAN filtering is false, expected true")
+	})
+}
+
+// TestVlanGateway: the host's place in a VLAN, which goes with the bridge.
+func TestVlanGateway(t *testing.T) {
+	inWorld(t, func(w world) {
+		if !w.vlans() {
+			return
+		}
+		g := VlanGateway{Bridge: "br0", VID: 100}
+		for range 2 { // made once
+			w.add(g)
+			w.wantCheck(g, "")
+		}
+		w.must(RetireBridge(w.Host, "br0"))
+		w.wantCheck(g, "vlan gateway br0.100: link br0.100 is missing")
+	})
+}

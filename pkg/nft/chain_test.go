@@ -1,0 +1,135 @@
+package nft
+
+import (
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("differs from %s\ngot:\n%s\nwant:\n%s", path, got, want)
+	}
+}
+
+func prefixes(text string) []netip.Prefix {
+	var list []netip.Prefix
+	for _, s := range strings.Fields(text) {
+		list = append(list, netip.MustParsePrefix(s))
+	}
+	return list
+}
+
+// TestBase: all that exists before the first attachment.
+func TestBase(t *testing.T) {
+	text := Base() + "\n"
+	for _, c := range linkChains() {
+		text += c.String() + "\n"
+	}
+	golden(t, "base.nft", text)
+}
+
+// TestNetworkChains: the rules of a network.
+func TestNetworkChains(t *testing.T) {
+	two := prefixes("10.88.0.0/16 fd00::/64")
+	golden(t, "network.nft", strings.Join([]string{
+		MasqueradeChain("net", two).String(),
+		ReplyChain("net", two, false).String(),
+		ReplyChain("net", two, true).String(),
+	}, "\n")+"\n")
+}
+
+// TestChainName: a chain is known by its rules, whatever order they were given in.
+func TestChainName(t *testing.T) {
+	masq := func(network, skip string) string { return MasqueradeChain(network, prefixes(skip)).Name }
+	reply := func(network, subnets string, all bool) string {
+		return ReplyChain(network, prefixes(subnets), all).Name
+	}
+	a := masq("net", "10.1.0.0/24 fd00::/64")
+	tests := []struct {
+		name string
+		got  string
+		same bool // as a
+	}{
+		{"the same", masq("net", "10.1.0.0/24 fd00::/64"), true},
+		{"another order", masq("net", "fd00::/64 10.1.0.0/24"), true},
+		{"one twice", masq("net", "10.1.0.0/24 fd00::/64 10.1.0.0/24"), true},
+		{"one less", masq("net", "10.1.0.0/24"), false},
+		{"another length", masq("net", "10.1.0.0/25 fd00::/64"), false},
+		{"another network", masq("net2", "10.1.0.0/24 fd00::/64"), false},
+		{"the other kind", reply("net", "10.1.0.0/24 fd00::/64", false), false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if (tt.got == a) != tt.same {
+				t.Errorf("got %s and %s", tt.got, a)
+			}
+		})
+	}
+	if reply("net", "10.1.0.0/24", true) != reply("net", "10.2.0.0/24", true) {
+		t.Error("with masqAll the subnets make no difference")
+	}
+	// NFT_NAME_MAXLEN is 256 with the terminating zero.
+	if n := masq(strings.Repeat("n", 300), ""); len(n) > 255 {
+		t.Errorf("got %d bytes: %s", len(n), n)
+	}
+}
+
+func TestRuleText(t *testing.T) {
+	tests := []struct {
+		in   part
+		want string
+	}{
+		{destination(netip.MustParsePrefix("10.1.2.3/16")), "ip daddr 10.1.0.0/16"},
+		{source(netip.MustParsePrefix("10.1.2.3/32")), "ip saddr 10.1.2.3"},
+		{source(netip.MustParsePrefix("fd00::1/64")), "ip6 saddr fd00::/64"},
+		{destination(netip.MustParsePrefix("::1/128")), "ip6 daddr ::1"},
+		{destination(netip.MustParsePrefix("0.0.0.0/0")), "ip daddr 0.0.0.0/0"},
+		{notLoopback(), "iiftype != loopback"},
+		{toLocal(), "fib daddr type local"},
+		{forwarded(), "ct status dnat"},
+		{dnatByPort("hostport4", true, true), "dnat ip to ip daddr . meta l4proto . th dport map @hostport4"},
+		{dnatByPort("anyport6", false, false), "dnat ip6 to meta l4proto . th dport map @anyport6"},
+		{verdictBy("snat4", true, true), "ip daddr vmap @snat4"},
+		{verdictBy("masquerade6", false, false), "ip6 saddr vmap @masquerade6"},
+		{jump("hostports"), "jump hostports"},
+		{masquerade(), "masquerade"},
+	}
+	for _, tt := range tests {
+		if tt.in.text != tt.want {
+			t.Errorf("got %s, want %s", tt.in.text, tt.want)
+		}
+	}
+}
+
+// TestRuleComment: nft refuses to load a longer one.
+func TestRuleComment(t *testing.T) {
+	for _, c := range append(baseChains(), MasqueradeChain(strings.Repeat("n", 300), nil), ReplyChain("net", prefixes("2001:db8:1234:5678::/64"), false)) {
+		for _, r := range c.Rules {
+			if len(r.Comment) > CommentLimit || r.Comment == "" {
+				t.Errorf("%s: comment of %d bytes: %s", r.Text, len(r.Comment), r.Comment)
+			}
+		}
+	}
+	for _, s := range append(baseSets(nil), linkSets(nil)...) {
+		if len(s.Comment) > CommentLimit || s.Comment == "" {
+			t.Errorf("%s: comment of %d bytes: %s", s.Name, len(s.Comment), s.Comment)
+		}
+	}
+}

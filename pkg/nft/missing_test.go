@@ -1,0 +1,147 @@
+package nft
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+)
+
+// full is the base, a network's chains and the link table.
+func full(t *testing.T, c *Conn) []Chain {
+	t.Helper()
+	add(t, c, Change{Base: true, Link: true, Chains: []Chain{masqChain, snatChain}})
+	return slices.Concat(baseChains(), linkChains(), []Chain{masqChain, snatChain})
+}
+
+func wantMissing(t *testing.T, c *Conn, chains []Chain, want ...string) {
+	t.Helper()
+	got, err := c.Missing(chains...)
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v\nwant %q", got, err, want)
+	}
+}
+
+func (c *Conn) rulesOf(t *testing.T, ch Chain) []*nftables.Rule {
+	t.Helper()
+	rules, err := c.nl.GetRules(c.tableOf(ch), &nftables.Chain{Name: ch.Name, Table: c.tableOf(ch)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rules
+}
+
+func (c *Conn) flush(t *testing.T) {
+	t.Helper()
+	if err := c.nl.Flush(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestMissingRule: each rule, when it is removed, is named.
+func TestMissingRule(t *testing.T) {
+	withConn(t, func(c *Conn) {
+		chains := full(t, c)
+		wantMissing(t, c, chains)
+		for _, ch := range chains {
+			for i, r := range ch.Rules {
+				if err := c.nl.DelRule(c.rulesOf(t, ch)[i]); err != nil {
+					t.Fatal(err)
+				}
+				c.flush(t)
+				wantMissing(t, c, chains, "chain "+ch.family()+" bridgeport "+ch.Name+": rule `"+r.Text+"` is missing")
+				c.restore(t, ch)
+			}
+		}
+		wantMissing(t, c, chains)
+	})
+}
+
+// restore writes the chain's rules anew.
+func (c *Conn) restore(t *testing.T, ch Chain) {
+	t.Helper()
+	c.nl.FlushChain(&nftables.Chain{Name: ch.Name, Table: c.tableOf(ch)})
+	c.queueChain(ch)
+	c.flush(t)
+}
+
+// TestMissingChain: a chain that is gone is named, its rules are not.
+func TestMissingChain(t *testing.T) {
+	withConn(t, func(c *Conn) {
+		chains := full(t, c)
+		for _, ch := range slices.Backward(chains) { // those that jump before those they jump to
+			for _, r := range c.rulesOf(t, ch) {
+				if err := c.nl.DelRule(r); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.nl.DelChain(&nftables.Chain{Name: ch.Name, Table: c.tableOf(ch)})
+			c.flush(t)
+			got, err := c.Missing(ch)
+			if want := "chain " + ch.family() + " bridgeport " + ch.Name + " is missing"; err != nil || !slices.Equal(got, []string{want}) {
+				t.Errorf("got %q, %v, want %q", got, err, want)
+			}
+		}
+	})
+}
+
+// TestMissingHook: a chain without its hook sees no packet.
+func TestMissingHook(t *testing.T) {
+	withConn(t, func(c *Conn) {
+		guard := baseChains()[len(baseChains())-1]
+		plain := guard
+		plain.Hook = nil
+		c.nl.AddTable(c.table)
+		c.queueChain(plain)
+		c.flush(t)
+		wantMissing(t, c, []Chain{guard}, "chain inet bridgeport guard is not a base chain with type filter hook prerouting priority raw")
+	})
+}
+
+// TestMissingTampered: a rule that was changed in any part is not the same rule.
+func TestMissingTampered(t *testing.T) {
+	guard := baseChains()[len(baseChains())-1]
+	hostports := baseChains()[0]
+	tests := []struct {
+		name   string
+		chain  Chain
+		rule   int
+		tamper func(exprs []expr.Any)
+	}{
+		{"another verdict", guard, 0, func(e []expr.Any) { e[len(e)-1].(*expr.Verdict).Kind = expr.VerdictAccept }},
+		{"another constant", guard, 0, func(e []expr.Any) { e[len(e)-2].(*expr.Cmp).Data = []byte{126, 0, 0, 0} }},
+		{"another comparison", guard, 0, func(e []expr.Any) { e[1].(*expr.Cmp).Op = expr.CmpOpEq }},
+		{"another mask", guard, 0, func(e []expr.Any) { find[*expr.Bitwise](e).Mask = []byte{255, 255, 255, 0} }},
+		{"another field", guard, 1, func(e []expr.Any) { find[*expr.Payload](e).Offset = 4 }},
+		{"another key", guard, 0, func(e []expr.Any) { e[0].(*expr.Meta).Key = expr.MetaKeyOIFTYPE }},
+		{"another map", hostports, 1, func(e []expr.Any) { find[*expr.Lookup](e).SetName = "anyport4b" }},
+		{"source instead of destination", hostports, 0, func(e []expr.Any) { find[*expr.NAT](e).Type = expr.NATTypeSourceNAT }},
+		{"another port", hostports, 1, func(e []expr.Any) { find[*expr.Payload](e).Offset = 0 }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			want := tt.chain.Rules[tt.rule]
+			have := &nftables.Rule{Exprs: copyOf(t, want.exprs), UserData: commentData(want.Comment)}
+			if bad := compareRules("x", []Rule{want}, []*nftables.Rule{have}); len(bad) != 0 {
+				t.Fatalf("untouched: got %q", bad)
+			}
+			tt.tamper(have.Exprs)
+			if bad := compareRules("x", []Rule{want}, []*nftables.Rule{have}); len(bad) != 1 || !strings.Contains(bad[0], want.Text) {
+				t.Errorf("got %q", bad)
+			}
+		})
+	}
+}
+
+// TestMissingExtra: rules that others add are not our business.
+func TestMissingExtra(t *testing.T) {
+	withConn(t, func(c *Conn) {
+		chains := full(t, c)
+		k := &nftables.Chain{Name: "guard", Table: c.table}
+		c.nl.InsertRule(&nftables.Rule{Table: c.table, Chain: k, Exprs: []expr.Any{&expr.Counter{}}})
+		c.flush(t)
+		wantMissing(t, c, chains)
+	})
+}

@@ -1,0 +1,52 @@
+package bridge
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	current "github.com/containernetworking/cni/pkg/types/100"
+)
+
+// FuzzParse: whatever comes on stdin, there is no panic, each error has a code, and
+// a plan can be printed.
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{
+		``, `{}`, `{"bridge": "br0", "isDefaultGateway": true, "ipMasq": true, "mtu": 1e3, "vlan": 4094}`,
+		`{"vlanTrunk": [{"minID": 1, "maxID": 4094}, {"id": 1}], "preserveDefaultVlan": true, "vlan": 1}`,
+		`{"gateways": ["::ffff:10.1.0.1/120", "10.1.0.1/31"], "masqueradeExclude": ["::ffff:0:0/96"], "ipMasq": true}`,
+		`{"runtimeConfig": {"mac": "0a:58:0a:58:00:02"}, "args": {"cni": {"mac": ""}}, "mtu": "auto"}`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, config string) {
+		c, err := parse(request(config))
+		var coded *cni.Error
+		if err != nil {
+			if !errors.As(err, &coded) || coded.Code == 0 {
+				t.Errorf("%s: no code: %v", config, err)
+			}
+			return
+		}
+		in := inputs{conf: c, owner: testOwner, mac: c.MAC}
+		in.take(&current.Result{IPs: []*current.IPConfig{{Address: cidr("10.1.0.2/24")}, {Address: cidr("fd00::2/64")}}})
+		_ = in.plan().String()
+	})
+}
+
+// FuzzTolerant: DEL and GC go on with any configuration.
+func FuzzTolerant(f *testing.F) {
+	f.Add([]byte(`{"ipam": {"type": "host-local"}, "prevResult": {"ips": [{"address": "10.1.0.2/24"}]}}`))
+	f.Add([]byte(`{"ipam": 5, "cni.dev/valid-attachments": [{"containerID": 5}]}`))
+	f.Add([]byte(`{"bridge": {`))
+	f.Fuzz(func(t *testing.T, config []byte) {
+		for _, p := range tolerant(config).prev {
+			if !p.IsValid() {
+				t.Errorf("%s: an invalid address", config)
+			}
+		}
+		if bridgeName(config) == "" {
+			t.Errorf("%s: no bridge", config)
+		}
+	})
+}

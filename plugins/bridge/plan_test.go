@@ -1,0 +1,102 @@
+package bridge
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
+	current "github.com/containernetworking/cni/pkg/types/100"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// bridgeMAC follows from the machine, so no golden file can have it.
+var bridgeMAC = regexp.MustCompile(`(ip link add cni0 address) [0-9a-f:]{17}`)
+
+// TestPlan: all that ADD makes, as commands, from a configuration, an owner and the
+// IPAM plugin's answer.
+func TestPlan(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no plans: %v", err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".json")
+		t.Run(name, func(t *testing.T) {
+			text := planned(t, file).plan().String()
+			base := kernel.Rules{}.String() // has a golden file of its own
+			text = strings.Replace(text, base, "# table, sets and base chains", 1)
+			golden(t, name+".plan", bridgeMAC.ReplaceAllString(text, "$1 $$MAC"))
+		})
+	}
+}
+
+func planned(t *testing.T, file string) inputs {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var w struct {
+		Config json.RawMessage `json:"config"`
+		Owner  kernel.Owner    `json:"owner"`
+		Lease  current.Result  `json:"lease"`
+	}
+	if err := json.Unmarshal(data, &w); err != nil {
+		t.Fatal(err)
+	}
+	c, err := parse(request(string(w.Config)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := inputs{
+		conf: c, owner: w.Owner, mac: c.MAC,
+		facts: kernel.Facts{MAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, MTU: 1500},
+	}
+	in.take(&w.Lease)
+	ports, err := portmap.Publish(request(string(w.Config)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(in.fits(), in.publish(ports)); err != nil {
+		t.Fatal(err)
+	}
+	return in
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("differs from %s\ngot:\n%s\nwant:\n%s", path, got, want)
+	}
+}
+
+// TestPlanOwn: DEL with nothing but the owner covers the same kinds of objects as
+// any ADD, apart from those that go with the link.
+func TestPlanOwn(t *testing.T) {
+	var kinds []string
+	for _, o := range (inputs{conf: &Conf{IfDown: true}, owner: testOwner}).plan().Own {
+		kinds = append(kinds, strings.TrimPrefix(strings.SplitN(typeName(o), "{", 2)[0], "kernel."))
+	}
+	if got := strings.Join(kinds, " "); got != "Veth MACGuard Masquerade MasqueradeIPTables" {
+		t.Errorf("got %s", got)
+	}
+}

@@ -1,0 +1,129 @@
+package bridge
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+)
+
+func cidr(s string) net.IPNet {
+	ip, n, err := net.ParseCIDR(s)
+	if err != nil {
+		panic(err)
+	}
+	return net.IPNet{IP: ip, Mask: n.Mask}
+}
+
+// TestTakePrevious: ours alone, whatever chained plugins added.
+func TestTakePrevious(t *testing.T) {
+	const links = `"interfaces": [{"name": "cni0"}, {"name": "eth0"}, {"name": "eth0", "mac": "0a:58:0a:01:00:02", "sandbox": "/run/netns/c1"}, {"name": "eth1", "mac": "0a:58:0a:01:00:03", "sandbox": "/run/netns/c1"}]`
+	tests := []struct{ name, prev, want, err string }{
+		{"ours", links + `, "ips": [{"interface": 2, "address": "10.1.0.2/24"}, {"interface": 3, "address": "10.2.0.2/24"}, {"interface": 0, "address": "10.1.0.1/24"}]`, "0a:58:0a:01:00:02 [10.1.0.2/24] ", ""},
+		{"of no interface", links + `, "ips": [{"address": "10.1.0.2/24"}]`, "0a:58:0a:01:00:02 [10.1.0.2/24] ", ""},
+		{"routes by our gateway", links + `, "ips": [{"interface": 2, "address": "10.1.0.2/24"}], "routes": [{"dst": "0.0.0.0/0", "gw": "10.1.0.1"}, {"dst": "10.9.0.0/16"}, {"dst": "10.8.0.0/16", "gw": "10.2.0.1"}]`, "0a:58:0a:01:00:02 [10.1.0.2/24] 0.0.0.0/0 via 10.1.0.1, 10.9.0.0/16", ""},
+		{"no interface", `"ips": [{"address": "10.1.0.2/24"}]`, "", "prevResult: no interface eth0 with a sandbox in it"},
+		{"only the host's of this name", `"interfaces": [{"name": "eth0", "mac": "0a:58:0a:01:00:02"}]`, "", "prevResult: no interface eth0 with a sandbox in it"},
+		{"no MAC", `"interfaces": [{"name": "eth0", "sandbox": "/run/netns/c1"}]`, " [] ", ""}, // versions before 0.3.0 have none
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			prev, err := cni.PrevResult(request(`{"prevResult": {"cniVersion": "1.1.0", ` + tt.prev + `}}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := inputs{conf: &Conf{}, owner: testOwner}
+			err = in.takePrevious(prev)
+			wantError(t, err, cni.CodeConfig, tt.err)
+			if err != nil {
+				return
+			}
+			var addrs []netip.Prefix
+			for _, a := range in.addresses() {
+				addrs = append(addrs, a.prefix)
+			}
+			if got := fmt.Sprint(in.mac, " ", addrs, " ", routesText(in.routes)); got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestTakePreviousRound: CHECK with ADD's own result plans what ADD planned.
+func TestTakePreviousRound(t *testing.T) {
+	for _, name := range []string{"dual-stack", "ipv6", "isolated"} {
+		in := planned(t, "testdata/"+name+".json")
+		req := request(`{}`)
+		text, err := cni.Encode(in.result(req, in.conf.DNS), "1.1.0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		prev, err := cni.PrevResult(request(`{"prevResult": ` + string(text) + `}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := inputs{conf: in.conf, owner: in.owner, facts: in.facts}
+		if err := again.takePrevious(prev); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := again.plan().String(), in.plan().String(); got != want {
+			t.Errorf("%s: got:\n%s\nwant:\n%s", name, got, want)
+		}
+	}
+}
+
+// TestTolerant: each part of a configuration is read though the others are wrong.
+func TestTolerant(t *testing.T) {
+	tests := []struct{ name, config, want string }{
+		{"good", `{"ipam": {"type": "host-local"}, "prevResult": {"ips": [{"address": "10.1.0.2/24"}, {"address": "fd00::2/64"}]}, "cni.dev/valid-attachments": [{"containerID": "c2", "ifname": "eth0"}]}`, "host-local [10.1.0.2/24 fd00::2/64] [{c2 eth0}]"},
+		{"nothing", ``, " [] no list"},
+		{"no JSON", `{"ipam": {"type": "host-local"}`, " [] no list"},
+		{"not an object", `[]`, " [] no list"},
+		{"wrong kinds", `{"ipam": [], "prevResult": 5, "cni.dev/valid-attachments": "all"}`, " [] no list"},
+		{"null", `{"ipam": null, "prevResult": null}`, " [] no list"},
+		{"empty list", `{"cni.dev/valid-attachments": []}`, " [] []"},
+		{"null, as libcni sends an empty list", `{"cni.dev/valid-attachments": null}`, " [] []"},
+		{"one bad address", `{"prevResult": {"ips": [{"address": "x"}, null, {"address": "10.1.0.2/24"}]}}`, " [10.1.0.2/24] no list"},
+		{"other keys wrong", `{"bridge": 5, "mtu": "x", "ipam": {"type": "dhcp", "subnet": 7}}`, "dhcp [] no list"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			k := tolerant([]byte(tt.config))
+			valid := "no list"
+			if k.hasValid {
+				valid = fmt.Sprint(k.valid)
+			}
+			if got := fmt.Sprintf("%s %v %s", k.ipam, k.prev, valid); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestBridgeName(t *testing.T) {
+	for config, want := range map[string]string{
+		`{"bridge": "br0"}`: "br0", `{}`: "cni0", ``: "cni0", `{"bridge": ""}`: "cni0", `{"bridge": null}`: "cni0",
+		`{"mtu": "x", "bridge": "br0"}`: "br0",
+	} {
+		if got := bridgeName([]byte(config)); got != want {
+			t.Errorf("%s: got %s, want %s", config, got, want)
+		}
+	}
+}
+
+// TestResult: what the runtime is told.
+func TestResult(t *testing.T) {
+	in := planned(t, "testdata/ipv4.json")
+	text, err := cni.Encode(in.result(request(`{}`), in.conf.DNS), "1.1.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"cniVersion":"1.1.0","interfaces":[{"mac":"02:00:00:00:00:01","mtu":1500,"name":"cni0"},{"mac":"$HOST","mtu":1500,"name":"$LINK"},{"mac":"0a:58:0a:58:00:02","mtu":1500,"name":"eth0","sandbox":"/run/netns/c1"}],"ips":[{"address":"10.88.0.2/16","gateway":"10.88.0.1","interface":2}],"routes":[{"dst":"0.0.0.0/0","gw":"10.88.0.1"}]}`
+	got := strings.NewReplacer(in.owner.HostMAC().String(), "$HOST", in.owner.LinkName(), "$LINK").Replace(strings.Join(strings.Fields(string(text)), ""))
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}

@@ -1,0 +1,178 @@
+package hostlocal
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+)
+
+// TestForeignLease: leases that the reference, an old version of it or a person
+// wrote count as our own.
+func TestForeignLease(t *testing.T) {
+	tests := []struct{ name, text string }{
+		{"the reference's", "c9\r\neth0"},
+		{"from before link names", "c9"},
+		{"from before link names, with newline", "c9\n"},
+		{"by a person", " c9 \n eth0 \n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newPool(t, `[{"subnet": "10.1.0.0/24"}]`)
+			p.wantAdd("c1", "10.1.0.2")
+			p.foreign(p.write("10.1.0.9", tt.text))
+			if held, err := Held(p.request("c9", "")); err != nil || !slices.Equal(held, addrs("10.1.0.9")) {
+				t.Errorf("held: got %v, %v", held, err)
+			}
+			_, err := p.add("c9")
+			wantError(t, err, cni.CodeConflict, "10.1.0.9 has been allocated to c9, duplicate allocation is not allowed: DEL the attachment first")
+			if _, err := p.addWith("c2", `, "runtimeConfig": {"ips": ["10.1.0.9"]}`); cni.Code(err) != cni.CodeConflict {
+				t.Errorf("requested by another: got %v", err)
+			}
+			p.wantDel("c9")
+			p.wantLeases("10.1.0.2=c1/eth0")
+			p.wantDel("c1")
+			p.wantLeases("")
+		})
+	}
+}
+
+// TestForeignFirst: leases that were there before we made an index, and no lock
+// file. Directory and index then get the same time, but not the same content.
+func TestForeignFirst(t *testing.T) {
+	for range 5 { // for the clock may tick in between
+		p := newPool(t, `[{"subnet": "10.1.0.0/24"}]`)
+		p.foreign(p.write("10.1.0.9", "c9\r\neth0"))
+		if _, err := p.add("c9"); cni.Code(err) != cni.CodeConflict {
+			t.Fatalf("got %v, want a conflict", err)
+		}
+	}
+}
+
+// TestForeignUnknownBoot: nobody knows which boot such a lease is from, so it is
+// never taken for a dead one.
+func TestForeignUnknownBoot(t *testing.T) {
+	p := newPool(t, small)
+	p.wantAdd("c1", "10.1.0.2")
+	p.foreign(p.write("10.1.0.3", "c9\r\neth0"))
+	if _, err := p.add("c2"); cni.Code(err) != cni.CodeExhausted {
+		t.Errorf("got %v, want the pool to be full", err)
+	}
+	p.wantLeases("10.1.0.2=c1/eth0 10.1.0.3=c9/eth0")
+}
+
+// TestForeignAfterReboot: the same container, but leased anew by the reference since
+// the boot: what the index knew of its old address says nothing about the new one.
+func TestForeignAfterReboot(t *testing.T) {
+	p := newPool(t, small)
+	p.wantAdd("c1", "10.1.0.2")
+	p.reboot()
+	p.foreign(func() error {
+		return errors.Join(os.Remove(filepath.Join(p.dir, "10.1.0.2")), p.write("10.1.0.3", "c1\r\neth0")())
+	})
+	p.wantAdd("c2", "10.1.0.2")
+	if _, err := p.add("c3"); cni.Code(err) != cni.CodeExhausted {
+		t.Errorf("got %v, want the pool to be full", err)
+	}
+	p.wantLeases("10.1.0.2=c2/eth0 10.1.0.3=c1/eth0")
+}
+
+// TestForeignRemoval: what a person removes is gone for us too.
+func TestForeignRemoval(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(p *pool) error
+		leases string // before the next ADD
+		next   string // what c1 gets then
+	}{
+		{"a lease", func(p *pool) error { return os.Remove(filepath.Join(p.dir, "10.1.0.2")) }, "10.1.0.3=c2/eth0", "10.1.0.4"},
+		{"a lease and the mark of the last", func(p *pool) error {
+			return errors.Join(os.Remove(filepath.Join(p.dir, "10.1.0.2")), os.Remove(filepath.Join(p.dir, lastName+"0")))
+		}, "10.1.0.3=c2/eth0", "10.1.0.2"},
+		{"all of the network", func(p *pool) error { return os.RemoveAll(p.dir) }, "", "10.1.0.2"},
+		{"everything", func(p *pool) error { return os.RemoveAll(p.data) }, "", "10.1.0.2"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newPool(t, `[{"subnet": "10.1.0.0/24"}]`)
+			p.wantAdd("c1", "10.1.0.2")
+			p.wantAdd("c2", "10.1.0.3")
+			p.foreign(func() error { return tt.change(p) })
+			p.wantLeases(tt.leases)
+			p.wantDel("c1")
+			p.wantAdd("c1", tt.next)
+			p.wantDel("c1")
+			p.wantDel("c2")
+			p.wantLeases("")
+		})
+	}
+}
+
+// TestForeignIndex: the index is only a hint.
+func TestForeignIndex(t *testing.T) {
+	index := func(p *pool) string { return filepath.Join(p.data, indexName) }
+	entry := func(p *pool) string { return index2(p).path(Key{"c1", "eth0"}) }
+	tests := []struct {
+		name   string
+		change func(p *pool) error
+	}{
+		{"removed", func(p *pool) error { return os.RemoveAll(index(p)) }},
+		{"this network's removed", func(p *pool) error { return os.RemoveAll(index2(p).dir) }},
+		{"an entry removed", func(p *pool) error { return os.Remove(entry(p)) }},
+		{"an entry is a file", func(p *pool) error { return errors.Join(os.Remove(entry(p)), os.WriteFile(entry(p), nil, 0o600)) }},
+		{"an entry is nonsense", func(p *pool) error { return errors.Join(os.Remove(entry(p)), os.Symlink("x,y,", entry(p))) }},
+		{"an entry names another's lease", func(p *pool) error {
+			return errors.Join(os.Remove(entry(p)), os.Symlink(bootID()+",10.1.0.3", entry(p)))
+		}},
+		{"files in it", func(p *pool) error { return os.WriteFile(filepath.Join(index2(p).dir, "README"), nil, 0o600) }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newPool(t, `[{"subnet": "10.1.0.0/24"}]`)
+			p.wantAdd("c1", "10.1.0.2")
+			p.wantAdd("c2", "10.1.0.3")
+			p.foreign(func() error { return tt.change(p) })
+			if _, err := p.add("c1"); cni.Code(err) != cni.CodeConflict {
+				t.Errorf("a second ADD: got %v, want a conflict", err)
+			}
+			p.wantDel("c1")
+			p.wantLeases("10.1.0.3=c2/eth0")
+			p.wantDel("c2")
+			p.wantLeases("")
+		})
+	}
+}
+
+func index2(p *pool) index { return index{dir: filepath.Join(p.data, indexName, "net")} }
+
+// TestForeignOwner: a file that was given to another in place, which leaves the
+// directory's time as it was, is not ours to remove.
+func TestForeignOwner(t *testing.T) {
+	p := newPool(t, `[{"subnet": "10.1.0.0/24"}]`)
+	p.wantAdd("c1", "10.1.0.2")
+	p.foreign(p.write("10.1.0.2", "c9\r\neth0"))
+	p.wantDel("c1")
+	p.wantLeases("10.1.0.2=c9/eth0")
+}
+
+func TestParseLease(t *testing.T) {
+	tests := []struct {
+		in   string
+		want Key
+	}{
+		{"c1\r\neth0", Key{"c1", "eth0"}},
+		{"c1\neth0\n", Key{"c1", "eth0"}},
+		{"c1", Key{"c1", ""}},
+		{" c1\t\r\n\teth0 ", Key{"c1", "eth0"}},
+		{"", Key{}},
+		{"\r\n", Key{}},
+	}
+	for _, tt := range tests {
+		if got := parseLease(tt.in); got != tt.want {
+			t.Errorf("%q: got %q, want %q", tt.in, got, tt.want)
+		}
+	}
+}

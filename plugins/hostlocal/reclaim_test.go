@@ -1,0 +1,69 @@
+package hostlocal
+
+import (
+	"testing"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+)
+
+// TestReclaimEmpty: a crash of the machine may leave a lease without content. It
+// has no owner, so it goes when its address is needed.
+func TestReclaimEmpty(t *testing.T) {
+	for name, text := range map[string]string{"empty": "", "white space": " \r\n\n"} {
+		t.Run(name, func(t *testing.T) {
+			p := newPool(t, small)
+			p.foreign(p.write("10.1.0.2", text))
+			p.wantAdd("c1", "10.1.0.3") // there is no hurry yet
+			p.wantAdd("c2", "10.1.0.2")
+			p.wantLeases("10.1.0.2=c2/eth0 10.1.0.3=c1/eth0")
+		})
+	}
+	t.Run("requested", func(t *testing.T) {
+		p := newPool(t, small)
+		p.foreign(p.write("10.1.0.2", ""))
+		if got, err := p.addWith("c1", `, "runtimeConfig": {"ips": ["10.1.0.2"]}`); err != nil || got != "10.1.0.2" {
+			t.Errorf("got %q, %v", got, err)
+		}
+	})
+}
+
+// TestReclaimBoot: no attachment outlives a boot.
+func TestReclaimBoot(t *testing.T) {
+	p := newPool(t, small)
+	p.wantAdd("c1", "10.1.0.2")
+	p.wantAdd("c2", "10.1.0.3")
+	p.reboot()
+	// The same container gets its address again, not the next one.
+	p.wantAdd("c2", "10.1.0.3")
+	p.wantLeases("10.1.0.2=c1/eth0 10.1.0.3=c2/eth0")
+	// Another gets a dead one's, but nobody's who has been seen since.
+	p.wantAdd("c3", "10.1.0.2")
+	p.wantLeases("10.1.0.2=c3/eth0 10.1.0.3=c2/eth0")
+	if _, err := p.add("c4"); cni.Code(err) != cni.CodeExhausted {
+		t.Errorf("got %v, want the pool to be full", err)
+	}
+}
+
+// TestReclaimBootDual: all leases of a dead attachment go at once.
+func TestReclaimBootDual(t *testing.T) {
+	p := newPool(t, small+`, [{"subnet": "fd00::/64"}]`)
+	p.wantAdd("c1", "10.1.0.2 fd00::2")
+	p.wantAdd("c2", "10.1.0.3 fd00::3")
+	p.reboot()
+	p.wantAdd("c3", "10.1.0.2 fd00::4")
+	p.wantLeases("10.1.0.2=c3/eth0 fd00::4=c3/eth0")
+}
+
+// TestReclaimBootConfig: an old address that the configuration has no room for any
+// more is not given again.
+func TestReclaimBootConfig(t *testing.T) {
+	p := newPool(t, small)
+	p.wantAdd("c1", "10.1.0.2")
+	p.reboot()
+	p.ranges = `[{"subnet": "10.1.0.0/24", "gateway": "10.1.0.2"}]`
+	p.wantAdd("c1", "10.1.0.3")
+	p.reboot()
+	p.ranges = `[{"subnet": "10.2.0.0/24"}]`
+	p.wantAdd("c1", "10.2.0.2")
+	p.wantLeases("10.2.0.2=c1/eth0")
+}

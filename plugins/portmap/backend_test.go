@@ -1,0 +1,113 @@
+package portmap
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+)
+
+// TestBackend: what is for iptables only chooses iptables.
+func TestBackend(t *testing.T) {
+	tests := []struct{ config, want string }{
+		{`{}`, "nftables"},
+		{`{"backend": "nftables"}`, "nftables"},
+		{`{"backend": "nftables", "conditionsV4": [], "conditionsV6": null, "markMasqBit": null}`, "nftables"},
+		{`{"backend": "iptables"}`, "iptables bit 13 chain \"\" conditions [] []"},
+		{`{"markMasqBit": 0}`, "iptables bit 0 chain \"\" conditions [] []"},
+		{`{"markMasqBit": 31}`, "iptables bit 31 chain \"\" conditions [] []"},
+		{`{"externalSetMarkChain": "KUBE-MARK-MASQ"}`, "iptables bit 13 chain \"KUBE-MARK-MASQ\" conditions [] []"},
+		{`{"conditionsV4": ["!", "-s", "192.0.2.0/24"]}`, "iptables bit 13 chain \"\" conditions [! -s 192.0.2.0/24] []"},
+		{`{"conditionsV6": ["-m", "comment", "--comment", "a b"]}`, "iptables bit 13 chain \"\" conditions [] [-m comment --comment a b]"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.config, func(t *testing.T) {
+			c, err := parse(request(tt.config))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := "nftables"
+			if c.IPTables {
+				r := c.Rules
+				got = fmt.Sprintf("iptables bit %d chain %q conditions %v %v", r.MarkBit, r.MarkChain, r.Conditions4, r.Conditions6)
+			}
+			if got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestBackendErrors(t *testing.T) {
+	const only = `: is for the iptables backend only: remove it or set "backend": "iptables"`
+	tests := []struct {
+		config string
+		code   uint
+		want   string
+	}{
+		{`{"backend": "ebpf"}`, cni.CodeConfig, `backend: "ebpf" is neither "nftables" nor "iptables"`},
+		{`{"backend": ""}`, cni.CodeConfig, `backend: "" is neither "nftables" nor "iptables"`},
+		{`{"backend": "nftables", "markMasqBit": 13}`, cni.CodeConfig, "markMasqBit" + only},
+		{`{"backend": "nftables", "externalSetMarkChain": "X"}`, cni.CodeConfig, "externalSetMarkChain" + only},
+		{`{"backend": "nftables", "conditionsV4": ["-i", "eth0"]}`, cni.CodeConfig, "conditionsV4" + only},
+		{`{"backend": "nftables", "conditionsV6": ["!", "-i", "eth0"]}`, cni.CodeConfig, "conditionsV6" + only},
+		{`{"conditionsV4": ["iif", "eth0"]}`, cni.CodeField, `conditionsV4: ["iif" "eth0"]: conditions are not supported by the nftables backend: use iptables words and "backend": "iptables"`},
+		{`{"conditionsV6": ["iif", "eth0"]}`, cni.CodeField, `conditionsV6: ["iif" "eth0"]: conditions are not supported by the nftables backend: use iptables words and "backend": "iptables"`},
+		{`{"markMasqBit": 32}`, cni.CodeConfig, "markMasqBit: 32 is outside 0-31"},
+		{`{"markMasqBit": -1}`, cni.CodeConfig, "markMasqBit: -1 is outside 0-31"},
+		{`{"markMasqBit": 1, "externalSetMarkChain": "X"}`, cni.CodeConfig, "externalSetMarkChain: cannot stand together with markMasqBit: remove one of them"},
+		{`{"externalSetMarkChain": ""}`, cni.CodeConfig, `externalSetMarkChain: "" is not a chain's name`},
+		{`{"externalSetMarkChain": "X -j ACCEPT"}`, cni.CodeConfig, `externalSetMarkChain: "X -j ACCEPT" is not a chain's name`},
+		{`{"externalSetMarkChain": "A-CHAIN-WHOSE-NAME-HAS-29-CHR"}`, cni.CodeConfig, `externalSetMarkChain: "A-CHAIN-WHOSE-NAME-HAS-29-CHR" is not a chain's name`},
+		{`{"conditionsV4": ["-s", "1.2.3.4\n-A INPUT -j ACCEPT"]}`, cni.CodeConfig, `conditionsV4: "1.2.3.4\n-A INPUT -j ACCEPT" holds more than printable characters`},
+		{`{"conditionsV4": ["-s", ""]}`, cni.CodeConfig, `conditionsV4: "" holds more than printable characters`},
+		{`{"conditionsV4": ["-s", "1.2.3.4", "-j", "ACCEPT"]}`, cni.CodeConfig, `conditionsV4: "-j" is no condition`},
+		{`{"conditionsV6": ["-s", "::1", "--jump=ACCEPT"]}`, cni.CodeConfig, `conditionsV6: "--jump=ACCEPT" is no condition`},
+		// getopt(3) takes these, too.
+		{`{"conditionsV4": ["-s", "1.2.3.4", "-jACCEPT"]}`, cni.CodeConfig, `conditionsV4: "-jACCEPT" is no condition`},
+		{`{"conditionsV4": ["-s", "1.2.3.4", "--jum", "ACCEPT"]}`, cni.CodeConfig, `conditionsV4: "--jum" is no condition`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.config, func(t *testing.T) {
+			_, err := parse(request(tt.config))
+			wantError(t, err, tt.code, tt.want)
+		})
+	}
+}
+
+// TestPublish: what bridge publishes itself is what portmap would.
+func TestPublish(t *testing.T) {
+	const config = `{"runtimeConfig": {"portMappings": [{"hostPort": 80, "containerPort": 8080}]}}`
+	addrs := prefixes("10.1.0.2/24 fd00::2/64")
+	pub, err := Publish(request(config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := kernel.Towards{Link: "cni0", Bridge: true}
+	plan, err := pub.Plan(addrs, link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := parse(request(config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := inputs{conf: c, owner: owner(request(config)), addrs: addrs, link4: link, link6: link}
+	if in.ports, err = c.ports(addrs); err != nil {
+		t.Fatal(err)
+	}
+	if plan.String() != in.plan().String() {
+		t.Errorf("got:\n%s\nwant:\n%s", plan, in.plan())
+	}
+	// On layer 2 there is nowhere to lead to, and without mappings nothing to do.
+	for _, config := range []string{config, `{}`} {
+		pub, err := Publish(request(config))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if plan, err := pub.Plan(nil, link); err != nil || plan.String() != "" || len(plan.Own) != 0 {
+			t.Errorf("%s: got %s, %v", config, plan, err)
+		}
+	}
+}
