@@ -2,6 +2,7 @@ package cni
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -38,7 +39,7 @@ func ParseArgs(s string) (Args, error) {
 	if bad != nil || truth(args["IgnoreUnknown"]) {
 		return args, bad
 	}
-	for k := range args {
+	for _, k := range slices.Sorted(maps.Keys(args)) {
 		if !slices.Contains(knownArgs, k) {
 			return args, fmt.Errorf("unknown key %q: remove it or add IgnoreUnknown=1", k)
 		}

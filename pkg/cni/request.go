@@ -32,7 +32,6 @@ type Request struct {
 	Config      []byte   // stdin, a JSON object
 	CNIVersion  string   // of Config; "0.1.0" where it says nothing
 	Network     string   // "name" of Config
-	Environ     []string // the whole environment, for delegates
 	Override    bool     // CNI_NETNS_OVERRIDE: Netns may be the host's own
 }
 
@@ -57,7 +56,7 @@ var needs = map[string][]string{
 // CodeIO, CodeDecode, CodeVersion or CodeConfig. Even with an error the Request
 // holds what could be read, so that the answer can name its version.
 func Read(environ []string, stdin io.Reader) (*Request, error) {
-	req := &Request{CNIVersion: version.Current(), Environ: environ}
+	req := &Request{CNIVersion: version.Current()}
 	env := environment(environ)
 	req.Command = env["CNI_COMMAND"]
 	required, known := needs[req.Command]

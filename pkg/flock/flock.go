@@ -18,7 +18,8 @@ var ErrTimeout = errors.New("lock is held")
 // Take locks f exclusively, waiting up to timeout. The lock is released when f is
 // closed or the process ends. An error wraps ErrTimeout and names the holder.
 func Take(f *os.File, timeout time.Duration) error {
-	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	fd := int(f.Fd()) // the caller may close f while the goroutine still waits
+	err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
 	if !errors.Is(err, unix.EWOULDBLOCK) {
 		return err
 	}
@@ -26,7 +27,7 @@ func Take(f *os.File, timeout time.Duration) error {
 	go func() {
 		// Blocking in the kernel keeps the order of arrival; polling would not.
 		for {
-			err := unix.Flock(int(f.Fd()), unix.LOCK_EX)
+			err := unix.Flock(fd, unix.LOCK_EX)
 			if !errors.Is(err, unix.EINTR) {
 				done <- err
 				return

@@ -114,7 +114,10 @@ func RetireBridge(h *Host, name string) error {
 			other = l
 		}
 	}
-	if bridge == nil || bridge.Kind != "bridge" || !ours(bridge) || hasPorts(links, bridge) {
+	if bridge == nil { // somebody deleted it, but not its rules
+		return retireRules(h, name)
+	}
+	if bridge.Kind != "bridge" || !ours(bridge) || hasPorts(links, bridge) {
 		return nil
 	}
 	for _, l := range links {
@@ -124,17 +127,22 @@ func RetireBridge(h *Host, name string) error {
 			}
 		}
 	}
-	if err := restore(h, bridge, other); err != nil {
-		return err
-	}
-	rules, err := h.Rules()
-	if err == nil {
-		err = errors.Join(rules.Unaccept(name), rules.Unloop6(name))
-	}
-	if err != nil && !errors.Is(err, nft.ErrUnsupported) {
+	if err := errors.Join(restore(h, bridge, other), retireRules(h, name)); err != nil {
 		return err
 	}
 	return h.deleteLink(name)
+}
+
+// retireRules removes the rules that are the bridge's own.
+func retireRules(h *Host, name string) error {
+	rules, err := h.Rules()
+	if errors.Is(err, nft.ErrUnsupported) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(rules.Unaccept(name), rules.Unloop6(name))
 }
 
 // hasPorts says whether anything is plugged in but the gateways of its VLANs.

@@ -3,7 +3,6 @@ package kernel
 import (
 	"errors"
 	"net"
-	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 )
@@ -56,9 +55,5 @@ func (g MACGuard) String() string {
 	if len(g.MAC) == 0 {
 		return ""
 	}
-	var lines []string
-	for _, c := range nft.LinkChains() {
-		lines = append(lines, c.String())
-	}
-	return strings.Join(lines, "\n") + "\n" + elementsText(g.elements())
+	return nft.LinkBase() + "\n" + elementsText(g.elements())
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
@@ -96,5 +97,9 @@ func (l Loopback6) Check(h *Host) error {
 func (l Loopback6) Del(*Host) error { return nil }
 
 func (l Loopback6) String() string {
-	return fmt.Sprintf("ip -6 route append local ::1/128 dev %s table local proto %d", l.Link, routeProto)
+	route := fmt.Sprintf("ip -6 route append local ::1/128 dev %s table local proto %d", l.Link, routeProto)
+	if l.Bridge {
+		return nft.Loop6Text(l.Link) + "\n" + route
+	}
+	return route
 }

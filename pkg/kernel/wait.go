@@ -107,17 +107,22 @@ func (p PortReady) String() string { return "" }
 // random delay of up to a second each (RFC 4862, section 5.4.2).
 const dadTimeout = 10 * time.Second
 
-// Settled waits until no IPv6 address of the container's link is tentative. It is
-// only in plans with enabledad.
+// Settled waits until no IPv6 address of the container's link is tentative: a
+// connection that is made before gets ::1 for its source, for good. Without duplicate
+// address detection that takes the kernel a moment, in a work queue.
 type Settled struct{ IfName string }
 
-// Add waits for the announcements of addresses. A duplicate is an error.
+// Add looks, and then waits for the announcements of addresses. A duplicate is an
+// error.
 func (s Settled) Add(h *Host) error {
 	if err := h.Flush(); err != nil {
 		return err
 	}
 	index, err := h.containerIndex(s.IfName)
 	if err != nil {
+		return err
+	}
+	if tentative, err := h.cont.tentative(index); err != nil || !tentative {
 		return err
 	}
 	var events *Conn

@@ -94,24 +94,28 @@ func baseSets(t *nftables.Table) []*nftables.Set {
 }
 
 // Base is the nft(8) commands that make table, sets and base chains.
-func Base() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "nft add table inet %s\n", Table)
-	for _, s := range baseSets(nil) {
-		fmt.Fprintf(&b, "%s\n", setText(s))
+func Base() string { return tableText("inet", baseSets(nil), baseChains()) }
+
+// LinkBase is the same for family bridge.
+func LinkBase() string { return tableText("bridge", linkSets(nil), linkChains()) }
+
+func tableText(family string, sets []*nftables.Set, chains []Chain) string {
+	lines := []string{fmt.Sprintf("nft add table %s %s", family, Table)}
+	for _, s := range sets {
+		lines = append(lines, setText(family, s))
 	}
-	for _, c := range baseChains() {
-		fmt.Fprintf(&b, "%s\n", c)
+	for _, c := range chains {
+		lines = append(lines, c.String())
 	}
-	return strings.TrimSuffix(b.String(), "\n")
+	return strings.Join(lines, "\n")
 }
 
-func setText(s *nftables.Set) string {
+func setText(family string, s *nftables.Set) string {
 	kind, value := "set", ""
 	if s.IsMap {
 		kind, value = "map", " : "+s.DataType.Name
 	}
-	return fmt.Sprintf("nft add %s inet %s %s { type %s%s ; comment %q ; }", kind, Table, s.Name, s.KeyType.Name, value, s.Comment)
+	return fmt.Sprintf("nft add %s %s %s %s { type %s%s ; comment %q ; }", kind, family, Table, s.Name, s.KeyType.Name, value, s.Comment)
 }
 
 func loopback4() netip.Prefix { return netip.MustParsePrefix("127.0.0.0/8") }

@@ -137,6 +137,15 @@ func (c *Conn) Loop6(bridge string, fresh bool) error {
 	return nil
 }
 
+// Loop6Text is the nft(8) commands of Loop6.
+func Loop6Text(bridge string) string {
+	chain := loop6Set + "-" + bridge
+	return fmt.Sprintf("nft add element inet %s %s { %q }\nnft add table netdev %s\n"+
+		"nft add chain netdev %s %s { type filter hook ingress device %q priority filter ; }\n"+
+		"nft add rule netdev %s %s meta mark and 0x%08x != 0 ip6 daddr ::1 @ll,0,48 set 0 dup to \"lo\" drop",
+		Table, loop6Set, bridge, Table, Table, chain, bridge, Table, chain, replyMark)
+}
+
 // HasLoop6 says whether Loop6 was done.
 func (c *Conn) HasLoop6(bridge string) (bool, error) {
 	ch := c.loop6Chain(bridge)
@@ -157,16 +166,18 @@ func (c *Conn) Unloop6(bridge string) error {
 	defer unlock.Close()
 	ch := c.loop6Chain(bridge)
 	mark := Element{Set: loop6Set, Key: Holder(loop6Set, bridge, "").Key}
-	if _, marked, err := c.Find(mark); err != nil {
+	_, marked, err := c.Find(mark)
+	if err != nil {
 		return err
-	} else if marked {
-		if err := c.nl.SetDeleteElements(c.sets[loop6Set], []nftables.SetElement{{Key: mark.Key}}); err != nil {
-			return err
-		}
 	}
 	chains, err := c.nl.ListChainsOfTableFamily(nftables.TableFamilyNetdev)
 	if err != nil {
 		return fmt.Errorf("rules: list chains: %w", err)
+	}
+	if marked {
+		if err := c.nl.SetDeleteElements(c.sets[loop6Set], []nftables.SetElement{{Key: mark.Key}}); err != nil {
+			return err
+		}
 	}
 	left, found := 0, false
 	for _, other := range chains {

@@ -18,7 +18,7 @@ import (
 func (in *inputs) take(lease *current.Result) {
 	in.ips, in.routes = lease.IPs, lease.Routes
 	if in.conf.NoDefaultRoute {
-		in.routes = slices.DeleteFunc(in.routes, func(r *types.Route) bool { return cni.Prefix(r.Dst).Bits() == 0 })
+		in.routes = slices.DeleteFunc(in.routes, func(r *types.Route) bool { return cni.Prefix(r.Dst).Bits() == 0 && inMain(r) })
 	}
 	for _, ip := range in.ips {
 		ip.Interface = current.Int(2)

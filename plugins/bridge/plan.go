@@ -140,7 +140,7 @@ func (in inputs) inside(addrs []address) []kernel.Object {
 	}
 	list := slices.Concat(in.sysctls(addrs), before, []kernel.Object{kernel.LinkUp{IfName: ifName}}, after)
 	list = append(list, kernel.PortReady{Owner: in.owner})
-	if c.DAD && len(after) > 0 {
+	if len(after) > 0 {
 		list = append(list, kernel.Settled{IfName: ifName})
 	}
 	for _, r := range in.routes {

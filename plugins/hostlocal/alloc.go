@@ -82,7 +82,7 @@ func (s *Store) choose(c *Conf, preferred []netip.Addr) ([]Lease, error) {
 		for i, a := range requested {
 			texts[i] = a.String()
 		}
-		return nil, cni.Errorf(cni.CodeConfig, "failed to allocate all requested IPs: %s: no range set has them", strings.Join(texts, " "))
+		return nil, cni.Errorf(cni.CodeConfig, "failed to allocate all requested IPs: %s: no range set is left that has them", strings.Join(texts, " "))
 	}
 	return leases, nil
 }

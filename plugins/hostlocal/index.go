@@ -144,7 +144,7 @@ func (x index) prune(found map[Key][]netip.Addr) error {
 	}
 	for _, e := range entries {
 		path := filepath.Join(x.dir, e.Name())
-		if keep[path] || isFreed(e.Name()) {
+		if keep[path] || e.Name() == freedName {
 			continue
 		}
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {

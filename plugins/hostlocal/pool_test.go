@@ -128,7 +128,7 @@ func (p *pool) reboot() {
 		p.Fatal(err)
 	}
 	for _, e := range entries {
-		if isFreed(e.Name()) {
+		if e.Name() == freedName {
 			continue
 		}
 		path := filepath.Join(index, e.Name())
@@ -146,7 +146,7 @@ func (p *pool) reboot() {
 // rested ends the rest of all released addresses.
 func (p *pool) rested() {
 	p.Helper()
-	freed, err := filepath.Glob(filepath.Join(p.data, indexName, "net", freedPrefix+"*"))
+	freed, err := filepath.Glob(filepath.Join(p.data, indexName, "net", freedName, "*"))
 	if err != nil {
 		p.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,23 +14,44 @@ import (
 // and caches may still take its next owner for the last one.
 const quarantine = 30 * time.Second
 
-// freedPrefix begins the names of leases that were released: they are moved into the
-// index, where the time of the move (ctime) tells how long they have rested.
-const freedPrefix = "freed."
+// freedName is the directory in the index that leases are moved into when they are
+// released; the time of the move (ctime) tells how long they have rested.
+const freedName = "freed"
 
-func (x index) freed(a netip.Addr) string { return filepath.Join(x.dir, freedPrefix+a.String()) }
+func (x index) freed(a netip.Addr) string { return filepath.Join(x.dir, freedName, a.String()) }
 
 // free gives an address back. Moving the file costs what removing it would.
 func (s *Store) free(a netip.Addr) error {
 	err := os.Rename(s.path(a), s.index.freed(a))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
 	if err != nil {
-		// A directory that somebody planted, or a full disk: removing still works.
-		err = os.Remove(s.path(a))
+		// It is gone; or a directory that somebody planted, or a full disk: then
+		// removing still works.
+		if err = os.Remove(s.path(a)); errors.Is(err, os.ErrNotExist) {
+			err = nil
+		}
+		return err
 	}
-	return err
+	if raw := a.AsSlice(); raw[len(raw)-1]%forgetEvery == 0 {
+		s.forget()
+	}
+	return nil
+}
+
+// forgetEvery is how many released addresses may gather before those that have
+// rested are forgotten: an IPv6 pool never comes back to them.
+const forgetEvery = 64
+
+// forget removes what has rested. What can't be removed is tried again next time.
+func (s *Store) forget() {
+	entries, err := os.ReadDir(filepath.Join(s.index.dir, freedName))
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if a, err := netip.ParseAddr(e.Name()); err != nil || !s.resting(a) {
+			_ = os.Remove(filepath.Join(s.index.dir, freedName, e.Name()))
+		}
+	}
 }
 
 // resting says whether the address was released just now. A clock that was set
@@ -49,5 +69,3 @@ func (s *Store) resting(a netip.Addr) bool {
 func (s *Store) awake(a netip.Addr) {
 	_ = os.Remove(s.index.freed(a)) // absent, unless it was released before
 }
-
-func isFreed(name string) bool { return strings.HasPrefix(name, freedPrefix) }

@@ -79,7 +79,7 @@ func (s *Store) makeDirs() error {
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {
 		return ioError("make directory", err)
 	}
-	if err := os.MkdirAll(s.index.dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(s.index.dir, freedName), 0o700); err != nil {
 		return ioError("make directory", err)
 	}
 	// A new index knows nothing, even if it was made in the same tick of the file

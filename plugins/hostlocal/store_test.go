@@ -44,8 +44,9 @@ func TestFiles(t *testing.T) {
 drwx------ .bridgeport
 drwx------ .bridgeport/net
 Lrwxrwxrwx .bridgeport/net/ec43057c07aaa51f882664a6 -> %s,10.1.0.2,fd00::2
--rw------- .bridgeport/net/freed.10.1.0.3 "c2\r\neth0"
--rw------- .bridgeport/net/freed.fd00::3 "c2\r\neth0"
+drwx------ .bridgeport/net/freed
+-rw------- .bridgeport/net/freed/10.1.0.3 "c2\r\neth0"
+-rw------- .bridgeport/net/freed/fd00::3 "c2\r\neth0"
 drwxr-xr-x net
 -rw------- net/10.1.0.2 "c1\r\neth0"
 -rw------- net/fd00::2 "c1\r\neth0"
@@ -119,8 +120,8 @@ func TestAddRequested(t *testing.T) {
 		{"one taken, then neither is leased", `"10.1.0.9", "fd00::2"`, "", cni.CodeConflict, "requested IP address fd00::2 is not available in range set fd00::1-fd00::ffff:ffff:ffff:ffff of fd00::/64: container c0 link eth0 has it"},
 		{"gateway", `"10.1.0.1"`, "", cni.CodeConfig, "requested ip 10.1.0.1 is subnet's gateway"},
 		{"in the subnet, outside the range", `"10.1.0.99"`, "", cni.CodeConfig, "failed to allocate all requested IPs: 10.1.0.99: not in the range set 10.1.0.1-10.1.0.20 of 10.1.0.0/24"},
-		{"elsewhere", `"10.2.0.9"`, "", cni.CodeConfig, "failed to allocate all requested IPs: 10.2.0.9: no range set has them"},
-		{"two of one set", `"10.1.0.8", "10.1.0.9"`, "", cni.CodeConfig, "failed to allocate all requested IPs: 10.1.0.9: no range set has them"},
+		{"elsewhere", `"10.2.0.9"`, "", cni.CodeConfig, "failed to allocate all requested IPs: 10.2.0.9: no range set is left that has them"},
+		{"two of one set", `"10.1.0.8", "10.1.0.9"`, "", cni.CodeConfig, "failed to allocate all requested IPs: 10.1.0.9: no range set is left that has them"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

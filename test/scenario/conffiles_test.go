@@ -1,0 +1,88 @@
+package scenario_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/bridgeport-cni/bridgeport/test/lab"
+)
+
+// confDir holds the sample configurations.
+var confDir = filepath.Join("..", "..", "conf")
+
+// samples is one entry for each sample configuration list. The tree is built before
+// any spec runs, so a mistake can only panic.
+func samples() (entries []TableEntry) {
+	err := filepath.WalkDir(confDir, func(path string, _ fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, ".conflist") {
+			rel, _ := filepath.Rel(confDir, path) // both are relative
+			entries = append(entries, Entry(rel, path))
+		}
+		return err
+	})
+	if err != nil || len(entries) == 0 {
+		panic("no sample configurations in " + confDir)
+	}
+	return entries
+}
+
+// cnitool runs one verb on the only configuration in dir, inside the host.
+func (s *stage) cnitool(b *box, dir, verb, name string, ports []map[string]any) []byte {
+	GinkgoHelper()
+	cmd := exec.Command(filepath.Join(reference("cnitool"), "cnitool"), verb, name, b.Path)
+	cmd.Env = append(os.Environ(), "CNI_PATH="+bin, "NETCONFPATH="+dir,
+		"CAP_ARGS="+string(encode(conf{"portMappings": ports})))
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	Expect(s.host.Do(cmd.Run)).To(Succeed(), "cnitool %s %s: %s%s", verb, name, out.Bytes(), errs.Bytes())
+	return out.Bytes()
+}
+
+var _ = DescribeTable("a sample configuration works with cnitool", func(path string) {
+	s := newStage()
+	var sample struct {
+		Name    string
+		Plugins []struct{ Type string }
+	}
+	text := []byte(read(path))
+	Expect(json.Unmarshal(text, &sample)).To(Succeed())
+	dir := filepath.Join(s.dir, "net.d") // two samples may have one name
+	Expect(os.Mkdir(dir, 0o755)).To(Succeed())
+	Expect(os.WriteFile(filepath.Join(dir, "sample.conflist"), text, 0o644)).To(Succeed())
+
+	b := s.container()
+	ports := []map[string]any{port("tcp", 18080, 80)}
+	result := decode(s.cnitool(b, dir, "add", sample.Name, ports))
+	s.cnitool(b, dir, "check", sample.Name, ports)
+	s.cnitool(b, dir, "status", sample.Name, ports)
+
+	serve(b.Space, "tcp", 80)
+	serve(s.outside, "tcp", 7000)
+	for _, ip := range result.IPs {
+		f := v4
+		if strings.Contains(ip.Address, ":") {
+			f = v6
+		}
+		for _, from := range []*lab.Space{s.outside, s.host, b.Space} {
+			expectSeen(from, "tcp", f.host, "18080")
+		}
+		expectSeen(s.host, "tcp", f.loopback, "18080")
+		expectSeen(b.Space, "tcp", f.outside, "7000", f.host, f.other)
+	}
+	Expect(result.IPs).NotTo(BeEmpty())
+
+	s.cnitool(b, dir, "del", sample.Name, ports)
+	Expect(hasLink(b.Space, "eth0")).To(BeFalse())
+	for _, link := range result.Interfaces[1:2] {
+		Expect(hasLink(s.host, link.Name)).To(BeFalse())
+	}
+	expectRefused(s.outside, "tcp", hostV4, "18080")
+}, samples())

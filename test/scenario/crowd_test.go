@@ -1,0 +1,136 @@
+package scenario_test
+
+import (
+	"slices"
+	"strconv"
+	"sync"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/containernetworking/cni/pkg/types"
+)
+
+// crowd is how many containers come at once: more than the machine has processors,
+// so that the plugins meet at every lock.
+const crowd = 20
+
+// all runs do for each number at the same time and returns the errors.
+func all(do func(i int) error) []error {
+	errs := make([]error, crowd)
+	var wait sync.WaitGroup
+	for i := range crowd {
+		wait.Go(func() { errs[i] = do(i) })
+	}
+	wait.Wait()
+	return errs
+}
+
+var _ = Describe("twenty containers at once", func() {
+	It("get an address and a port each, are reached, and leave nothing", func() {
+		s := newStage()
+		virgin := s.settled()
+		n := s.network(list(newest, s.bridge(subnetV4, subnetV6), portmap()))
+		boxes := make([]*box, crowd)
+		ports := make([][]map[string]any, crowd)
+		for i := range boxes {
+			boxes[i] = s.container()
+			ports[i] = []map[string]any{port("tcp", 8000+i, 80)}
+		}
+
+		By("attaching all, on a host where nothing exists yet")
+		addresses := make([]string, crowd)
+		Expect(all(func(i int) error {
+			result, err := n.Add(boxes[i].id, boxes[i].Path, "eth0", ports[i])
+			if err != nil {
+				return err
+			}
+			addresses[i] = result.IPs[0].Address.IP.String()
+			return usable(boxes[i].Space, "eth0")
+		})).To(HaveEach(BeNil()))
+		owner := make(map[string]int)
+		for i, addr := range addresses {
+			Expect(owner).NotTo(HaveKey(addr))
+			owner[addr] = i
+			Expect(read(s.lease(addr))).To(Equal(boxes[i].id + "\r\neth0"))
+		}
+
+		By("reaching each by its port")
+		for _, b := range boxes {
+			serve(b.Space, "tcp", 80)
+		}
+		for i := range boxes {
+			expectSeen(s.outside, "tcp", hostV4, strconv.Itoa(8000+i), outsideV4)
+			expectSeen(s.outside, "tcp", hostV6, strconv.Itoa(8000+i), outsideV6)
+		}
+
+		By("checking all")
+		Expect(all(func(i int) error {
+			return n.Check(boxes[i].id, boxes[i].Path, "eth0", ports[i])
+		})).To(HaveEach(BeNil()))
+
+		By("detaching all")
+		Expect(all(func(i int) error {
+			return n.Del(boxes[i].id, boxes[i].Path, "eth0", ports[i])
+		})).To(HaveEach(BeNil()))
+		Expect(n.GC([]types.GCAttachment{})).To(Succeed())
+		s.expectEqual(virgin)
+	})
+
+	It("come while twenty others go", func() {
+		s := newStage()
+		n := s.network(list(newest, s.bridge(subnetV4), portmap()))
+		var old, young []*box
+		for range crowd {
+			old, young = append(old, s.container()), append(young, s.container())
+		}
+		before := s.warm(n, port("tcp", 7999, 80))
+		Expect(all(func(i int) error {
+			_, err := n.Add(old[i].id, old[i].Path, "eth0", []map[string]any{port("tcp", 8000+i, 80)})
+			return err
+		})).To(HaveEach(BeNil()))
+		Expect(all(func(i int) error {
+			if err := n.Del(old[i].id, old[i].Path, "eth0", nil); err != nil {
+				return err
+			}
+			// The port that old gave up a moment ago.
+			_, err := n.Add(young[i].id, young[i].Path, "eth0", []map[string]any{port("tcp", 8000+i, 80)})
+			return err
+		})).To(HaveEach(BeNil()))
+		for i := range crowd {
+			serve(young[i].Space, "tcp", 80)
+			expectSeen(s.outside, "tcp", hostV4, strconv.Itoa(8000+i), outsideV4)
+		}
+		Expect(all(func(i int) error {
+			return n.Del(young[i].id, young[i].Path, "eth0", nil)
+		})).To(HaveEach(BeNil()))
+		s.expectEqual(before)
+	})
+
+	It("that want one port: one gets it, the others are told who", func() {
+		s := newStage()
+		n := s.network(list(newest, s.bridge(subnetV4), portmap()))
+		boxes := make([]*box, crowd)
+		for i := range boxes {
+			boxes[i] = s.container()
+		}
+		before := s.warm(n, port("tcp", 7999, 80))
+		want := []map[string]any{port("tcp", 8080, 80)}
+		errs := all(func(i int) error {
+			_, err := n.Add(boxes[i].id, boxes[i].Path, "eth0", want)
+			return err
+		})
+		winner := slices.Index(errs, nil)
+		Expect(winner).NotTo(Equal(-1), "nobody got the port: %v", errs[0])
+		for i, err := range errs {
+			if i != winner {
+				Expect(err).To(MatchError(And(ContainSubstring("8080"), ContainSubstring(boxes[winner].id))))
+				boxes[i].del(n, want...)
+			}
+		}
+		serve(boxes[winner].Space, "tcp", 80)
+		expectSeen(s.outside, "tcp", hostV4, "8080", outsideV4)
+		boxes[winner].del(n, want...)
+		s.expectEqual(before)
+	})
+})

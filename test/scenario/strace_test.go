@@ -1,0 +1,138 @@
+package scenario_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+// trace runs one verb of a plugin under strace and returns the lines it wrote.
+func (s *stage) trace(b *box, command string, c conf) (lines []string, stdout []byte) {
+	GinkgoHelper()
+	strace, err := exec.LookPath("strace")
+	Expect(err).NotTo(HaveOccurred(), "strace is needed: apt-get install strace")
+	log := filepath.Join(s.dir, "trace")
+	plugin := c["type"].(string)
+	cmd := exec.Command(strace, "-f", "-e", "trace=execve,nanosleep,clock_nanosleep,epoll_pwait,epoll_wait,ppoll,poll,select,pselect6",
+		"-o", log, filepath.Join(bin, plugin))
+	cmd.Stdin = bytes.NewReader(c.stdin())
+	cmd.Env = append(os.Environ(), "CNI_COMMAND="+command, "CNI_CONTAINERID="+b.id, "CNI_NETNS="+b.Path, "CNI_IFNAME=eth0", "CNI_PATH="+bin)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	Expect(s.host.Do(cmd.Run)).To(Succeed(), "%s %s: %s%s", plugin, command, out.Bytes(), errs.Bytes())
+	return strings.Split(strings.TrimSpace(read(log)), "\n"), out.Bytes()
+}
+
+var (
+	executed = regexp.MustCompile(`execve\("([^"]+)"`)
+	// tv_sec and tv_nsec of a sleep.
+	slept = regexp.MustCompile(`^(\d+) +(?:clock_)?nanosleep\(.*\{tv_sec=(\d+), tv_nsec=(\d+)\}`)
+	// A poll with a time limit in milliseconds that brought nothing. strace splits a
+	// call in two lines when another thread comes between.
+	polled = regexp.MustCompile(`(?:epoll_p?wait|poll)(?:\(| resumed>).*, [1-9]\d*(?:, NULL, \d+)?\) += 0`)
+)
+
+// sleeps picks the waits of one millisecond and more that only time ended. Go's
+// monitor thread (runtime.sysmon) sleeps 20 µs and, while nothing happens, up to 10
+// ms: a thread that began with 20 µs is that one. time.Sleep shows as a poll that
+// brought nothing.
+func sleeps(lines []string) (long []string) {
+	monitor := make(map[string]bool)
+	seen := make(map[string]bool)
+	for _, line := range lines {
+		if polled.MatchString(line) {
+			long = append(long, line)
+		}
+		m := slept.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		sec, nsec := number(m[2]), number(m[3])
+		if !seen[m[1]] {
+			seen[m[1]] = true
+			monitor[m[1]] = sec == 0 && nsec <= 20_000
+		}
+		if !monitor[m[1]] && (sec > 0 || nsec >= 1_000_000) {
+			long = append(long, line)
+		}
+	}
+	return long
+}
+
+func number(digits string) int {
+	GinkgoHelper()
+	n, err := strconv.Atoi(digits)
+	Expect(err).NotTo(HaveOccurred())
+	return n
+}
+
+var _ = Describe("under strace", func() {
+	var (
+		s *stage
+		b *box
+	)
+	BeforeEach(func() {
+		s = newStage()
+		b = s.container()
+	})
+
+	// verbs runs ADD and DEL of both plugins and calls judge with each trace.
+	verbs := func(c conf, judge func(plugin string, lines []string)) {
+		GinkgoHelper()
+		lines, result := s.trace(b, "ADD", c)
+		judge("bridge", lines)
+		chained := conf{
+			"type": "portmap", "prevResult": decodeAny(result), "runtimeConfig": conf{"portMappings": webPorts()},
+		}
+		for _, step := range []struct {
+			verb string
+			conf conf
+		}{{"ADD", chained}, {"CHECK", chained}, {"DEL", chained}, {"DEL", c}} {
+			lines, _ := s.trace(b, step.verb, step.conf)
+			judge(step.conf["type"].(string), lines)
+		}
+	}
+
+	It("a sleep would be seen", func() {
+		const monitor = "60 nanosleep({tv_sec=0, tv_nsec=20000}, NULL) = 0"
+		for line, want := range map[string]bool{
+			"60 nanosleep({tv_sec=0, tv_nsec=10000000}, NULL) = 0":                         false,
+			"61 nanosleep({tv_sec=0, tv_nsec=3000}, NULL) = 0":                             false,
+			"61 nanosleep({tv_sec=0, tv_nsec=50000000}, NULL) = 0":                         true,
+			"61 clock_nanosleep(CLOCK_REALTIME, 0, {tv_sec=1, tv_nsec=0}, NULL) = 0":       true,
+			"61 epoll_pwait(5, [], 128, 50, NULL, 0) = 0":                                  true,
+			"61 <... epoll_pwait resumed>[], 128, 4, NULL, 0) = 0":                         true,
+			"61 epoll_pwait(5, [], 128, 0, NULL, 0) = 0":                                   false,
+			"61 epoll_pwait(5, [{events=EPOLLIN, data=0x1}], 128, 50, NULL, 0) = 1":        false,
+			"61 epoll_pwait(5, [{events=EPOLLIN, data=0x1}], 128, -1, NULL, 0) = 1":        false,
+			"61 poll([{fd=3, events=POLLIN}], 1, 500) = 0 (Timeout)":                       true,
+			"61 <... nanosleep resumed>NULL) = 0":                                          false,
+			"61 <... epoll_pwait resumed>[{events=EPOLLIN}], 128, 1000, NULL, 0)      = 1": false,
+		} {
+			Expect(len(sleeps([]string{monitor, line})) == 1).To(Equal(want), line)
+		}
+	})
+
+	It("no other program is run", func() {
+		verbs(s.bridge(subnetV4, subnetV6), func(plugin string, lines []string) {
+			for _, line := range lines {
+				if m := executed.FindStringSubmatch(line); m != nil {
+					Expect(m[1]).To(Equal(filepath.Join(bin, plugin)))
+				}
+			}
+		})
+	})
+
+	It("nothing sleeps with IPv4", func() {
+		verbs(s.bridge(subnetV4), func(plugin string, lines []string) {
+			Expect(sleeps(lines)).To(BeEmpty(), plugin)
+		})
+	})
+})

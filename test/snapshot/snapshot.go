@@ -1,0 +1,96 @@
+// Package snapshot is the oracle of the tests: everything that an attachment could
+// leave behind in a network namespace and in directories, as canonical text. Two
+// snapshots are equal exactly if nothing was left. It reads the kernel by libraries
+// and /proc on its own, so that it shares no mistake with the plugins' code; it
+// changes nothing and needs CAP_SYS_ADMIN to enter the namespace.
+//
+// Left out on purpose, because they move on their own: indexes, handles, counters,
+// timers, learned neighbours and forwarding entries, conntrack entries, carrier and
+// what follows from it (operational state, RUNNING, linkdown), IPv6's tentative flag.
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/netns"
+)
+
+// Snapshot maps "kind name" ("link cni0", "nft chain inet x prerouting", "sysctl
+// net/ipv4/ip_forward") to canonical text. Text of several lines is a list: Diff
+// compares it line by line.
+type Snapshot map[string]string
+
+// Take reads the namespace and the directories. A directory that does not exist is
+// an empty one. Files appear as "file <last element of dir>/<path inside>", so the
+// directories' last elements must differ.
+func Take(ns *netns.NS, dirs ...string) (Snapshot, error) {
+	s := make(Snapshot)
+	err := ns.Do(func() error {
+		names, err := s.takeLinks()
+		if err != nil {
+			return fmt.Errorf("links: %w", err)
+		}
+		for _, part := range []struct {
+			name string
+			take func() error
+		}{
+			{"addresses", func() error { return s.takeAddrs(names) }},
+			{"routes", func() error { return s.takeRoutes(names) }},
+			{"rules", s.takeRules},
+			{"neighbours", func() error { return s.takeNeighs(names) }},
+			{"traffic control", func() error { return s.takeQdiscs(names) }},
+			{"nftables", s.takeNft},
+			{"xtables", s.takeXtables},
+			{"sysctls", s.takeSysctls},
+		} {
+			if err := part.take(); err != nil {
+				return fmt.Errorf("%s: %w", part.name, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("snapshot: %w", err)
+	}
+	for _, dir := range dirs {
+		if err := s.takeFiles(dir); err != nil {
+			return nil, fmt.Errorf("snapshot: files: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// Without is the snapshot less the keys for which drop says true.
+func (s Snapshot) Without(drop func(key string) bool) Snapshot {
+	rest := make(Snapshot, len(s))
+	for k, v := range s {
+		if !drop(k) {
+			rest[k] = v
+		}
+	}
+	return rest
+}
+
+// put adds one line to a key. Equal things (two routes of one text) count twice.
+func (s Snapshot) put(key, text string) {
+	if old, ok := s[key]; ok {
+		text = old + "\n" + text
+	}
+	s[key] = text
+}
+
+// maxDumps is how often a dump that the kernel interrupted (NLM_F_DUMP_INTR)
+// is read again before the test hears about it.
+const maxDumps = 5
+
+// dump calls list until the kernel was not interrupted while answering.
+func dump[T any](interrupted error, list func() ([]T, error)) ([]T, error) {
+	for range maxDumps {
+		got, err := list()
+		if !errors.Is(err, interrupted) {
+			return got, err
+		}
+	}
+	return nil, interrupted
+}
