@@ -11,9 +11,11 @@ GO       ?= go
 GOBUILD  := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 TOOL     := $(GO) tool -modfile=.tools/go.mod
 REFBUILD := CGO_ENABLED=0 $(GO) build -modfile=.tools/go.mod -trimpath -buildvcs=false -ldflags '-s -w'
+# program:package
+PROGRAMS := strace:strace nft:nftables iptables:iptables
 REF      := github.com/containernetworking/plugins/plugins
 
-.PHONY: help build install lint test unit demo reference packages clean FORCE
+.PHONY: help build install lint test unit demo reference packages clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,10 +46,12 @@ unit: ## tests that need neither root nor namespaces
 	$(GO) test -count=1 ./pkg/... ./plugins/...
 
 packages: ## Debian packages that the tests need
-	@command -v strace >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends strace; }
+	@missing=; for program in $(PROGRAMS); do command -v $${program%%:*} >/dev/null || missing="$$missing $${program##*:}"; done; \
+	test -z "$$missing" || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; }
 
+# The rooms take turns: some of them measure time, and they want the machine alone.
 test: packages build reference lint ## everything CI runs (as root)
-	$(GO) test -count=1 ./...
+	$(GO) test -count=1 -p 1 -timeout 20m ./...
 
 demo: build ## the main job, shown step by step (as root)
 	@$(GO) build -trimpath -o bin/demo ./test/demo
