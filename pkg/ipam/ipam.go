@@ -5,7 +5,6 @@ package ipam
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"os"
@@ -15,9 +14,8 @@ import (
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
-	"github.com/containernetworking/cni/pkg/invoke"
-	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
+	"github.com/containernetworking/cni/pkg/types/create"
 )
 
 // timeout bounds a delegate's run. A DHCP lease may take a minute; runtimes give
@@ -27,7 +25,8 @@ const timeout = 100 * time.Second
 // IPAM is the IPAM plugin of one network configuration.
 type IPAM struct {
 	kind  string
-	local *cni.Plugin // nil: execute it
+	path  string
+	local *cni.Plugin // nil: execute path
 }
 
 // New finds the plugin called kind. local is host-local, for the case that it can
@@ -41,7 +40,7 @@ func New(req *cni.Request, kind string, local cni.Plugin) (*IPAM, error) {
 		return nil, cni.Errorf(cni.CodeConfig, "ipam.type: plugin %q is not in CNI_PATH %q: install it there",
 			kind, strings.Join(req.Path, string(filepath.ListSeparator)))
 	}
-	p := &IPAM{kind: kind}
+	p := &IPAM{kind: kind, path: path}
 	if kind == local.Name && isThisProgram(path) {
 		p.local = &local
 	}
@@ -135,11 +134,13 @@ func (p *IPAM) sane(res *current.Result) error {
 }
 
 func (p *IPAM) delegateAdd(req *cni.Request) (*current.Result, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	raw, err := invoke.DelegateAdd(ctx, p.kind, req.Config, nil)
+	out, err := p.run(req, "ADD")
 	if err != nil {
-		return nil, p.failed(err)
+		return nil, err
+	}
+	raw, err := create.CreateFromBytes(out)
+	if err != nil {
+		return nil, cni.Errorf(cni.CodeIPAM, "ipam %s: result: %w", p.kind, err)
 	}
 	res, err := current.NewResultFromResult(raw)
 	if err != nil {
@@ -148,21 +149,12 @@ func (p *IPAM) delegateAdd(req *cni.Request) (*current.Result, error) {
 	return res, nil
 }
 
-// failed keeps the delegate's own code.
-func (p *IPAM) failed(err error) error {
-	var wire *types.Error
-	if errors.As(err, &wire) && wire.Code != 0 {
-		return cni.Errorf(wire.Code, "ipam %s: %w", p.kind, err)
-	}
-	return cni.Errorf(cni.CodeIPAM, "ipam %s: %w", p.kind, err)
-}
-
 // Del gives the addresses back.
 func (p *IPAM) Del(req *cni.Request) error {
 	if p.local != nil {
 		return p.local.Del(req)
 	}
-	return p.delegate(req, invoke.DelegateDel)
+	return p.delegate(req, "DEL")
 }
 
 // Check asks whether the addresses are still leased.
@@ -170,7 +162,7 @@ func (p *IPAM) Check(req *cni.Request) error {
 	if p.local != nil {
 		return p.local.Check(req)
 	}
-	return p.delegate(req, invoke.DelegateCheck)
+	return p.delegate(req, "CHECK")
 }
 
 // GC passes the list of valid attachments on.
@@ -178,7 +170,7 @@ func (p *IPAM) GC(req *cni.Request) error {
 	if p.local != nil {
 		return p.local.GC(req)
 	}
-	return p.delegate(req, invoke.DelegateGC)
+	return p.delegate(req, "GC")
 }
 
 // Status asks whether there are addresses to give.
@@ -186,14 +178,10 @@ func (p *IPAM) Status(req *cni.Request) error {
 	if p.local != nil {
 		return p.local.Status(req)
 	}
-	return p.delegate(req, invoke.DelegateStatus)
+	return p.delegate(req, "STATUS")
 }
 
-func (p *IPAM) delegate(req *cni.Request, verb func(context.Context, string, []byte, invoke.Exec) error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	if err := verb(ctx, p.kind, req.Config, nil); err != nil {
-		return p.failed(err)
-	}
-	return nil
+func (p *IPAM) delegate(req *cni.Request, verb string) error {
+	_, err := p.run(req, verb)
+	return err
 }

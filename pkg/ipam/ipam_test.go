@@ -116,7 +116,7 @@ func TestDelegateAdd(t *testing.T) {
 		{"success, old version", `echo '{"cniVersion": "0.4.0", "ips": [{"version": "4", "address": "10.1.0.2/24"}]}'`, 0, "", "ADD"},
 		{"its own code", `echo '{"cniVersion": "1.1.0", "code": 11, "msg": "no lease yet"}'; exit 1`, 11, "ipam static: no lease yet", "ADD DEL"},
 		{"no code", `echo '{"cniVersion": "1.1.0", "msg": "oops"}'; exit 1`, cni.CodeIPAM, "ipam static: oops", "ADD DEL"},
-		{"no JSON", `echo nonsense; exit 1`, cni.CodeIPAM, "ipam static: netplugin failed but error parsing its diagnostic message", "ADD DEL"},
+		{"no JSON", `echo nonsense; exit 1`, cni.CodeIPAM, "ipam static: ADD: exit status 1, and it said", "ADD DEL"},
 		{"nothing", ``, cni.CodeIPAM, "ipam static: ", "ADD DEL"},
 		{"null for an address", `echo '{"cniVersion": "1.1.0", "ips": [null]}'`, cni.CodeIPAM, "ipam static: ", "ADD DEL"},
 		{"null for a route", `echo '{"cniVersion": "1.1.0", "ips": [{"address": "10.1.0.2/24"}], "routes": [null]}'`, cni.CodeIPAM, "ipam static: ", "ADD DEL"},

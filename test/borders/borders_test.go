@@ -15,8 +15,7 @@ var only = map[string][]string{
 	"github.com/google/nftables":     {"pkg/nft"},
 	"github.com/spf13/cobra":         {"plugins/bridgeport"},
 	// Starting a program costs milliseconds; only delegation and iptables may.
-	"github.com/containernetworking/cni/pkg/invoke": {"pkg/ipam"},
-	"os/exec":  {"pkg/iptables"},
+	"os/exec":  {"pkg/iptables", "pkg/ipam"},
 	"net/http": {},
 }
 
@@ -77,6 +76,19 @@ func TestLayers(t *testing.T) {
 			if to, ok := layers[name]; own && (!ok || to >= from) {
 				t.Errorf("%s (layer %d) imports %s (layer %d)", pkg, from, name, to)
 			}
+		}
+	}
+}
+
+// TestStart keeps what is slow to start out of the plugins, however it would get in.
+func TestStart(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", module+"plugins").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for _, pkg := range strings.Fields(string(out)) {
+		if pkg == "net/http" || pkg == "crypto/tls" || strings.HasPrefix(pkg, "go.opentelemetry.io/") {
+			t.Errorf("the plugins depend on %s", pkg)
 		}
 	}
 }
