@@ -130,6 +130,16 @@ func (p *IPAM) sane(res *current.Result) error {
 	if slices.Contains(res.IPs, nil) || slices.Contains(res.Routes, nil) {
 		return cni.Errorf(cni.CodeIPAM, "ipam %s: answered with null for an address or route", p.kind)
 	}
+	for _, ip := range res.IPs {
+		if !cni.Prefix(ip.Address).IsValid() {
+			return cni.Errorf(cni.CodeIPAM, "ipam %s: answered with %q for an address", p.kind, ip.Address.String())
+		}
+	}
+	for _, r := range res.Routes {
+		if !cni.Prefix(r.Dst).IsValid() {
+			return cni.Errorf(cni.CodeIPAM, "ipam %s: answered with %q for a route's destination", p.kind, r.Dst.String())
+		}
+	}
 	return nil
 }
 

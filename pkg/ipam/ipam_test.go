@@ -1,6 +1,7 @@
 package ipam
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -180,7 +181,7 @@ func TestDelegateVerbs(t *testing.T) {
 func TestInProcessAdd(t *testing.T) {
 	dir := besideMe(t)
 	link(t, filepath.Join(dir, "host-local"))
-	res := &current.Result{IPs: []*current.IPConfig{{}}}
+	res := &current.Result{IPs: []*current.IPConfig{{Address: net.IPNet{IP: net.IPv4(10, 1, 0, 2), Mask: net.CIDRMask(24, 32)}}}}
 	for _, want := range []*current.Result{res, {}} {
 		p, err := New(&cni.Request{Path: []string{dir}}, "host-local", local(t, want))
 		if err != nil {

@@ -48,7 +48,12 @@ func (b Bridge) Add(h *Host) error {
 			b.Name, kindText(link.Kind), ErrConflict)
 	}
 	h.index[b.Name] = link.Index
-	return b.reconcile(h, link)
+	if err := b.reconcile(h, link); err != nil {
+		return err
+	}
+	// A container must not be able to configure the host by router
+	// advertisements (CVE-2020-10749), whoever made the bridge.
+	return Sysctl{Key: "net/ipv6/conf/" + b.Name + "/accept_ra", Value: "0", Optional: true}.Add(h)
 }
 
 func kindText(kind string) string {
@@ -83,9 +88,7 @@ func (b Bridge) create(h *Host) error {
 	if err != nil && !errors.Is(err, unix.EEXIST) {
 		return err
 	}
-	// A container must not be able to configure the host by router
-	// advertisements (CVE-2020-10749).
-	return Sysctl{Key: "net/ipv6/conf/" + b.Name + "/accept_ra", Value: "0", Optional: true}.Add(h)
+	return nil
 }
 
 // reconcile brings an existing bridge up and, where asked for, into promiscuous

@@ -187,7 +187,9 @@ func Owners(h *Host, network string) ([]string, error) {
 			tags = append(tags, tag)
 		}
 	}
-	for _, set := range []string{"masqueraded", "published"} {
+	// Marks and elements: one may be left without the other where somebody else
+	// deleted something. GC may read whole maps.
+	for _, set := range append(portMaps(), "published", "masqueraded", "masquerade4", "masquerade6", "guarded", "macs") {
 		var marked []string
 		if marked, err = marks(h, set, network); err != nil {
 			break

@@ -29,28 +29,34 @@ func (g Gateway) Add(h *Host) error {
 	if err != nil {
 		return fmt.Errorf("link %s: list addresses: %w", g.Link, err)
 	}
-	if slices.Contains(have, g.Prefix) {
-		return nil
+	present := slices.Contains(have, g.Prefix)
+	if err := g.makeRoom(h, index, have, present); err != nil {
+		return err
 	}
-	if err := g.makeRoom(h, index, have); err != nil {
+	if present {
+		err := h.rt.Flush()
+		if errors.Is(err, unix.EADDRNOTAVAIL) { // another ADD was faster
+			err = nil
+		}
 		return err
 	}
 	h.rt.Queue(addrRequest(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, index, g.Prefix, g.flags()),
 		"link %s: add address %s", g.Link, g.Prefix)
-	if err := h.rt.Flush(); err != nil && !errors.Is(err, unix.EEXIST) {
+	// Another ADD may have been faster, with the new address and with the old ones.
+	if err := h.rt.Flush(); err != nil && !errors.Is(err, unix.EEXIST) && !errors.Is(err, unix.EADDRNOTAVAIL) {
 		return err
 	}
 	return nil
 }
 
 // makeRoom queues the deletion of addresses that give way to this one, or refuses.
-func (g Gateway) makeRoom(h *Host, index int, have []netip.Prefix) error {
+func (g Gateway) makeRoom(h *Host, index int, have []netip.Prefix, present bool) error {
 	for _, other := range have {
-		if !g.clashes(other) {
+		if !g.stranger(other) {
 			continue
 		}
-		if !g.Force {
-			keep, err := g.beside(h, index, other)
+		if !g.Force || !g.clashes(other) {
+			keep, err := g.beside(h, index, other, present)
 			if err != nil {
 				return err
 			}
@@ -64,10 +70,13 @@ func (g Gateway) makeRoom(h *Host, index int, have []netip.Prefix) error {
 }
 
 // beside says whether the other address stays.
-func (g Gateway) beside(h *Host, index int, other netip.Prefix) (bool, error) {
+func (g Gateway) beside(h *Host, index int, other netip.Prefix, present bool) (bool, error) {
 	link, err := h.rt.linkByIndex(index)
 	if err != nil {
 		return false, fmt.Errorf("link %s: %w", g.Link, err)
+	}
+	if !ours(link) && (present || !g.clashes(other)) {
+		return true, nil // somebody gave it both
 	}
 	if !ours(link) {
 		return false, fmt.Errorf("link %s: has address %s, but the gateway is to be %s: use another bridge, delete that address, or set \"forceAddress\": true: %w",
@@ -89,10 +98,16 @@ func (g Gateway) flags() uint8 {
 	return unix.IFA_F_NODAD
 }
 
+// stranger says whether the other address is not of this network: of the same
+// family, and none that the kernel made by itself.
+func (g Gateway) stranger(other netip.Prefix) bool {
+	return other != g.Prefix && other.Addr().Is4() == g.Prefix.Addr().Is4() &&
+		!slices.Contains(g.Also, other) && !other.Addr().IsLinkLocalUnicast()
+}
+
+// clashes says whether two addresses can't be on a link that is not ours. An IPv6
+// link has many.
 func (g Gateway) clashes(other netip.Prefix) bool {
-	if other.Addr().Is4() != g.Prefix.Addr().Is4() || slices.Contains(g.Also, other) {
-		return false
-	}
 	return other.Addr().Is4() || other.Overlaps(g.Prefix)
 }
 

@@ -160,8 +160,15 @@ func deleteOwned(h *Host, owner Owner, mark string, maps []string, known []nft.E
 		return nil, err
 	}
 	held, found, err := rules.Find(nft.Holder(mark, owner.LinkName(), ""))
-	if err != nil || !found || !SameTag(held.Comment, owner.Tag()) {
+	if err != nil {
 		return nil, err
+	}
+	if !found || !SameTag(held.Comment, owner.Tag()) {
+		// Somebody may have deleted the mark alone.
+		if len(known) == 0 {
+			return nil, nil
+		}
+		return known, rules.Delete(owner.Tag(), known, 0)
 	}
 	if len(known) == 0 {
 		known = []nft.Element{held}

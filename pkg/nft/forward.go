@@ -24,8 +24,9 @@ func acceptComment(bridge string) string { return "bridgeport: forward " + bridg
 // Blocker is a base chain of somebody else that drops what it does not know.
 type Blocker struct {
 	chain *nftables.Chain
-	rules []*nftables.Rule
 	place *nftables.Chain // where a rule of ours would go
+	// rules of the chain's whole table, by chain.
+	rules map[string][]*nftables.Rule
 }
 
 func (b Blocker) String() string {
@@ -36,16 +37,19 @@ func (b Blocker) String() string {
 }
 
 // Blockers are the base chains at the forward hook that drop packets from and to
-// the bridge. In nftables each of them has a veto, so one is enough to block.
+// the bridge. In nftables each of them has a veto, so one is enough to block. A chain
+// with a rule that may accept them is given the benefit of the doubt.
 func (c *Conn) Blockers(bridge string) ([]Blocker, error) {
 	all, err := c.forwardChains()
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(all, func(b Blocker) bool { return !b.drops() || b.passes(bridge) }), nil
+	return slices.DeleteFunc(all, func(b Blocker) bool {
+		return !b.drops() || b.mayAccept(b.chain.Name, bridge, make(map[string]bool))
+	}), nil
 }
 
-// forwardChains reads the filter chains at the forward hook, with their rules.
+// forwardChains reads the filter chains at the forward hook, with their tables' rules.
 func (c *Conn) forwardChains() ([]Blocker, error) {
 	var list []Blocker
 	for _, family := range []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyIPv6, nftables.TableFamilyINet} {
@@ -57,33 +61,24 @@ func (c *Conn) forwardChains() ([]Blocker, error) {
 			if ch.Hooknum == nil || *ch.Hooknum != *nftables.ChainHookForward || ch.Type != nftables.ChainTypeFilter {
 				continue
 			}
-			b := Blocker{chain: ch, place: ch}
+			b := Blocker{chain: ch, place: ch, rules: make(map[string][]*nftables.Rule)}
 			for _, other := range chains {
-				if other.Table.Name == ch.Table.Name && other.Name == dockerUser {
+				if other.Table.Name != ch.Table.Name {
+					continue
+				}
+				if other.Name == dockerUser {
 					b.place = other
 				}
-			}
-			if err := c.readRules(&b); err != nil {
-				return nil, err
+				rules, err := c.nl.GetRules(other.Table, other)
+				if err != nil && !errors.Is(err, unix.ENOENT) { // gone meanwhile
+					return nil, fmt.Errorf("rules: list %s: %w", b, err)
+				}
+				b.rules[other.Name] = rules
 			}
 			list = append(list, b)
 		}
 	}
 	return list, nil
-}
-
-func (c *Conn) readRules(b *Blocker) error {
-	for _, ch := range slices.Compact([]*nftables.Chain{b.place, b.chain}) {
-		rules, err := c.nl.GetRules(ch.Table, ch)
-		if errors.Is(err, unix.ENOENT) {
-			continue // gone meanwhile
-		}
-		if err != nil {
-			return fmt.Errorf("rules: list %s: %w", b, err)
-		}
-		b.rules = append(b.rules, rules...)
-	}
-	return nil
 }
 
 // drops says whether a packet that no rule accepts is dropped: by the policy, or by
@@ -92,11 +87,11 @@ func (b Blocker) drops() bool {
 	if b.chain.Policy != nil && *b.chain.Policy == nftables.ChainPolicyDrop {
 		return true
 	}
-	if len(b.rules) == 0 {
+	rules := b.rules[b.chain.Name]
+	if len(rules) == 0 {
 		return false
 	}
-	last := b.rules[len(b.rules)-1]
-	for _, e := range last.Exprs {
+	for _, e := range rules[len(rules)-1].Exprs {
 		switch e := e.(type) {
 		case *expr.Counter, *expr.Log:
 		case *expr.Reject:
@@ -110,28 +105,76 @@ func (b Blocker) drops() bool {
 	return false
 }
 
-// passes says whether some rule accepts what comes from the bridge: by its name, or
-// whatever comes. Conditions beyond that are the administrator's choice.
-func (b Blocker) passes(bridge string) bool {
-	for _, r := range b.rules {
-		accepts, named, conditions := false, false, 0
+// mayAccept says whether a rule of the chain, or of one that it leads to, may accept
+// any new connection from the bridge. Only rules for other links, for a state of the
+// connection, for one protocol or for some ports are known not to.
+func (b Blocker) mayAccept(chain, bridge string, seen map[string]bool) bool {
+	if seen[chain] {
+		return false
+	}
+	seen[chain] = true
+	return slices.ContainsFunc(b.rules[chain], func(r *nftables.Rule) bool {
+		if notFor(r, bridge) {
+			return false
+		}
 		for _, e := range r.Exprs {
 			switch e := e.(type) {
+			case *expr.Lookup:
+				if e.IsDestRegSet && e.DestRegister == 0 {
+					return true // a verdict map: anything
+				}
 			case *expr.Verdict:
-				accepts = e.Kind == expr.VerdictAccept
-			case *expr.Cmp:
-				conditions++
-				named = named || e.Op == expr.CmpOpEq && matchesName(e.Data, bridge)
-			case *expr.Counter, *expr.Meta:
-			default:
-				conditions++
+				switch e.Kind {
+				case expr.VerdictAccept:
+					return true
+				case expr.VerdictJump, expr.VerdictGoto:
+					return b.mayAccept(e.Chain, bridge, seen)
+				}
 			}
 		}
-		if accepts && (named || conditions == 0) {
+		return false
+	})
+}
+
+// notFor says whether the rule can't match a new connection from the bridge.
+func notFor(r *nftables.Rule, bridge string) bool {
+	var loaded expr.MetaKey
+	for _, e := range r.Exprs {
+		switch e := e.(type) {
+		case *expr.Meta:
+			loaded = e.Key
+		case *expr.Ct:
 			return true
+		case *expr.Match:
+			if e.Name == "conntrack" || e.Name == "state" {
+				return true
+			}
+		case *expr.Cmp:
+			isName := loaded == expr.MetaKeyIIFNAME || loaded == expr.MetaKeyOIFNAME
+			if loaded == expr.MetaKeyL4PROTO && e.Op == expr.CmpOpEq {
+				return true // one protocol only
+			}
+			if isName && (e.Op == expr.CmpOpEq) != matchesName(e.Data, bridge) {
+				return true
+			}
+		case *expr.Payload:
+			if e.Base == expr.PayloadBaseTransportHeader {
+				return true // some ports only
+			}
+			loaded = 0
+		default:
+			loaded = 0
 		}
 	}
 	return false
+}
+
+// accepted says whether our own rules are there.
+func (b Blocker) accepted(bridge string) bool {
+	return slices.ContainsFunc(b.rules[b.place.Name], func(r *nftables.Rule) bool {
+		comment, _ := userdata.GetString(r.UserData, userdata.TypeComment)
+		return comment == acceptComment(bridge)
+	})
 }
 
 // matchesName: a link's name is compared with its terminating zero, a pattern such
@@ -150,10 +193,11 @@ func (c *Conn) Accept(bridge string) error {
 		return err
 	}
 	defer unlock.Close()
-	blockers, err := c.Blockers(bridge)
-	if err != nil || len(blockers) == 0 {
+	blockers, err := c.forwardChains()
+	if err != nil {
 		return err
 	}
+	blockers = slices.DeleteFunc(blockers, func(b Blocker) bool { return !b.drops() || b.accepted(bridge) })
 	name := make([]byte, ifNameSize)
 	copy(name, bridge)
 	for _, b := range blockers {
@@ -189,7 +233,7 @@ func (c *Conn) Unaccept(bridge string) error {
 	}
 	found := false
 	for _, b := range chains {
-		for _, r := range b.rules {
+		for _, r := range b.rules[b.place.Name] {
 			if comment, _ := userdata.GetString(r.UserData, userdata.TypeComment); comment != acceptComment(bridge) {
 				continue
 			}

@@ -52,24 +52,60 @@ func Add(req *cni.Request) (_ *current.Result, err error) {
 	if err != nil {
 		return nil, coded(err)
 	}
+	var lease *current.Result
+	if pool != nil && !pool.InProcess() {
+		lease, err = in.addAround(req, h, pool, ports)
+	} else {
+		lease, err = in.addAfter(req, h, pool, ports)
+	}
+	if err != nil {
+		return nil, coded(err)
+	}
+	return in.result(req, lease.DNS), nil
+}
+
+// addAfter makes everything after the lease: what the plan needs is known then.
+func (in *inputs) addAfter(req *cni.Request, h *kernel.Host, pool *ipam.IPAM, ports *portmap.Publication) (*current.Result, error) {
 	lease := &current.Result{}
 	if pool != nil {
+		var err error
 		if lease, err = pool.Add(req); err != nil {
 			return nil, err
 		}
 	}
 	in.take(lease)
-	err = errors.Join(in.fits(), in.publish(ports))
+	err := errors.Join(in.fits(), in.publish(ports))
 	if err == nil {
 		err = in.plan().Add(h)
 	}
-	if err != nil {
-		if pool != nil {
-			err = errors.Join(err, pool.Del(req))
-		}
-		return nil, coded(err)
+	if err != nil && pool != nil {
+		err = errors.Join(coded(err), pool.Del(req))
 	}
-	return in.result(req, lease.DNS), nil
+	return lease, err
+}
+
+// addAround makes the link before the lease, for a plugin that may ask through it.
+func (in *inputs) addAround(req *cni.Request, h *kernel.Host, pool *ipam.IPAM, ports *portmap.Publication) (*current.Result, error) {
+	if in.mac == nil {
+		in.mac = in.owner.ContainerMAC(nil)
+	}
+	early := in.early()
+	if err := early.Add(h); err != nil {
+		return nil, err
+	}
+	lease, err := pool.Add(req)
+	if err != nil {
+		return nil, errors.Join(err, early.Del(h))
+	}
+	in.take(lease)
+	err = errors.Join(in.fits(), in.publish(ports))
+	if err == nil {
+		err = in.late().Add(h)
+	}
+	if err != nil {
+		err = errors.Join(coded(err), early.Del(h), pool.Del(req))
+	}
+	return lease, err
 }
 
 func owner(req *cni.Request) kernel.Owner {

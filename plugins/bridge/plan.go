@@ -40,17 +40,39 @@ func (in inputs) addresses() []address {
 // plan is everything that exists for an attachment after ADD; CHECK compares it,
 // and it is the only place that says so.
 func (in inputs) plan() kernel.Plan {
-	c, addrs := in.conf, in.addresses()
-	return kernel.Plan{Shared: slices.Concat(in.shared(addrs), in.ports.Shared), Own: slices.Concat(
-		[]kernel.Object{kernel.Veth{
-			Owner: in.owner, IfName: in.owner.IfName, Master: c.Bridge, MTU: in.mtu(), MAC: in.mac,
-			Hairpin: c.Hairpin, Isolated: c.Isolated, IfDown: c.IfDown,
-		}},
-		in.port(),
-		in.inside(addrs),
-		in.masquerade(addrs),
-		in.ports.Own,
-	)}
+	addrs := in.addresses()
+	return kernel.Plan{
+		Shared: slices.Concat(in.shared(addrs), in.ports.Shared),
+		Own:    slices.Concat(in.links(), in.rest(addrs)),
+	}
+}
+
+// links are the container's link and its port.
+func (in inputs) links() []kernel.Object {
+	c := in.conf
+	veth := kernel.Veth{
+		Owner: in.owner, IfName: in.owner.IfName, Master: c.Bridge, MTU: in.mtu(), MAC: in.mac,
+		Hairpin: c.Hairpin, Isolated: c.Isolated, IfDown: c.IfDown,
+	}
+	return append([]kernel.Object{veth}, in.port()...)
+}
+
+func (in inputs) rest(addrs []address) []kernel.Object {
+	return slices.Concat(in.inside(addrs), in.masquerade(addrs), in.ports.Own)
+}
+
+// early is what an IPAM plugin that asks on the network itself, such as dhcp, needs
+// to be there: the link, up. late is what follows.
+func (in inputs) early() kernel.Plan {
+	return kernel.Plan{
+		Shared: in.shared(nil),
+		Own:    append(in.links(), kernel.LinkUp{IfName: in.owner.IfName}, kernel.PortReady{Owner: in.owner}),
+	}
+}
+
+func (in inputs) late() kernel.Plan {
+	addrs := in.addresses()
+	return kernel.Plan{Shared: slices.Concat(in.shared(addrs), in.ports.Shared), Own: in.rest(addrs)}
 }
 
 // port is what makes the container's port more than a plain one.
