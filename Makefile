@@ -34,7 +34,7 @@ install: build ## into $(DESTDIR)$(BINDIR), by rename, so that a running node ne
 
 reference: ## the reference plugins and cnitool that tests compare with, in bin/reference/
 	@mkdir -p bin/reference
-	$(REFBUILD) -o bin/reference/ $(REF)/main/bridge $(REF)/meta/portmap $(REF)/ipam/host-local github.com/containernetworking/cni/cnitool
+	$(REFBUILD) -o bin/reference/ $(REF)/main/bridge $(REF)/meta/portmap $(REF)/ipam/host-local $(REF)/ipam/static $(REF)/ipam/dhcp github.com/containernetworking/cni/cnitool
 
 lint: ## gofumpt, go vet, staticcheck, borders between packages
 	@out=$$($(TOOL) gofumpt -l conf pkg plugins test); if [ -n "$$out" ]; then echo "gofumpt: not formatted:"; echo "$$out"; exit 1; fi

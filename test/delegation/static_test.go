@@ -1,0 +1,66 @@
+package delegation_test
+
+import (
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	"github.com/bridgeport-cni/bridgeport/test/lab"
+)
+
+var _ = Describe("the reference's static gives", func() {
+	var s *Stage
+	BeforeEach(func() { s = newStage("static") })
+
+	conf := func(ipam Conf) Conf {
+		return s.Bridge().With(Conf{"isDefaultGateway": true, "ipMasq": true, "ipam": Conf{"type": "static"}.With(ipam)})
+	}
+	both := Conf{
+		"addresses": []Conf{{"address": "10.60.0.50/24", "gateway": GatewayV4}, {"address": "fd60::50/64"}},
+		"routes":    []Conf{{"dst": "192.0.2.0/24"}},
+		"dns":       Conf{"nameservers": []string{"192.0.2.53"}},
+	}
+
+	It("addresses, routes and DNS settings, and the way out works", func() {
+		c := conf(both)
+		virgin := s.Settled()
+		b, result := s.Attach(c)
+		Expect(Addrs(b.Space, "eth0")).To(ConsistOf("10.60.0.50/24", "fd60::50/64"))
+		Expect(Routes(b.Space, "eth0")).To(ConsistOf(
+			"0.0.0.0/0 via "+GatewayV4, "::/0 via "+GatewayV6, "192.0.2.0/24 via "+GatewayV4))
+		Expect(result.DNS.Nameservers).To(Equal([]string{"192.0.2.53"}))
+		Serve(s.Outside, "tcp", 7000)
+		ExpectSeen(b.Space, OutsideV4, "7000", HostV4)
+		ExpectSeen(b.Space, OutsideV6, "7000", HostV6)
+		ExpectOK("CHECK", s.Check(b, c, result))
+		ExpectOK("STATUS", s.Status(c))
+		s.Del(b, c, result)
+		s.GC(c)
+		s.ExpectEqual(virgin)
+	})
+
+	It("the addresses of the runtime", func() {
+		c := conf(nil).With(Conf{"capabilities": Conf{"ips": true}, "runtimeConfig": Conf{"ips": []string{"10.60.0.51/24"}}})
+		b, result := s.Attach(c)
+		Expect(Addrs(b.Space, "eth0")).To(ConsistOf("10.60.0.51/24"))
+		ExpectPing(b.Space, GatewayV4)
+		s.Del(b, c, result)
+	})
+
+	It("the address in CNI_ARGS", func() {
+		b := s.Container()
+		a := s.Run(lab.Call{
+			Plugin: "bridge", Command: "ADD", ContainerID: b.ID, Netns: b.Path, IfName: "eth0",
+			Args: "IgnoreUnknown=1;IP=10.60.0.52/24;GATEWAY=" + GatewayV4, Config: conf(nil).Stdin(),
+		})
+		ExpectOK("ADD", a)
+		Expect(Addrs(b.Space, "eth0")).To(ConsistOf("10.60.0.52/24"))
+		ExpectPing(b.Space, GatewayV4)
+	})
+
+	It("nothing, and its error is told", func() {
+		a := s.Call(s.Container(), "ADD", conf(Conf{"addresses": []Conf{{"address": "10.60.0.50"}}}))
+		Expect(a.Err).NotTo(BeNil(), "%s", a.Stdout)
+		ExpectError(a, a.Err.Code, "static", "10.60.0.50")
+	})
+})

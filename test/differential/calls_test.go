@@ -1,0 +1,82 @@
+package differential
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/test/lab"
+)
+
+// call runs bridge for a container.
+func (w *twin) call(label, command string, i int, more object) (lab.Answer, error) {
+	config, err := w.c.stdin(w.data(), w.resolv, more)
+	if err != nil {
+		return lab.Answer{}, err
+	}
+	path := w.boxes[i].Path
+	if w.c.netns != "" {
+		path = w.c.netns
+	}
+	answer, err := w.host.CNI(w.bin, lab.Call{
+		Plugin: "bridge", Command: command, ContainerID: fmt.Sprintf("box%d", i+1), Netns: path,
+		IfName: ifName, Args: w.c.envArgs(), Config: config,
+	})
+	if err != nil {
+		return answer, err
+	}
+	label = fmt.Sprintf("%s %d", label, i+1)
+	if answer.Exit == 0 {
+		w.calls[label] = succeeds
+		return answer, nil
+	}
+	w.calls[label] = failed(fmt.Sprintf("exit %d: %s%s", answer.Exit, answer.Stdout, answer.Stderr))
+	if answer.Err != nil {
+		w.calls[label] = failed(fmt.Sprintf("code %d: %s", answer.Err.Code, strings.TrimSpace(answer.Err.Msg+" "+answer.Err.Details)))
+	}
+	return answer, nil
+}
+
+// attach is ADD of all containers, and, where that works, CHECK and a second ADD,
+// which has to fail.
+func (w *twin) attach() error {
+	for i := range w.boxes {
+		answer, err := w.call("ADD", "ADD", i, nil)
+		if err != nil || answer.Exit != 0 {
+			return err
+		}
+		w.answers[i] = answer
+		if err := w.learn(i); err != nil {
+			return err
+		}
+	}
+	if w.c.checks() {
+		for i := range w.boxes {
+			var prev object
+			if err := unmarshal(w.answers[i].Stdout, &prev); err != nil {
+				return err
+			}
+			if _, err := w.call("CHECK", "CHECK", i, object{"prevResult": prev}); err != nil {
+				return err
+			}
+		}
+	}
+	_, err := w.call("ADD again", "ADD", 0, nil)
+	return err
+}
+
+// attached says whether every ADD succeeded.
+func (w *twin) attached() bool {
+	return w.calls[fmt.Sprintf("ADD %d", len(w.boxes))] == succeeds
+}
+
+// detach is DEL of all containers, twice.
+func (w *twin) detach() error {
+	for _, label := range []string{"DEL", "DEL again"} {
+		for i := range w.boxes {
+			if _, err := w.call(label, "DEL", i, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,253 @@
+package features_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"golang.org/x/sys/unix"
+
+	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+)
+
+// xtables is one of the two programs that answer to the name iptables. Which one an
+// administrator has chosen is not asked: a folder that comes first in PATH decides.
+type xtables struct{ dir string }
+
+func newXtables(s *Stage, variant string) xtables {
+	GinkgoHelper()
+	program, err := exec.LookPath("xtables-" + variant + "-multi")
+	Expect(err).NotTo(HaveOccurred(), "iptables is needed: apt-get install iptables")
+	x := xtables{filepath.Join(s.Dir, "xtables-"+variant)}
+	s.Env = []string{"PATH=" + x.dir + ":" + os.Getenv("PATH")}
+	if err := os.Mkdir(x.dir, 0o755); errors.Is(err, os.ErrExist) {
+		return x
+	}
+	for _, name := range []string{"iptables", "iptables-restore", "iptables-save"} {
+		for _, link := range []string{name, strings.Replace(name, "ip", "ip6", 1)} {
+			Expect(os.Symlink(program, filepath.Join(x.dir, link))).To(Succeed())
+		}
+	}
+	if _, err := Try(s.Space("xt"), "", x.path("iptables"), "-t", "nat", "-S"); err != nil {
+		Missing(variant + " iptables (" + err.Error() + ")")
+	}
+	return x
+}
+
+func (x xtables) path(name string) string { return filepath.Join(x.dir, name) }
+
+// run is iptables; words are separated by spaces.
+func (x xtables) run(s *lab.Space, words string) string {
+	GinkgoHelper()
+	return Program(s, "", x.path("iptables"), strings.Fields(words)...)
+}
+
+// both is iptables and ip6tables.
+func (x xtables) both(s *lab.Space, words string) {
+	GinkgoHelper()
+	x.run(s, words)
+	Program(s, "", x.path("ip6tables"), strings.Fields(words)...)
+}
+
+var counts = regexp.MustCompile(`\[\d+:\d+\]`)
+
+// saved is what iptables-save and ip6tables-save print of table nat, less counters
+// and the lines that have the time.
+func (x xtables) saved(s *lab.Space) string {
+	GinkgoHelper()
+	var kept []string
+	for _, program := range []string{"iptables-save", "ip6tables-save"} {
+		for line := range strings.Lines(Program(s, "", x.path(program), "-t", "nat")) {
+			if !strings.HasPrefix(line, "#") {
+				kept = append(kept, counts.ReplaceAllString(line, "[0:0]"))
+			}
+		}
+	}
+	return strings.Join(kept, "")
+}
+
+// expectTwins wants both hosts to have the same rules in the same order.
+func (x xtables) expectTwins(ours, theirs *lab.Space) {
+	GinkgoHelper()
+	as := func(s *lab.Space) snapshot.Snapshot { return snapshot.Snapshot{"table nat": x.saved(s)} }
+	Expect(strings.Join(snapshot.Diff(as(theirs), as(ours)), "\n")).To(BeEmpty(), "- theirs, + ours")
+}
+
+// attachments are the rules that belong to containers.
+func (x xtables) attachments(s *lab.Space) (lines []string) {
+	GinkgoHelper()
+	for line := range strings.Lines(x.saved(s)) {
+		if strings.Contains(line, "CNI-") {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	return lines
+}
+
+// compatible is the usual configuration with iptables as the reference uses it.
+func compatible(s *Stage) Conf {
+	return s.Bridge(SubnetV4, SubnetV6).With(Conf{"ipMasqBackend": "iptables"})
+}
+
+var _ = DescribeTableSubtree("ipMasqBackend iptables over", func(variant string) {
+	var (
+		s *Stage
+		x xtables
+	)
+	BeforeEach(func() {
+		s = NewStage()
+		x = newXtables(s, variant)
+	})
+
+	It("writes the rules of the reference, and leaves what it leaves", func() {
+		twin := NewStage()
+		twin.Bin, twin.Env = Reference("bridge", "host-local"), s.Env
+		ours, result := s.Attach(compatible(s))
+		theirs := twin.Container()
+		theirs.ID = ours.ID // rules are named after it
+		twin.Add(theirs, compatible(twin))
+		Expect(x.attachments(s.Host)).To(HaveLen(8), "a chain, two rules and a jump for each family")
+		x.expectTwins(s.Host, twin.Host)
+
+		s.Del(ours, compatible(s), result)
+		ExpectOK("DEL", twin.Call(theirs, "DEL", compatible(twin)))
+		x.expectTwins(s.Host, twin.Host)
+		Expect(x.attachments(s.Host)).To(BeEmpty())
+	})
+
+	It("masquerades, but not towards neighbours", func() {
+		b, _ := s.Attach(compatible(s))
+		neighbour, _ := s.Attach(compatible(s))
+		Serve(s.Outside, "tcp", 7000)
+		Serve(neighbour.Space, "tcp", 80)
+		ExpectSeen(b.Space, OutsideV4, "7000", HostV4)
+		ExpectSeen(b.Space, OutsideV6, "7000", HostV6)
+		ExpectSeen(b.Space, SecondV4, "80", FirstV4)
+		ExpectSeen(b.Space, SecondV6, "80", FirstV6)
+	})
+
+	DescribeTable("DEL leaves nothing", func(del func(*Box) lab.Call) {
+		b, result := s.Attach(compatible(s))
+		s.Settled()
+		s.Del(b, compatible(s), result)
+		before := s.Settled()
+		b, _ = s.Attach(compatible(s))
+		call := del(b)
+		for range 2 { // it may come again
+			ExpectOK("DEL", s.Run(call))
+			s.ExpectEqual(before)
+			Expect(x.attachments(s.Host)).To(BeEmpty())
+		}
+	},
+		Entry("without the result of ADD", func(b *Box) lab.Call { return delOf(b, b.Path, compatible(s)) }),
+		Entry("without namespace", func(b *Box) lab.Call { return delOf(b, "", compatible(s)) }),
+		Entry("with a namespace that is gone", func(b *Box) lab.Call {
+			Expect(b.Close()).To(Succeed())
+			return delOf(b, b.Path, compatible(s))
+		}),
+		Entry("with the lease gone, too", func(b *Box) lab.Call {
+			Expect(os.Remove(s.Lease(FirstV4))).To(Or(Succeed(), MatchError(os.ErrNotExist)))
+			Expect(os.RemoveAll(s.Data())).To(Succeed())
+			return delOf(b, "", compatible(s))
+		}),
+		Entry("after the other backend was configured", func(b *Box) lab.Call {
+			return delOf(b, b.Path, s.Bridge(SubnetV4, SubnetV6))
+		}),
+		Entry("after masquerading was switched off", func(b *Box) lab.Call {
+			return delOf(b, b.Path, s.Bridge(SubnetV4, SubnetV6).With(Conf{"ipMasq": nil}))
+		}),
+	)
+
+	It("keeps the masquerade of the container's other interface", func() {
+		c := compatible(s).With(Conf{"isDefaultGateway": nil, "isGateway": true})
+		b, first := s.Attach(c)
+		second := s.CallAs(b, "eth1", "ADD", c)
+		ExpectOK("ADD", second)
+		ExpectOK("CHECK", s.Check(b, c, first))
+		ExpectOK("DEL", s.CallAs(b, "eth1", "DEL", c.With(Conf{"prevResult": second.Result})))
+		ExpectOK("CHECK", s.Check(b, c, first))
+		Expect(b.Route("default", GatewayV4)).To(Succeed())
+		Serve(s.Outside, "tcp", 7000)
+		ExpectSeen(b.Space, OutsideV4, "7000", HostV4)
+		s.Del(b, c, first)
+		Expect(x.attachments(s.Host)).To(BeEmpty())
+	})
+
+	DescribeTable("CHECK names a deleted rule:", func(program string, pick func(line string) bool, texts ...string) {
+		b, result := s.Attach(compatible(s))
+		ExpectOK("CHECK", s.Check(b, compatible(s), result))
+		deleted := 0
+		for line := range strings.Lines(Program(s.Host, "", x.path(program), "-t", "nat", "-S")) {
+			if strings.HasPrefix(line, "-A") && pick(line) {
+				// As a shell would take it apart, the file of rules does.
+				Program(s.Host, "*nat\n-D"+line[2:]+"COMMIT\n", x.path(program+"-restore"), "--noflush")
+				deleted++
+			}
+		}
+		Expect(deleted).To(Equal(1))
+		ExpectError(s.Check(b, compatible(s), result), Drift, texts...)
+		s.Del(b, compatible(s), result)
+		Expect(x.attachments(s.Host)).To(BeEmpty())
+	},
+		Entry("the jump", "iptables", contains("POSTROUTING", "-j CNI-"), "POSTROUTING", FirstV4),
+		Entry("the jump of IPv6", "ip6tables", contains("POSTROUTING", "-j CNI-"), "POSTROUTING", FirstV6),
+		Entry("the subnet's exception", "iptables", contains("-j ACCEPT"), "10.60.0.0/24", "ACCEPT"),
+		Entry("the masquerade", "iptables", contains("-j MASQUERADE"), "224.0.0.0/4", "MASQUERADE"),
+		Entry("the masquerade of IPv6", "ip6tables", contains("-j MASQUERADE"), "ff00::/8", "MASQUERADE"),
+	)
+
+	It("is refused where it is not installed, and nothing is left", func() {
+		b, result := s.Attach(compatible(s))
+		s.Settled()
+		s.Del(b, compatible(s), result)
+		before := s.Settled()
+		// The plugin looks into these whatever PATH says.
+		hide("/usr/sbin", "/sbin", "/usr/local/sbin")
+		s.Env = []string{"PATH=/nowhere"}
+		late := s.Container()
+		a := s.Call(late, "ADD", compatible(s))
+		Expect(a.Err).NotTo(BeNil(), "%s", a.Stdout)
+		ExpectError(a, a.Err.Code, "iptables is not installed")
+		ExpectError(s.Status(compatible(s)), 50, "iptables is not installed")
+		s.ExpectEqual(before)
+		Expect(HasLink(late.Space, "eth0")).To(BeFalse())
+	})
+},
+	Entry("nf_tables", "nft"),
+	Entry("legacy tables", "legacy"),
+)
+
+func contains(parts ...string) func(string) bool {
+	return func(line string) bool {
+		for _, p := range parts {
+			if !strings.Contains(line, p) {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+func delOf(b *Box, netns string, c Conf) lab.Call {
+	return lab.Call{Plugin: "bridge", Command: "DEL", ContainerID: b.ID, Netns: netns, IfName: "eth0", Config: c.Stdin()}
+}
+
+// hide covers directories by empty ones until the spec ends. Mounts are this program's
+// own: the machine sees nothing of it.
+func hide(dirs ...string) {
+	GinkgoHelper()
+	for _, dir := range dirs {
+		if err := unix.Mount("hide", dir, "tmpfs", unix.MS_RDONLY, ""); !errors.Is(err, os.ErrNotExist) {
+			Expect(err).NotTo(HaveOccurred())
+			DeferCleanup(unix.Unmount, dir, unix.MNT_DETACH)
+		}
+	}
+}

@@ -1,0 +1,184 @@
+package features_test
+
+import (
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	types100 "github.com/containernetworking/cni/pkg/types/100"
+
+	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	"github.com/bridgeport-cni/bridgeport/test/lab"
+)
+
+// chained is portmap with iptables behind an attachment.
+func chained(prev *types100.Result, changes Conf, ports ...map[string]any) Conf {
+	return Conf{
+		"type": "portmap", "backend": "iptables", "prevResult": prev,
+		"runtimeConfig": Conf{"portMappings": ports},
+	}.With(changes)
+}
+
+// unmasqueraded is the usual network with no rules of its own.
+func unmasqueraded(s *Stage) Conf {
+	return s.Bridge(SubnetV4, SubnetV6).With(Conf{"ipMasq": nil, "hairpinMode": true})
+}
+
+func these(ports ...map[string]any) []map[string]any { return ports }
+
+func manyPorts(n int) (list []map[string]any) {
+	for i := range n {
+		list = append(list, Port("tcp", 8000+i, 80+i))
+	}
+	return list
+}
+
+var _ = DescribeTableSubtree("portmap's iptables over", func(variant string) {
+	var (
+		s *Stage
+		x xtables
+	)
+	BeforeEach(func() {
+		s = NewStage()
+		x = newXtables(s, variant)
+	})
+
+	DescribeTable("are the rules of the reference:", func(changes Conf, ports []map[string]any) {
+		twin := NewStage()
+		twin.Bin, twin.Env = Reference("bridge", "portmap", "host-local"), s.Env
+		for _, host := range []*lab.Space{s.Host, twin.Host} {
+			x.both(host, "-t nat -N ADMIN-MARK")
+		}
+		ours, result := s.Attach(unmasqueraded(s))
+		theirs := twin.Container()
+		theirs.ID = ours.ID // rules are named after it
+		theirResult := twin.Add(theirs, unmasqueraded(twin))
+
+		ExpectOK("ADD", s.Call(ours, "ADD", chained(result, changes, ports...)))
+		ExpectOK("ADD", twin.Call(theirs, "ADD", chained(theirResult, changes, ports...)))
+		Expect(x.attachments(s.Host)).NotTo(BeEmpty())
+		x.expectTwins(s.Host, twin.Host)
+		ExpectOK("CHECK", s.Call(ours, "CHECK", chained(result, changes, ports...)))
+
+		ExpectOK("DEL", s.Call(ours, "DEL", chained(result, changes, ports...)))
+		ExpectOK("DEL", twin.Call(theirs, "DEL", chained(theirResult, changes, ports...)))
+		x.expectTwins(s.Host, twin.Host)
+	},
+		Entry("one port", Conf{}, these(Port("tcp", 8080, 80))),
+		Entry("ports of two protocols", Conf{}, these(Port("udp", 5353, 53), Port("tcp", 8080, 80), Port("tcp", 8443, 443))),
+		Entry("an address of the host", Conf{}, these(map[string]any{"hostPort": 8080, "containerPort": 80, "protocol": "tcp", "hostIP": HostV4})),
+		Entry("more ports than fit into one rule", Conf{}, manyPorts(17)),
+		Entry("another mark", Conf{"markMasqBit": 5}, these(Port("tcp", 8080, 80))),
+		Entry("somebody's chain for the mark", Conf{"externalSetMarkChain": "ADMIN-MARK"}, these(Port("tcp", 8080, 80))),
+		Entry("conditions", Conf{"conditionsV4": []string{"!", "-s", "192.0.2.0/24"}, "conditionsV6": []string{"!", "-d", "2001:db8:7::/64"}}, these(Port("tcp", 8080, 80))),
+		Entry("every client masqueraded", Conf{"masqAll": true}, these(Port("tcp", 8080, 80))),
+		Entry("no client masqueraded", Conf{"snat": false}, these(Port("tcp", 8080, 80))),
+	)
+
+	It("lead everybody to the container", func() {
+		b, result := s.Attach(unmasqueraded(s))
+		client, _ := s.Attach(unmasqueraded(s))
+		ExpectOK("ADD", s.Call(b, "ADD", chained(result, nil, Port("tcp", 8080, 80))))
+		Serve(b.Space, "tcp", 80)
+		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
+		ExpectSeen(s.Outside, HostV6, "8080", OutsideV6)
+		for _, from := range []*lab.Space{s.Host, client.Space, b.Space} {
+			ExpectSeen(from, HostV4, "8080")
+			ExpectSeen(from, HostV6, "8080")
+		}
+		ExpectSeen(s.Host, "127.0.0.1", "8080")
+	})
+
+	It("refuse a port of another container by its name, and nothing is left", func() {
+		holder, result := s.Attach(unmasqueraded(s))
+		ExpectOK("ADD", s.Call(holder, "ADD", chained(result, nil, Port("tcp", 8080, 80))))
+		late, lateResult := s.Attach(unmasqueraded(s))
+		before := s.Settled()
+		ExpectError(s.Call(late, "ADD", chained(lateResult, nil, Port("tcp", 8079, 80), Port("tcp", 8080, 80))), Conflict, "8080", holder.ID)
+		s.ExpectEqual(before)
+	})
+
+	DescribeTable("go by DEL", func(changes Conf) {
+		b, result := s.Attach(unmasqueraded(s))
+		ports := Port("tcp", 8080, 80)
+		ExpectOK("ADD", s.Call(b, "ADD", chained(result, nil, ports)))
+		ExpectOK("DEL", s.Call(b, "DEL", chained(result, nil, ports)))
+		before := s.Settled()
+		ExpectOK("ADD", s.Call(b, "ADD", chained(result, nil, ports)))
+		for range 2 {
+			ExpectOK("DEL", s.Call(b, "DEL", chained(result, changes, ports)))
+			s.ExpectEqual(before)
+		}
+	},
+		Entry("without ports", Conf{"runtimeConfig": nil}),
+		Entry("without the previous result", Conf{"prevResult": nil}),
+		Entry("after the backend was changed", Conf{"backend": "nftables"}),
+		Entry("after the backend was left out", Conf{"backend": nil}),
+	)
+
+	It("go by GC where they are not valid any more", func() {
+		b, result := s.Attach(unmasqueraded(s))
+		stays, staysResult := s.Attach(unmasqueraded(s))
+		ExpectOK("ADD", s.Call(stays, "ADD", chained(staysResult, nil, Port("tcp", 8081, 80))))
+		before := s.Settled()
+		ExpectOK("ADD", s.Call(b, "ADD", chained(result, nil, Port("tcp", 8080, 80))))
+		s.GC(Conf{"type": "portmap", "backend": "iptables"}, stays)
+		s.ExpectEqual(before)
+	})
+
+	DescribeTable("CHECK names what was deleted:", func(program string, pick func(string) bool) {
+		b, result := s.Attach(unmasqueraded(s))
+		c := chained(result, nil, Port("tcp", 8080, 80))
+		ExpectOK("ADD", s.Call(b, "ADD", c))
+		ExpectOK("CHECK", s.Call(b, "CHECK", c))
+		var deleted string
+		for line := range strings.Lines(Program(s.Host, "", x.path(program), "-t", "nat", "-S")) {
+			if deleted == "" && strings.HasPrefix(line, "-A") && pick(line) {
+				Program(s.Host, "*nat\n-D"+line[2:]+"COMMIT\n", x.path(program+"-restore"), "--noflush")
+				deleted = strings.Fields(line)[1]
+			}
+		}
+		Expect(deleted).NotTo(BeEmpty())
+		ExpectError(s.Call(b, "CHECK", c), Drift, deleted)
+	},
+		Entry("the port", "iptables", contains("--to-destination")),
+		Entry("the port of IPv6", "ip6tables", contains("--to-destination")),
+		Entry("the entry", "iptables", contains("CNI-HOSTPORT-DNAT", "8080")),
+		Entry("the way in", "iptables", contains("-A PREROUTING")),
+		Entry("the host's own way in", "iptables", contains("-A OUTPUT")),
+		Entry("the way back", "iptables", contains("-A POSTROUTING", "CNI-HOSTPORT-MASQ")),
+		Entry("the mark", "iptables", contains("-A CNI-HOSTPORT-SETMARK")),
+		Entry("the masquerade", "iptables", contains("-A CNI-HOSTPORT-MASQ")),
+	)
+},
+	Entry("nf_tables", "nft"),
+	Entry("legacy tables", "legacy"),
+)
+
+var _ = DescribeTable("ports of the reference's portmap are taken back by ours, published by", func(backend string) {
+	s := NewStage()
+	newXtables(s, "nft")
+	b, result := s.Attach(unmasqueraded(s))
+	ours := s.Bin
+	add := func() {
+		GinkgoHelper()
+		s.Bin = Reference("portmap")
+		ExpectOK("ADD", s.Call(b, "ADD", chained(result, Conf{"backend": backend}, Port("tcp", 8080, 80))))
+		s.Bin = ours
+	}
+	add()
+	s.Bin = Reference("portmap")
+	ExpectOK("DEL", s.Call(b, "DEL", chained(result, Conf{"backend": backend}, Port("tcp", 8080, 80))))
+	s.Bin = ours
+	before := s.Settled()
+	add()
+	Serve(b.Space, "tcp", 80)
+	ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
+	ExpectOK("DEL", s.Call(b, "DEL", chained(result, Conf{"backend": backend}, Port("tcp", 8080, 80))))
+	ExpectRefused(s.Outside, HostV4, "8080")
+	s.ExpectEqual(before)
+},
+	Entry("iptables", "iptables"),
+	Entry("nftables", "nftables"),
+)

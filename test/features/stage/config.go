@@ -1,0 +1,94 @@
+package stage
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/onsi/ginkgo/v2"
+	"github.com/onsi/gomega"
+)
+
+// Names that the configurations use.
+const (
+	NetworkName = "lan"
+	BridgeName  = "lan0"
+	Newest      = "1.1.0"
+)
+
+// Subnets of the containers.
+const (
+	SubnetV4, GatewayV4, FirstV4, SecondV4 = "10.60.0.0/24", "10.60.0.1", "10.60.0.2", "10.60.0.3"
+	SubnetV6, GatewayV6, FirstV6, SecondV6 = "fd60::/64", "fd60::1", "fd60::2", "fd60::3"
+)
+
+// Conf is a piece of a network configuration.
+type Conf map[string]any
+
+// With is a copy with other values; nil removes a key.
+func (c Conf) With(changes Conf) Conf {
+	c = maps.Clone(c)
+	for k, v := range changes {
+		if c[k] = v; v == nil {
+			delete(c, k)
+		}
+	}
+	return c
+}
+
+// Stdin is the configuration of a single plugin, as a runtime sends it.
+func (c Conf) Stdin() []byte {
+	ginkgo.GinkgoHelper()
+	return Encode(Conf{"cniVersion": Newest, "name": NetworkName}.With(c))
+}
+
+// Encode is v as JSON.
+func Encode(v any) []byte {
+	ginkgo.GinkgoHelper()
+	text, err := json.Marshal(v)
+	gomega.Expect(err).NotTo(gomega.HaveOccurred())
+	return text
+}
+
+// List is a configuration list of one or several plugins.
+func List(plugins ...Conf) []byte {
+	ginkgo.GinkgoHelper()
+	plugins = slices.Clone(plugins)
+	name := NetworkName
+	for i, p := range plugins {
+		if own, ok := p["name"].(string); ok { // the list's name is its plugins'
+			name = own
+		}
+		plugins[i] = p.With(Conf{"name": nil})
+	}
+	return Encode(Conf{"cniVersion": Newest, "name": name, "plugins": plugins})
+}
+
+// IPAM is host-local with one range set for each subnet.
+func (s *Stage) IPAM(subnets ...string) Conf {
+	ranges := make([][]Conf, len(subnets))
+	for i, subnet := range subnets {
+		ranges[i] = []Conf{{"subnet": subnet}}
+	}
+	return Conf{"type": "host-local", "dataDir": s.Data(), "ranges": ranges}
+}
+
+// Bridge is the usual configuration over the given subnets; without any it is a
+// link-layer one.
+func (s *Stage) Bridge(subnets ...string) Conf {
+	c := Conf{"type": "bridge", "bridge": BridgeName}
+	if len(subnets) == 0 {
+		return c
+	}
+	return c.With(Conf{"isDefaultGateway": true, "ipMasq": true, "ipam": s.IPAM(subnets...)})
+}
+
+// Portmap is the plugin behind bridge.
+func Portmap() Conf {
+	return Conf{"type": "portmap", "capabilities": Conf{"portMappings": true}}
+}
+
+// Port is one mapping.
+func Port(protocol string, host, container int) map[string]any {
+	return map[string]any{"hostPort": host, "containerPort": container, "protocol": protocol}
+}

@@ -1,0 +1,35 @@
+// Package features_test shows the features beyond a bridge with a gateway, each on a
+// real kernel, through the built executables, and by what traffic does.
+package features_test
+
+import (
+	"os"
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	"github.com/bridgeport-cni/bridgeport/test/lab"
+)
+
+func TestMain(m *testing.M) {
+	code, isChild := lab.Isolate()
+	if isChild {
+		code = m.Run()
+	}
+	os.Exit(code)
+}
+
+// What is loaded with the first rule of a kind brings sysctls along: the first
+// state that a spec compares must have them already.
+var _ = BeforeSuite(func() {
+	s := NewStage()
+	b, result := s.Attach(publishing(s.Bridge(SubnetV4, SubnetV6), Port("tcp", 8080, 80)))
+	s.Del(b, s.Bridge(SubnetV4, SubnetV6), result)
+})
+
+func TestFeatures(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "Features")
+}

@@ -1,0 +1,100 @@
+package features_test
+
+import (
+	"fmt"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	types100 "github.com/containernetworking/cni/pkg/types/100"
+
+	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+)
+
+// theirTable is where the reference masquerades by nftables.
+const theirTable = "inet cni_plugins_masquerade"
+
+var _ = DescribeTableSubtree("an attachment of the reference's bridge, masquerading by", func(backend string) {
+	var (
+		s      *Stage
+		x      xtables
+		c      Conf
+		b      *Box
+		result *types100.Result
+		before snapshot.Snapshot
+	)
+	BeforeEach(func() {
+		s = NewStage()
+		x = newXtables(s, "nft")
+		ours := s.Bin
+		s.Bin = Reference("bridge", "host-local")
+		c = s.Bridge(SubnetV4, SubnetV6).With(Conf{"ipMasqBackend": backend})
+		first, _ := s.Attach(c)
+		s.Settled()
+		ExpectOK("DEL", s.Call(first, "DEL", c))
+		before = s.Settled()
+		b, result = s.Attach(c)
+		s.Bin = ours // the node changes to us
+	})
+
+	// gone wants the attachment gone. Their table may keep its rule: it is not ours.
+	gone := func() {
+		GinkgoHelper()
+		Eventually(func() (left []string) {
+			for _, line := range snapshot.Diff(before, s.Snap()) {
+				if !strings.Contains(line, theirTable) {
+					left = append(left, line)
+				}
+			}
+			return left
+		}).WithTimeout(Patience).Should(BeEmpty())
+		Expect(s.Lease(result.IPs[0].Address.IP.String())).NotTo(BeAnExistingFile())
+		Expect(x.attachments(s.Host)).To(BeEmpty())
+		AddReportEntry(fmt.Sprintf("%d rules left in table %s", len(snapshot.Diff(before, s.Snap())), theirTable), ReportEntryVisibilityFailureOrVerbose)
+	}
+
+	It("is detached by ours", func() {
+		s.Del(b, c, result)
+		Expect(HasLink(b.Space, "eth0")).To(BeFalse())
+		gone()
+		s.Del(b, c, result) // again
+	})
+
+	It("is detached by ours without the result of ADD", func() {
+		ExpectOK("DEL", s.Call(b, "DEL", c))
+		Expect(HasLink(b.Space, "eth0")).To(BeFalse())
+		gone()
+	})
+
+	It("is detached by ours after its namespace went", func() {
+		Expect(b.Close()).To(Succeed())
+		ExpectOK("DEL", s.Run(delOf(b, "", c)))
+		gone()
+	})
+
+	It("works on beside ours in the same network", func() {
+		mine, mineResult := s.Attach(c)
+		Expect(mineResult.IPs[0].Address.IP).NotTo(Equal(result.IPs[0].Address.IP))
+		ExpectPing(b.Space, mineResult.IPs[0].Address.IP.String(), GatewayV4, GatewayV6)
+		Serve(s.Outside, "tcp", 7000)
+		for _, box := range []*Box{b, mine} {
+			ExpectSeen(box.Space, OutsideV4, "7000", HostV4)
+			ExpectSeen(box.Space, OutsideV6, "7000", HostV6)
+		}
+		ExpectOK("CHECK", s.Check(mine, c, mineResult))
+		s.Del(mine, c, mineResult)
+		ExpectSeen(b.Space, OutsideV4, "7000", HostV4)
+	})
+
+	It("survives a GC that names it", func() {
+		s.GC(c, b)
+		Expect(HasLink(b.Space, "eth0")).To(BeTrue())
+		Expect(s.Lease(result.IPs[0].Address.IP.String())).To(BeAnExistingFile())
+		ExpectPing(b.Space, GatewayV4, GatewayV6)
+	})
+},
+	Entry("iptables", "iptables"),
+	Entry("nftables", "nftables"),
+)

@@ -1,0 +1,204 @@
+package walk
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+)
+
+var (
+	// patience is how long an answer may take: far more than it needs on a busy machine.
+	patience = slow() * 5 * time.Second
+	// burial is how long the links of a dead namespace may stay: one worker of the
+	// kernel takes the namespaces of the whole machine apart (cleanup_net).
+	burial = slow() * 30 * time.Second
+)
+
+// expectPromises looks at what must hold after every step.
+func (w *world) expectPromises() {
+	w.t.Helper()
+	holders := make(map[string]*attachment)
+	leases := make(map[string][]string)
+	for _, a := range w.attached {
+		keys := a.portKeys()
+		for _, addr := range a.addrs {
+			keys = append(keys, addr.String())
+			leases[a.net.name] = append(leases[a.net.name], addr.String())
+		}
+		for _, key := range keys {
+			if other := holders[key]; other != nil {
+				w.t.Fatalf("%s and %s both have %s", other, a, key)
+			}
+			holders[key] = a
+		}
+	}
+	for _, n := range w.slots {
+		have, want := w.leases(n.name), leases[n.name]
+		slices.Sort(have)
+		slices.Sort(want)
+		if !slices.Equal(have, want) {
+			w.t.Fatalf("network %s has leases %v, want %v", n.name, have, want)
+		}
+	}
+	if alive := w.alive(); len(alive) > 0 {
+		w.expectCheck(pick(w, alive))
+	}
+}
+
+// expectCheck wants CHECK to pass, unless another ADD has changed the MTU of the
+// bridge in the meantime: that CHECK tells of.
+func (w *world) expectCheck(a *attachment) {
+	w.t.Helper()
+	if w.bridgeMTU(a.net.bridge) != a.mtu {
+		return
+	}
+	if err := w.check(a); err != nil {
+		w.t.Fatalf("CHECK of %s: %v", a, err)
+	}
+}
+
+// probeAll wants an answer from each live container by all ways that lead to it.
+func (w *world) probeAll() {
+	w.t.Helper()
+	alive := w.alive()
+	for _, a := range alive {
+		w.probe(a)
+	}
+	w.expectLinks(len(alive))
+}
+
+func (w *world) probe(a *attachment) {
+	w.t.Helper()
+	if a.net.gateway == "" {
+		return // the host has no address in the network
+	}
+	for _, addr := range a.addrs {
+		for _, network := range []string{"tcp", "udp"} {
+			if _, err := w.host.Ask(network, netip.AddrPortFrom(addr, 80).String(), patience); err != nil {
+				w.t.Fatalf("%s does not answer the host: %v", a, err)
+			}
+		}
+		if _, err := w.host.Ping(addr.String(), patience); err != nil {
+			w.t.Fatalf("%s does not answer the host: %v", a, err)
+		}
+		w.probePorts(a, addr)
+		w.probeWayOut(a, addr)
+	}
+}
+
+// probePorts asks by each published port: the host by its loopback address, and the
+// outside where the container's default route leads back.
+func (w *world) probePorts(a *attachment, addr netip.Addr) {
+	w.t.Helper()
+	from, local := host6, ""
+	if addr.Is4() {
+		from, local = host4, "127.0.0.1"
+	}
+	for _, p := range a.ports {
+		network, port := p["protocol"].(string), fmt.Sprint(p["hostPort"])
+		if p["hostIP"] != nil && !addr.Is4() {
+			continue
+		}
+		if local != "" && p["hostIP"] == nil {
+			if _, err := w.host.Ask(network, net.JoinHostPort(local, port), patience); err != nil {
+				w.t.Fatalf("%s: port %s on the loopback address: %v", a, port, err)
+			}
+		}
+		if a.net.gateway != "isDefaultGateway" {
+			continue
+		}
+		seen, err := w.outside.Ask(network, net.JoinHostPort(from, port), patience)
+		if err != nil {
+			w.t.Fatalf("%s: port %s from outside: %v", a, port, err)
+		}
+		if client, _, _ := net.SplitHostPort(seen); client != outside4 && client != outside6 {
+			w.t.Fatalf("%s: port %s: sees the outside as %s", a, port, client)
+		}
+	}
+}
+
+// probeWayOut wants a masqueraded container to be seen as the host.
+func (w *world) probeWayOut(a *attachment, addr netip.Addr) {
+	w.t.Helper()
+	if a.net.gateway != "isDefaultGateway" || !a.masq {
+		return
+	}
+	target, want := outside6, host6
+	if addr.Is4() {
+		target, want = outside4, host4
+	}
+	seen, err := a.box.AskFrom("tcp", addr.String(), net.JoinHostPort(target, "80"), patience)
+	if client, _, _ := net.SplitHostPort(seen); err != nil || client != want {
+		w.t.Fatalf("%s: on its way out it is seen as %q, %v, want %s", a, client, err, want)
+	}
+}
+
+// expectGone wants nothing on the host that names the attachment: links by their
+// aliases and elements by their comments tell whose they are.
+func (w *world) expectGone(a *attachment) {
+	w.t.Helper()
+	state, err := snapshot.Take(w.host.NS)
+	w.must(err)
+	for key, text := range state {
+		for line := range strings.Lines(text) {
+			if strings.Contains(line+" ", " "+a.String()+" ") || strings.Contains(line, " "+a.String()+"\"") {
+				w.t.Fatalf("%s is gone, but has left %s: %s", a, key, line)
+			}
+		}
+	}
+}
+
+// expectLinks wants one port for each live attachment, once those of the lost ones
+// have gone with their namespaces.
+func (w *world) expectLinks(want int) {
+	w.t.Helper()
+	var names []string
+	for end := time.Now().Add(burial); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		names = nil
+		err := w.host.Do(func() error {
+			links, err := netlink.LinkList()
+			for _, l := range links {
+				if strings.HasPrefix(l.Attrs().Name, "veth") {
+					names = append(names, l.Attrs().Name)
+				}
+			}
+			return err
+		})
+		if errors.Is(err, netlink.ErrDumpInterrupted) { // a link has just gone: look again
+			continue
+		}
+		w.must(err)
+		if len(names) == want {
+			return
+		}
+	}
+	w.t.Fatalf("%d ports for %d live attachments: %v", len(names), want, names)
+}
+
+// leave detaches and collects everything.
+func (w *world) leave() {
+	w.t.Helper()
+	for _, a := range slices.Clone(w.attached) {
+		q, text := w.someAsks(a)
+		if err := w.del(a, q); err != nil {
+			w.t.Fatalf("last DEL of %s%s: %v", a, text, err)
+		}
+		w.forget(a)
+	}
+	for _, b := range slices.Clone(w.boxes) {
+		w.end(b)
+	}
+	for _, n := range w.networks {
+		if err := w.gc(n); err != nil {
+			w.t.Fatalf("last GC of %v: %v", n, err)
+		}
+	}
+}

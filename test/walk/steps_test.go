@@ -1,0 +1,287 @@
+package walk
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+)
+
+// kind is one kind of step. do says what it did, or "" where it was not possible.
+type kind struct {
+	name   string
+	weight int
+	do     func(w *world) string
+}
+
+var kinds = []kind{
+	{"add", 34, (*world).stepAdd},
+	{"add of a live one", 5, (*world).stepAddLive},
+	{"del", 18, (*world).stepDel},
+	{"del again", 6, (*world).stepDelAgain},
+	{"check", 10, (*world).stepCheck},
+	{"gc", 6, (*world).stepGC},
+	{"change", 6, (*world).stepChange},
+	{"new network", 5, (*world).stepNewNetwork},
+	{"lose", 5, (*world).stepLose},
+}
+
+// step does one thing at random.
+func (w *world) step(i int) {
+	w.t.Helper()
+	for {
+		total := 0
+		for _, k := range kinds {
+			total += k.weight
+		}
+		at := w.rng.IntN(total)
+		for _, k := range kinds {
+			if at -= k.weight; at >= 0 {
+				continue
+			}
+			if text := k.do(w); text != "" {
+				w.kinds[k.name]++
+				w.t.Logf("%3d %s: %s", i, k.name, text)
+				return
+			}
+			break
+		}
+	}
+}
+
+// stepAdd attaches a new container, or a known one once more.
+func (w *world) stepAdd() string {
+	a := &attachment{net: pick(w, w.slots[:])}
+	a.box = w.boxFor(a.net)
+	if a.box == nil {
+		return ""
+	}
+	a.ifName = w.freeName(a.box)
+	a.plugins, a.masq = a.net.plugins(w.data()), a.net.masq
+	if a.net.publish != noPorts {
+		for _, n := range w.rng.Perm(12)[:w.rng.IntN(3)] {
+			a.ports = append(a.ports, w.port(a.net, n))
+		}
+	}
+	code, why := w.obstacle(a)
+	err := w.add(a)
+	text := fmt.Sprintf("%s ports %v to %v", a, a.ports, a.net)
+	if code == 0 {
+		if err != nil {
+			w.t.Fatalf("%s: %v", text, err)
+		}
+		a.mtu = w.bridgeMTU(a.net.bridge)
+		w.attached = append(w.attached, a)
+		return fmt.Sprintf("%s → %v", text, a.addrs)
+	}
+	var failed *callError
+	if !errors.As(err, &failed) || failed.code() != code {
+		w.t.Fatalf("%s: %v, want code %d because of %s", text, err, code, why)
+	}
+	// Where portmap failed behind bridge, the runtime's DEL has to follow; where bridge
+	// failed, it may be missing.
+	if failed.plugin == "portmap" || w.rng.IntN(2) == 0 {
+		a.result = nil
+		w.must(w.del(a, a.asAdded()))
+	}
+	w.kinds["add, refused with "+fmt.Sprint(code)]++
+	return text + " fails as it should: " + why
+}
+
+// port is one of 12, on all addresses of the host or on one.
+func (w *world) port(n *network, number int) object {
+	p := object{"hostPort": 8000 + number, "containerPort": 80, "protocol": pick(w, []string{"tcp", "udp"})}
+	if n.has4() && w.rng.IntN(4) == 0 {
+		p["hostPort"], p["hostIP"] = 8100+number, host4
+	}
+	return p
+}
+
+// obstacle predicts that an ADD fails, by its code and reason.
+func (w *world) obstacle(a *attachment) (code uint, why string) {
+	leases := len(w.of(func(o *attachment) bool { return o.net == a.net }))
+	if a.net.pool > 0 && a.net.has4() && leases >= a.net.pool {
+		return 102, "a full pool"
+	}
+	for _, o := range w.attached {
+		for _, key := range o.portKeys() {
+			if slices.Contains(a.portKeys(), key) {
+				return 101, "port " + key + " of " + o.String()
+			}
+		}
+	}
+	return 0, ""
+}
+
+// boxFor is a container that the network fits: one default route is enough.
+func (w *world) boxFor(n *network) *box {
+	if len(w.boxes) > 0 && (len(w.boxes) >= maxBoxes || w.rng.IntN(3) == 0) {
+		b := pick(w, w.boxes)
+		links := w.of(func(a *attachment) bool { return a.box == b })
+		second := slices.ContainsFunc(links, func(a *attachment) bool { return a.net.gateway == "isDefaultGateway" })
+		if len(links) >= 3 || second && n.gateway == "isDefaultGateway" {
+			return nil
+		}
+		return b
+	}
+	return w.newBox()
+}
+
+func (w *world) freeName(b *box) string {
+	for i := 0; ; i++ {
+		name := fmt.Sprintf("eth%d", i)
+		if len(w.of(func(a *attachment) bool { return a.box == b && a.ifName == name })) == 0 {
+			return name
+		}
+	}
+}
+
+// stepAddLive must fail and change nothing.
+func (w *world) stepAddLive() string {
+	alive := w.alive()
+	if len(alive) == 0 {
+		return ""
+	}
+	a := pick(w, alive)
+	again := *a
+	again.result = nil
+	var failed *callError
+	if err := w.add(&again); !errors.As(err, &failed) || failed.code() != 101 {
+		w.t.Fatalf("ADD of %s, which is attached: %v, want code 101", a, err)
+	}
+	w.expectCheck(a)
+	return a.String()
+}
+
+// stepDel detaches, by a call that may lack what runtimes lose.
+func (w *world) stepDel() string {
+	if len(w.attached) == 0 {
+		return ""
+	}
+	a := pick(w, w.attached)
+	q, text := w.someAsks(a)
+	if err := w.del(a, q); err != nil {
+		w.t.Fatalf("DEL of %s%s: %v", a, text, err)
+	}
+	w.forget(a)
+	w.expectGone(a)
+	if !a.box.lost {
+		w.expectNoLink(a)
+		if w.rng.IntN(2) == 0 && len(w.of(func(o *attachment) bool { return o.box == a.box })) == 0 {
+			w.end(a.box)
+			text += ", and the container ends"
+		}
+	}
+	return a.String() + text
+}
+
+func (w *world) someAsks(a *attachment) (q asks, text string) {
+	q = a.asAdded()
+	if w.rng.IntN(3) == 0 {
+		q.netns, text = "", text+", without netns"
+	}
+	if w.rng.IntN(3) == 0 {
+		q.prev, text = nil, text+", without prevResult"
+	}
+	if w.rng.IntN(3) == 0 {
+		q.ports, text = nil, text+", without ports"
+	}
+	if w.rng.IntN(2) == 0 {
+		q.plugins, text = a.net.plugins(w.data()), text+", by the configuration of today"
+	}
+	return q, text
+}
+
+func (w *world) expectNoLink(a *attachment) {
+	w.t.Helper()
+	err := a.box.Do(func() error {
+		_, err := netlink.LinkByName(a.ifName)
+		return err
+	})
+	if !errors.As(err, new(netlink.LinkNotFoundError)) {
+		w.t.Fatalf("%s after DEL: look for the link: %v", a, err)
+	}
+}
+
+// stepDelAgain repeats a DEL; everything that it names may be somebody else's by now.
+func (w *world) stepDelAgain() string {
+	var list []*attachment
+	for _, d := range w.detached {
+		if len(w.of(d.same)) == 0 {
+			list = append(list, d)
+		}
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	a := pick(w, list)
+	q, text := w.someAsks(a)
+	if err := w.del(a, q); err != nil {
+		w.t.Fatalf("repeated DEL of %s%s: %v", a, text, err)
+	}
+	return a.String() + text
+}
+
+func (w *world) stepCheck() string {
+	alive := w.alive()
+	if len(alive) == 0 {
+		return ""
+	}
+	a := pick(w, alive)
+	w.expectCheck(a)
+	return a.String()
+}
+
+// stepGC collects what the lost containers of a network have left.
+func (w *world) stepGC() string {
+	n := pick(w, w.slots[:])
+	if err := w.gc(n); err != nil {
+		w.t.Fatalf("GC of %v: %v", n, err)
+	}
+	lost := w.of(func(a *attachment) bool { return a.net == n && a.box.lost })
+	w.forget(lost...)
+	for _, a := range lost {
+		w.expectGone(a)
+	}
+	return n.name
+}
+
+func (w *world) stepChange() string {
+	n := pick(w, w.slots[:])
+	w.change(n)
+	return n.String()
+}
+
+// stepNewNetwork replaces a network that nobody is attached to, with or without a last
+// GC.
+func (w *world) stepNewNetwork() string {
+	var empty []int
+	for i, n := range w.slots {
+		if len(w.of(func(a *attachment) bool { return a.net == n })) == 0 {
+			empty = append(empty, i)
+		}
+	}
+	if len(empty) == 0 {
+		return ""
+	}
+	slot := pick(w, empty)
+	old := w.slots[slot]
+	text := "in place of " + old.name
+	if w.rng.IntN(2) == 0 {
+		w.must(w.gc(old))
+		text += ", collected"
+	}
+	return w.replace(slot).String() + " " + text
+}
+
+// stepLose ends a container behind the runtime's back.
+func (w *world) stepLose() string {
+	alive := w.alive()
+	if len(alive) == 0 {
+		return ""
+	}
+	b := pick(w, alive).box
+	w.end(b)
+	return b.id
+}
