@@ -15,10 +15,10 @@ REFBUILD := CGO_ENABLED=0 $(GO) build -modfile=.tools/go.mod -trimpath -buildvcs
 PROGRAMS := strace:strace nft:nftables iptables:iptables
 REF      := github.com/containernetworking/plugins/plugins
 
-.PHONY: help build install lint test unit demo reference packages clean
+.PHONY: help build install lint test unit vm-test demo reference packages clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 build: ## static binaries in bin/: bridge, portmap, host-local (one file), bridgeport
 	$(GOBUILD) -o bin/bridge ./plugins
@@ -52,6 +52,10 @@ packages: ## Debian packages that the tests need
 # The rooms take turns: some of them measure time, and they want the machine alone.
 test: packages build reference lint ## everything CI runs (as root)
 	$(GO) test -count=1 -p 1 -timeout 20m ./...
+
+vm-test: build reference ## the same on a stock Debian 6.1 kernel, in a virtual machine (about 25 minutes)
+	test/vm/setup.sh
+	test/vm/suite.sh
 
 demo: build ## the main job, shown step by step (as root)
 	@$(GO) build -trimpath -o bin/demo ./test/demo

@@ -54,7 +54,10 @@ func TestVethCheck(t *testing.T) {
 			})
 		}, cont + "mac is 02:00:00:00:00:01, expected 96:89:fe:3e:2f:39"},
 		{"container's renamed", func(w world) {
-			w.inside("eth0", func(l netlink.Link) error { return netlink.LinkSetName(l, "eth9") })
+			// Before Linux 6.2 a link that is up keeps its name.
+			w.inside("eth0", func(l netlink.Link) error {
+				return errors.Join(netlink.LinkSetDown(l), netlink.LinkSetName(l, "eth9"), netlink.LinkSetUp(l))
+			})
 		}, cont + "link eth0 is missing"},
 	})
 }

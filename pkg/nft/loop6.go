@@ -186,8 +186,13 @@ func (c *Conn) Unloop6(bridge string) error {
 			found = found || other.Name == ch.Name
 		}
 	}
+	// Before Linux 6.12 or so the chain goes with its device, and only the table stays.
+	exists, err := c.nl.ListTableOfFamily(Table, nftables.TableFamilyNetdev)
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("rules: read table netdev %s: %w", Table, err)
+	}
 	switch {
-	case found && left == 1:
+	case exists != nil && (left == 0 || found && left == 1):
 		c.nl.DelTable(ch.Table)
 	case found:
 		c.nl.DelChain(ch)

@@ -59,12 +59,14 @@ func (x xtables) both(s *lab.Space, words string) {
 
 var counts = regexp.MustCompile(`\[\d+:\d+\]`)
 
-// saved is what iptables-save and ip6tables-save print of table nat, less counters
-// and the lines that have the time.
-func (x xtables) saved(s *lab.Space) string {
+var savers = []string{"iptables-save", "ip6tables-save"}
+
+// saved is what the programs print of table nat, less counters and the lines that
+// have the time.
+func (x xtables) saved(s *lab.Space, programs ...string) string {
 	GinkgoHelper()
 	var kept []string
-	for _, program := range []string{"iptables-save", "ip6tables-save"} {
+	for _, program := range programs {
 		for line := range strings.Lines(Program(s, "", x.path(program), "-t", "nat")) {
 			if !strings.HasPrefix(line, "#") {
 				kept = append(kept, counts.ReplaceAllString(line, "[0:0]"))
@@ -75,16 +77,18 @@ func (x xtables) saved(s *lab.Space) string {
 }
 
 // expectTwins wants both hosts to have the same rules in the same order.
-func (x xtables) expectTwins(ours, theirs *lab.Space) {
+func (x xtables) expectTwins(ours, theirs *lab.Space, programs ...string) {
 	GinkgoHelper()
-	as := func(s *lab.Space) snapshot.Snapshot { return snapshot.Snapshot{"table nat": x.saved(s)} }
+	as := func(s *lab.Space) snapshot.Snapshot {
+		return snapshot.Snapshot{"table nat": x.saved(s, programs...)}
+	}
 	Expect(strings.Join(snapshot.Diff(as(theirs), as(ours)), "\n")).To(BeEmpty(), "- theirs, + ours")
 }
 
 // attachments are the rules that belong to containers.
 func (x xtables) attachments(s *lab.Space) (lines []string) {
 	GinkgoHelper()
-	for line := range strings.Lines(x.saved(s)) {
+	for line := range strings.Lines(x.saved(s, savers...)) {
 		if strings.Contains(line, "CNI-") {
 			lines = append(lines, strings.TrimSpace(line))
 		}
@@ -115,11 +119,11 @@ var _ = DescribeTableSubtree("ipMasqBackend iptables over", func(variant string)
 		theirs.ID = ours.ID // rules are named after it
 		twin.Add(theirs, compatible(twin))
 		Expect(x.attachments(s.Host)).To(HaveLen(8), "a chain, two rules and a jump for each family")
-		x.expectTwins(s.Host, twin.Host)
+		x.expectTwins(s.Host, twin.Host, savers...)
 
 		s.Del(ours, compatible(s), result)
 		ExpectOK("DEL", twin.Call(theirs, "DEL", compatible(twin)))
-		x.expectTwins(s.Host, twin.Host)
+		x.expectTwins(s.Host, twin.Host, savers...)
 		Expect(x.attachments(s.Host)).To(BeEmpty())
 	})
 

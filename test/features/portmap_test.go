@@ -44,7 +44,15 @@ var _ = DescribeTableSubtree("portmap's iptables over", func(variant string) {
 		x = newXtables(s, variant)
 	})
 
-	DescribeTable("are the rules of the reference:", func(changes Conf, ports []map[string]any) {
+	// Where a key's spec compares IPv4 alone, the reference's rules of IPv6 are wrong:
+	// it publishes a port of an IPv4 address there too, and over legacy tables only the
+	// first of several ports.
+	const both, nftBoth, ipv4 = "", "nft", "-"
+	DescribeTable("are the rules of the reference:", func(families string, changes Conf, ports []map[string]any) {
+		programs := savers
+		if families == ipv4 || families == nftBoth && variant != "nft" {
+			programs = savers[:1]
+		}
 		twin := NewStage()
 		twin.Bin, twin.Env = Reference("bridge", "portmap", "host-local"), s.Env
 		for _, host := range []*lab.Space{s.Host, twin.Host} {
@@ -58,22 +66,22 @@ var _ = DescribeTableSubtree("portmap's iptables over", func(variant string) {
 		ExpectOK("ADD", s.Call(ours, "ADD", chained(result, changes, ports...)))
 		ExpectOK("ADD", twin.Call(theirs, "ADD", chained(theirResult, changes, ports...)))
 		Expect(x.attachments(s.Host)).NotTo(BeEmpty())
-		x.expectTwins(s.Host, twin.Host)
+		x.expectTwins(s.Host, twin.Host, programs...)
 		ExpectOK("CHECK", s.Call(ours, "CHECK", chained(result, changes, ports...)))
 
 		ExpectOK("DEL", s.Call(ours, "DEL", chained(result, changes, ports...)))
 		ExpectOK("DEL", twin.Call(theirs, "DEL", chained(theirResult, changes, ports...)))
-		x.expectTwins(s.Host, twin.Host)
+		x.expectTwins(s.Host, twin.Host, programs...)
 	},
-		Entry("one port", Conf{}, these(Port("tcp", 8080, 80))),
-		Entry("ports of two protocols", Conf{}, these(Port("udp", 5353, 53), Port("tcp", 8080, 80), Port("tcp", 8443, 443))),
-		Entry("an address of the host", Conf{}, these(map[string]any{"hostPort": 8080, "containerPort": 80, "protocol": "tcp", "hostIP": HostV4})),
-		Entry("more ports than fit into one rule", Conf{}, manyPorts(17)),
-		Entry("another mark", Conf{"markMasqBit": 5}, these(Port("tcp", 8080, 80))),
-		Entry("somebody's chain for the mark", Conf{"externalSetMarkChain": "ADMIN-MARK"}, these(Port("tcp", 8080, 80))),
-		Entry("conditions", Conf{"conditionsV4": []string{"!", "-s", "192.0.2.0/24"}, "conditionsV6": []string{"!", "-d", "2001:db8:7::/64"}}, these(Port("tcp", 8080, 80))),
-		Entry("every client masqueraded", Conf{"masqAll": true}, these(Port("tcp", 8080, 80))),
-		Entry("no client masqueraded", Conf{"snat": false}, these(Port("tcp", 8080, 80))),
+		Entry("one port", both, Conf{}, these(Port("tcp", 8080, 80))),
+		Entry("ports of two protocols", nftBoth, Conf{}, these(Port("udp", 5353, 53), Port("tcp", 8080, 80), Port("tcp", 8443, 443))),
+		Entry("an address of the host", ipv4, Conf{}, these(map[string]any{"hostPort": 8080, "containerPort": 80, "protocol": "tcp", "hostIP": HostV4})),
+		Entry("more ports than fit into one rule", nftBoth, Conf{}, manyPorts(17)),
+		Entry("another mark", both, Conf{"markMasqBit": 5}, these(Port("tcp", 8080, 80))),
+		Entry("somebody's chain for the mark", both, Conf{"externalSetMarkChain": "ADMIN-MARK"}, these(Port("tcp", 8080, 80))),
+		Entry("conditions", both, Conf{"conditionsV4": []string{"!", "-s", "192.0.2.0/24"}, "conditionsV6": []string{"!", "-d", "2001:db8:7::/64"}}, these(Port("tcp", 8080, 80))),
+		Entry("every client masqueraded", both, Conf{"masqAll": true}, these(Port("tcp", 8080, 80))),
+		Entry("no client masqueraded", both, Conf{"snat": false}, these(Port("tcp", 8080, 80))),
 	)
 
 	It("lead everybody to the container", func() {
@@ -156,29 +164,24 @@ var _ = DescribeTableSubtree("portmap's iptables over", func(variant string) {
 	Entry("legacy tables", "legacy"),
 )
 
-var _ = DescribeTable("ports of the reference's portmap are taken back by ours, published by", func(backend string) {
-	s := NewStage()
-	newXtables(s, "nft")
-	b, result := s.Attach(unmasqueraded(s))
-	ours := s.Bin
-	add := func() {
-		GinkgoHelper()
-		s.Bin = Reference("portmap")
-		ExpectOK("ADD", s.Call(b, "ADD", chained(result, Conf{"backend": backend}, Port("tcp", 8080, 80))))
+// What the reference's portmap publishes by nftables stays: it is a table of its own.
+var _ = Describe("ports of the reference's portmap", func() {
+	It("by iptables are taken back by ours", func() {
+		s := NewStage()
+		newXtables(s, "nft")
+		b, result := s.Attach(unmasqueraded(s))
+		c := chained(result, nil, Port("tcp", 8080, 80))
+		ours, theirs := s.Bin, Reference("portmap")
+		s.Bin = theirs
+		ExpectOK("ADD", s.Call(b, "ADD", c))
+		ExpectOK("DEL", s.Call(b, "DEL", c))
+		before := s.Settled()
+		ExpectOK("ADD", s.Call(b, "ADD", c))
 		s.Bin = ours
-	}
-	add()
-	s.Bin = Reference("portmap")
-	ExpectOK("DEL", s.Call(b, "DEL", chained(result, Conf{"backend": backend}, Port("tcp", 8080, 80))))
-	s.Bin = ours
-	before := s.Settled()
-	add()
-	Serve(b.Space, "tcp", 80)
-	ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
-	ExpectOK("DEL", s.Call(b, "DEL", chained(result, Conf{"backend": backend}, Port("tcp", 8080, 80))))
-	ExpectRefused(s.Outside, HostV4, "8080")
-	s.ExpectEqual(before)
-},
-	Entry("iptables", "iptables"),
-	Entry("nftables", "nftables"),
-)
+		Serve(b.Space, "tcp", 80)
+		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
+		ExpectOK("DEL", s.Call(b, "DEL", c))
+		ExpectRefused(s.Outside, HostV4, "8080")
+		s.ExpectEqual(before)
+	})
+})
