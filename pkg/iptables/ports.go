@@ -53,23 +53,32 @@ func (p Ports) of(ipv6 bool) []Port {
 
 func (p Ports) mark() string { return fmt.Sprintf("0x%x", 1<<p.MarkBit) }
 
-// shared are the lines for the chains that all attachments use.
-func (p Ports) shared() []string {
-	lines := []string{
+// leading are the lines that lead all attachments' packets to their chains.
+func leading() []string {
+	return []string{
 		":" + topDNAT + " - [0:0]",
 		"-A PREROUTING -m addrtype --dst-type LOCAL -j " + topDNAT,
 		"-A OUTPUT -m addrtype --dst-type LOCAL -j " + topDNAT,
 	}
-	if p.MarkChain != "" {
-		return lines
-	}
-	return append(lines,
-		":"+setMark+" - [0:0]",
-		fmt.Sprintf(`-A %s -m comment --comment "CNI portfwd masquerade mark" -j MARK --set-xmark %s/%s`, setMark, p.mark(), p.mark()),
-		":"+masqChain+" - [0:0]",
-		fmt.Sprintf("-A %s -m mark --mark %s/%s -j MASQUERADE", masqChain, p.mark(), p.mark()),
-		`-I POSTROUTING -m comment --comment "CNI portfwd requiring masquerade" -j `+masqChain)
 }
+
+// marking are the lines that mark packets and masquerade what is marked; none where
+// no client is masqueraded, or somebody's chain does it.
+func (p Ports) marking() []string {
+	if p.MarkChain != "" || !p.MasqAll && len(p.Subnets) == 0 {
+		return nil
+	}
+	return []string{
+		":" + setMark + " - [0:0]",
+		fmt.Sprintf(`-A %s -m comment --comment "CNI portfwd masquerade mark" -j MARK --set-xmark %s/%s`, setMark, p.mark(), p.mark()),
+		":" + masqChain + " - [0:0]",
+		fmt.Sprintf("-A %s -m mark --mark %s/%s -j MASQUERADE", masqChain, p.mark(), p.mark()),
+		`-I POSTROUTING -m comment --comment "CNI portfwd requiring masquerade" -j ` + masqChain,
+	}
+}
+
+// shared are the lines for the chains that all attachments use.
+func (p Ports) shared() []string { return append(leading(), p.marking()...) }
 
 // guard are the lines of table raw that keep loopback addresses the host's own.
 func guard() []string {
@@ -184,7 +193,16 @@ func (p Ports) Add(f Family) error {
 		return err
 	}
 	if top == nil {
-		nat = p.shared()
+		nat = leading()
+	}
+	if lines := p.marking(); lines != nil {
+		have, err := f.List(masqChain)
+		if err != nil {
+			return err
+		}
+		if have == nil {
+			nat = append(nat, lines...)
+		}
 	}
 	if !f.IPv6 { // the reference, which may have made the others, has none
 		have, err := f.list("raw", guardChain)
@@ -221,7 +239,7 @@ func (p Ports) Missing(f Family) ([]string, error) {
 		have = append(have, lines...)
 	}
 	var missing []string
-	for _, want := range slices.Concat(p.shared(), p.own(f.IPv6), p.entries(f.IPv6)) {
+	for _, want := range append(p.shared(), p.own(f.IPv6)...) {
 		want = strings.Replace(want, "-I ", "-A ", 1)
 		if chain, ok := strings.CutPrefix(want, ":"); ok {
 			want = "-N " + strings.Fields(chain)[0]
@@ -230,7 +248,30 @@ func (p Ports) Missing(f Family) ([]string, error) {
 			missing = append(missing, f.program("")+" -t nat "+want)
 		}
 	}
+	for _, want := range p.unconditional().entries(f.IPv6) {
+		if !slices.ContainsFunc(have, func(line string) bool { return hasWords(line, want) }) {
+			missing = append(missing, f.program("")+" -t nat "+want)
+		}
+	}
 	return missing, nil
+}
+
+// unconditional is p without conditions, whose words iptables puts into an order and
+// form of its own.
+func (p Ports) unconditional() Ports {
+	p.Conditions4, p.Conditions6 = nil, nil
+	return p
+}
+
+// hasWords says whether the line has all words of want.
+func hasWords(line, want string) bool {
+	words := strings.Fields(line)
+	for _, w := range strings.Fields(want) {
+		if !slices.Contains(words, w) {
+			return false
+		}
+	}
+	return true
 }
 
 // Del removes the container's chain and what leads to it. Absent rules are success.

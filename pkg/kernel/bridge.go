@@ -48,12 +48,7 @@ func (b Bridge) Add(h *Host) error {
 			b.Name, kindText(link.Kind), ErrConflict)
 	}
 	h.index[b.Name] = link.Index
-	if err := b.reconcile(h, link); err != nil {
-		return err
-	}
-	// A container must not be able to configure the host by router
-	// advertisements (CVE-2020-10749), whoever made the bridge.
-	return Sysctl{Key: "net/ipv6/conf/" + b.Name + "/accept_ra", Value: "0", Optional: true}.Add(h)
+	return b.reconcile(h, link)
 }
 
 func kindText(kind string) string {
@@ -188,8 +183,8 @@ func (b Bridge) String() string {
 	if b.Vlans {
 		vlans = " vlan_filtering 1"
 	}
-	return fmt.Sprintf("ip link add %s address %s%s up type bridge%s\nip link set %s alias %s\nsysctl -w net.ipv6.conf.%s.accept_ra=0",
-		b.Name, hardwareAddr("bridge", machine(), b.Name), mtu, vlans, b.Name, bridgeAlias, dotted(b.Name))
+	return fmt.Sprintf("ip link add %s address %s%s up type bridge%s\nip link set %s alias %s",
+		b.Name, hardwareAddr("bridge", machine(), b.Name), mtu, vlans, b.Name, bridgeAlias)
 }
 
 // Facts are what a plan needs to know of a bridge before it is made.

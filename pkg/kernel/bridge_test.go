@@ -38,9 +38,10 @@ func TestBridgeAgain(t *testing.T) {
 		if got := w.link("br0").Attrs(); got.HardwareAddr.String() != mac || got.Alias != "bridgeport" {
 			t.Errorf("got %s %q, want %s", got.HardwareAddr, got.Alias, mac)
 		}
-		if v, err := readSysctl("net/ipv6/conf/br0/accept_ra"); err != nil || v != "0" {
-			t.Errorf("accept_ra: got %s, %v", v, err)
-		}
+		ra := Sysctl{Key: "net/ipv6/conf/br0/accept_ra", Value: "0", Optional: true}
+		w.wantCheck(ra, "sysctl: net.ipv6.conf.br0.accept_ra is 1, expected 0")
+		w.add(ra)
+		w.wantCheck(ra, "")
 		facts, err := Bridge{Name: "br0"}.Facts(w.Host)
 		if err != nil || facts.MAC.String() != mac || facts.MTU != 1400 {
 			t.Errorf("facts: got %+v, %v", facts, err)

@@ -114,6 +114,10 @@ func (in inputs) shared(addrs []address) []kernel.Object {
 			}
 		}
 	}
+	// A container must not be able to configure the host by router advertisements
+	// (CVE-2020-10749), whoever made the bridge. After the gateway, which may refuse a
+	// bridge of somebody else.
+	list = append(list, kernel.Sysctl{Key: "net/ipv6/conf/" + c.Bridge + "/accept_ra", Value: "0", Optional: true})
 	if c.ForwardAccept {
 		list = append(list, kernel.ForwardAccept{Bridge: in.outLink()})
 	}

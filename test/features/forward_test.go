@@ -21,7 +21,7 @@ type firewall struct {
 var docker = firewall{
 	chain: "chain ip filter FORWARD",
 	up: func(s *Stage) {
-		x := newXtables(s, "nft")
+		x := NewXtables(s, "nft")
 		for _, rule := range []string{
 			"-P FORWARD DROP", "-N DOCKER-USER", "-N DOCKER-ISOLATION-STAGE-1",
 			"-A FORWARD -j DOCKER-USER", "-A FORWARD -j DOCKER-ISOLATION-STAGE-1",
@@ -29,7 +29,7 @@ var docker = firewall{
 			"-A FORWARD -i docker0 ! -o docker0 -j ACCEPT", "-A FORWARD -i docker0 -o docker0 -j ACCEPT",
 			"-A DOCKER-ISOLATION-STAGE-1 -j RETURN", "-A DOCKER-USER -j RETURN",
 		} {
-			x.both(s.Host, rule)
+			x.Both(s.Host, rule)
 		}
 	},
 	open: func(s *Stage) {
@@ -254,18 +254,18 @@ var _ = DescribeTable("a firewall that drops by policy or at its end is not comp
 var _ = Describe("a firewall", func() {
 	It("of ufw gets the rules at the head of its chain", func() {
 		s := NewStage()
-		x := newXtables(s, "nft")
+		x := NewXtables(s, "nft")
 		for _, rule := range []string{
 			"-P FORWARD DROP", "-N ufw-before-forward", "-A FORWARD -j ufw-before-forward",
 			"-A ufw-before-forward -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
 		} {
-			x.both(s.Host, rule)
+			x.Both(s.Host, rule)
 		}
 		with := s.Bridge(SubnetV4, SubnetV6).With(Conf{"forwardAccept": true})
 		b, _ := s.Attach(with)
 		Serve(s.Outside, "tcp", 7000)
 		ExpectSeen(b.Space, OutsideV4, "7000", HostV4)
 		ExpectSeen(b.Space, OutsideV6, "7000", HostV6)
-		Expect(strings.Split(x.run(s.Host, "-S FORWARD"), "\n")[1]).To(ContainSubstring(BridgeName))
+		Expect(strings.Split(x.Run(s.Host, "-S FORWARD"), "\n")[1]).To(ContainSubstring(BridgeName))
 	})
 })

@@ -17,7 +17,7 @@ var _ = DescribeTableSubtree("masqueradeExclude", func(backend string) {
 	)
 	BeforeEach(func() {
 		s = NewStage()
-		newXtables(s, "nft")
+		NewXtables(s, "nft")
 		known(s)
 		c = s.Bridge(SubnetV4, SubnetV6).With(Conf{"ipMasqBackend": backend, "masqueradeExclude": []string{farNet4, farNet6}})
 	})

@@ -123,7 +123,7 @@ var _ = Describe("bridge with the capability portMappings", func() {
 	})
 
 	It("publishes by its own backend, whatever masquerades", func() {
-		newXtables(s, "nft")
+		NewXtables(s, "nft")
 		mixed := c.With(Conf{"ipMasqBackend": "iptables"})
 		b, result := s.Attach(mixed)
 		Serve(b.Space, "tcp", 80)

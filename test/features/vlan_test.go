@@ -166,7 +166,7 @@ var _ = Describe("vlan", func() {
 	// them on the way to the gateway's port already, and they are lost: its own as ours.
 	It("goes out by the compatible backend", func() {
 		s.BridgeNetfilter("0")
-		newXtables(s, "nft")
+		NewXtables(s, "nft")
 		b, _ := s.Attach(tagged(s, 100).With(Conf{"ipMasqBackend": "iptables"}))
 		Serve(s.Outside, "tcp", 7000)
 		ExpectSeen(b.Space, OutsideV4, "7000", HostV4)

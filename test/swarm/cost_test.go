@@ -1,7 +1,6 @@
 package swarm
 
 import (
-	"bytes"
 	"fmt"
 	"net/netip"
 	"os"
@@ -33,7 +32,7 @@ func testCost(t *testing.T, bin string) {
 	}
 	counts := make(map[int]map[string]int)
 	for _, n := range []int{fewLeases, manyLeases} {
-		p := pool{t: t, strace: strace, bin: bin, data: t.TempDir()}
+		p := pool{t: t, strace: strace, bin: bin, data: t.TempDir(), dir: t.TempDir()}
 		p.fill(n)
 		counts[n] = p.measure()
 	}
@@ -48,8 +47,8 @@ func testCost(t *testing.T, bin string) {
 
 // pool is a network whose leases were made by something else.
 type pool struct {
-	t                 *testing.T
-	strace, bin, data string
+	t                      *testing.T
+	strace, bin, data, dir string
 }
 
 func (p pool) config(more object) []byte {
@@ -80,11 +79,9 @@ func (p pool) fill(n int) {
 		p.t.Fatal(err)
 	}
 	for _, verb := range []string{"ADD", "DEL"} {
-		p.call(exec.Command(p.program()), verb, "warm", nil)
+		p.call(verb, "warm", nil)
 	}
 }
-
-func (p pool) program() string { return filepath.Join(p.bin, "host-local") }
 
 // measure counts the calls of each verb.
 func (p pool) measure() map[string]int {
@@ -111,8 +108,8 @@ func keep(least map[string]int, verb string, n int) {
 // run is one call under strace.
 func (p pool) run(verb, id string, more object) (calls int, stdout []byte) {
 	p.t.Helper()
-	log := filepath.Join(p.data, "strace")
-	stdout = p.call(exec.Command(p.strace, "-f", "-c", "-o", log, p.program()), verb, id, more)
+	log := filepath.Join(p.dir, "strace")
+	stdout = p.call(verb, id, more, p.strace, "-f", "-c", "-o", log)
 	summary, err := os.ReadFile(log)
 	if err != nil {
 		p.t.Fatal(err)
@@ -120,16 +117,13 @@ func (p pool) run(verb, id string, more object) (calls int, stdout []byte) {
 	return p.count(string(summary)), stdout
 }
 
-func (p pool) call(cmd *exec.Cmd, verb, id string, more object) (stdout []byte) {
+func (p pool) call(verb, id string, more object, wrap ...string) []byte {
 	p.t.Helper()
-	cmd.Stdin = bytes.NewReader(p.config(more))
-	cmd.Env = append(os.Environ(), "CNI_COMMAND="+verb, "CNI_CONTAINERID="+id, "CNI_NETNS=/none", "CNI_IFNAME=eth0", "CNI_PATH="+p.bin)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		p.t.Fatalf("%s: %v: %s%s", verb, err, out.Bytes(), errs.Bytes())
+	stdout, err := call{command: verb, id: id, config: p.config(more), wrap: wrap}.run(p.bin, p.dir)
+	if err != nil {
+		p.t.Fatalf("%s: %v: %s", verb, err, stdout)
 	}
-	return out.Bytes()
+	return stdout
 }
 
 // count adds up the table of `strace -c`, whose lines are

@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -11,9 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containernetworking/cni/pkg/types"
 	"golang.org/x/sys/unix"
-
-	"github.com/bridgeport-cni/bridgeport/test/lab"
 )
 
 const (
@@ -33,7 +33,8 @@ func startHolder(t *testing.T, path string) holder {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), holdVariable+"="+path)
-	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	// No Pdeathsig: it fires when the thread ends that started the process. All processes
+	// end with the isolated one.
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -56,30 +57,28 @@ func startHolder(t *testing.T, path string) holder {
 // testStoppedHolder: a plugin that was stopped (a frozen cgroup, a debugger) holds the
 // lock. The others must not hang with it, and say who it is.
 func testStoppedHolder(t *testing.T, ours string) {
-	host := space(t, "stopped")
-	data := t.TempDir()
+	data, dir := t.TempDir(), t.TempDir()
 	config := encode(object{"cniVersion": "1.0.0", "name": "stuck", "ipam": hostLocal(data, "10.71.0.0/24")})
-	call := lab.Call{Plugin: "host-local", Command: "ADD", ContainerID: "first", Netns: "/none", IfName: "eth0", Config: config}
-	if answer, err := host.CNI(ours, call); err != nil || answer.Exit != 0 {
-		t.Fatalf("ADD: %v %s", err, answer.Stdout)
+	first, second := call{command: "ADD", id: "first", config: config}, call{command: "ADD", id: "second", config: config}
+	if stdout, err := first.run(ours, dir); err != nil {
+		t.Fatalf("ADD: %v %s", err, stdout)
 	}
 	h := startHolder(t, filepath.Join(data, "stuck", "lock"))
 	if err := h.cmd.Process.Signal(unix.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	begin := time.Now()
-	call.ContainerID = "second"
-	answer, err := host.CNI(ours, call)
+	stdout, err := second.run(ours, dir)
 	took := time.Since(begin)
-	switch {
-	case err != nil:
-		t.Fatal(err)
-	case answer.Err == nil:
-		t.Fatalf("ADD: exit %d, %s", answer.Exit, answer.Stdout)
-	case answer.Err.Code != codeTryLater:
-		t.Errorf("code %d, want %d", answer.Err.Code, codeTryLater)
-	case !strings.Contains(answer.Err.Msg, "process "+h.pid+" "):
-		t.Errorf("process %s is not named: %s", h.pid, answer.Err.Msg)
+	var told types.Error
+	if uerr := json.Unmarshal(stdout, &told); err == nil || uerr != nil {
+		t.Fatalf("ADD: %v, %s", err, stdout)
+	}
+	if told.Code != codeTryLater {
+		t.Errorf("code %d, want %d", told.Code, codeTryLater)
+	}
+	if !strings.Contains(told.Msg, "process "+h.pid+" ") {
+		t.Errorf("process %s is not named: %s", h.pid, told.Msg)
 	}
 	if took < lockWait || took > lockWait+slow()*10*time.Second {
 		t.Errorf("gave up after %v, want about %v", took, lockWait)
@@ -88,7 +87,7 @@ func testStoppedHolder(t *testing.T, ours string) {
 		t.Fatal(err)
 	}
 	_ = h.cmd.Wait() // killed
-	if answer, err := host.CNI(ours, call); err != nil || answer.Exit != 0 {
-		t.Errorf("ADD after the holder's end: %v %s", err, answer.Stdout)
+	if stdout, err := second.run(ours, dir); err != nil {
+		t.Errorf("ADD after the holder's end: %v %s", err, stdout)
 	}
 }

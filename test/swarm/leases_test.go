@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,8 +9,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/bridgeport-cni/bridgeport/test/lab"
 )
 
 const (
@@ -24,6 +23,7 @@ var leaseTime = slow() * 60 * time.Second
 // register knows who has which address, from after ADD until before DEL.
 type register struct {
 	sync.Mutex
+	dir    string // for the calls' files
 	holder map[string]string
 	most   int // addresses at the same time
 	errs   []string
@@ -56,25 +56,22 @@ func (r *register) give(address string) {
 // also for one half of an attachment's life. At one moment all hold an address; after
 // it, some come while others go.
 func testLeases(t *testing.T, ours, reference string) {
-	host := space(t, "leases")
-	data := t.TempDir()
-	dir := filepath.Join(data, "swarm")
+	data, dir := t.TempDir(), t.TempDir()
 	config := encode(object{"cniVersion": "1.0.0", "name": "swarm", "ipam": hostLocal(data, "10.70.0.0/24")})
-	r := &register{holder: make(map[string]string)}
+	r := &register{dir: dir, holder: make(map[string]string)}
 	var full sync.WaitGroup
 	full.Add(processes)
 	begin := time.Now()
 	all(processes, func(i int) {
 		toAdd, toDel := mixed(i, ours, reference)
-		call := lab.Call{Plugin: "host-local", Netns: "/none", IfName: "eth0", Config: config, Timeout: leaseTime}
 		for round := range rounds {
-			call.ContainerID = fmt.Sprintf("c%d-%d", i, round)
-			address := r.add(host, toAdd, call)
+			c := call{id: fmt.Sprintf("c%d-%d", i, round), config: config}
+			address := r.add(toAdd, c)
 			if round == 0 {
 				full.Done()
 				full.Wait()
 			}
-			r.del(host, toDel, call, address)
+			r.del(toDel, c, address)
 		}
 	})
 	took := time.Since(begin)
@@ -87,7 +84,7 @@ func testLeases(t *testing.T, ours, reference string) {
 	if took > leaseTime {
 		t.Errorf("took %v, want below %v", took, leaseTime)
 	}
-	for _, name := range leaseFiles(t, dir) {
+	for _, name := range leaseFiles(t, filepath.Join(data, "swarm")) {
 		t.Errorf("%s is left", name)
 	}
 	fmt.Printf("swarm: %d ADDs and DELs of host-local by %d processes at once: %v\n", processes*rounds, processes, took.Round(time.Millisecond))
@@ -107,23 +104,30 @@ func mixed(i int, ours, reference string) (toAdd, toDel string) {
 }
 
 // add returns the address, "" if it failed.
-func (r *register) add(host *lab.Space, bin string, call lab.Call) string {
-	call.Command = "ADD"
-	answer, err := host.CNI(bin, call)
-	if err != nil || answer.Result == nil || len(answer.Result.IPs) != 1 {
-		r.complain("ADD of %s: %v %s%s", call.ContainerID, err, answer.Stdout, answer.Stderr)
+func (r *register) add(bin string, c call) string {
+	c.command = "ADD"
+	stdout, err := c.run(bin, r.dir)
+	var result struct {
+		IPs []struct {
+			Address string `json:"address"`
+		} `json:"ips"`
+	}
+	if err == nil {
+		err = json.Unmarshal(stdout, &result)
+	}
+	if err != nil || len(result.IPs) != 1 {
+		r.complain("ADD of %s: %v %s", c.id, err, stdout)
 		return ""
 	}
-	address := answer.Result.IPs[0].Address.IP.String()
-	r.take(address, call.ContainerID)
-	return address
+	r.take(result.IPs[0].Address, c.id)
+	return result.IPs[0].Address
 }
 
-func (r *register) del(host *lab.Space, bin string, call lab.Call, address string) {
+func (r *register) del(bin string, c call, address string) {
 	r.give(address) // before DEL: from its end on somebody else may have it
-	call.Command = "DEL"
-	if answer, err := host.CNI(bin, call); err != nil || answer.Exit != 0 {
-		r.complain("DEL of %s: %v %s%s", call.ContainerID, err, answer.Stdout, answer.Stderr)
+	c.command = "DEL"
+	if stdout, err := c.run(bin, r.dir); err != nil {
+		r.complain("DEL of %s: %v %s", c.id, err, stdout)
 	}
 }
 

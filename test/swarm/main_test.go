@@ -5,9 +5,12 @@ package swarm
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -91,6 +94,40 @@ func space(t *testing.T, name string) *lab.Space {
 		}
 	})
 	return s
+}
+
+// call is one run of host-local, which needs no namespace.
+type call struct {
+	command, id string
+	config      []byte
+	wrap        []string // a program and its arguments to run it under
+}
+
+// run returns what host-local wrote to stdout. It goes through files: a pipe stays open
+// for as long as any process that is just about to start has a copy of it, and among
+// 200 that takes seconds.
+func (c call) run(bin, dir string) (stdout []byte, err error) {
+	name := filepath.Join(dir, c.id+"."+c.command)
+	if err := os.WriteFile(name+".in", c.config, 0o600); err != nil {
+		return nil, err
+	}
+	in, err := os.Open(name + ".in")
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	out, err := os.Create(name + ".out")
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	argv := append(slices.Clone(c.wrap), filepath.Join(bin, "host-local"))
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, out
+	cmd.Env = append(os.Environ(), "CNI_COMMAND="+c.command, "CNI_CONTAINERID="+c.id, "CNI_NETNS=/none", "CNI_IFNAME=eth0", "CNI_PATH="+bin)
+	err = cmd.Run()
+	stdout, rerr := os.ReadFile(name + ".out")
+	return stdout, errors.Join(err, rerr)
 }
 
 // encode is for values of this package, which JSON can hold.

@@ -13,20 +13,23 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$(dirname "$here")")
 export VMDIR=${VMDIR:-$root/.cache/vm} here root
-export kernel=${VMKERNEL:-linux-image-amd64} built=$VMDIR/suite
+export kernel=${VMKERNEL:-linux-image-amd64}
 export BRIDGEPORT_BIN=${BRIDGEPORT_BIN:-$root/bin} REFERENCE_BIN=${REFERENCE_BIN:-$root/bin/reference}
 export limit=900 # seconds for one suite
+built=$(mktemp -d "$VMDIR/suite.XXXXXX") # the test programs and their output
+export built
+trap 'rm -rf "$built"' EXIT
 
 # suite DIR runs one test program and prints what became of it.
 suite() {
 	local dir=$1 name=${1#"$root"/} log start=$SECONDS result=ok status=0
 	log=$built/${name//\//-}.log
 	cd "$dir"
-	# br_netfilter is loaded by whoever needs bridged frames to pass the firewall, often
-	# Docker or a kubelet; tests set both of its states. nf_conntrack brings sysctls when
-	# it comes, which a comparison of before and after would see.
-	"$here/run.sh" -t $((limit + 10)) -k "$kernel" -e BRIDGEPORT_BIN -e REFERENCE_BIN -e BRIDGEPORT_SLOW=15 -- \
-		bash -c 'modprobe -a br_netfilter nf_conntrack && exec "$@"' suite \
+	# What others load early on most machines, Docker or a kubelet for one: tests set both
+	# states of br_netfilter, and a module that came only later would bring its sysctls
+	# along in the middle of a test that compares all of them.
+	"$here/run.sh" -t $((limit + 10)) -k "$kernel" -e BRIDGEPORT_BIN -e REFERENCE_BIN -e BRIDGEPORT_SLOW=15 -e GINKGO_NO_COLOR=TRUE -- \
+		bash -c 'modprobe -a nf_conntrack br_netfilter && exec "$@"' suite \
 		"$built/${dir##*/}.test" -test.v -test.timeout "${limit}s" > "$log" 2>&1 || status=$?
 	[ $status -eq 0 ] || result=FAIL
 	# go test's own line of a skipped test; ginkgo's count at the end.
@@ -40,7 +43,6 @@ export -f suite
 if [ $# -gt 0 ]; then packages=("$@"); else packages=(./...); fi
 cd "$root"
 mapfile -t dirs < <(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.Dir}}{{end}}' "${packages[@]}" | grep -v '/test/borders$')
-rm -rf "$built" && mkdir -p "$built"
 CGO_ENABLED=0 go test -c -o "$built/" "${dirs[@]}" # fails if two packages have one name
 "$here/run.sh" -k "$kernel" -- "$here/features.sh"
 

@@ -64,7 +64,7 @@ func number(t *testing.T, variable string, standard uint64) uint64 {
 
 func TestWalk(t *testing.T) {
 	seed := number(t, "WALK_SEED", uint64(time.Now().UnixNano())%1_000_000)
-	steps := int(number(t, "WALK_STEPS", 300))
+	steps := int(number(t, "WALK_STEPS", 300/uint64(min(slow(), 3))))
 	fmt.Printf("walk: WALK_SEED=%d WALK_STEPS=%d\n", seed, steps)
 	w := newWorld(t, rand.New(rand.NewPCG(seed, 0)))
 	before := w.settled()

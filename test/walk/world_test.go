@@ -161,7 +161,8 @@ func (w *world) bridgeMTU(name string) (mtu int) {
 	return mtu
 }
 
-// snap is the state of host and leases, without what stays by design.
+// snap is the state of host and leases, without what stays by design, and without the
+// settings that come with a module of the kernel when the first rule needs it.
 func (w *world) snap() snapshot.Snapshot {
 	w.t.Helper()
 	state, err := snapshot.Take(w.host.NS, w.data())
@@ -169,7 +170,7 @@ func (w *world) snap() snapshot.Snapshot {
 	return state.Without(func(key string) bool {
 		path, isFile := strings.CutPrefix(key, "file ")
 		base := filepath.Base(path)
-		return isFile && (strings.HasPrefix(state[key], "d") || base == "lock" ||
+		return strings.HasPrefix(key, "sysctl net/netfilter/") || isFile && (strings.HasPrefix(state[key], "d") || base == "lock" ||
 			strings.HasPrefix(base, "last_reserved_ip.") || strings.Contains(path, "/.bridgeport"))
 	})
 }

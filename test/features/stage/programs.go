@@ -34,16 +34,28 @@ func directory(variable, below, target string, programs ...string) string {
 	ginkgo.GinkgoHelper()
 	dir := os.Getenv(variable)
 	if dir == "" {
-		dir = filepath.Join("..", "..", below)
+		dir = filepath.Join(root(), below)
 	}
-	dir, err := filepath.Abs(dir)
-	gomega.Expect(err).NotTo(gomega.HaveOccurred())
 	for _, p := range programs {
 		if _, err := os.Stat(filepath.Join(dir, p)); err != nil {
 			ginkgo.Fail(fmt.Sprintf("%s is missing in %s: run `%s`, or set %s", p, dir, target, variable))
 		}
 	}
 	return dir
+}
+
+// root is the repository's.
+func root() string {
+	ginkgo.GinkgoHelper()
+	dir, err := os.Getwd() // go test runs in the package's folder
+	gomega.Expect(err).NotTo(gomega.HaveOccurred())
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		gomega.Expect(dir).NotTo(gomega.Equal(filepath.Dir(dir)), "no go.mod above")
+		dir = filepath.Dir(dir)
+	}
 }
 
 // Program runs an installed program in the space and returns what it printed. One

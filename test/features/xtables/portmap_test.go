@@ -1,4 +1,4 @@
-package features_test
+package xtables_test
 
 import (
 	"strings"
@@ -37,11 +37,11 @@ func manyPorts(n int) (list []map[string]any) {
 var _ = DescribeTableSubtree("portmap's iptables over", func(variant string) {
 	var (
 		s *Stage
-		x xtables
+		x Xtables
 	)
 	BeforeEach(func() {
 		s = NewStage()
-		x = newXtables(s, variant)
+		x = NewXtables(s, variant)
 	})
 
 	// Where a key's spec compares IPv4 alone, the reference's rules of IPv6 are wrong:
@@ -49,14 +49,14 @@ var _ = DescribeTableSubtree("portmap's iptables over", func(variant string) {
 	// first of several ports.
 	const both, nftBoth, ipv4 = "", "nft", "-"
 	DescribeTable("are the rules of the reference:", func(families string, changes Conf, ports []map[string]any) {
-		programs := savers
+		programs := Savers
 		if families == ipv4 || families == nftBoth && variant != "nft" {
-			programs = savers[:1]
+			programs = Savers[:1]
 		}
 		twin := NewStage()
 		twin.Bin, twin.Env = Reference("bridge", "portmap", "host-local"), s.Env
 		for _, host := range []*lab.Space{s.Host, twin.Host} {
-			x.both(host, "-t nat -N ADMIN-MARK")
+			x.Both(host, "-t nat -N ADMIN-MARK")
 		}
 		ours, result := s.Attach(unmasqueraded(s))
 		theirs := twin.Container()
@@ -65,13 +65,13 @@ var _ = DescribeTableSubtree("portmap's iptables over", func(variant string) {
 
 		ExpectOK("ADD", s.Call(ours, "ADD", chained(result, changes, ports...)))
 		ExpectOK("ADD", twin.Call(theirs, "ADD", chained(theirResult, changes, ports...)))
-		Expect(x.attachments(s.Host)).NotTo(BeEmpty())
-		x.expectTwins(s.Host, twin.Host, programs...)
+		Expect(x.Attachments(s.Host)).NotTo(BeEmpty())
+		x.ExpectTwins(s.Host, twin.Host, programs...)
 		ExpectOK("CHECK", s.Call(ours, "CHECK", chained(result, changes, ports...)))
 
 		ExpectOK("DEL", s.Call(ours, "DEL", chained(result, changes, ports...)))
 		ExpectOK("DEL", twin.Call(theirs, "DEL", chained(theirResult, changes, ports...)))
-		x.expectTwins(s.Host, twin.Host, programs...)
+		x.ExpectTwins(s.Host, twin.Host, programs...)
 	},
 		Entry("one port", both, Conf{}, these(Port("tcp", 8080, 80))),
 		Entry("ports of two protocols", nftBoth, Conf{}, these(Port("udp", 5353, 53), Port("tcp", 8080, 80), Port("tcp", 8443, 443))),
@@ -141,9 +141,9 @@ var _ = DescribeTableSubtree("portmap's iptables over", func(variant string) {
 		ExpectOK("ADD", s.Call(b, "ADD", c))
 		ExpectOK("CHECK", s.Call(b, "CHECK", c))
 		var deleted string
-		for line := range strings.Lines(Program(s.Host, "", x.path(program), "-t", "nat", "-S")) {
+		for line := range strings.Lines(Program(s.Host, "", x.Path(program), "-t", "nat", "-S")) {
 			if deleted == "" && strings.HasPrefix(line, "-A") && pick(line) {
-				Program(s.Host, "*nat\n-D"+line[2:]+"COMMIT\n", x.path(program+"-restore"), "--noflush")
+				Program(s.Host, "*nat\n-D"+line[2:]+"COMMIT\n", x.Path(program+"-restore"), "--noflush")
 				deleted = strings.Fields(line)[1]
 			}
 		}
@@ -168,7 +168,7 @@ var _ = DescribeTableSubtree("portmap's iptables over", func(variant string) {
 var _ = Describe("ports of the reference's portmap", func() {
 	It("by iptables are taken back by ours", func() {
 		s := NewStage()
-		newXtables(s, "nft")
+		NewXtables(s, "nft")
 		b, result := s.Attach(unmasqueraded(s))
 		c := chained(result, nil, Port("tcp", 8080, 80))
 		ours, theirs := s.Bin, Reference("portmap")

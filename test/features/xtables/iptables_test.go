@@ -1,11 +1,8 @@
-package features_test
+package xtables_test
 
 import (
 	"errors"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -15,86 +12,7 @@ import (
 
 	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
 	"github.com/bridgeport-cni/bridgeport/test/lab"
-	"github.com/bridgeport-cni/bridgeport/test/snapshot"
 )
-
-// xtables is one of the two programs that answer to the name iptables. Which one an
-// administrator has chosen is not asked: a folder that comes first in PATH decides.
-type xtables struct{ dir string }
-
-func newXtables(s *Stage, variant string) xtables {
-	GinkgoHelper()
-	program, err := exec.LookPath("xtables-" + variant + "-multi")
-	Expect(err).NotTo(HaveOccurred(), "iptables is needed: apt-get install iptables")
-	x := xtables{filepath.Join(s.Dir, "xtables-"+variant)}
-	s.Env = []string{"PATH=" + x.dir + ":" + os.Getenv("PATH")}
-	if err := os.Mkdir(x.dir, 0o755); errors.Is(err, os.ErrExist) {
-		return x
-	}
-	for _, name := range []string{"iptables", "iptables-restore", "iptables-save"} {
-		for _, link := range []string{name, strings.Replace(name, "ip", "ip6", 1)} {
-			Expect(os.Symlink(program, filepath.Join(x.dir, link))).To(Succeed())
-		}
-	}
-	if _, err := Try(s.Space("xt"), "", x.path("iptables"), "-t", "nat", "-S"); err != nil {
-		Missing(variant + " iptables (" + err.Error() + ")")
-	}
-	return x
-}
-
-func (x xtables) path(name string) string { return filepath.Join(x.dir, name) }
-
-// run is iptables; words are separated by spaces.
-func (x xtables) run(s *lab.Space, words string) string {
-	GinkgoHelper()
-	return Program(s, "", x.path("iptables"), strings.Fields(words)...)
-}
-
-// both is iptables and ip6tables.
-func (x xtables) both(s *lab.Space, words string) {
-	GinkgoHelper()
-	x.run(s, words)
-	Program(s, "", x.path("ip6tables"), strings.Fields(words)...)
-}
-
-var counts = regexp.MustCompile(`\[\d+:\d+\]`)
-
-var savers = []string{"iptables-save", "ip6tables-save"}
-
-// saved is what the programs print of table nat, less counters and the lines that
-// have the time.
-func (x xtables) saved(s *lab.Space, programs ...string) string {
-	GinkgoHelper()
-	var kept []string
-	for _, program := range programs {
-		for line := range strings.Lines(Program(s, "", x.path(program), "-t", "nat")) {
-			if !strings.HasPrefix(line, "#") {
-				kept = append(kept, counts.ReplaceAllString(line, "[0:0]"))
-			}
-		}
-	}
-	return strings.Join(kept, "")
-}
-
-// expectTwins wants both hosts to have the same rules in the same order.
-func (x xtables) expectTwins(ours, theirs *lab.Space, programs ...string) {
-	GinkgoHelper()
-	as := func(s *lab.Space) snapshot.Snapshot {
-		return snapshot.Snapshot{"table nat": x.saved(s, programs...)}
-	}
-	Expect(strings.Join(snapshot.Diff(as(theirs), as(ours)), "\n")).To(BeEmpty(), "- theirs, + ours")
-}
-
-// attachments are the rules that belong to containers.
-func (x xtables) attachments(s *lab.Space) (lines []string) {
-	GinkgoHelper()
-	for line := range strings.Lines(x.saved(s, savers...)) {
-		if strings.Contains(line, "CNI-") {
-			lines = append(lines, strings.TrimSpace(line))
-		}
-	}
-	return lines
-}
 
 // compatible is the usual configuration with iptables as the reference uses it.
 func compatible(s *Stage) Conf {
@@ -104,11 +22,11 @@ func compatible(s *Stage) Conf {
 var _ = DescribeTableSubtree("ipMasqBackend iptables over", func(variant string) {
 	var (
 		s *Stage
-		x xtables
+		x Xtables
 	)
 	BeforeEach(func() {
 		s = NewStage()
-		x = newXtables(s, variant)
+		x = NewXtables(s, variant)
 	})
 
 	It("writes the rules of the reference, and leaves what it leaves", func() {
@@ -118,13 +36,13 @@ var _ = DescribeTableSubtree("ipMasqBackend iptables over", func(variant string)
 		theirs := twin.Container()
 		theirs.ID = ours.ID // rules are named after it
 		twin.Add(theirs, compatible(twin))
-		Expect(x.attachments(s.Host)).To(HaveLen(8), "a chain, two rules and a jump for each family")
-		x.expectTwins(s.Host, twin.Host, savers...)
+		Expect(x.Attachments(s.Host)).To(HaveLen(8), "a chain, two rules and a jump for each family")
+		x.ExpectTwins(s.Host, twin.Host, Savers...)
 
 		s.Del(ours, compatible(s), result)
 		ExpectOK("DEL", twin.Call(theirs, "DEL", compatible(twin)))
-		x.expectTwins(s.Host, twin.Host, savers...)
-		Expect(x.attachments(s.Host)).To(BeEmpty())
+		x.ExpectTwins(s.Host, twin.Host, Savers...)
+		Expect(x.Attachments(s.Host)).To(BeEmpty())
 	})
 
 	It("masquerades, but not towards neighbours", func() {
@@ -148,7 +66,7 @@ var _ = DescribeTableSubtree("ipMasqBackend iptables over", func(variant string)
 		for range 2 { // it may come again
 			ExpectOK("DEL", s.Run(call))
 			s.ExpectEqual(before)
-			Expect(x.attachments(s.Host)).To(BeEmpty())
+			Expect(x.Attachments(s.Host)).To(BeEmpty())
 		}
 	},
 		Entry("without the result of ADD", func(b *Box) lab.Call { return delOf(b, b.Path, compatible(s)) }),
@@ -182,24 +100,24 @@ var _ = DescribeTableSubtree("ipMasqBackend iptables over", func(variant string)
 		Serve(s.Outside, "tcp", 7000)
 		ExpectSeen(b.Space, OutsideV4, "7000", HostV4)
 		s.Del(b, c, first)
-		Expect(x.attachments(s.Host)).To(BeEmpty())
+		Expect(x.Attachments(s.Host)).To(BeEmpty())
 	})
 
 	DescribeTable("CHECK names a deleted rule:", func(program string, pick func(line string) bool, texts ...string) {
 		b, result := s.Attach(compatible(s))
 		ExpectOK("CHECK", s.Check(b, compatible(s), result))
 		deleted := 0
-		for line := range strings.Lines(Program(s.Host, "", x.path(program), "-t", "nat", "-S")) {
+		for line := range strings.Lines(Program(s.Host, "", x.Path(program), "-t", "nat", "-S")) {
 			if strings.HasPrefix(line, "-A") && pick(line) {
 				// As a shell would take it apart, the file of rules does.
-				Program(s.Host, "*nat\n-D"+line[2:]+"COMMIT\n", x.path(program+"-restore"), "--noflush")
+				Program(s.Host, "*nat\n-D"+line[2:]+"COMMIT\n", x.Path(program+"-restore"), "--noflush")
 				deleted++
 			}
 		}
 		Expect(deleted).To(Equal(1))
 		ExpectError(s.Check(b, compatible(s), result), Drift, texts...)
 		s.Del(b, compatible(s), result)
-		Expect(x.attachments(s.Host)).To(BeEmpty())
+		Expect(x.Attachments(s.Host)).To(BeEmpty())
 	},
 		Entry("the jump", "iptables", contains("POSTROUTING", "-j CNI-"), "POSTROUTING", FirstV4),
 		Entry("the jump of IPv6", "ip6tables", contains("POSTROUTING", "-j CNI-"), "POSTROUTING", FirstV6),

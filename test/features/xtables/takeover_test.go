@@ -1,4 +1,4 @@
-package features_test
+package xtables_test
 
 import (
 	"fmt"
@@ -19,7 +19,7 @@ const theirTable = "inet cni_plugins_masquerade"
 var _ = DescribeTableSubtree("an attachment of the reference's bridge, masquerading by", func(backend string) {
 	var (
 		s      *Stage
-		x      xtables
+		x      Xtables
 		c      Conf
 		b      *Box
 		result *types100.Result
@@ -27,7 +27,7 @@ var _ = DescribeTableSubtree("an attachment of the reference's bridge, masquerad
 	)
 	BeforeEach(func() {
 		s = NewStage()
-		x = newXtables(s, "nft")
+		x = NewXtables(s, "nft")
 		ours := s.Bin
 		s.Bin = Reference("bridge", "host-local")
 		c = s.Bridge(SubnetV4, SubnetV6).With(Conf{"ipMasqBackend": backend})
@@ -51,7 +51,7 @@ var _ = DescribeTableSubtree("an attachment of the reference's bridge, masquerad
 			return left
 		}).WithTimeout(Patience).Should(BeEmpty())
 		Expect(s.Lease(result.IPs[0].Address.IP.String())).NotTo(BeAnExistingFile())
-		Expect(x.attachments(s.Host)).To(BeEmpty())
+		Expect(x.Attachments(s.Host)).To(BeEmpty())
 		AddReportEntry(fmt.Sprintf("%d rules left in table %s", len(snapshot.Diff(before, s.Snap())), theirTable), ReportEntryVisibilityFailureOrVerbose)
 	}
 
