@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -36,19 +37,25 @@ type Bridge struct {
 func (b Bridge) Add(h *Host) error {
 	link, err := h.rt.Link(b.Name)
 	if errors.Is(err, errNoLink) {
-		if err = b.create(h); err == nil {
+		if err = locked(func() error { return b.create(h) }); err == nil {
 			link, err = h.rt.Link(b.Name)
 		}
+	}
+	if err == nil {
+		err = b.usable(link)
 	}
 	if err != nil {
 		return fmt.Errorf("bridge %s: %w", b.Name, err)
 	}
-	if link.Kind != "bridge" {
-		return fmt.Errorf("bridge %s: a link of this name exists and is not a bridge but %s: name another in \"bridge\": %w",
-			b.Name, kindText(link.Kind), ErrConflict)
-	}
 	h.index[b.Name] = link.Index
 	return b.reconcile(h, link)
+}
+
+func (b Bridge) usable(link *Link) error {
+	if link.Kind == "bridge" {
+		return nil
+	}
+	return fmt.Errorf("a link of this name exists and is not a bridge but %s: name another in \"bridge\": %w", kindText(link.Kind), ErrConflict)
 }
 
 func kindText(kind string) string {
@@ -58,6 +65,8 @@ func kindText(kind string) string {
 	return "a " + kind
 }
 
+// create makes the bridge unless somebody was faster, and then says that it is ours.
+// A crash between the two leaves one that ours still knows.
 func (b Bridge) create(h *Host) error {
 	req := linkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, b.Name, true)
 	mac := hardwareAddr("bridge", machine(), b.Name)
@@ -72,18 +81,17 @@ func (b Bridge) create(h *Host) error {
 	}
 	req.AddData(info)
 	h.rt.Queue(req, "create")
-	// The kernel takes an alias only for a link that exists (do_setlink).
-	alias := linkRequest(unix.RTM_NEWLINK, 0, b.Name, false)
-	alias.AddData(nl.NewRtAttr(unix.IFLA_IFALIAS, nl.NonZeroTerminated(bridgeAlias)))
-	h.rt.Queue(alias, "set alias")
 	err := h.rt.Flush()
-	if errors.Is(err, unix.EOPNOTSUPP) && b.Vlans {
+	switch {
+	case errors.Is(err, unix.EEXIST):
+		return nil
+	case errors.Is(err, unix.EOPNOTSUPP) && b.Vlans:
 		return fmt.Errorf("%w: the kernel lacks bridge VLAN filtering (CONFIG_BRIDGE_VLAN_FILTERING), which \"vlan\" and \"vlanTrunk\" need", err)
-	}
-	if err != nil && !errors.Is(err, unix.EEXIST) {
+	case err != nil:
 		return err
 	}
-	return nil
+	// The kernel takes an alias only for a link that exists (do_setlink).
+	return setAlias(h, b.Name, bridgeAlias)
 }
 
 // reconcile brings an existing bridge up and, where asked for, into promiscuous
@@ -120,8 +128,12 @@ func (b Bridge) reconcile(h *Host, link *Link) error {
 	return h.rt.Flush()
 }
 
-// ours says whether we made the bridge.
+// ours says whether we made the bridge. Without an alias, its address tells: nobody
+// else would give it that one.
 func ours(link *Link) bool {
+	if link.Alias == "" {
+		return link.Kind == "bridge" && bytes.Equal(link.MAC, hardwareAddr("bridge", machine(), link.Name))
+	}
 	return link.Alias == bridgeAlias || strings.HasPrefix(link.Alias, bridgeAlias+" ")
 }
 
@@ -193,7 +205,8 @@ type Facts struct {
 	MTU int // bytes
 }
 
-// Facts looks the bridge up. For a missing one they are what it will have.
+// Facts looks the bridge up. For a missing one they are what it will have. A link of
+// another kind is an ErrConflict.
 func (b Bridge) Facts(h *Host) (Facts, error) {
 	link, err := h.rt.Link(b.Name)
 	switch {
@@ -204,6 +217,9 @@ func (b Bridge) Facts(h *Host) (Facts, error) {
 		}
 		return f, nil
 	case err != nil:
+		return Facts{}, fmt.Errorf("bridge %s: %w", b.Name, err)
+	}
+	if err := b.usable(link); err != nil {
 		return Facts{}, fmt.Errorf("bridge %s: %w", b.Name, err)
 	}
 	f := Facts{MAC: link.MAC, MTU: link.MTU}

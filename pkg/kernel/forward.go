@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/flock"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -35,6 +36,15 @@ func (f Forwarding) key() string {
 
 // Add notes first and writes then, so that a crash between the two loses nothing.
 func (f Forwarding) Add(h *Host) error {
+	have, err := readSysctl(f.key())
+	if err != nil || have != "0" {
+		return err
+	}
+	return locked(func() error { return f.enable(h) })
+}
+
+// enable is for one process at a time: each changes the same alias.
+func (f Forwarding) enable(h *Host) error {
 	have, err := readSysctl(f.key())
 	if err != nil || have != "0" {
 		return err
@@ -69,6 +79,17 @@ func (f Forwarding) Del(*Host) error { return nil }
 
 func (f Forwarding) String() string { return fmt.Sprintf("sysctl -w %s=1", dotted(f.key())) }
 
+// locked runs fn while no other process of ours changes what they share. fn must not
+// change rules, which take the same lock.
+func locked(fn func() error) error {
+	unlock, err := flock.Netns()
+	if err != nil {
+		return err
+	}
+	defer unlock.Close()
+	return fn()
+}
+
 func setAlias(h *Host, name, alias string) error {
 	req := linkRequest(unix.RTM_NEWLINK, 0, name, false)
 	req.AddData(nl.NewRtAttr(unix.IFLA_IFALIAS, nl.NonZeroTerminated(alias)))
@@ -82,6 +103,9 @@ const notePrefix = "was-0:"
 func withNote(alias, key string) string {
 	if slices.Contains(notes(alias), key) {
 		return alias
+	}
+	if alias == "" {
+		alias = bridgeAlias
 	}
 	return alias + " " + notePrefix + key
 }
@@ -101,9 +125,22 @@ func notes(alias string) []string {
 // the last of our bridges what the host was changed for. A bridge of somebody
 // else, or with ports, stays.
 func RetireBridge(h *Host, name string) error {
+	retired := false
+	err := locked(func() (err error) {
+		retired, err = retire(h, name)
+		return err
+	})
+	if err != nil || !retired {
+		return err
+	}
+	return retireRules(h, name)
+}
+
+// retire says whether the bridge is no more.
+func retire(h *Host, name string) (bool, error) {
 	links, err := h.rt.Links()
 	if err != nil {
-		return fmt.Errorf("bridge %s: list links: %w", name, err)
+		return false, fmt.Errorf("bridge %s: list links: %w", name, err)
 	}
 	var bridge, other *Link
 	for _, l := range links {
@@ -114,23 +151,45 @@ func RetireBridge(h *Host, name string) error {
 			other = l
 		}
 	}
-	if bridge == nil { // somebody deleted it, but not its rules
-		return retireRules(h, name)
+	if bridge != nil && (bridge.Kind != "bridge" || !ours(bridge)) {
+		return false, nil
 	}
-	if bridge.Kind != "bridge" || !ours(bridge) || hasPorts(links, bridge) {
-		return nil
+	links, err = dropHalfMade(h, links, name)
+	if err != nil || bridge != nil && hasPorts(links, bridge) {
+		return false, err
 	}
 	for _, l := range links {
-		if l.Master == bridge.Index {
+		if gatewayOf(l, name) {
 			if err := h.deleteLink(l.Name); err != nil {
-				return err
+				return false, err
 			}
 		}
 	}
-	if err := errors.Join(restore(h, bridge, other), retireRules(h, name)); err != nil {
-		return err
+	if bridge == nil { // somebody deleted it, but not what was around it
+		return true, nil
 	}
-	return h.deleteLink(name)
+	if err := restore(h, bridge, other); err != nil {
+		return false, err
+	}
+	return true, h.deleteLink(name)
+}
+
+// dropHalfMade removes VLANs' gateways whose making was cut short, and with them
+// their ports, which nothing else tells from a container's.
+func dropHalfMade(h *Host, links []*Link, bridge string) ([]*Link, error) {
+	dropped := false
+	for _, l := range links {
+		if l.Alias == "" && gatewayOf(l, bridge) {
+			if err := h.deleteLink(l.Name); err != nil {
+				return nil, err
+			}
+			dropped = true
+		}
+	}
+	if !dropped {
+		return links, nil
+	}
+	return h.rt.Links()
 }
 
 // retireRules removes the rules that are the bridge's own.
@@ -142,13 +201,13 @@ func retireRules(h *Host, name string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(rules.Unaccept(name), rules.Unloop6(name))
+	return rules.RetireBridge(name)
 }
 
 // hasPorts says whether anything is plugged in but the gateways of its VLANs.
 func hasPorts(links []*Link, bridge *Link) bool {
 	return slices.ContainsFunc(links, func(l *Link) bool {
-		return l.Master == bridge.Index && l.Alias != vlanAlias+" "+bridge.Name
+		return l.Master == bridge.Index && !gatewayOf(l, bridge.Name)
 	})
 }
 

@@ -111,6 +111,35 @@ func (g Gateway) clashes(other netip.Prefix) bool {
 	return other.Addr().Is4() || other.Overlaps(g.Prefix)
 }
 
+// DropGateways deletes the addresses of a link of ours that drop says are not needed
+// any more. Where the link is not ours, or gone, it does nothing.
+func DropGateways(h *Host, name string, drop func(netip.Prefix) (bool, error)) error {
+	link, err := h.rt.Link(name)
+	if errors.Is(err, errNoLink) || err == nil && !ours(link) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("link %s: %w", name, err)
+	}
+	have, err := h.rt.addresses(link.Index)
+	if err != nil {
+		return fmt.Errorf("link %s: list addresses: %w", name, err)
+	}
+	for _, p := range have {
+		yes, err := drop(p)
+		if err != nil {
+			return err
+		}
+		if yes {
+			h.rt.Queue(addrRequest(unix.RTM_DELADDR, 0, link.Index, p, 0), "link %s: delete address %s", name, p)
+		}
+	}
+	if err := h.rt.Flush(); !errors.Is(err, unix.EADDRNOTAVAIL) { // another DEL was faster
+		return err
+	}
+	return nil
+}
+
 // Check looks for the address.
 func (g Gateway) Check(h *Host) error {
 	index, ok := h.index[g.Link]

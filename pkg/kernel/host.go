@@ -6,6 +6,7 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"golang.org/x/sys/unix"
 )
 
 // Host is the open sockets of one verb: one in the host's network namespace, one
@@ -17,6 +18,8 @@ type Host struct {
 	rules *nft.Conn // opened when first needed
 	queue nft.Change
 	index map[string]int // of the host's links, once known
+	base  bool           // the base chains were wanted
+	link  bool           // those of family bridge were
 }
 
 // Open opens the sockets. ns is the container's namespace, which stays the
@@ -72,7 +75,14 @@ func (h *Host) Flush() error {
 	if err != nil {
 		return err
 	}
-	return rules.Add(change)
+	h.base, h.link = h.base || change.Base, h.link || change.Link
+	err = rules.Add(change)
+	for try := 0; errors.Is(err, unix.ENOENT) && try < 3; try++ {
+		// GC of another network took the empty table between two changes of ours.
+		change.Base, change.Link = h.base, h.link
+		err = rules.Add(change)
+	}
+	return err
 }
 
 // drop forgets what is queued, after an error.

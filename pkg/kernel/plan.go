@@ -30,8 +30,34 @@ type Plan struct {
 }
 
 // Add makes the plan real. If it fails, nothing of Own is left behind that was not
-// there before.
+// there before. A bridge that GC retired meanwhile is made again.
 func (p Plan) Add(h *Host) error {
+	err := p.add(h)
+	for range 2 {
+		if err == nil || !p.lostBridge(h) {
+			break
+		}
+		clear(h.index)
+		err = p.add(h)
+	}
+	return err
+}
+
+// lostBridge says whether a bridge was there and is not any more.
+func (p Plan) lostBridge(h *Host) bool {
+	for _, o := range p.Shared {
+		b, ok := o.(Bridge)
+		if !ok || h.index[b.Name] == 0 {
+			continue
+		}
+		if link, err := h.rt.Link(b.Name); errors.Is(err, errNoLink) || err == nil && link.Index != h.index[b.Name] {
+			return true
+		}
+	}
+	return false
+}
+
+func (p Plan) add(h *Host) error {
 	for _, o := range p.Shared {
 		if err := o.Add(h); err != nil {
 			h.drop()

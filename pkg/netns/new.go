@@ -24,20 +24,31 @@ func New(path string) (*NS, error) {
 	if err := f.Close(); err != nil {
 		return nil, err
 	}
-	done := make(chan error)
-	go func() {
-		// Never unlocked: the thread ends with this goroutine, so its changed
-		// namespace can't reach other code.
-		runtime.LockOSThread()
-		done <- makeAndMount(path)
-	}()
-	if err := <-done; err != nil {
+	if err := makeAndMount(path); err != nil {
 		return nil, errors.Join(err, os.Remove(path))
 	}
 	return Open(path)
 }
 
 func makeAndMount(path string) error {
+	runtime.LockOSThread()
+	host, err := Current()
+	if err != nil {
+		runtime.UnlockOSThread()
+		return err
+	}
+	defer host.Close()
+	err = unshareAndMount(path)
+	// Leaving the thread to end with its goroutine is not enough: Go never ends the
+	// main thread, whose namespace the whole process seems to have (/proc/self/ns/net).
+	if serr := unix.Setns(host.Fd(), unix.CLONE_NEWNET); serr != nil {
+		return errors.Join(err, fmt.Errorf("%s: leave network namespace: %w", path, serr))
+	}
+	runtime.UnlockOSThread()
+	return err
+}
+
+func unshareAndMount(path string) error {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		return fmt.Errorf("%s: make network namespace: %w", path, err)
 	}

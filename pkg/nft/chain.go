@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 const (
 	masqPrefix = "masq-"
 	snatPrefix = "snat-"
+	vlanPrefix = "vlan-"
 )
 
 // Chain is a chain of our table with its rules. Chains are never changed once
@@ -95,6 +97,19 @@ func ReplyChain(network string, subnets []netip.Prefix, all bool) Chain {
 		rule("the host itself, by 127.0.0.0/8", source(netip.MustParsePrefix("127.0.0.0/8")), masquerade()),
 		rule("the host itself, by ::1", source(netip.MustParsePrefix("::1/128")), masquerade()))
 	return named(snatPrefix+network, rules)
+}
+
+// VlanGatewayChain hides from connection tracking the frames on their way between a
+// container and its VLAN's gateway link. With bridge-nf-call-iptables they meet the
+// hooks as bridged packets first; a connection that is known by then would not be
+// translated any more where the packets are routed (nf_nat_inet_fn binds it once).
+func VlanGatewayChain(bridge string, vid uint16, mac net.HardwareAddr) Chain {
+	c := named(fmt.Sprintf("%s%s.%d", vlanPrefix, bridge, vid), []Rule{
+		rule("bridged on the way to the gateway of the VLAN", fromDevice(bridge), hardware(mac, true), notrack()),
+		rule("bridged on the way from the gateway of the VLAN", fromDevice(bridge), hardware(mac, false), notrack()),
+	})
+	c.Hook = &hook{nftables.ChainTypeFilter, nftables.ChainHookPrerouting, -300, "type filter hook prerouting priority raw"}
+	return c
 }
 
 func sorted(prefixes []netip.Prefix) []netip.Prefix {

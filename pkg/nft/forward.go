@@ -220,8 +220,8 @@ func (c *Conn) Accept(bridge string) error {
 	return nil
 }
 
-// Unaccept removes the rules of Accept.
-func (c *Conn) Unaccept(bridge string) error {
+// unaccept removes the rules of Accept for the bridge and the gateways of its VLANs.
+func (c *Conn) unaccept(bridge string) error {
 	unlock, err := flock.Netns()
 	if err != nil {
 		return err
@@ -234,7 +234,8 @@ func (c *Conn) Unaccept(bridge string) error {
 	found := false
 	for _, b := range chains {
 		for _, r := range b.rules[b.place.Name] {
-			if comment, _ := userdata.GetString(r.UserData, userdata.TypeComment); comment != acceptComment(bridge) {
+			comment, _ := userdata.GetString(r.UserData, userdata.TypeComment)
+			if link, is := strings.CutPrefix(comment, acceptComment("")); !is || !ofBridge(link, bridge) {
 				continue
 			}
 			found = true

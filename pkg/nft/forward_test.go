@@ -98,12 +98,12 @@ func TestAccept(t *testing.T) {
 			t.Errorf("another bridge: %v, %v", got, err)
 		}
 		for range 2 {
-			if err := c.Unaccept("cni0"); err != nil {
+			if err := c.RetireBridge("cni0"); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if rules() != 1 {
-			t.Errorf("after Unaccept: %d rules, want the one of before", rules())
+			t.Errorf("after RetireBridge: %d rules, want the one of before", rules())
 		}
 	})
 }

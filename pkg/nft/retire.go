@@ -3,6 +3,8 @@ package nft
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
@@ -35,6 +37,55 @@ func (c *Conn) Tidy() error {
 	return nil
 }
 
+// RetireBridge deletes the rules of a bridge and of its VLANs' gateways.
+func (c *Conn) RetireBridge(bridge string) error {
+	return errors.Join(c.unaccept(bridge), c.Unloop6(bridge), c.unvlan(bridge))
+}
+
+// unvlan deletes the chains that VlanGatewayChain names.
+func (c *Conn) unvlan(bridge string) error {
+	unlock, err := flock.Netns()
+	if err != nil {
+		return err
+	}
+	defer unlock.Close()
+	chains, err := c.vlanChains()
+	if err != nil {
+		return err
+	}
+	for _, ch := range chains {
+		link := strings.TrimPrefix(ch.Name, vlanPrefix)
+		if i := strings.LastIndexByte(link, '-'); i < 0 || !ofBridge(link[:i], bridge) {
+			continue
+		}
+		c.nl.DelChain(ch)
+		if err := c.nl.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("rules: delete chain %s: %w", ch.Name, err)
+		}
+	}
+	return nil
+}
+
+func (c *Conn) vlanChains() ([]*nftables.Chain, error) {
+	chains, err := c.nl.ListChainsOfTableFamily(nftables.TableFamilyINet)
+	if err != nil {
+		return nil, fmt.Errorf("rules: list chains: %w", err)
+	}
+	return slices.DeleteFunc(chains, func(ch *nftables.Chain) bool {
+		return ch.Table.Name != Table || !strings.HasPrefix(ch.Name, vlanPrefix)
+	}), nil
+}
+
+// ofBridge says whether link is the bridge or the gateway of one of its VLANs.
+func ofBridge(link, bridge string) bool {
+	vid, found := strings.CutPrefix(link, bridge)
+	if !found || vid == "" {
+		return found
+	}
+	n, err := strconv.ParseUint(strings.TrimPrefix(vid, "."), 10, 16)
+	return err == nil && vid == fmt.Sprintf(".%d", n)
+}
+
 // Retire deletes each of our tables if no attachment is left in it.
 func (c *Conn) Retire() error {
 	unlock, err := flock.Netns()
@@ -54,6 +105,11 @@ func (c *Conn) retire(t *nftables.Table, chains []Chain) error {
 			continue
 		}
 		if elements, err := c.List(s.Name); err != nil || len(elements) > 0 {
+			return err
+		}
+	}
+	if t == c.table {
+		if chains, err := c.vlanChains(); err != nil || len(chains) > 0 {
 			return err
 		}
 	}

@@ -61,6 +61,9 @@ func Add(req *cni.Request) (_ *current.Result, err error) {
 	if err != nil {
 		return nil, coded(err)
 	}
+	if err := in.lookVlan(h); err != nil {
+		return nil, errors.Join(coded(err), Del(req))
+	}
 	return in.result(req, lease.DNS), nil
 }
 
@@ -191,6 +194,9 @@ func Del(req *cni.Request) error {
 		return errors.Join(append(errs, coded(err))...)
 	}
 	if pool != nil {
+		if pool.InProcess() {
+			errs = append(errs, coded(dropGateways(req, addrsOf(k.prev))))
+		}
 		errs = append(errs, pool.Del(req))
 	}
 	return errors.Join(errs...)
@@ -213,6 +219,10 @@ func GC(req *cni.Request) (err error) {
 	defer func() { err = errors.Join(err, h.Close()) }()
 	errs := []error{perr, sweep(req, k, h)}
 	if pool != nil {
+		if pool.InProcess() {
+			held, err := hostlocal.Leases(req, k.valid)
+			errs = append(errs, err, coded(dropGateways(req, held)))
+		}
 		errs = append(errs, pool.GC(req))
 	}
 	if len(k.valid) == 0 {

@@ -97,10 +97,9 @@ func (in inputs) result(req *cni.Request, dns types.DNS) *current.Result {
 		},
 		IPs: in.ips, Routes: in.routes, DNS: dns,
 	}
-	if in.conf.Vlan != 0 && in.conf.IsGateway && len(in.gateways(in.addresses())) > 0 {
-		g := kernel.VlanGateway{Bridge: in.conf.Bridge, VID: in.conf.Vlan}
+	if in.vlanFacts.MAC != nil {
 		res.Interfaces = append(res.Interfaces, &current.Interface{
-			Name: kernel.VlanGatewayName(in.conf.Bridge, in.conf.Vlan), Mac: g.MAC(), Mtu: in.mtu(),
+			Name: in.outLink(), Mac: in.vlanFacts.MAC.String(), Mtu: in.vlanFacts.MTU,
 		})
 	}
 	return res

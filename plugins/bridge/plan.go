@@ -21,6 +21,9 @@ type inputs struct {
 	routes []*types.Route
 	mac    net.HardwareAddr // the container's; nil to choose one
 	ports  kernel.Plan      // of the ports that we publish ourselves
+	// vlanFacts are of the VLAN's gateway link, once it is made; the plan has no need
+	// of them.
+	vlanFacts kernel.Facts
 }
 
 // address is one of the container's addresses with its way out.
@@ -101,7 +104,7 @@ func (in inputs) shared(addrs []address) []kernel.Object {
 	list := []kernel.Object{kernel.Bridge{Name: c.Bridge, MTU: c.MTU, Promisc: c.Promisc, Vlans: c.Vlans}}
 	if gateways := in.gateways(addrs); c.IsGateway && len(gateways) > 0 {
 		if c.Vlan != 0 {
-			list = append(list, kernel.VlanGateway{Bridge: c.Bridge, VID: c.Vlan, MTU: in.mtu()})
+			list = append(list, in.vlanGateway())
 		}
 		families := map[bool]bool{}
 		for _, g := range gateways {
@@ -120,11 +123,26 @@ func (in inputs) shared(addrs []address) []kernel.Object {
 	list = append(list, kernel.Sysctl{Key: "net/ipv6/conf/" + c.Bridge + "/accept_ra", Value: "0", Optional: true})
 	if c.ForwardAccept {
 		list = append(list, kernel.ForwardAccept{Bridge: in.outLink()})
+		if in.outLink() != c.Bridge { // frames on their way there pass it, too, under br_netfilter
+			list = append(list, kernel.ForwardAccept{Bridge: c.Bridge})
+		}
 	}
 	if c.IPMasq && !c.IPTables && len(addrs) > 0 {
 		list = append(list, kernel.Rules{})
 	}
 	return list
+}
+
+func (in inputs) vlanGateway() kernel.VlanGateway {
+	return kernel.VlanGateway{Bridge: in.conf.Bridge, VID: in.conf.Vlan, MTU: in.mtu()}
+}
+
+// lookVlan reads what the result says of the VLAN's gateway, if there is one.
+func (in *inputs) lookVlan(h *kernel.Host) (err error) {
+	if in.conf.Vlan != 0 && in.conf.IsGateway && len(in.gateways(in.addresses())) > 0 {
+		in.vlanFacts, err = in.vlanGateway().Facts(h)
+	}
+	return err
 }
 
 // outLink is the host's link that the container's packets come in by.

@@ -27,6 +27,8 @@ func (in *inputs) takePrevious(prev *current.Result) error {
 	if err != nil {
 		return cni.Errorf(cni.CodeConfig, "prevResult: interface %s: %q is not a MAC address", in.owner.IfName, prev.Interfaces[index].Mac)
 	}
+	// The bridge's may be another by now, if another network configured it.
+	in.facts.MTU = prev.Interfaces[index].Mtu
 	for _, ip := range prev.IPs {
 		if ip.Interface == nil || *ip.Interface == index {
 			in.ips = append(in.ips, ip)

@@ -60,7 +60,7 @@ func (s *Space) CNI(bin string, c Call) (Answer, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, c.Plugin))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(c.Config), &stdout, &stderr
 	cmd.Env = c.environment(bin)
-	cmd.WaitDelay = time.Second // a delegate may hold stdout open
+	cmd.WaitDelay = 10 * time.Second // a delegate may hold stdout open
 	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	err = s.Do(cmd.Run)
 	answer := Answer{Stdout: stdout.Bytes(), Stderr: stderr.Bytes()}

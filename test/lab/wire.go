@@ -13,7 +13,7 @@ import (
 )
 
 // carrierWait is far more than the kernel needs to report a link as running.
-const carrierWait = 3 * time.Second
+const carrierWait = 30 * time.Second
 
 // Wire connects two spaces by a veth pair. Addresses have a prefix length; ""
 // is none, "192.0.2.1/24,2001:db8::1/64" several. Both ends forward packets when

@@ -118,9 +118,6 @@ var _ = DescribeTable("DEL leaves nothing and succeeds, twice",
 	Entry("with a changed bridge, without masquerading", func(*pair, *box) (conf, func(*lab.Call)) {
 		return conf{"bridge": "other0", "ipMasq": false, "hairpinMode": false, "mtu": 1400}, nil
 	}),
-	Entry("with a changed subnet", func(p *pair, _ *box) (conf, func(*lab.Call)) {
-		return conf{"ipam": p.ipam("10.77.0.0/24")}, nil
-	}),
 	Entry("with ranges that are no longer given", func(p *pair, _ *box) (conf, func(*lab.Call)) {
 		return conf{"ipam": conf{"type": "host-local", "dataDir": p.data()}}, nil
 	}),
@@ -156,6 +153,20 @@ var _ = Describe("DEL", func() {
 		p.del(b, conf{}, func(c *lab.Call) { c.Netns = "" })
 		p.expectEqual(virgin)
 		Expect(hasLink(p.host, bridgeName)).To(BeFalse())
+	})
+
+	It("with a changed subnet takes the old gateway along, which was the last thing there", func() {
+		p := newPair()
+		virgin := p.settled()
+		b := p.container()
+		result := p.add(b)
+		p.bridge = p.bridge.with(conf{"ipam": p.ipam("10.77.0.0/24")})
+		for range 2 {
+			p.del(b, conf{"prevResult": result}, nil)
+			Expect(addrs(p.host, bridgeName)).To(BeEmpty())
+		}
+		p.gc([]any{})
+		p.expectEqual(virgin)
 	})
 
 	It("leaves alone a namespace that took over the path, and its eth0", func() {

@@ -104,19 +104,12 @@ func (b *box) del(n *lab.Network, ports ...map[string]any) {
 	Expect(n.Del(b.id, b.Path, "eth0", ports)).To(Succeed())
 }
 
-// snap is the state of the host and of the leases. Kept by design, as the
-// reference keeps them: the lock, the last address handed out, the directories; and
-// the index by owner, which is a hint.
+// snap is the state of the host and of the leases, less what is kept by design.
 func (s *stage) snap() snapshot.Snapshot {
 	GinkgoHelper()
 	state, err := snapshot.Take(s.host.NS, s.data())
 	Expect(err).NotTo(HaveOccurred())
-	return state.Without(func(key string) bool {
-		path, isFile := strings.CutPrefix(key, "file ")
-		base := filepath.Base(path)
-		return isFile && (strings.HasPrefix(state[key], "d") || base == "lock" ||
-			strings.HasPrefix(base, "last_reserved_ip.") || strings.Contains(path, "/.bridgeport"))
-	})
+	return state.WithoutKept()
 }
 
 // settled is snap after what the kernel does on its own has come to rest: a bridge

@@ -104,8 +104,9 @@ var (
 		2: "priority", 3: "cost", 4: "hairpin", 5: "guard", 6: "protect",
 		7: "fast-leave", 8: "learning", 9: "unicast-flood", 10: "proxyarp", 25: "mcast-router",
 		27: "mcast-flood", 28: "mcast-to-unicast", 29: "vlan-tunnel", 30: "bcast-flood",
-		31: "group-fwd-mask", 32: "neigh-suppress", 33: "isolated", 40: "locked",
+		31: "group-fwd-mask", 32: "neigh-suppress", 33: "isolated", 39: "locked",
 	}
-	// The port's state follows the carrier; then spanning tree and timers.
-	portVolatile = []uint16{1, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 26}
+	// The port's state follows the carrier; then spanning tree, timers, and counts of
+	// hosts and groups.
+	portVolatile = []uint16{1, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 26, 38, 41}
 )

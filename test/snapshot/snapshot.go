@@ -12,6 +12,8 @@ package snapshot
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
+	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 )
@@ -70,6 +72,19 @@ func (s Snapshot) Without(drop func(key string) bool) Snapshot {
 		}
 	}
 	return rest
+}
+
+// WithoutKept is the snapshot less what the plugins keep by design: as the reference
+// does, directories, the lock and the last address handed out; and the index of owned
+// and released addresses, which is a hint. The settings of connection tracking come
+// with a module of the kernel when the first rule needs it.
+func (s Snapshot) WithoutKept() Snapshot {
+	return s.Without(func(key string) bool {
+		path, isFile := strings.CutPrefix(key, "file ")
+		base := filepath.Base(path)
+		return strings.HasPrefix(key, "sysctl net/netfilter/") || isFile && (strings.HasPrefix(s[key], "d") || base == "lock" ||
+			strings.HasPrefix(base, "last_reserved_ip.") || strings.Contains(path, "/.bridgeport"))
+	})
 }
 
 // put adds one line to a key. Equal things (two routes of one text) count twice.

@@ -128,21 +128,14 @@ func testAttachments(t *testing.T, bin string) {
 	c.expectEqual(before)
 }
 
-// snap is the state of the host and its leases, without what stays by design, and
-// without the settings that come with a module of the kernel when the first rule needs
-// it.
+// snap is the state of the host and its leases, less what is kept by design.
 func (c *crowd) snap() snapshot.Snapshot {
 	c.t.Helper()
 	state, err := snapshot.Take(c.host.NS, filepath.Join(c.data, "leases"))
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	return state.Without(func(key string) bool {
-		path, isFile := strings.CutPrefix(key, "file ")
-		base := filepath.Base(path)
-		return strings.HasPrefix(key, "sysctl net/netfilter/") || isFile && (strings.HasPrefix(state[key], "d") || base == "lock" ||
-			strings.HasPrefix(base, "last_reserved_ip.") || strings.Contains(path, "/.bridgeport"))
-	})
+	return state.WithoutKept()
 }
 
 func (c *crowd) expectEqual(before snapshot.Snapshot) {

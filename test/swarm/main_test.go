@@ -58,6 +58,8 @@ func TestSwarm(t *testing.T) {
 		t.Parallel()
 		t.Run("leases", func(t *testing.T) { testLeases(t, ours, reference) })
 		t.Run("attachments", func(t *testing.T) { testAttachments(t, ours) })
+		t.Run("first attachments", func(t *testing.T) { testFirst(t, ours) })
+		t.Run("GC beside first attachments", func(t *testing.T) { testRetired(t, ours) })
 		t.Run("cost", func(t *testing.T) { testCost(t, ours) })
 	})
 }

@@ -7,6 +7,7 @@
 #   suite.sh [DIR...]     test only these packages ("./test/lab"), default all
 #   VMKERNEL=PACKAGE      kernel, default linux-image-amd64; see setup.sh
 #   VMJOBS=N              guests at a time
+#   VMLIMIT=SECONDS       for one suite, default 1500
 #   VMDIR=DIR             the cache folder, default .cache/vm in the checkout
 #   BRIDGEPORT_BIN, REFERENCE_BIN   plugins, default bin and bin/reference
 set -euo pipefail
@@ -15,7 +16,7 @@ root=$(dirname "$(dirname "$here")")
 export VMDIR=${VMDIR:-$root/.cache/vm} here root
 export kernel=${VMKERNEL:-linux-image-amd64}
 export BRIDGEPORT_BIN=${BRIDGEPORT_BIN:-$root/bin} REFERENCE_BIN=${REFERENCE_BIN:-$root/bin/reference}
-export limit=900 # seconds for one suite
+export limit=${VMLIMIT:-1500} # seconds for one suite
 built=$(mktemp -d "$VMDIR/suite.XXXXXX") # the test programs and their output
 export built
 trap 'rm -rf "$built"' EXIT
@@ -28,7 +29,7 @@ suite() {
 	# What others load early on most machines, Docker or a kubelet for one: tests set both
 	# states of br_netfilter, and a module that came only later would bring its sysctls
 	# along in the middle of a test that compares all of them.
-	"$here/run.sh" -t $((limit + 10)) -k "$kernel" -e BRIDGEPORT_BIN -e REFERENCE_BIN -e BRIDGEPORT_SLOW=15 -e GINKGO_NO_COLOR=TRUE -- \
+	"$here/run.sh" -t $((limit + 10)) -k "$kernel" -m 2048 -e BRIDGEPORT_BIN -e REFERENCE_BIN -e BRIDGEPORT_SLOW=15 -e GINKGO_NO_COLOR=TRUE -- \
 		bash -c 'modprobe -a nf_conntrack br_netfilter && exec "$@"' suite \
 		"$built/${dir##*/}.test" -test.v -test.timeout "${limit}s" > "$log" 2>&1 || status=$?
 	[ $status -eq 0 ] || result=FAIL

@@ -9,17 +9,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"testing"
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/test/lab"
 )
-
-// netns.New leaves its thread in the new namespace, to end there. The main thread
-// cannot end and would keep a lost container's links alive: so it does nothing else.
-func init() { runtime.LockOSThread() }
 
 func TestMain(m *testing.M) {
 	code, isChild := lab.Isolate()

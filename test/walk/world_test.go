@@ -161,18 +161,12 @@ func (w *world) bridgeMTU(name string) (mtu int) {
 	return mtu
 }
 
-// snap is the state of host and leases, without what stays by design, and without the
-// settings that come with a module of the kernel when the first rule needs it.
+// snap is the state of host and leases, less what is kept by design.
 func (w *world) snap() snapshot.Snapshot {
 	w.t.Helper()
 	state, err := snapshot.Take(w.host.NS, w.data())
 	w.must(err)
-	return state.Without(func(key string) bool {
-		path, isFile := strings.CutPrefix(key, "file ")
-		base := filepath.Base(path)
-		return strings.HasPrefix(key, "sysctl net/netfilter/") || isFile && (strings.HasPrefix(state[key], "d") || base == "lock" ||
-			strings.HasPrefix(base, "last_reserved_ip.") || strings.Contains(path, "/.bridgeport"))
-	})
+	return state.WithoutKept()
 }
 
 // settled is snap once nothing changes any more.

@@ -133,19 +133,12 @@ func (s *Stage) Network(list []byte) *lab.Network {
 	return n
 }
 
-// Snap is the state of the host and of the leases. Kept by design are the lock, the
-// last address handed out and the directories; and the index of released and
-// owned addresses, which is a hint.
+// Snap is the state of the host and of the leases, less what is kept by design.
 func (s *Stage) Snap() snapshot.Snapshot {
 	ginkgo.GinkgoHelper()
 	state, err := snapshot.Take(s.Host.NS, s.Data())
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
-	return state.Without(func(key string) bool {
-		path, isFile := strings.CutPrefix(key, "file ")
-		base := filepath.Base(path)
-		return isFile && (strings.HasPrefix(state[key], "d") || base == "lock" ||
-			strings.HasPrefix(base, "last_reserved_ip.") || strings.Contains(path, "/.bridgeport"))
-	})
+	return state.WithoutKept()
 }
 
 // Settled is Snap after what the kernel does on its own has come to rest: a bridge

@@ -1,0 +1,45 @@
+package bridge
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
+)
+
+// dropGateways takes gateways off the bridge whose subnets the configuration does not
+// hand out any more (another podCIDR) and that the addresses, which go now, were the
+// last to use. It comes before the leases go, so that a crash loses nothing.
+func dropGateways(req *cni.Request, addrs []netip.Addr) (err error) {
+	moved := hostlocal.Moved(req, addrs)
+	if len(moved) == 0 {
+		return nil
+	}
+	c, err := parse(req)
+	if err != nil {
+		return nil // DEL goes on with any configuration
+	}
+	h, err := kernel.Open(nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	return kernel.DropGateways(h, inputs{conf: c}.outLink(), func(p netip.Prefix) (bool, error) {
+		if slices.Contains(c.Gateways, p) || !slices.ContainsFunc(moved, p.Contains) {
+			return false, nil
+		}
+		used, err := hostlocal.InUse(req, p.Masked(), moved)
+		return !used, err
+	})
+}
+
+func addrsOf(prefixes []netip.Prefix) []netip.Addr {
+	var addrs []netip.Addr
+	for _, p := range prefixes {
+		addrs = append(addrs, p.Addr())
+	}
+	return addrs
+}
