@@ -42,7 +42,7 @@ func PublishedOwners(h *Host, network string) ([]string, error) {
 func Sweep(h *Host, tag string) error {
 	return errors.Join(
 		sweepRules(h, tag, "masqueraded", "masquerade4", "masquerade6"),
-		sweepRules(h, tag, "guarded", "macs"),
+		sweepRules(h, tag, "guarded", guardSets()...),
 		SweepPorts(h, tag),
 		h.deleteLink(linkOf(tag)))
 }
@@ -74,7 +74,7 @@ func sweepRules(h *Host, tag, mark string, maps ...string) error {
 }
 
 // TidyRules deletes chains that no attachment uses any more, and our table if none
-// is left in it.
+// is left in it and no port relies on it.
 func TidyRules(h *Host) error {
 	rules, err := h.Rules()
 	if errors.Is(err, nft.ErrUnsupported) {
@@ -83,5 +83,5 @@ func TidyRules(h *Host) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(rules.Tidy(), rules.Retire())
+	return errors.Join(rules.Tidy(), rules.Retire(h.unruled))
 }

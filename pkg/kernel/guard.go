@@ -2,58 +2,134 @@ package kernel
 
 import (
 	"errors"
+	"fmt"
 	"net"
+	"net/netip"
+	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 )
 
-// MACGuard drops frames that a container sends from another's MAC address. With no
-// MAC its Add does nothing.
-type MACGuard struct {
-	Owner Owner
-	MAC   net.HardwareAddr
+// FrameRules are table, sets and chains of family bridge. They are shared, and go
+// with the last port that needs them (TidyRules).
+type FrameRules struct {
+	// Optional is success on a kernel without nf_tables for bridges: the rules were
+	// not asked for, they are the default.
+	Optional bool
 }
 
-func (g MACGuard) elements() []nft.Element {
+// Add makes them, at once: what follows relies on them, and the port's group alone
+// does nothing. The port is there already, so that no TidyRules takes them away.
+func (f FrameRules) Add(h *Host) error {
+	h.queue.Link = true
+	err := h.Flush()
+	if f.Optional && nft.Unsupported(err) {
+		return nil
+	}
+	return err
+}
+
+// Check compares chains, hooks and rules.
+func (f FrameRules) Check(h *Host) error {
+	err := checkChains(h, nft.LinkChains()...)
+	if f.Optional && nft.Unsupported(err) {
+		return nil
+	}
+	return err
+}
+
+// Del keeps them: they are shared.
+func (FrameRules) Del(*Host) error { return nil }
+
+func (FrameRules) String() string { return nft.LinkBase() }
+
+// Guard drops frames that a container sends from another's MAC address and, if it is
+// Bound, from another's IP address, ARP and neighbour discovery included. With no MAC
+// its Add does nothing. Its rules are FrameRules.
+type Guard struct {
+	Owner Owner
+	MAC   net.HardwareAddr
+	Bound bool
+	Addrs []netip.Addr // the container's
+}
+
+func (g Guard) elements() []nft.Element {
 	if len(g.MAC) == 0 {
 		return nil
 	}
-	comment := g.Owner.Comment(nft.CommentLimit)
-	return []nft.Element{
-		nft.AllowedMAC(g.Owner.LinkName(), g.MAC, comment),
-		nft.Holder("guarded", g.Owner.LinkName(), markComment(g.Owner, 1)),
+	port, comment := g.Owner.LinkName(), g.Owner.Comment(nft.CommentLimit)
+	elements := []nft.Element{nft.AllowedMAC(port, g.MAC, comment)}
+	for _, c := range g.chains() {
+		elements = append(elements, nft.Bound(port, c.Name, comment))
 	}
+	return append(elements, nft.Guarded(port, markComment(g.Owner, len(elements))))
+}
+
+// chains is the port's own chain, where it is bound to addresses.
+func (g Guard) chains() []nft.Chain {
+	if !g.Bound {
+		return nil
+	}
+	return []nft.Chain{nft.BoundChain(g.Owner.LinkName(), g.MAC, append([]netip.Addr{linkLocal(g.MAC)}, g.Addrs...))}
+}
+
+// linkLocal is the address that the kernel gives a link with the MAC (RFC 4291,
+// appendix A).
+func linkLocal(mac net.HardwareAddr) netip.Addr {
+	return netip.AddrFrom16([16]byte{
+		0: 0xfe, 1: 0x80, 8: mac[0] ^ 2, 9: mac[1], 10: mac[2], 11: 0xff, 12: 0xfe, 13: mac[3], 14: mac[4], 15: mac[5],
+	})
 }
 
 // Add puts the elements in place at once, before the link comes up.
-func (g MACGuard) Add(h *Host) error {
+func (g Guard) Add(h *Host) error {
 	if len(g.MAC) == 0 {
 		return nil
 	}
-	h.queue.Link = true
+	h.queue.Chains = append(h.queue.Chains, g.chains()...)
 	h.queue.Elements = append(h.queue.Elements, g.elements()...)
 	return h.Flush()
 }
 
-// Check looks for the elements and the rules.
-func (g MACGuard) Check(h *Host) error {
+// Check looks for the elements and the port's chain.
+func (g Guard) Check(h *Host) error {
 	if len(g.MAC) == 0 {
 		return nil
 	}
-	return errors.Join(
-		checkElements(h, "macspoofchk", g.Owner, g.elements()),
-		checkChains(h, nft.LinkChains()...))
+	name := "macspoofchk"
+	if g.Bound {
+		name = "ipspoofchk"
+	}
+	return errors.Join(checkElements(h, name, g.Owner, g.elements()), checkChains(h, g.chains()...))
 }
 
+// guardSets hold what belongs to owners, beside the mark in "guarded".
+func guardSets() []string { return []string{"macs", "bound"} }
+
 // Del removes what belongs to the owner.
-func (g MACGuard) Del(h *Host) error {
-	_, err := deleteOwned(h, g.Owner, "guarded", []string{"macs"}, g.elements())
+func (g Guard) Del(h *Host) error {
+	_, err := deleteOwned(h, g.Owner, "guarded", guardSets(), g.elements())
 	return err
 }
 
-func (g MACGuard) String() string {
-	if len(g.MAC) == 0 {
-		return ""
+func (g Guard) String() string {
+	var b strings.Builder
+	for _, c := range g.chains() {
+		fmt.Fprintln(&b, c)
 	}
-	return nft.LinkBase() + "\n" + elementsText(g.elements())
+	return b.String() + elementsText(g.elements())
+}
+
+// unruled says whether no port needs the FrameRules for its group alone.
+func (h *Host) unruled() (bool, error) {
+	links, err := h.rt.Links()
+	if err != nil {
+		return false, fmt.Errorf("list links: %w", err)
+	}
+	for _, l := range links {
+		if l.Group == nft.ContainerGroup {
+			return false, nil
+		}
+	}
+	return true, nil
 }

@@ -139,7 +139,8 @@ func TestRollback(t *testing.T) {
 			Shared: []Object{Bridge{Name: "br0"}, Rules{}},
 			Own: []Object{
 				testVeth(),
-				MACGuard{Owner: owner, MAC: owner.ContainerMAC(nil)},
+				FrameRules{},
+				Guard{Owner: owner, MAC: owner.ContainerMAC(nil)},
 				Addr{"eth0", netip.MustParsePrefix("10.88.0.2/16")},
 				LinkUp{"eth0"},
 				testPorts(), testMasquerade(),

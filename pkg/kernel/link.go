@@ -21,6 +21,7 @@ type Link struct {
 	Promisc   bool
 	Master    int // index, 0 for none
 	Alias     string
+	Group     uint32
 	SlaveKind string    // "bridge" for a bridge port
 	Port      *PortInfo // nil unless a bridge port
 	Filtering bool      // a bridge that tells VLANs apart
@@ -30,6 +31,7 @@ type Link struct {
 type PortInfo struct {
 	State    uint8 // BR_STATE_*: 0 disabled, 3 forwarding
 	Hairpin  bool
+	Learning bool
 	Isolated bool
 }
 
@@ -40,6 +42,7 @@ const (
 	// Attributes of linux/if_link.h that package unix lacks.
 	brportState    = 1
 	brportMode     = 4
+	brportLearning = 8
 	brportIsolated = 33
 	inet6GenMode   = 8 // IFLA_INET6_ADDR_GEN_MODE
 	genModeNone    = 1 // IN6_ADDR_GEN_MODE_NONE
@@ -106,6 +109,8 @@ func parseLink(data []byte) (*Link, error) {
 			l.Oper = a.Value[0] == operUp
 		case unix.IFLA_IFALIAS:
 			l.Alias = nl.BytesToString(a.Value)
+		case unix.IFLA_GROUP:
+			l.Group = binary.NativeEndian.Uint32(a.Value)
 		case unix.IFLA_LINKINFO:
 			if err := l.parseInfo(a.Value); err != nil {
 				return nil, err
@@ -152,6 +157,8 @@ func (l *Link) parseInfo(data []byte) error {
 			l.Port.State = a.Value[0]
 		case brportMode:
 			l.Port.Hairpin = a.Value[0] != 0
+		case brportLearning:
+			l.Port.Learning = a.Value[0] != 0
 		case brportIsolated:
 			l.Port.Isolated = a.Value[0] != 0
 		}

@@ -32,7 +32,7 @@ func (w world) count(tag string) int {
 	rules, err := w.Rules()
 	w.must(err)
 	n := 0
-	for _, set := range []string{"hostport4", "anyport4", "hostport6", "anyport6", "snat4", "snat6", "masquerade4", "masquerade6", "masqueraded", "published", "guarded", "macs"} {
+	for _, set := range []string{"hostport4", "anyport4", "hostport6", "anyport6", "snat4", "snat6", "masquerade4", "masquerade6", "masqueraded", "published", "guarded", "macs", "bound"} {
 		list, err := rules.List(set)
 		w.must(err)
 		for _, e := range list {
@@ -97,13 +97,28 @@ func TestPortsCheck(t *testing.T) {
 	})
 }
 
-func TestMACGuardCheck(t *testing.T) {
-	g := MACGuard{Owner: owner, MAC: owner.ContainerMAC(nil)}
+func TestGuardCheck(t *testing.T) {
+	g := Guard{Owner: owner, MAC: owner.ContainerMAC(nil)}
 	e := g.elements()
-	checkTampered(t, g, nil, []tamper{
+	checkTampered(t, g, []Object{FrameRules{}}, []tamper{
 		{"nothing", func(world) {}, ""},
 		{"the address", drops(e[0]), `macspoofchk: element macs { "vethfca877ccd11" . 96:89:fe:3e:2f:39 } is missing`},
 		{"the port", drops(e[1]), `macspoofchk: element guarded { "vethfca877ccd11" } is missing`},
+	})
+}
+
+func TestBoundCheck(t *testing.T) {
+	g := Guard{Owner: owner, MAC: owner.ContainerMAC(nil), Bound: true, Addrs: []netip.Addr{netip.MustParseAddr("10.88.0.2"), netip.MustParseAddr("fd00::2")}}
+	e := g.elements()
+	const port = `{ "vethfca877ccd11" `
+	checkTampered(t, g, []Object{FrameRules{}}, []tamper{
+		{"nothing", func(world) {}, ""},
+		{"the MAC address", drops(e[0]), "ipspoofchk: element macs " + port + ". 96:89:fe:3e:2f:39 } is missing"},
+		{
+			"the port's chain", drops(e[1]), "ipspoofchk: element bound " + port + "} is missing; " +
+				"chain bridge bridgeport " + g.chains()[0].Name + " is missing",
+		},
+		{"the port", drops(e[2]), "ipspoofchk: element guarded " + port + "} is missing"},
 	})
 }
 
@@ -128,7 +143,7 @@ func TestRulesDel(t *testing.T) {
 	other := Owner{"net", "c2", "eth0", ""}
 	byOther := testPorts()
 	byOther.Owner, byOther.Ports = other, []Port{{Protocol: 6, HostPort: 9090, Container: netip.MustParseAddrPort("10.88.0.3:80")}}
-	guard := MACGuard{Owner: owner, MAC: owner.ContainerMAC(nil)}
+	guard := Guard{Owner: owner, MAC: owner.ContainerMAC(nil)}
 	some := testPorts()
 	some.Ports = some.Ports[:1]
 	tests := []struct {
@@ -136,18 +151,18 @@ func TestRulesDel(t *testing.T) {
 		del  []Object
 	}{
 		{"all", []Object{testPorts(), testMasquerade(), guard}},
-		{"the owner alone", []Object{Ports{Owner: owner}, Masquerade{Owner: owner}, MACGuard{Owner: owner}}},
-		{"less than there is", []Object{some, Masquerade{Owner: owner, Addrs: testMasquerade().Addrs[:1]}, MACGuard{Owner: owner}}},
+		{"the owner alone", []Object{Ports{Owner: owner}, Masquerade{Owner: owner}, Guard{Owner: owner}}},
+		{"less than there is", []Object{some, Masquerade{Owner: owner, Addrs: testMasquerade().Addrs[:1]}, Guard{Owner: owner}}},
 		{"something else", []Object{
 			Ports{Owner: owner, Ports: byOther.Ports},
 			Masquerade{Owner: owner, Addrs: []netip.Prefix{netip.MustParsePrefix("10.9.0.2/16")}},
-			MACGuard{Owner: owner, MAC: other.ContainerMAC(nil)},
+			Guard{Owner: owner, MAC: other.ContainerMAC(nil)},
 		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			inWorld(t, func(w world) {
-				w.add(Rules{}, testPorts(), testMasquerade(), guard, byOther)
+				w.add(Rules{}, FrameRules{}, testPorts(), testMasquerade(), guard, byOther)
 				before := w.count(other.Tag())
 				if n := w.count(owner.Tag()); n != 6+3+2 {
 					t.Errorf("%d elements, want 11", n)
@@ -203,7 +218,7 @@ func TestPortsHeld(t *testing.T) {
 // TestSweep: by the tag alone, as GC and an operator do.
 func TestSweep(t *testing.T) {
 	inWorld(t, func(w world) {
-		w.add(Bridge{Name: "br0"}, testVeth(), MACGuard{Owner: owner, MAC: owner.ContainerMAC(nil)}, Rules{}, testPorts(), testMasquerade())
+		w.add(Bridge{Name: "br0"}, testVeth(), FrameRules{}, Guard{Owner: owner, MAC: owner.ContainerMAC(nil)}, Rules{}, testPorts(), testMasquerade())
 		foreign := Owner{"net2", "c1", "eth0", ""}
 		m := testMasquerade()
 		m.Owner, m.Addrs = foreign, []netip.Prefix{netip.MustParsePrefix("10.99.0.2/16")}

@@ -23,6 +23,8 @@ type Veth struct {
 	Hairpin  bool // frames may leave by the port they came in
 	Isolated bool // no frames to other isolated ports, only to bridge and uplinks
 	IfDown   bool // the container's end stays down
+	Static   bool // the port learns no MAC addresses: an FDBEntry names the container's
+	Group    uint32
 }
 
 // Add makes the pair with the container's end directly in its namespace: moving a
@@ -59,6 +61,9 @@ func (v Veth) create(h *Host, name string) *nl.NetlinkRequest {
 	if v.Master != "" {
 		req.AddData(nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(h.index[v.Master]))))
 	}
+	if v.Group != 0 {
+		req.AddData(nl.NewRtAttr(unix.IFLA_GROUP, nl.Uint32Attr(v.Group)))
+	}
 	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
 	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("veth"))
 	peer := info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.VETH_INFO_PEER, nil)
@@ -77,13 +82,16 @@ func (v Veth) create(h *Host, name string) *nl.NetlinkRequest {
 func (v Veth) configure(name string) *nl.NetlinkRequest {
 	req := linkRequest(unix.RTM_NEWLINK, 0, name, false)
 	req.AddData(nl.NewRtAttr(unix.IFLA_IFALIAS, nl.NonZeroTerminated(v.Owner.Comment(aliasLimit))))
-	if v.Master != "" && (v.Hairpin || v.Isolated) {
+	if v.Master != "" && (v.Hairpin || v.Isolated || v.Static) {
 		info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
 		info.AddRtAttr(nl.IFLA_INFO_SLAVE_KIND, nl.NonZeroTerminated("bridge"))
 		port := info.AddRtAttr(nl.IFLA_INFO_SLAVE_DATA, nil)
 		port.AddRtAttr(brportMode, flag(v.Hairpin))
 		if v.Isolated {
 			port.AddRtAttr(brportIsolated, flag(true))
+		}
+		if v.Static {
+			port.AddRtAttr(brportLearning, flag(false))
 		}
 		req.AddData(info)
 	}
@@ -137,6 +145,12 @@ func (v Veth) checkHost(h *Host) error {
 	}
 	d.want("hairpin", v.Hairpin, link.Port.Hairpin)
 	d.want("isolated", v.Isolated, link.Port.Isolated)
+	if v.Static {
+		d.want("learning", false, link.Port.Learning)
+	}
+	if v.Group != 0 {
+		d.want("group", v.Group, link.Group)
+	}
 	if !v.IfDown && link.Port.State == 0 {
 		d.want("port state", "forwarding", "disabled")
 	}
@@ -177,8 +191,14 @@ func (v Veth) String() string {
 	if v.Master != "" {
 		master = " master " + v.Master
 	}
+	if v.Group != 0 {
+		master += fmt.Sprintf(" group %d", v.Group)
+	}
+	if v.Static {
+		hairpin = fmt.Sprintf("\nip link set %s type bridge_slave learning off", name)
+	}
 	if v.Isolated {
-		hairpin = fmt.Sprintf("\nip link set %s type bridge_slave isolated on", name)
+		hairpin += fmt.Sprintf("\nip link set %s type bridge_slave isolated on", name)
 	}
 	if v.Hairpin {
 		hairpin += fmt.Sprintf("\nip link set %s type bridge_slave hairpin on", name)

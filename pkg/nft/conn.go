@@ -14,6 +14,12 @@ import (
 // ErrUnsupported says that the kernel has no nf_tables.
 var ErrUnsupported = errors.New("the kernel has no nf_tables")
 
+// Unsupported says whether err comes of a kernel without nf_tables, or without its
+// part for bridges (CONFIG_NF_TABLES_BRIDGE).
+func Unsupported(err error) bool {
+	return errors.Is(err, ErrUnsupported) || errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP)
+}
+
 // Conn is one netlink socket to nf_tables in the network namespace of the thread
 // that opened it. It needs CAP_NET_ADMIN there. It is for one goroutine.
 type Conn struct {
@@ -213,7 +219,5 @@ func (c *Conn) elementStep(e Element) (step, error) {
 	case !mine && !perAddress(e.Set):
 		return nil, &HeldError{Element: e, Holder: have.Comment, Target: have.Value}
 	}
-	return func() error {
-		return errors.Join(c.nl.SetDeleteElements(set, []nftables.SetElement{{Key: e.Key}}), add())
-	}, nil
+	return func() error { return errors.Join(c.queueDelete(have), add()) }, nil
 }

@@ -30,7 +30,7 @@ func (e Element) String() string {
 
 // familyOf is the family of the table that has the set.
 func familyOf(set string) string {
-	if set == "guarded" || set == "macs" {
+	if isLinkSet(set) {
 		return "bridge"
 	}
 	return "inet"

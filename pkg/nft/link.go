@@ -8,18 +8,25 @@ import (
 	"github.com/google/nftables/expr"
 )
 
-// The second table of ours, in family bridge, exists only where a network asks for
-// link-layer protection.
+// The second table of ours, in family bridge, is what frames from a container pass
+// first, before the bridge looks where they go.
 
-// linkChains are the base chains of family bridge.
+// ContainerGroup is the link group (IFLA_GROUP) of ports whose control frames are
+// dropped: a mark that costs nothing to set and goes with the port. It reads "bp".
+const ContainerGroup = 0x6270
+
+// linkChains are the chains of family bridge.
 func linkChains() []Chain {
-	return []Chain{{
-		Name: "spoofed", Link: true,
-		Hook: &hook{nftables.ChainTypeFilter, nftables.ChainHookPrerouting, -300, "type filter hook prerouting priority -300"},
-		Rules: []Rule{
-			rule("frames from a guarded port with another's MAC address", fromGuarded(), notAllowed(), stop(expr.VerdictDrop)),
-		},
-	}}
+	first := func() *hook {
+		return &hook{nftables.ChainTypeFilter, nftables.ChainHookPrerouting, -300, "type filter hook prerouting priority -300"}
+	}
+	return []Chain{
+		{Name: "spoofed", Link: true, Hook: first(), Rules: []Rule{
+			rule("frames from a guarded port with another's MAC address", fromPort("guarded"), notAllowed(), stop(expr.VerdictDrop)),
+			rule("ports that send from addresses of their own only", byPort("bound")),
+		}},
+		controlChain(first()),
+	}
 }
 
 // linkSets are the sets of family bridge.
@@ -33,10 +40,19 @@ func linkSets(t *nftables.Table) []*nftables.Set {
 			Table: t, Name: "macs", KeyType: nftables.MustConcatSetType(nftables.TypeIFName, nftables.TypeEtherAddr),
 			Comment: "port, MAC address it may send from",
 		},
+		{
+			Table: t, Name: "bound", IsMap: true, KeyType: nftables.TypeIFName, KeyByteOrder: binaryutil.NativeEndian,
+			DataType: nftables.TypeVerdict, Comment: "port : the addresses that it may send from",
+		},
 	}
 }
 
-// Guarded makes a port subject to the checks of its frames.
+// isLinkSet says whether the set is one of family bridge.
+func isLinkSet(name string) bool {
+	return name == "guarded" || name == "macs" || name == "bound"
+}
+
+// Guarded makes a port subject to the check of its frames' MAC address.
 func Guarded(linkName, comment string) Element { return Holder("guarded", linkName, comment) }
 
 // AllowedMAC is an address that a guarded port may send from.
@@ -50,11 +66,27 @@ func AllowedMAC(linkName string, mac net.HardwareAddr, comment string) Element {
 	}
 }
 
-// fromGuarded: iifname @guarded
-func fromGuarded() part {
-	return part{"iifname @guarded", []expr.Any{
+// Bound sends what comes from the port through chain, which a BoundChain names.
+func Bound(linkName, chain, comment string) Element {
+	e := Holder("bound", linkName, comment)
+	e.Chain = chain
+	e.text += " : jump " + chain
+	return e
+}
+
+// fromPort: iifname @set
+func fromPort(set string) part {
+	return part{"iifname @" + set, []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: reg1},
-		&expr.Lookup{SourceRegister: reg1, SetName: "guarded"},
+		&expr.Lookup{SourceRegister: reg1, SetName: set},
+	}}
+}
+
+// byPort: iifname vmap @set
+func byPort(set string) part {
+	return part{"iifname vmap @" + set, []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: reg1},
+		&expr.Lookup{SourceRegister: reg1, DestRegister: 0, IsDestRegSet: true, SetName: set},
 	}}
 }
 
@@ -62,7 +94,7 @@ func fromGuarded() part {
 func notAllowed() part {
 	return part{"iifname . ether saddr != @macs", []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: reg1},
-		&expr.Payload{DestRegister: reg12, Base: expr.PayloadBaseLLHeader, Offset: 6, Len: 6},
+		sourceMAC.load(reg12),
 		&expr.Lookup{SourceRegister: reg1, SetName: "macs", Invert: true},
 	}}
 }

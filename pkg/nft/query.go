@@ -21,9 +21,9 @@ const maxTries = 20
 // ErrFewer says that there are fewer elements of the owner than expected.
 var ErrFewer = errors.New("fewer elements than expected")
 
-// perAddress says whether a map is keyed by a container's own address.
+// perAddress says whether a map is keyed by a container's own address or port.
 func perAddress(set string) bool {
-	return strings.HasPrefix(set, "masquerade") || strings.HasPrefix(set, "snat") || set == "published"
+	return strings.HasPrefix(set, "masquerade") || strings.HasPrefix(set, "snat") || set == "published" || set == "bound"
 }
 
 // sameOwner compares the tags that two comments begin with.
@@ -155,13 +155,13 @@ func (c *Conn) deleteOnce(tag string, elements []Element, atLeast int, guarded b
 		if !found || !sameOwner(have.Comment, tag) {
 			continue
 		}
-		del = append(del, e)
+		del = append(del, have)
 	}
 	if len(del) < atLeast {
 		return ErrFewer
 	}
 	for _, e := range del {
-		if err := c.nl.SetDeleteElements(c.sets[e.Set], []nftables.SetElement{{Key: e.Key}}); err != nil {
+		if err := c.queueDelete(e); err != nil {
 			return err
 		}
 	}
@@ -169,6 +169,16 @@ func (c *Conn) deleteOnce(tag string, elements []Element, atLeast int, guarded b
 		return fmt.Errorf("rules: delete: %w", err)
 	}
 	return nil
+}
+
+// queueDelete makes the deletion of an element that was read part of the transaction;
+// with a bound port that of its chain too, which nothing else leads to.
+func (c *Conn) queueDelete(e Element) error {
+	err := c.nl.SetDeleteElements(c.sets[e.Set], []nftables.SetElement{{Key: e.Key}})
+	if e.Set == "bound" && strings.HasPrefix(e.Chain, boundPrefix) {
+		c.nl.DelChain(&nftables.Chain{Table: c.link, Name: e.Chain})
+	}
+	return err
 }
 
 // BaseChains and LinkChains are the base chains of our two tables.

@@ -86,14 +86,21 @@ func ofBridge(link, bridge string) bool {
 	return err == nil && vid == fmt.Sprintf(".%d", n)
 }
 
-// Retire deletes each of our tables if no attachment is left in it.
-func (c *Conn) Retire() error {
+// Retire deletes each of our tables if no attachment is left in it. The one of family
+// bridge stays, too, unless unruled says that no port needs its rules. It is asked
+// under the lock: a port that is made meanwhile looks for the table afterwards.
+func (c *Conn) Retire(unruled func() (bool, error)) error {
 	unlock, err := flock.Netns()
 	if err != nil {
 		return err
 	}
 	defer unlock.Close()
-	return errors.Join(c.retire(c.table, baseChains()), c.retire(c.link, linkChains()))
+	err = c.retire(c.table, baseChains())
+	free, uerr := unruled()
+	if uerr != nil || !free {
+		return errors.Join(err, uerr)
+	}
+	return errors.Join(err, c.retire(c.link, linkChains()))
 }
 
 func (c *Conn) retire(t *nftables.Table, chains []Chain) error {

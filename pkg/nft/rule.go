@@ -194,7 +194,7 @@ func jump(chain string) part {
 }
 
 func stop(kind expr.VerdictKind) part {
-	text := map[expr.VerdictKind]string{expr.VerdictReturn: "return", expr.VerdictDrop: "drop"}[kind]
+	text := map[expr.VerdictKind]string{expr.VerdictReturn: "return", expr.VerdictDrop: "drop", expr.VerdictAccept: "accept"}[kind]
 	return part{text, []expr.Any{&expr.Verdict{Kind: kind}}}
 }
 

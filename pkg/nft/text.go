@@ -9,7 +9,7 @@ import (
 )
 
 // keyText prints a key as nft does: [address .] protocol . port, an address, or a
-// link's name.
+// link's name and what may stand behind it.
 func keyText(set string, key []byte) string {
 	if set == "macs" && len(key) >= ifNameSize+6 {
 		return fmt.Sprintf("%q . %s", strings.TrimRight(string(key[:ifNameSize]), "\x00"), net.HardwareAddr(key[ifNameSize:ifNameSize+6]))

@@ -40,6 +40,8 @@ type Conf struct {
 	Vlans            bool // the bridge must tell VLANs apart
 	KeepVlan1        bool
 	MACGuard         bool
+	Bound            bool // MACGuard, and the same for IP addresses
+	ControlFrames    bool // the container may send what switches, routers and DHCP servers do
 	DAD              bool
 	IfDown           bool
 	KeepIPv6         bool
@@ -68,6 +70,8 @@ type wire struct {
 	VlanTrunk                 []*wireTrunk `json:"vlanTrunk"`
 	PreserveDefaultVlan       bool         `json:"preserveDefaultVlan"`
 	MacSpoofChk               bool         `json:"macspoofchk"`
+	IPSpoofChk                bool         `json:"ipspoofchk"`
+	ControlFrames             bool         `json:"controlFrames"`
 	EnableDad                 bool         `json:"enabledad"`
 	DisableContainerInterface bool         `json:"disableContainerInterface"`
 	PortIsolation             bool         `json:"portIsolation"`
@@ -117,7 +121,8 @@ func parse(req *cni.Request) (*Conf, error) {
 		Bridge: defaultBridge, IsGateway: w.IsGateway || w.IsDefaultGateway, IsDefaultGateway: w.IsDefaultGateway,
 		ForceAddress: w.ForceAddress, IPMasq: w.IPMasq, MTU: w.MTU.bytes, AutoMTU: w.MTU.auto,
 		Hairpin: w.HairpinMode, Promisc: w.PromiscMode,
-		Isolated: w.PortIsolation, KeepVlan1: w.PreserveDefaultVlan, MACGuard: w.MacSpoofChk,
+		Isolated: w.PortIsolation, KeepVlan1: w.PreserveDefaultVlan, MACGuard: w.MacSpoofChk || w.IPSpoofChk, Bound: w.IPSpoofChk,
+		ControlFrames: w.ControlFrames,
 		DAD: w.EnableDad, IfDown: w.DisableContainerInterface, KeepIPv6: w.EnableIPv6LinkLocal,
 		NoDefaultRoute: w.NoDefaultRoute, ForwardAccept: w.ForwardAccept, RouteMetric: w.RouteMetric, DNS: w.DNS, IPAM: w.IPAM.Type,
 	}
@@ -156,11 +161,25 @@ func (c *Conf) check() error {
 	if c.IPAM != "" && len(c.Gateways) > 0 {
 		return errors.New("gateways: is for networks without ipam; with it the IPAM plugin names the gateway: remove one of them")
 	}
+	if c.Bound && c.IPAM == "" {
+		return errors.New("ipspoofchk: needs \"ipam\", a layer 2 network has no addresses that a port could be bound to: add it or use macspoofchk")
+	}
+	if c.Bound && len(c.Trunk) > 0 {
+		return errors.New("ipspoofchk: cannot be true together with vlanTrunk, it drops tagged frames: remove one of them")
+	}
 	if name := kernel.VlanGatewayName(c.Bridge, c.Vlan); c.Vlan != 0 && c.IsGateway && cni.CheckLinkName(name) != nil {
 		return fmt.Errorf("bridge: %q with vlan %d makes the gateway's link %q, longer than the kernel's 15 characters: use a shorter name", c.Bridge, c.Vlan, name)
 	}
 	return nil
 }
+
+// routed says whether the containers are single stations with addresses, and not, as
+// on a layer 2 network or a trunk, perhaps switches or virtual machines.
+func (c *Conf) routed() bool { return c.IPAM != "" && len(c.Trunk) == 0 }
+
+// dropsControl says whether the container must not send what only switches, routers
+// and DHCP servers do.
+func (c *Conf) dropsControl() bool { return c.routed() && !c.ControlFrames }
 
 func (w *wire) backend(c *Conf) error {
 	switch {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 	"golang.org/x/sys/unix"
@@ -20,6 +21,8 @@ type inputs struct {
 	ips    []*current.IPConfig
 	routes []*types.Route
 	mac    net.HardwareAddr // the container's; nil to choose one
+	// changed says that a plugin after us gave the container another MAC address.
+	changed bool
 	ports  kernel.Plan      // of the ports that we publish ourselves
 	// vlanFacts are of the VLAN's gateway link, once it is made; the plan has no need
 	// of them.
@@ -55,7 +58,10 @@ func (in inputs) links() []kernel.Object {
 	c := in.conf
 	veth := kernel.Veth{
 		Owner: in.owner, IfName: in.owner.IfName, Master: c.Bridge, MTU: in.mtu(), MAC: in.mac,
-		Hairpin: c.Hairpin, Isolated: c.Isolated, IfDown: c.IfDown,
+		Hairpin: c.Hairpin, Isolated: c.Isolated, IfDown: c.IfDown, Static: c.routed(),
+	}
+	if c.dropsControl() {
+		veth.Group = nft.ContainerGroup
 	}
 	return append([]kernel.Object{veth}, in.port()...)
 }
@@ -75,7 +81,8 @@ func (in inputs) early() kernel.Plan {
 
 func (in inputs) late() kernel.Plan {
 	addrs := in.addresses()
-	return kernel.Plan{Shared: slices.Concat(in.shared(addrs), in.ports.Shared), Own: in.rest(addrs)}
+	own := append([]kernel.Object{in.guard()}, in.rest(addrs)...)
+	return kernel.Plan{Shared: slices.Concat(in.shared(addrs), in.ports.Shared), Own: own}
 }
 
 // port is what makes the container's port more than a plain one.
@@ -84,11 +91,27 @@ func (in inputs) port() []kernel.Object {
 	if in.conf.Vlans && (in.conf.Vlan != 0 || len(in.conf.Trunk) > 0) {
 		list = append(list, in.conf.port(in.owner.LinkName()))
 	}
-	guard := kernel.MACGuard{Owner: in.owner}
-	if in.conf.MACGuard {
-		guard.MAC = in.mac
+	if in.conf.routed() {
+		list = append(list, kernel.FDBEntry{Owner: in.owner, Bridge: in.conf.Bridge, MAC: in.mac, Changed: in.changed})
 	}
-	return append(list, guard)
+	if in.conf.dropsControl() || in.conf.MACGuard {
+		list = append(list, kernel.FrameRules{Optional: !in.conf.MACGuard})
+	}
+	return append(list, in.guard())
+}
+
+// guard is what the port may send from. Its addresses are not known early; then it
+// lets nothing through but the question for one.
+func (in inputs) guard() kernel.Guard {
+	guard := kernel.Guard{Owner: in.owner}
+	if !in.conf.MACGuard {
+		return guard
+	}
+	guard.MAC, guard.Bound = in.mac, in.conf.Bound
+	for _, a := range in.addresses() {
+		guard.Addrs = append(guard.Addrs, a.prefix.Addr())
+	}
+	return guard
 }
 
 func (in inputs) mtu() int {

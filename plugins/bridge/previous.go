@@ -1,8 +1,10 @@
 package bridge
 
 import (
+	"bytes"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	current "github.com/containernetworking/cni/pkg/types/100"
@@ -34,12 +36,22 @@ func (in *inputs) takePrevious(prev *current.Result) error {
 			in.ips = append(in.ips, ip)
 		}
 	}
+	in.changed = !in.gave(in.mac)
 	for _, r := range prev.Routes {
 		if gw := cni.Addr(r.GW); !gw.IsValid() || in.onLink(gw) {
 			in.routes = append(in.routes, r)
 		}
 	}
 	return nil
+}
+
+// gave says whether the MAC address is one that ADD gives.
+func (in *inputs) gave(mac net.HardwareAddr) bool {
+	given := []net.HardwareAddr{in.conf.MAC, in.owner.ContainerMAC(nil)}
+	if len(in.ips) > 0 {
+		given = append(given, in.owner.ContainerMAC(in.ips[0].Address.IP))
+	}
+	return slices.ContainsFunc(given, func(g net.HardwareAddr) bool { return bytes.Equal(g, mac) })
 }
 
 // onLink says whether the gateway is reached by our link.

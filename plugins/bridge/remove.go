@@ -34,7 +34,7 @@ func delKernel(req *cni.Request, k known) (err error) {
 	return kernel.Plan{Own: append([]kernel.Object{
 		kernel.Inherited{IfName: req.IfName, Addrs: k.prev},
 		kernel.Veth{Owner: o},
-		kernel.MACGuard{Owner: o},
+		kernel.Guard{Owner: o},
 		kernel.Masquerade{Owner: o, Addrs: k.prev},
 		kernel.MasqueradeIPTables{Owner: o, Known: k.prev},
 	}, portmap.Withdrawal(req, k.prev).Own...)}.Del(h)

@@ -1,0 +1,129 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// FDBEntry tells the bridge which port has the container's MAC address, since the
+// port does not learn (Veth.Static): a container can neither fill the bridge's table
+// nor draw another's frames to itself. Addresses that a container takes on its own
+// work, but their frames reach every port, as those of unknown ones do.
+type FDBEntry struct {
+	Owner  Owner
+	Bridge string
+	MAC    net.HardwareAddr
+	// Changed says that a plugin after us gave the container another MAC address.
+	Changed bool
+}
+
+// Add makes the entry. Without a VLAN in the request the kernel makes one for each
+// VLAN of the port too (br_fdb_add), so it comes after the Vlans. A learned entry is
+// replaced, one that was set is ErrConflict.
+func (f FDBEntry) Add(h *Host) error {
+	link, err := h.rt.Link(f.Owner.LinkName())
+	if err != nil {
+		return fmt.Errorf("link %s: %w", f.Owner.LinkName(), err)
+	}
+	err = f.set(h, link.Index, unix.NLM_F_EXCL)
+	if !errors.Is(err, unix.EEXIST) {
+		return err
+	}
+	have, found, err := f.find(h)
+	if err != nil {
+		return err
+	}
+	if found && isStatic(have) {
+		return fmt.Errorf("mac: %s is on bridge %s already, at its port %s: give the container another: %w", f.MAC, f.Bridge, h.linkName(int(have.Index)), ErrConflict)
+	}
+	return f.set(h, link.Index, unix.NLM_F_REPLACE)
+}
+
+func (f FDBEntry) set(h *Host, port, flags int) error {
+	req := nl.NewNetlinkRequest(unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|flags)
+	req.AddData(&netlink.Ndmsg{Family: unix.AF_BRIDGE, Index: uint32(port), State: unix.NUD_NOARP, Flags: unix.NTF_MASTER})
+	req.AddData(nl.NewRtAttr(unix.NDA_LLADDR, f.MAC))
+	h.rt.Queue(req, "fdb %s dev %s: add", f.MAC, f.Owner.LinkName())
+	return h.rt.Flush()
+}
+
+// find asks the bridge for the entry of the MAC address, in no VLAN.
+func (f FDBEntry) find(h *Host) (have netlink.Ndmsg, found bool, err error) {
+	bridge, err := h.rt.Link(f.Bridge)
+	if err != nil {
+		return have, false, fmt.Errorf("bridge %s: %w", f.Bridge, err)
+	}
+	req := nl.NewNetlinkRequest(unix.RTM_GETNEIGH, 0)
+	req.AddData(&netlink.Ndmsg{Family: unix.AF_BRIDGE})
+	req.AddData(nl.NewRtAttr(unix.NDA_LLADDR, f.MAC))
+	req.AddData(nl.NewRtAttr(unix.NDA_MASTER, nl.Uint32Attr(uint32(bridge.Index))))
+	err = h.rt.get(req, func(data []byte) error {
+		if len(data) < unix.SizeofNdMsg {
+			return errors.New("netlink: neighbour message too short")
+		}
+		have = netlink.Ndmsg{Index: nl.NativeEndian().Uint32(data[4:]), State: nl.NativeEndian().Uint16(data[8:])}
+		return nil
+	})
+	if errors.Is(err, unix.ENOENT) {
+		return have, false, nil
+	}
+	if err != nil {
+		return have, false, fmt.Errorf("fdb %s: %w", f.MAC, err)
+	}
+	return have, true, nil
+}
+
+// isStatic says whether somebody set the entry: it is neither learned nor ageing.
+func isStatic(m netlink.Ndmsg) bool { return m.State&(unix.NUD_NOARP|unix.NUD_PERMANENT) != 0 }
+
+// linkName is the name of a link of the host, for messages.
+func (h *Host) linkName(index int) string {
+	links, err := h.rt.Links()
+	if err == nil {
+		for _, l := range links {
+			if l.Index == index {
+				return l.Name
+			}
+		}
+	}
+	return fmt.Sprintf("number %d", index)
+}
+
+// Check wants the entry at the container's port.
+func (f FDBEntry) Check(h *Host) error {
+	if f.Changed {
+		return nil
+	}
+	name := f.Owner.LinkName()
+	link, err := h.rt.Link(name)
+	if errors.Is(err, errNoLink) {
+		return nil // the link's own object says it
+	}
+	if err != nil {
+		return fmt.Errorf("link %s: %w", name, err)
+	}
+	have, found, err := f.find(h)
+	if err != nil {
+		return err
+	}
+	d := &Drift{Object: "bridge " + f.Bridge}
+	switch {
+	case !found || !isStatic(have):
+		d.missing("static fdb entry", f.MAC.String())
+	case int(have.Index) != link.Index:
+		d.want("port of "+f.MAC.String(), name, h.linkName(int(have.Index)))
+	}
+	return d.err()
+}
+
+// Del does nothing: the entry goes with the port.
+func (FDBEntry) Del(*Host) error { return nil }
+
+func (f FDBEntry) String() string {
+	return fmt.Sprintf("bridge fdb add %s dev %s master static", f.MAC, f.Owner.LinkName())
+}
