@@ -123,7 +123,7 @@ func parse(req *cni.Request) (*Conf, error) {
 		Hairpin: w.HairpinMode, Promisc: w.PromiscMode,
 		Isolated: w.PortIsolation, KeepVlan1: w.PreserveDefaultVlan, MACGuard: w.MacSpoofChk || w.IPSpoofChk, Bound: w.IPSpoofChk,
 		ControlFrames: w.ControlFrames,
-		DAD: w.EnableDad, IfDown: w.DisableContainerInterface, KeepIPv6: w.EnableIPv6LinkLocal,
+		DAD:           w.EnableDad, IfDown: w.DisableContainerInterface, KeepIPv6: w.EnableIPv6LinkLocal,
 		NoDefaultRoute: w.NoDefaultRoute, ForwardAccept: w.ForwardAccept, RouteMetric: w.RouteMetric, DNS: w.DNS, IPAM: w.IPAM.Type,
 	}
 	if w.Bridge != nil {

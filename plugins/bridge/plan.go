@@ -23,7 +23,7 @@ type inputs struct {
 	mac    net.HardwareAddr // the container's; nil to choose one
 	// changed says that a plugin after us gave the container another MAC address.
 	changed bool
-	ports  kernel.Plan      // of the ports that we publish ourselves
+	ports   kernel.Plan // of the ports that we publish ourselves
 	// vlanFacts are of the VLAN's gateway link, once it is made; the plan has no need
 	// of them.
 	vlanFacts kernel.Facts
