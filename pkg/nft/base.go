@@ -29,9 +29,15 @@ func baseChains() []Chain {
 	published := []Rule{rule("a published port of this host", toLocal(), jump("hostports"))}
 	return []Chain{
 		{Name: "hostports", Rules: []Rule{
+			rule("who may use a port of one host address, IPv4", gateByPort("hostgate4", true, true)),
 			rule("one host address, IPv4", dnatByPort("hostport4", true, true)),
-			rule("any host address, IPv4", dnatByPort("anyport4", true, false)),
+			rule("who may use a port of one host address, IPv6", gateByPort("hostgate6", false, true)),
 			rule("one host address, IPv6", dnatByPort("hostport6", false, true)),
+			rule("an address of a service is not every host address, IPv4", inSet(vips4, true), stop(expr.VerdictReturn)),
+			rule("who may use a port of any host address, IPv4", gateByPort("anygate4", true, false)),
+			rule("any host address, IPv4", dnatByPort("anyport4", true, false)),
+			rule("an address of a service is not every host address, IPv6", inSet(vips6, false), stop(expr.VerdictReturn)),
+			rule("who may use a port of any host address, IPv6", gateByPort("anygate6", false, false)),
 			rule("any host address, IPv6", dnatByPort("anyport6", false, false)),
 		}},
 		{Name: "prerouting", Hook: natHook(nftables.ChainHookPrerouting, "prerouting"), Rules: published},
@@ -60,6 +66,14 @@ func baseChains() []Chain {
 	}
 }
 
+// counted counts in each element the connections that matched it: the chains of NAT
+// see the first packet of each. The kernel makes the counter, so that adding an element
+// costs no byte more.
+func counted(s *nftables.Set) *nftables.Set {
+	s.Counter = true
+	return s
+}
+
 // baseSets are the sets and maps that hold the attachments.
 func baseSets(t *nftables.Table) []*nftables.Set {
 	port := func(addr ...nftables.SetDatatype) nftables.SetDatatype {
@@ -79,10 +93,16 @@ func baseSets(t *nftables.Table) []*nftables.Set {
 		}
 	}
 	return []*nftables.Set{
-		mapOf("hostport4", "host address, protocol, port : container address, port", port(ip4), target(ip4)),
-		mapOf("anyport4", "protocol, port of any host address : container address, port", port(), target(ip4)),
-		mapOf("hostport6", "host address, protocol, port : container address, port", port(ip6), target(ip6)),
-		mapOf("anyport6", "protocol, port of any host address : container address, port", port(), target(ip6)),
+		counted(mapOf("hostport4", "host address, protocol, port : container address, port", port(ip4), target(ip4))),
+		counted(mapOf("anyport4", "protocol, port of any host address : container address, port", port(), target(ip4))),
+		counted(mapOf("hostport6", "host address, protocol, port : container address, port", port(ip6), target(ip6))),
+		counted(mapOf("anyport6", "protocol, port of any host address : container address, port", port(), target(ip6))),
+		mapOf("hostgate4", "host address, protocol, port : which clients may use it", port(ip4), nftables.TypeVerdict),
+		mapOf("anygate4", "protocol, port of any host address : which clients may use it", port(), nftables.TypeVerdict),
+		mapOf("hostgate6", "host address, protocol, port : which clients may use it", port(ip6), nftables.TypeVerdict),
+		mapOf("anygate6", "protocol, port of any host address : which clients may use it", port(), nftables.TypeVerdict),
+		{Table: t, Name: vips4, KeyType: ip4, Comment: "addresses of services, on dummy devices"},
+		{Table: t, Name: vips6, KeyType: ip6, Comment: "addresses of services, on dummy devices"},
 		mapOf("snat4", "container with published ports : which clients need the host's address", ip4, nftables.TypeVerdict),
 		mapOf("snat6", "container with published ports : which clients need the host's address", ip6, nftables.TypeVerdict),
 		mapOf("masquerade4", "container : its network's masquerade rules", ip4, nftables.TypeVerdict),
@@ -115,7 +135,11 @@ func setText(family string, s *nftables.Set) string {
 	if s.IsMap {
 		kind, value = "map", " : "+s.DataType.Name
 	}
-	return fmt.Sprintf("nft add %s %s %s %s { type %s%s ; comment %q ; }", kind, family, Table, s.Name, s.KeyType.Name, value, s.Comment)
+	count := ""
+	if s.Counter {
+		count = "counter ; "
+	}
+	return fmt.Sprintf("nft add %s %s %s %s { type %s%s ; %scomment %q ; }", kind, family, Table, s.Name, s.KeyType.Name, value, count, s.Comment)
 }
 
 func loopback4() netip.Prefix { return netip.MustParsePrefix("127.0.0.0/8") }

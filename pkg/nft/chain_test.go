@@ -55,6 +55,35 @@ func TestNetworkChains(t *testing.T) {
 	}, "\n")+"\n")
 }
 
+// TestGateChain: who may use a port.
+func TestGateChain(t *testing.T) {
+	gates := []Gate{
+		{Limited: true, Allow: prefixes("fd00::/64 192.0.2.0/24 192.0.2.7/32")},
+		{Limited: true},
+		{MarkBits: 0x20, MarkFrom: prefixes("10.88.0.0/16 127.0.0.0/8")},
+		{MarkBits: 0x20, MarkAll: true},
+		{Conditions: []Condition{
+			{Field: Source, Prefixes: prefixes("192.0.2.0/24 198.51.100.7/32")},
+			{Field: Destination, Not: true, Prefixes: prefixes("2001:db8::/32 2001:db8:1::1/128")},
+			{Field: Interface, Names: []string{"eth0", "br*"}},
+			{Field: Interface, Not: true, Names: []string{"cni0"}},
+			{Field: Mark, Marks: []MarkValue{{0x1, 0xff}}},
+			{Field: Mark, Not: true, Marks: []MarkValue{{0x4000, ^uint32(0)}}},
+		}},
+	}
+	var text []string
+	for _, g := range gates {
+		if g.Open() {
+			t.Errorf("%+v is open", g)
+		}
+		text = append(text, GateChain("net", g).String())
+	}
+	golden(t, "gate.nft", strings.Join(text, "\n")+"\n")
+	if !(Gate{MarkFrom: gates[2].MarkFrom}).Open() {
+		t.Error("no gate is not open")
+	}
+}
+
 // TestChainName: a chain is known by its rules, whatever order they were given in.
 func TestChainName(t *testing.T) {
 	masq := func(network, skip string) string { return MasqueradeChain(network, prefixes(skip)).Name }

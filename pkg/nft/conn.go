@@ -3,6 +3,7 @@ package nft
 import (
 	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
 	"github.com/google/nftables"
@@ -24,6 +25,7 @@ func Unsupported(err error) bool {
 // that opened it. It needs CAP_NET_ADMIN there. It is for one goroutine.
 type Conn struct {
 	nl    *nftables.Conn
+	raw   syscall.RawConn // the library's socket
 	table *nftables.Table // family inet
 	link  *nftables.Table // family bridge
 	order []*nftables.Set
@@ -36,6 +38,10 @@ type Change struct {
 	Link     bool    // the same of family bridge
 	Chains   []Chain // shared; made if missing, never changed
 	Elements []Element
+	// Gone says whether the attachment that holds an element is gone, so that the
+	// element may be replaced by the wanted one; nil: never. It is asked only where
+	// an element is in the way.
+	Gone func(wanted, held Element) (bool, error)
 }
 
 // Empty says that there is nothing to do.
@@ -58,7 +64,8 @@ func (e *HeldError) Error() string {
 func Open() (*Conn, error) {
 	// Lasting: the library would otherwise close its socket after each change,
 	// and each close after a deletion waits for an RCU grace period.
-	c, err := nftables.New(nftables.AsLasting())
+	conn := &Conn{sets: make(map[string]*nftables.Set)}
+	c, err := nftables.New(nftables.AsLasting(), nftables.WithSockOptions(conn.tune))
 	if errors.Is(err, unix.EPROTONOSUPPORT) {
 		return nil, ErrUnsupported
 	}
@@ -67,7 +74,7 @@ func Open() (*Conn, error) {
 	}
 	t := &nftables.Table{Name: Table, Family: nftables.TableFamilyINet}
 	link := &nftables.Table{Name: Table, Family: nftables.TableFamilyBridge}
-	conn := &Conn{nl: c, table: t, link: link, order: append(baseSets(t), linkSets(link)...), sets: make(map[string]*nftables.Set)}
+	conn.nl, conn.table, conn.link, conn.order = c, t, link, append(baseSets(t), linkSets(link)...)
 	for _, s := range conn.order {
 		conn.sets[s.Name] = s
 	}
@@ -94,17 +101,20 @@ func (c *Conn) Add(change Change) error {
 	if err != nil {
 		return err
 	}
-	for _, e := range change.Elements {
-		step, err := c.elementStep(e)
-		if err != nil {
-			return err
-		}
-		steps = append(steps, step)
+	del, add, err := c.elements(change)
+	if err != nil {
+		return err
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return err
 		}
+	}
+	if err := c.queueDelete(del); err != nil {
+		return err
+	}
+	if err := c.queueElements(add, c.nl.SetAddElements); err != nil {
+		return err
 	}
 	if err := c.nl.Flush(); err != nil {
 		return fmt.Errorf("rules: add: %w", err)
@@ -201,23 +211,48 @@ func (c *Conn) withSets(exprs []expr.Any) []expr.Any {
 	return exprs
 }
 
-// elementStep reads the key first: the kernel silently accepts an element with the
-// same key and value as another owner's and keeps that one's comment.
-func (c *Conn) elementStep(e Element) (step, error) {
-	have, found, err := c.Find(e)
+// elements are those to delete and to add. The keys are read first: the kernel silently
+// accepts an element with the same key and value as another owner's and keeps that
+// one's comment.
+func (c *Conn) elements(change Change) (del, add []Element, err error) {
+	wanted := unique(change.Elements)
+	found, err := c.find(wanted)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	set := c.sets[e.Set]
-	add := func() error { return c.nl.SetAddElements(set, []nftables.SetElement{e.wire()}) }
-	mine := sameOwner(have.Comment, e.Comment)
-	switch {
-	case !found:
-		return add, nil
-	case mine && have.sameValue(e):
-		return func() error { return nil }, nil
-	case !mine && !perAddress(e.Set):
-		return nil, &HeldError{Element: e, Holder: have.Comment, Target: have.Value}
+	for i, e := range wanted {
+		have := found[i]
+		if have == nil {
+			add = append(add, e)
+			continue
+		}
+		mine := sameOwner(have.Comment, e.Comment)
+		if mine && have.sameValue(e) {
+			continue
+		}
+		if !mine && !perAddress(e.Set) {
+			more, err := c.replace(change, e, *have)
+			if err != nil {
+				return nil, nil, err
+			}
+			del = append(del, more...)
+		}
+		del, add = append(del, *have), append(add, e)
 	}
-	return func() error { return errors.Join(c.queueDelete(have), add()) }, nil
+	return unique(del), add, nil
+}
+
+// replace says what must go beside an element of somebody who is gone.
+func (c *Conn) replace(change Change, wanted, held Element) ([]Element, error) {
+	gone := false
+	if change.Gone != nil {
+		var err error
+		if gone, err = change.Gone(wanted, held); err != nil {
+			return nil, err
+		}
+	}
+	if !gone {
+		return nil, &HeldError{Element: wanted, Holder: held.Comment, Target: held.Value}
+	}
+	return nil, nil
 }

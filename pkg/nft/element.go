@@ -20,7 +20,10 @@ type Element struct {
 	Value   []byte // of a map; nil in sets and verdict maps
 	Chain   string // of a verdict map: where to go; "" elsewhere
 	Comment string // begins with the owner's tag
-	text    string // "key : value" as nft prints it
+	// Connections that matched since the element was added, in maps of ports; of what
+	// was read alone. Adding an element starts at 0.
+	Connections uint64
+	text        string // "key : value" as nft prints it
 }
 
 // String is the nft(8) command that adds the element.

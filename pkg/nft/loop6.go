@@ -33,7 +33,7 @@ func loop6Chain() Chain {
 		Hook: &hook{nftables.ChainTypeFilter, nftables.ChainHookPrerouting, natPriority + 1, "type filter hook prerouting priority -98"},
 		Rules: []Rule{
 			rule("replies to [::1]:hostPort, which br_netfilter has translated on the bridge",
-				fromLoop6(), destination(netip.MustParsePrefix("::1/128")), replyToSNAT(), setMark()),
+				fromLoop6(), destination(netip.MustParsePrefix("::1/128")), replyToSNAT(), setMark(replyMark)),
 		},
 	}
 }
@@ -59,10 +59,10 @@ func replyToSNAT() part {
 }
 
 // setMark: meta mark set meta mark | 0x00800000
-func setMark() part {
-	return part{fmt.Sprintf("meta mark set meta mark | 0x%08x", replyMark), []expr.Any{
+func setMark(bits uint32) part {
+	return part{fmt.Sprintf("meta mark set meta mark | 0x%08x", bits), []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyMARK, Register: reg1},
-		&expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: 4, Mask: native(^uint32(replyMark)), Xor: native(replyMark)},
+		&expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: 4, Mask: native(^bits), Xor: native(bits)},
 		&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: reg1},
 	}}
 }

@@ -117,7 +117,7 @@ func TestMissingTampered(t *testing.T) {
 		{"another field", guard, 1, func(e []expr.Any) { find[*expr.Payload](e).Offset = 4 }},
 		{"another key", guard, 0, func(e []expr.Any) { e[0].(*expr.Meta).Key = expr.MetaKeyOIFTYPE }},
 		{"another map", hostports, 1, func(e []expr.Any) { find[*expr.Lookup](e).SetName = "anyport4b" }},
-		{"source instead of destination", hostports, 0, func(e []expr.Any) { find[*expr.NAT](e).Type = expr.NATTypeSourceNAT }},
+		{"source instead of destination", hostports, 1, func(e []expr.Any) { find[*expr.NAT](e).Type = expr.NATTypeSourceNAT }},
 		{"another port", hostports, 1, func(e []expr.Any) { find[*expr.Payload](e).Offset = 0 }},
 	}
 	for _, tt := range tests {
@@ -132,6 +132,19 @@ func TestMissingTampered(t *testing.T) {
 				t.Errorf("got %q", bad)
 			}
 		})
+	}
+}
+
+// TestMissingOrder: who may use a port is asked before the port leads anywhere.
+func TestMissingOrder(t *testing.T) {
+	var have []*nftables.Rule
+	want := baseChains()[0].Rules
+	for _, r := range slices.Backward(want) {
+		have = append(have, &nftables.Rule{Exprs: r.exprs, UserData: commentData(r.Comment)})
+	}
+	bad := compareRules("x", want, have)
+	if len(bad) != len(want)-1 || !strings.Contains(bad[0], "stands before those that it must follow") {
+		t.Errorf("got %q", bad)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
@@ -45,23 +46,6 @@ func (e Element) wire() nftables.SetElement {
 	return w
 }
 
-// Find reads the element with e's key, without a dump. false where it, its map or
-// the table does not exist.
-func (c *Conn) Find(e Element) (Element, bool, error) {
-	set := c.sets[e.Set]
-	got, err := c.nl.FindSetElements(set, []nftables.SetElement{{Key: e.Key}})
-	if errors.Is(err, unix.ENOENT) {
-		return Element{}, false, nil
-	}
-	if err != nil {
-		return Element{}, false, fmt.Errorf("rules: read %s: %w", e.Name(), err)
-	}
-	if len(got) == 0 {
-		return Element{}, false, nil
-	}
-	return fromWire(set, got[0]), true, nil
-}
-
 // List reads all elements of a set or map; nil where it does not exist. Reading
 // 50,000 takes seconds, so ADD and DEL must not.
 func (c *Conn) List(name string) ([]Element, error) {
@@ -82,6 +66,9 @@ func (c *Conn) List(name string) ([]Element, error) {
 
 func fromWire(set *nftables.Set, w nftables.SetElement) Element {
 	e := Element{Set: set.Name, Key: w.Key, Comment: w.Comment, text: keyText(set.Name, w.Key)}
+	if w.Counter != nil {
+		e.Connections = w.Counter.Packets
+	}
 	switch {
 	case set.IsMap && set.DataType.Name == nftables.TypeVerdict.Name:
 		e.Chain = verdictChain(w.Val)
@@ -140,30 +127,22 @@ func (c *Conn) deleteOnce(tag string, elements []Element, atLeast int, guarded b
 		}
 		generation = gen.ID
 	}
+	elements = unique(elements)
+	found, err := c.find(elements)
+	if err != nil {
+		return err
+	}
 	var del []Element
-	seen := make(map[string]bool)
-	for _, e := range elements {
-		id := e.Set + string(e.Key)
-		if seen[id] {
-			continue
+	for _, have := range found {
+		if have != nil && sameOwner(have.Comment, tag) {
+			del = append(del, *have)
 		}
-		seen[id] = true
-		have, found, err := c.Find(e)
-		if err != nil {
-			return err
-		}
-		if !found || !sameOwner(have.Comment, tag) {
-			continue
-		}
-		del = append(del, have)
 	}
 	if len(del) < atLeast {
 		return ErrFewer
 	}
-	for _, e := range del {
-		if err := c.queueDelete(e); err != nil {
-			return err
-		}
+	if err := c.queueDelete(del); err != nil {
+		return err
 	}
 	if err := c.nl.FlushWithGenID(generation); err != nil {
 		return fmt.Errorf("rules: delete: %w", err)
@@ -171,14 +150,54 @@ func (c *Conn) deleteOnce(tag string, elements []Element, atLeast int, guarded b
 	return nil
 }
 
-// queueDelete makes the deletion of an element that was read part of the transaction;
-// with a bound port that of its chain too, which nothing else leads to.
-func (c *Conn) queueDelete(e Element) error {
-	err := c.nl.SetDeleteElements(c.sets[e.Set], []nftables.SetElement{{Key: e.Key}})
-	if e.Set == "bound" && strings.HasPrefix(e.Chain, boundPrefix) {
-		c.nl.DelChain(&nftables.Chain{Table: c.link, Name: e.Chain})
+// unique leaves each key once.
+func unique(elements []Element) []Element {
+	seen := make(map[string]bool, len(elements))
+	return slices.DeleteFunc(slices.Clone(elements), func(e Element) bool {
+		id := e.Set + string(e.Key)
+		again := seen[id]
+		seen[id] = true
+		return again
+	})
+}
+
+// keys are the elements as a deletion needs them.
+func keys(elements []Element) []Element {
+	list := make([]Element, len(elements))
+	for i, e := range elements {
+		list[i] = Element{Set: e.Set, Key: e.Key}
 	}
-	return err
+	return list
+}
+
+// queueDelete makes the deletion of elements that were read part of the transaction;
+// with a bound port that of its chain too, which nothing else leads to.
+func (c *Conn) queueDelete(elements []Element) error {
+	if err := c.queueElements(keys(elements), c.nl.SetDeleteElements); err != nil {
+		return err
+	}
+	for _, e := range elements {
+		if e.Set == "bound" && strings.HasPrefix(e.Chain, boundPrefix) {
+			c.nl.DelChain(&nftables.Chain{Table: c.link, Name: e.Chain})
+		}
+	}
+	return nil
+}
+
+// queueElements adds or deletes elements with as few messages as the library can.
+func (c *Conn) queueElements(elements []Element, do func(*nftables.Set, []nftables.SetElement) error) error {
+	bySet := make(map[string][]nftables.SetElement)
+	for _, e := range elements {
+		bySet[e.Set] = append(bySet[e.Set], e.wire())
+	}
+	for _, s := range c.order {
+		if list := bySet[s.Name]; len(list) > 0 {
+			if err := do(s, list); err != nil {
+				return fmt.Errorf("rules: elements of %s: %w", s.Name, err)
+			}
+		}
+	}
+	return nil
 }
 
 // BaseChains and LinkChains are the base chains of our two tables.
@@ -218,23 +237,28 @@ func hooked(have *nftables.Chain, want *hook) bool {
 		have.Priority != nil && *have.Priority == want.priority
 }
 
-// compareRules finds each rule by its comment and its expressions' kinds; rules
-// that somebody added are not our business.
+// compareRules finds each rule by its comment and its expressions, in their order;
+// rules that somebody added are not our business.
 func compareRules(chain string, want []Rule, have []*nftables.Rule) []string {
 	var bad []string
 	used := make([]bool, len(have))
+	last := -1
 	for _, w := range want {
-		found := false
+		at := -1
 		for i, h := range have {
 			comment, _ := userdata.GetString(h.UserData, userdata.TypeComment)
 			if !used[i] && comment == w.Comment && sameShape(w.exprs, h.Exprs) {
-				used[i], found = true, true
+				used[i], at = true, i
 				break
 			}
 		}
-		if !found {
+		switch {
+		case at < 0:
 			bad = append(bad, fmt.Sprintf("%s: rule `%s` is missing", chain, w.Text))
+		case at < last:
+			bad = append(bad, fmt.Sprintf("%s: rule `%s` stands before those that it must follow", chain, w.Text))
 		}
+		last = max(last, at)
 	}
 	return bad
 }

@@ -25,7 +25,8 @@ func (c *Conn) Tidy() error {
 		return fmt.Errorf("rules: list chains: %w", err)
 	}
 	for _, ch := range chains {
-		if ch.Table.Name != Table || !strings.HasPrefix(ch.Name, masqPrefix) && !strings.HasPrefix(ch.Name, snatPrefix) {
+		ofNetwork := func(prefix string) bool { return strings.HasPrefix(ch.Name, prefix) }
+		if ch.Table.Name != Table || !slices.ContainsFunc([]string{masqPrefix, snatPrefix, gatePrefix}, ofNetwork) {
 			continue
 		}
 		c.nl.DelChain(ch)
@@ -108,7 +109,7 @@ func (c *Conn) retire(t *nftables.Table, chains []Chain) error {
 		return err
 	}
 	for _, s := range c.order {
-		if s.Table != t || s.Name == loop6Set { // its elements are bridges, no attachments
+		if s.Table != t || s.Name == loop6Set || s.Name == vips4 || s.Name == vips6 { // no attachments
 			continue
 		}
 		if elements, err := c.List(s.Name); err != nil || len(elements) > 0 {

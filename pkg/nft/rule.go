@@ -77,10 +77,17 @@ func destination(p netip.Prefix) part { return inPrefix(p, true) }
 func source(p netip.Prefix) part      { return inPrefix(p, false) }
 
 // inPrefix: ip daddr 10.1.0.0/16
-func inPrefix(p netip.Prefix, dst bool) part {
-	is4, field := p.Addr().Is4(), "saddr"
+func inPrefix(p netip.Prefix, dst bool) part { return comparePrefix(p, dst, false) }
+
+// comparePrefix: ip daddr [!=] 10.1.0.0/16
+func comparePrefix(p netip.Prefix, dst, not bool) part {
+	is4, field := p.Addr().Is4(), "saddr "
 	if dst {
-		field = "daddr"
+		field = "daddr "
+	}
+	op := expr.CmpOpEq
+	if not {
+		op, field = expr.CmpOpNeq, field+"!= "
 	}
 	exprs := append(isFamily(is4), address(is4, dst))
 	width := p.Addr().BitLen() / 8
@@ -91,12 +98,12 @@ func inPrefix(p netip.Prefix, dst bool) part {
 		}
 		exprs = append(exprs, &expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: uint32(width), Mask: mask, Xor: make([]byte, width)})
 	}
-	exprs = append(exprs, &expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: p.Masked().Addr().AsSlice()})
+	exprs = append(exprs, &expr.Cmp{Op: op, Register: reg1, Data: p.Masked().Addr().AsSlice()})
 	text := p.Masked().String()
 	if p.IsSingleIP() {
 		text = p.Addr().String()
 	}
-	return part{fmt.Sprintf("%s %s %s", family4(is4), field, text), exprs}
+	return part{fmt.Sprintf("%s %s%s", family4(is4), field, text), exprs}
 }
 
 // notLoopback: iiftype != loopback
@@ -157,12 +164,29 @@ func forwarded() part {
 
 // dnatByPort: dnat ip to [ip daddr .] meta l4proto . th dport map @set
 func dnatByPort(set string, is4, byAddress bool) part {
-	proto, port, text := uint32(reg1), uint32(reg9), ""
-	exprs := isFamily(is4)
+	text, exprs := portKey(is4, byAddress)
 	nat := &expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: reg1, RegProtoMin: reg9}
 	if !is4 {
 		nat.Family, nat.RegProtoMin = unix.NFPROTO_IPV6, reg12
 	}
+	exprs = append(exprs, &expr.Lookup{SourceRegister: reg1, DestRegister: reg1, IsDestRegSet: true, SetName: set}, nat)
+	return part{fmt.Sprintf("dnat %s to %s map @%s", family4(is4), text, set), exprs}
+}
+
+// gateByPort: [ip daddr .] meta l4proto . th dport vmap @set
+func gateByPort(set string, is4, byAddress bool) part {
+	text, exprs := portKey(is4, byAddress)
+	if !byAddress { // as nft prints it: nothing else tells the family
+		text = map[bool]string{true: "meta nfproto ipv4 ", false: "meta nfproto ipv6 "}[is4] + text
+	}
+	exprs = append(exprs, &expr.Lookup{SourceRegister: reg1, DestRegister: 0, IsDestRegSet: true, SetName: set})
+	return part{fmt.Sprintf("%s vmap @%s", text, set), exprs}
+}
+
+// portKey loads [ip daddr .] meta l4proto . th dport from register 1 on.
+func portKey(is4, byAddress bool) (string, []expr.Any) {
+	proto, port, text := uint32(reg1), uint32(reg9), ""
+	exprs := isFamily(is4)
 	if byAddress {
 		exprs = append(exprs, address(is4, true))
 		proto, port, text = reg9, reg10, family4(is4)+" daddr . "
@@ -172,10 +196,14 @@ func dnatByPort(set string, is4, byAddress bool) part {
 	}
 	exprs = append(exprs,
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: proto},
-		&expr.Payload{DestRegister: port, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
-		&expr.Lookup{SourceRegister: reg1, DestRegister: reg1, IsDestRegSet: true, SetName: set},
-		nat)
-	return part{fmt.Sprintf("dnat %s to %smeta l4proto . th dport map @%s", family4(is4), text, set), exprs}
+		&expr.Payload{DestRegister: port, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2})
+	return text + "meta l4proto . th dport", exprs
+}
+
+// inSet: ip daddr @set
+func inSet(set string, is4 bool) part {
+	exprs := append(isFamily(is4), address(is4, true), &expr.Lookup{SourceRegister: reg1, SetName: set})
+	return part{fmt.Sprintf("%s daddr @%s", family4(is4), set), exprs}
 }
 
 // verdictBy: ip saddr vmap @set

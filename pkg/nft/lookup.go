@@ -1,0 +1,210 @@
+package nft
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/userdata"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// window is how many questions go out at once: each answer takes a page of the
+	// receive buffer (nft_get_set_elem), which holds 200 KB where nobody changed it.
+	window = 16
+	// bufferSize bounds what the library sends in one piece: the largest change,
+	// 20,000 ports with two elements each, is about 8 MB. A limit, no allocation.
+	bufferSize = 32 << 20
+	answerSize = 8 << 10
+)
+
+// tune keeps the socket's descriptor for find, and makes the buffers large enough
+// once: with options the library does not do it at each change.
+func (c *Conn) tune(s *netlink.Conn) error {
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return err
+	}
+	c.raw = raw
+	// Without CAP_NET_ADMIN over the machine the limit is the administrator's, which
+	// is enough for all but very many ports.
+	return errors.Join(s.SetReadBuffer(bufferSize), s.SetWriteBuffer(bufferSize))
+}
+
+// Find reads the element with e's key, without a dump. false where it, its map or
+// the table does not exist.
+func (c *Conn) Find(e Element) (Element, bool, error) {
+	found, err := c.find([]Element{e})
+	if err != nil || found[0] == nil {
+		return Element{}, false, err
+	}
+	return *found[0], true, nil
+}
+
+// find reads the elements with the given keys, many with each system call; nil for
+// those that do not exist. The library asks for one at a time and waits.
+func (c *Conn) find(elements []Element) ([]*Element, error) {
+	found := make([]*Element, len(elements))
+	answer := make([]byte, answerSize)
+	for from := 0; from < len(elements); from += window {
+		to := min(from+window, len(elements))
+		var out []byte
+		for i := from; i < to; i++ {
+			out = c.appendQuestion(out, uint32(i+1), elements[i])
+		}
+		if err := c.send(out); err != nil {
+			return nil, fmt.Errorf("rules: read %s: %w", elements[from].Name(), err)
+		}
+		var errs []error // all answers are taken, so that none is there for the next question
+		for range to - from {
+			n, err := c.receive(answer)
+			if err != nil {
+				return nil, fmt.Errorf("rules: read %s: %w", elements[from].Name(), err)
+			}
+			seq, e, err := c.parseAnswer(answer[:n], elements)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			found[seq-1] = e
+		}
+		if err := errors.Join(errs...); err != nil {
+			return nil, fmt.Errorf("rules: read %s: %w", elements[from].Name(), err)
+		}
+	}
+	return found, nil
+}
+
+func (c *Conn) send(data []byte) error {
+	var err error
+	werr := c.raw.Write(func(fd uintptr) bool {
+		err = unix.Sendto(int(fd), data, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+		return !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR)
+	})
+	return errors.Join(err, werr)
+}
+
+// receive reads one answer. The kernel answers before the send returns.
+func (c *Conn) receive(buf []byte) (n int, err error) {
+	rerr := c.raw.Read(func(fd uintptr) bool {
+		for {
+			if n, _, err = unix.Recvfrom(int(fd), buf, 0); !errors.Is(err, unix.EINTR) {
+				return !errors.Is(err, unix.EAGAIN)
+			}
+		}
+	})
+	return n, errors.Join(err, rerr)
+}
+
+// appendQuestion is NFT_MSG_GETSETELEM with one key.
+func (c *Conn) appendQuestion(b []byte, seq uint32, e Element) []byte {
+	set := c.sets[e.Set]
+	start := len(b)
+	b = binary.NativeEndian.AppendUint32(b, 0) // length, below
+	b = binary.NativeEndian.AppendUint16(b, unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_GETSETELEM)
+	b = binary.NativeEndian.AppendUint16(b, unix.NLM_F_REQUEST)
+	b = binary.NativeEndian.AppendUint32(b, seq)
+	b = binary.NativeEndian.AppendUint32(b, 0)
+	b = append(b, byte(set.Table.Family), unix.NFNETLINK_V0, 0, 0)
+	b = appendAttr(b, unix.NFTA_SET_ELEM_LIST_TABLE, append([]byte(set.Table.Name), 0))
+	b = appendAttr(b, unix.NFTA_SET_ELEM_LIST_SET, append([]byte(set.Name), 0))
+	value := appendAttr(nil, unix.NFTA_DATA_VALUE, e.Key)
+	key := appendAttr(nil, unix.NLA_F_NESTED|unix.NFTA_SET_ELEM_KEY, value)
+	elem := appendAttr(nil, unix.NLA_F_NESTED|unix.NFTA_LIST_ELEM, key)
+	b = appendAttr(b, unix.NLA_F_NESTED|unix.NFTA_SET_ELEM_LIST_ELEMENTS, elem)
+	binary.NativeEndian.PutUint32(b[start:], uint32(len(b)-start))
+	return b
+}
+
+func appendAttr(b []byte, kind uint16, data []byte) []byte {
+	b = binary.NativeEndian.AppendUint16(b, uint16(unix.SizeofNlAttr+len(data)))
+	b = append(binary.NativeEndian.AppendUint16(b, kind), data...)
+	for len(b)%unix.NLA_ALIGNTO != 0 {
+		b = append(b, 0)
+	}
+	return b
+}
+
+// attrs hands out the attributes of a message or of a nested attribute.
+func attrs(b []byte, fn func(kind uint16, data []byte)) {
+	for len(b) >= unix.SizeofNlAttr {
+		n := int(binary.NativeEndian.Uint16(b))
+		if n < unix.SizeofNlAttr || n > len(b) {
+			return
+		}
+		fn(binary.NativeEndian.Uint16(b[2:])&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER), b[unix.SizeofNlAttr:n])
+		b = b[min((n+3)&^3, len(b)):]
+	}
+}
+
+// nested is the content of the first attribute of a kind; nil without one.
+func nested(b []byte, kind uint16) (found []byte) {
+	attrs(b, func(k uint16, data []byte) {
+		if k == kind && found == nil {
+			found = data
+		}
+	})
+	return found
+}
+
+var errAnswer = errors.New("netlink: answer of unknown form")
+
+// parseAnswer is the number of the question and the element; nil if there is none.
+func (c *Conn) parseAnswer(b []byte, asked []Element) (uint32, *Element, error) {
+	const head = unix.SizeofNlMsghdr + 4 // struct nfgenmsg
+	if len(b) < head || int(binary.NativeEndian.Uint32(b)) > len(b) {
+		return 0, nil, errAnswer
+	}
+	seq := binary.NativeEndian.Uint32(b[8:])
+	if seq < 1 || int(seq) > len(asked) {
+		return 0, nil, errAnswer
+	}
+	if binary.NativeEndian.Uint16(b[4:]) == unix.NLMSG_ERROR {
+		errno := syscall.Errno(-int32(binary.NativeEndian.Uint32(b[unix.SizeofNlMsghdr:])))
+		if errno == unix.ENOENT {
+			return seq, nil, nil
+		}
+		return seq, nil, errno
+	}
+	list := nested(b[head:binary.NativeEndian.Uint32(b)], unix.NFTA_SET_ELEM_LIST_ELEMENTS)
+	item := nested(list, unix.NFTA_LIST_ELEM)
+	if item == nil {
+		return 0, nil, errAnswer
+	}
+	e := c.parseElement(c.sets[asked[seq-1].Set], item)
+	return seq, &e, nil
+}
+
+// parseElement reads one element of a set. Its bytes are copied.
+func (c *Conn) parseElement(set *nftables.Set, item []byte) Element {
+	w := nftables.SetElement{}
+	var packets uint64
+	attrs(item, func(kind uint16, data []byte) {
+		switch kind {
+		case unix.NFTA_SET_ELEM_KEY:
+			w.Key = append([]byte(nil), nested(data, unix.NFTA_DATA_VALUE)...)
+		case unix.NFTA_SET_ELEM_DATA:
+			value := nested(data, unix.NFTA_DATA_VALUE)
+			if value == nil {
+				value = nested(data, unix.NFTA_DATA_VERDICT)
+			}
+			w.Val = append([]byte(nil), value...)
+		case unix.NFTA_SET_ELEM_USERDATA:
+			w.Comment, _ = userdata.GetString(data, userdata.NFTNL_UDATA_SET_ELEM_COMMENT)
+		case unix.NFTA_SET_ELEM_EXPR:
+			if strings.TrimRight(string(nested(data, unix.NFTA_EXPR_NAME)), "\x00") == "counter" {
+				if n := nested(nested(data, unix.NFTA_EXPR_DATA), unix.NFTA_COUNTER_PACKETS); len(n) == 8 {
+					packets = binary.BigEndian.Uint64(n)
+				}
+			}
+		}
+	})
+	e := fromWire(set, w)
+	e.Connections = packets
+	return e
+}
