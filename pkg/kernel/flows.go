@@ -58,21 +58,30 @@ func (a Arrivals) Add(h *Host) error {
 		if !stateless(p) {
 			continue
 		}
-		_, err := conntrack.Forget(conntrack.Filter{
-			IPv6: !p.Container.Addr().Is4(), Protocol: p.Protocol, DestPort: p.HostPort,
-			Match: func(f conntrack.Flow) bool {
-				mine := f.Dest.Addr() == p.HostIP
-				if !p.HostIP.IsValid() || p.HostIP.IsUnspecified() {
-					mine = f.Dest.Addr().IsLoopback() || local[f.Dest.Addr()]
-				}
-				return mine && f.Server != p.Container
-			},
-		})
+		filter := conntrack.Filter{IPv6: !p.Container.Addr().Is4(), Protocol: p.Protocol}
+		if p.count() == 1 { // the kernel's filter knows one port
+			filter.DestPort = p.HostPort
+		}
+		filter.Match = func(f conntrack.Flow) bool { return p.stale(f, local) }
+		_, err := conntrack.Forget(filter)
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// stale says whether a flow to the port leads elsewhere than to the container.
+func (p Port) stale(f conntrack.Flow, local map[netip.Addr]bool) bool {
+	mine := f.Dest.Addr() == p.HostIP
+	if p.any() {
+		mine = f.Dest.Addr().IsLoopback() || local[f.Dest.Addr()]
+	}
+	if !mine || !p.holds(f.Dest.Port()) {
+		return false
+	}
+	to := netip.AddrPortFrom(p.Container.Addr(), p.Container.Port()+(f.Dest.Port()-p.HostPort))
+	return f.Server != to
 }
 
 func stateless(p Port) bool { return p.Protocol == unix.IPPROTO_UDP || p.Protocol == unix.IPPROTO_SCTP }

@@ -76,11 +76,16 @@ func (h *Host) Flush() error {
 		return err
 	}
 	h.base, h.link = h.base || change.Base, h.link || change.Link
+	change.Gone = remembered(h.gone)
 	err = rules.Add(change)
 	for try := 0; errors.Is(err, unix.ENOENT) && try < 3; try++ {
 		// GC of another network took the empty table between two changes of ours.
 		change.Base, change.Link = h.base, h.link
 		err = rules.Add(change)
+	}
+	var held *nft.HeldError
+	if errors.As(err, &held) {
+		return h.heldBy(held)
 	}
 	return err
 }

@@ -4,18 +4,41 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 )
 
-// Port is one published port, with everything parsed and valid.
+// Port is one published port, or several in a row, with everything parsed and valid.
 type Port struct {
 	HostIP    netip.Addr // invalid or unspecified: every address of the host
 	Protocol  uint8      // IP protocol number
 	HostPort  uint16
 	Container netip.AddrPort
+	// Range is how many ports there are, from HostPort and the container's on; 0 is 1.
+	Range uint16
+	Allow *Allow // nil: every client
 }
+
+// Allow is the clients that may use a port, of both families.
+type Allow struct{ From []netip.Prefix }
+
+func (p Port) count() int { return max(int(p.Range), 1) }
+
+// each is the ports one by one.
+func (p Port) each(fn func(hostPort uint16, to netip.AddrPort)) {
+	for i := range p.count() {
+		fn(p.HostPort+uint16(i), netip.AddrPortFrom(p.Container.Addr(), p.Container.Port()+uint16(i)))
+	}
+}
+
+// holds says whether a port of the host is one of them.
+func (p Port) holds(hostPort uint16) bool {
+	return hostPort >= p.HostPort && int(hostPort)-int(p.HostPort) < p.count()
+}
+
+func (p Port) any() bool { return !p.HostIP.IsValid() || p.HostIP.IsUnspecified() }
 
 // Ports forwards ports of the host to the container. With none its Add does
 // nothing, and its Del finds them by the owner.
@@ -26,6 +49,10 @@ type Ports struct {
 	// loopback address, are masqueraded. Empty with "snat": false.
 	Subnets []netip.Prefix
 	MasqAll bool // masquerade every client
+	// What a packet must have to be led to the container, by family.
+	Conditions4, Conditions6 []nft.Condition
+	// MarkBits are set in the mark of packets whose client is masqueraded; 0 for none.
+	MarkBits uint32
 }
 
 func (p Ports) chain() nft.Chain {
@@ -42,7 +69,14 @@ func (p Ports) elements() []nft.Element {
 	var elements []nft.Element
 	seen := make(map[netip.Addr]bool)
 	for _, port := range p.Ports {
-		elements = append(elements, nft.HostPort(port.HostIP, port.Protocol, port.HostPort, port.Container, comment))
+		gate, gated := p.gate(port)
+		port.each(func(hostPort uint16, to netip.AddrPort) {
+			e := nft.HostPort(port.HostIP, port.Protocol, hostPort, to, comment)
+			elements = append(elements, e)
+			if gated {
+				elements = append(elements, nft.AtGate(e, gate.Name))
+			}
+		})
 		if to := port.Container.Addr(); p.snat() && !seen[to] {
 			seen[to] = true
 			elements = append(elements, nft.ReplyPath(to, p.chain().Name, comment))
@@ -51,15 +85,52 @@ func (p Ports) elements() []nft.Element {
 	return append(elements, nft.Holder("published", p.Owner.LinkName(), markComment(p.Owner, len(elements))))
 }
 
+// gate is the chain that decides who may use the port; false where everybody may.
+func (p Ports) gate(port Port) (nft.Chain, bool) {
+	g := nft.Gate{Conditions: p.Conditions6}
+	if port.Container.Addr().Is4() {
+		g.Conditions = p.Conditions4
+	}
+	if port.Allow != nil {
+		g.Limited, g.Allow = true, port.Allow.From
+	}
+	if p.snat() && p.MarkBits != 0 {
+		g.MarkBits, g.MarkAll = p.MarkBits, p.MasqAll
+		if !p.MasqAll {
+			g.MarkFrom = append(slices.Clone(p.Subnets), loopback...)
+		}
+	}
+	if g.Open() {
+		return nft.Chain{}, false
+	}
+	return nft.GateChain(p.Owner.Network, g), true
+}
+
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+
+// chains are the network's chains that the elements lead to.
+func (p Ports) chains() []nft.Chain {
+	var list []nft.Chain
+	if p.snat() {
+		list = append(list, p.chain())
+	}
+	seen := make(map[string]bool)
+	for _, port := range p.Ports {
+		if gate, gated := p.gate(port); gated && !seen[gate.Name] {
+			seen[gate.Name] = true
+			list = append(list, gate)
+		}
+	}
+	return list
+}
+
 // Add queues the elements. A port that another attachment holds is ErrConflict.
 func (p Ports) Add(h *Host) error {
 	if len(p.Ports) == 0 {
 		return nil
 	}
 	h.queue.Base = true
-	if p.snat() {
-		h.queue.Chains = append(h.queue.Chains, p.chain())
-	}
+	h.queue.Chains = append(h.queue.Chains, p.chains()...)
 	h.queue.Elements = append(h.queue.Elements, p.elements()...)
 	return nil
 }
@@ -69,18 +140,17 @@ func (p Ports) Check(h *Host) error {
 	if len(p.Ports) == 0 {
 		return nil
 	}
-	var chains []nft.Chain
-	if p.snat() {
-		chains = append(chains, p.chain())
-	}
 	return errors.Join(
 		checkElements(h, "published port", p.Owner, p.elements()),
-		checkChains(h, chains...))
+		checkChains(h, p.chains()...))
 }
 
 // portMaps are the maps that hold published ports.
 func portMaps() []string {
-	return []string{"hostport4", "anyport4", "hostport6", "anyport6", "snat4", "snat6"}
+	return []string{
+		"hostport4", "anyport4", "hostport6", "anyport6", "snat4", "snat6",
+		"hostgate4", "anygate4", "hostgate6", "anygate6",
+	}
 }
 
 // Del removes what belongs to the owner, and then the connections that were led to
@@ -95,8 +165,8 @@ func (p Ports) String() string {
 		return ""
 	}
 	var b strings.Builder
-	if p.snat() {
-		fmt.Fprintln(&b, p.chain())
+	for _, c := range p.chains() {
+		fmt.Fprintln(&b, c)
 	}
 	return b.String() + elementsText(p.elements())
 }

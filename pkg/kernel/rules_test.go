@@ -32,7 +32,7 @@ func (w world) count(tag string) int {
 	rules, err := w.Rules()
 	w.must(err)
 	n := 0
-	for _, set := range []string{"hostport4", "anyport4", "hostport6", "anyport6", "snat4", "snat6", "masquerade4", "masquerade6", "masqueraded", "published", "guarded", "macs", "bound"} {
+	for _, set := range []string{"hostport4", "anyport4", "hostport6", "anyport6", "snat4", "snat6", "masquerade4", "masquerade6", "masqueraded", "published", "guarded", "macs", "bound", "hostgate4", "anygate4", "hostgate6", "anygate6"} {
 		list, err := rules.List(set)
 		w.must(err)
 		for _, e := range list {
@@ -199,14 +199,14 @@ func TestPortsTwice(t *testing.T) {
 // TestPortsHeld: who comes second gets nothing, and what it had before stays whole.
 func TestPortsHeld(t *testing.T) {
 	inWorld(t, func(w world) {
-		w.add(Rules{}, testPorts())
+		w.add(Bridge{Name: "br0"}, testVeth(), Rules{}, testPorts())
 		p := testPorts()
 		p.Owner = Owner{"net", "c2", "eth0", ""}
 		p.Ports = []Port{{Protocol: 6, HostPort: 9090, Container: netip.MustParseAddrPort("10.88.0.3:80")}, p.Ports[0]}
 		err := Plan{Own: []Object{p}}.Add(w.Host)
-		var held *nft.HeldError
-		if !errors.As(err, &held) {
-			t.Errorf("got %v", err)
+		const want = "hostPort 8080/tcp is held by container c1 (network net, interface eth0): choose another port, or delete that container"
+		if !errors.Is(err, ErrConflict) || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
 		}
 		if n := w.count(p.Owner.Tag()); n != 0 {
 			t.Errorf("%d elements of a failed attachment", n)

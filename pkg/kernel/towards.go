@@ -1,8 +1,6 @@
 package kernel
 
 import (
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
 
@@ -21,29 +19,9 @@ func (h *Host) LinkTowards(a netip.Addr) (Towards, error) {
 	if !a.IsValid() {
 		return Towards{}, nil
 	}
-	req := nl.NewNetlinkRequest(unix.RTM_GETROUTE, 0)
-	msg := &nl.RtMsg{RtMsg: unix.RtMsg{Family: uint8(rtFamily(a)), Dst_len: uint8(a.BitLen())}}
-	req.AddData(msg)
-	req.AddData(nl.NewRtAttr(unix.RTA_DST, a.AsSlice()))
-	index := 0
-	err := h.rt.get(req, func(data []byte) error {
-		m := nl.DeserializeRtMsg(data)
-		attrs, err := nl.ParseRouteAttr(data[m.Len():])
-		if err != nil || m.Type != unix.RTN_UNICAST {
-			return err
-		}
-		for _, at := range attrs {
-			if at.Attr.Type == unix.RTA_OIF {
-				index = int(binary.NativeEndian.Uint32(at.Value))
-			}
-		}
-		return nil
-	})
-	if errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH) {
-		return Towards{}, nil
-	}
+	index, _, err := h.routeTo(a)
 	if err != nil || index == 0 {
-		return Towards{}, wrapRoute(a, err)
+		return Towards{}, err
 	}
 	link, err := h.rt.linkByIndex(index)
 	if err != nil {

@@ -1,8 +1,10 @@
 package nft
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
@@ -254,5 +256,17 @@ func (c *Conn) replace(change Change, wanted, held Element) ([]Element, error) {
 	if !gone {
 		return nil, &HeldError{Element: wanted, Holder: held.Comment, Target: held.Value}
 	}
-	return nil, nil
+	// Its gate would stand before our port.
+	gate, found, err := c.Find(Element{Set: gateSets[wanted.Set], Key: wanted.Key})
+	if err != nil || !found || !sameOwner(gate.Comment, held.Comment) || gated(change, gate) {
+		return nil, err
+	}
+	return []Element{gate}, nil
+}
+
+// gated says whether the change has an element of its own in the gate's place.
+func gated(change Change, gate Element) bool {
+	return slices.ContainsFunc(change.Elements, func(e Element) bool {
+		return e.Set == gate.Set && bytes.Equal(e.Key, gate.Key)
+	})
 }

@@ -115,6 +115,14 @@ func (e Element) Forward() (proto uint8, port uint16, to netip.AddrPort, ok bool
 	return key[0], binary.BigEndian.Uint16(key[4:]), to, true
 }
 
+// HostIP is the host's address that a port's element is for; false where it is for all.
+func (e Element) HostIP() (netip.Addr, bool) {
+	if !strings.HasPrefix(e.Set, "hostport") || len(e.Key) < 8 {
+		return netip.Addr{}, false
+	}
+	return netip.AddrFromSlice(e.Key[:len(e.Key)-8])
+}
+
 // Masquerade sends new connections from a container's address through chain,
 // which a MasqueradeChain names.
 func Masquerade(from netip.Addr, chain, comment string) Element {

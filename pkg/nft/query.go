@@ -22,9 +22,12 @@ const maxTries = 20
 // ErrFewer says that there are fewer elements of the owner than expected.
 var ErrFewer = errors.New("fewer elements than expected")
 
-// perAddress says whether a map is keyed by a container's own address or port.
+// perAddress says whether a map is keyed by a container's own address or port, or by a
+// port of the host that has been decided upon before.
 func perAddress(set string) bool {
-	return strings.HasPrefix(set, "masquerade") || strings.HasPrefix(set, "snat") || set == "published" || set == "bound"
+	return slices.ContainsFunc([]string{"masquerade", "snat", "hostgate", "anygate"}, func(prefix string) bool {
+		return strings.HasPrefix(set, prefix)
+	}) || set == "published" || set == "bound"
 }
 
 // sameOwner compares the tags that two comments begin with.

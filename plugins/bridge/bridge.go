@@ -9,7 +9,6 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/ipam"
 	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
-	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
 	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 	current "github.com/containernetworking/cni/pkg/types/100"
@@ -117,9 +116,7 @@ func owner(req *cni.Request) kernel.Owner {
 
 // coded gives kernel errors their code.
 func coded(err error) error {
-	var held *nft.HeldError
-	switch {
-	case errors.Is(err, kernel.ErrConflict), errors.As(err, &held):
+	if errors.Is(err, kernel.ErrConflict) {
 		return cni.WithCode(cni.CodeConflict, err)
 	}
 	return cni.WithCode(cni.CodeKernel, err)

@@ -84,9 +84,8 @@ func first(addrs []netip.Prefix, is4 bool) netip.Addr {
 
 // coded gives kernel errors their code.
 func coded(err error) error {
-	var held *nft.HeldError
 	switch {
-	case errors.As(err, &held), errors.Is(err, kernel.ErrConflict):
+	case errors.Is(err, kernel.ErrConflict):
 		return cni.WithCode(cni.CodeConflict, err)
 	case errors.Is(err, nft.ErrUnsupported):
 		return cni.WithCode(cni.CodeNotReady, err)

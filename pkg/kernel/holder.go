@@ -1,0 +1,178 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// Somebody has a port that is wanted. Its attachment may be gone without a DEL: the
+// machine was restarted with saved rules, or a runtime forgot it.
+
+// gone says whether the attachment that holds an element is gone. Its link is the
+// proof that it is not; where another plugin made the link, routes and bridge ports
+// tell. In doubt it is there: taking a port from somebody who uses it is worse than an
+// error.
+func (h *Host) gone(wanted, held nft.Element) (bool, error) {
+	_, _, target, ok := held.Forward()
+	if !ok {
+		return false, nil
+	}
+	tag := tagOf(held.Comment)
+	if !isTag(tag) {
+		return false, nil // somebody's own element, or of a version to come
+	}
+	_, err := h.rt.Link(linkOf(tag))
+	if !errors.Is(err, errNoLink) {
+		return false, err
+	}
+	_, _, mine, _ := wanted.Forward()
+	return h.vanished(target.Addr(), mine.Addr(), func(alias string) bool { return SameTag(alias, tag) })
+}
+
+// remembered asks about each holder once: it may hold a thousand ports.
+func remembered(ask func(wanted, held nft.Element) (bool, error)) func(wanted, held nft.Element) (bool, error) {
+	known := make(map[string]bool)
+	return func(wanted, held nft.Element) (bool, error) {
+		if gone, asked := known[held.Comment]; asked {
+			return gone, nil
+		}
+		gone, err := ask(wanted, held)
+		known[held.Comment] = gone
+		return gone, err
+	}
+}
+
+// goneByName is the same where only network and container are known, by the comments
+// of rules.
+func (h *Host) goneByName(network, containerID string, target, mine netip.Addr) (bool, error) {
+	return h.vanished(target, mine, func(alias string) bool {
+		return isTag(tagOf(alias)) && strings.Contains(alias, " "+network+"/"+containerID+"/")
+	})
+}
+
+// vanished says whether nothing is left of the attachment with the target's address.
+// is recognises the alias of its link; mine is the address of who asks.
+func (h *Host) vanished(target, mine netip.Addr, is func(alias string) bool) (bool, error) {
+	links, err := h.rt.Links()
+	if err != nil {
+		return false, fmt.Errorf("list links: %w", err)
+	}
+	for _, l := range links {
+		if is(l.Alias) {
+			return false, nil
+		}
+	}
+	if target == mine {
+		return true, nil // its address was given to another
+	}
+	index, gateway, err := h.routeTo(target)
+	if err != nil {
+		return false, err
+	}
+	if index == 0 || gateway {
+		return true, nil // no container of this host
+	}
+	return onlyOurs(links, index), nil
+}
+
+// onlyOurs says whether the link is a bridge of which each port that could be a
+// container's tells whose it is.
+func onlyOurs(links []*Link, index int) bool {
+	isBridge := false
+	for _, l := range links {
+		isBridge = isBridge || l.Index == index && l.Kind == "bridge"
+		if l.Master == index && l.Kind == "veth" && !isTag(tagOf(l.Alias)) && !strings.HasPrefix(l.Alias, vlanAlias) {
+			return false
+		}
+	}
+	return isBridge
+}
+
+// isTag says whether a comment's first word is an Owner's Tag.
+func isTag(word string) bool {
+	network, rest, ok := strings.Cut(word, "-")
+	return ok && len(network) == 8 && len(rest) == 11
+}
+
+// routeTo is the link by which packets to an address leave, 0 without one, and whether
+// they go to a gateway.
+func (h *Host) routeTo(a netip.Addr) (index int, gateway bool, err error) {
+	req := nl.NewNetlinkRequest(unix.RTM_GETROUTE, 0)
+	msg := &nl.RtMsg{RtMsg: unix.RtMsg{Family: uint8(rtFamily(a)), Dst_len: uint8(a.BitLen())}}
+	req.AddData(msg)
+	req.AddData(nl.NewRtAttr(unix.RTA_DST, a.AsSlice()))
+	err = h.rt.get(req, func(data []byte) error {
+		m := nl.DeserializeRtMsg(data)
+		attrs, err := nl.ParseRouteAttr(data[m.Len():])
+		if err != nil || m.Type != unix.RTN_UNICAST {
+			return err
+		}
+		for _, at := range attrs {
+			switch at.Attr.Type {
+			case unix.RTA_OIF:
+				index = int(binary.NativeEndian.Uint32(at.Value))
+			case unix.RTA_GATEWAY, unix.RTA_VIA:
+				gateway = true
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH) {
+		err = nil
+	}
+	return index, gateway, wrapRoute(a, err)
+}
+
+// heldBy is the error for a person: which port, and whose it is. The link's alias may
+// have more than fits into an element's comment.
+func (h *Host) heldBy(held *nft.HeldError) error {
+	holder := held.Holder
+	if link, err := h.rt.Link(linkOf(tagOf(holder))); err == nil && SameTag(link.Alias, tagOf(holder)) {
+		holder = link.Alias
+	}
+	return &PortHeldError{Port: portName(held.Element), Holder: describe(holder)}
+}
+
+// PortHeldError says that a port of the host is another attachment's. It is an
+// ErrConflict.
+type PortHeldError struct {
+	Port   string // "hostPort 8080/tcp" or "hostPort 192.0.2.1:8080/tcp"
+	Holder string // container, network, interface and pod, as far as they are known
+}
+
+func (e *PortHeldError) Error() string {
+	return fmt.Sprintf("%s is held by %s: choose another port, or delete that container", e.Port, e.Holder)
+}
+
+func (e *PortHeldError) Unwrap() error { return ErrConflict }
+
+func portName(e nft.Element) string {
+	proto, port, _, _ := e.Forward()
+	name := nft.ProtocolName(proto)
+	if host, ok := e.HostIP(); ok {
+		return fmt.Sprintf("hostPort %s/%s", netip.AddrPortFrom(host, port), name)
+	}
+	return fmt.Sprintf("hostPort %d/%s", port, name)
+}
+
+// describe turns an Owner's Comment into words.
+func describe(comment string) string {
+	_, names, _ := strings.Cut(comment, " ")
+	path, pod, hasPod := strings.Cut(names, " pod ")
+	parts := strings.SplitN(path, "/", 3)
+	if len(parts) < 3 {
+		return comment
+	}
+	text := fmt.Sprintf("container %s (network %s, interface %s", parts[1], parts[0], parts[2])
+	if hasPod {
+		text += ", pod " + pod
+	}
+	return text + ")"
+}
