@@ -37,8 +37,10 @@ type queued struct {
 }
 
 // dial opens the socket in the calling thread's network namespace.
-func dial() (*Conn, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+func dial() (*Conn, error) { return dialProtocol(unix.NETLINK_ROUTE) }
+
+func dialProtocol(protocol int) (*Conn, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
 		return nil, fmt.Errorf("netlink: open socket: %w", err)
 	}

@@ -1,0 +1,38 @@
+package nft
+
+import (
+	"net/netip"
+	"testing"
+)
+
+// TestSetVIPs: the sets hold what they are told to, and nothing else.
+func TestSetVIPs(t *testing.T) {
+	a, b := netip.MustParseAddr("10.96.0.1"), netip.MustParseAddr("fd96::1")
+	withConn(t, func(c *Conn) {
+		add(t, c, Change{Base: true})
+		for _, want := range []map[netip.Addr]string{
+			nil, {a: "kube-ipvs0"}, {a: "kube-ipvs0", b: "kube-ipvs0"}, {b: "dns0"}, {},
+		} {
+			if err := c.SetVIPs(want); err != nil {
+				t.Fatal(err)
+			}
+			n := 0
+			for _, set := range []string{vips4, vips6} {
+				list, err := c.List(set)
+				if err != nil {
+					t.Fatal(err)
+				}
+				n += len(list)
+			}
+			if n != len(want) {
+				t.Errorf("%d addresses, want %v", n, want)
+			}
+		}
+		if err := c.Retire(); err != nil { // they are no attachments
+			t.Error(err)
+		}
+		if ch, err := c.chain(baseChains()[0]); ch != nil || err != nil {
+			t.Errorf("the table is still there: %v", err)
+		}
+	})
+}
