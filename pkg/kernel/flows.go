@@ -74,7 +74,7 @@ func (a Arrivals) Add(h *Host) error {
 // stale says whether a flow to the port leads elsewhere than to the container.
 func (p Port) stale(f conntrack.Flow, local map[netip.Addr]bool) bool {
 	mine := f.Dest.Addr() == p.HostIP
-	if p.any() {
+	if p.Any() {
 		mine = f.Dest.Addr().IsLoopback() || local[f.Dest.Addr()]
 	}
 	if !mine || !p.holds(f.Dest.Port()) {

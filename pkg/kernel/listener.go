@@ -169,7 +169,7 @@ func (s listener) hidden(ports []Port) bool {
 		if s.addr.Addr().Is4() != is4 && !(s.both && is4) {
 			continue
 		}
-		if p.any() || s.addr.Addr().IsUnspecified() || s.addr.Addr() == p.HostIP {
+		if p.Any() || s.addr.Addr().IsUnspecified() || s.addr.Addr() == p.HostIP {
 			return true
 		}
 	}

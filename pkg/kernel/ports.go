@@ -24,6 +24,11 @@ type Port struct {
 // Allow is the clients that may use a port, of both families.
 type Allow struct{ From []netip.Prefix }
 
+// Equal says whether the same clients may; nil is everybody.
+func (a *Allow) Equal(b *Allow) bool {
+	return a == b || a != nil && b != nil && slices.Equal(a.From, b.From)
+}
+
 func (p Port) count() int { return max(int(p.Range), 1) }
 
 // each is the ports one by one.
@@ -38,7 +43,8 @@ func (p Port) holds(hostPort uint16) bool {
 	return hostPort >= p.HostPort && int(hostPort)-int(p.HostPort) < p.count()
 }
 
-func (p Port) any() bool { return !p.HostIP.IsValid() || p.HostIP.IsUnspecified() }
+// Any says whether the ports are for every address of the host.
+func (p Port) Any() bool { return !p.HostIP.IsValid() || p.HostIP.IsUnspecified() }
 
 // Ports forwards ports of the host to the container. With none its Add does
 // nothing, and its Del finds them by the owner.
@@ -74,7 +80,8 @@ func (p Ports) elements() []nft.Element {
 			e := nft.HostPort(port.HostIP, port.Protocol, hostPort, to, comment)
 			elements = append(elements, e)
 			if gated {
-				elements = append(elements, nft.AtGate(e, gate.Name))
+				at, _ := nft.AtGate(e, gate.Name)
+				elements = append(elements, at)
 			}
 		})
 		if to := port.Container.Addr(); p.snat() && !seen[to] {
@@ -156,7 +163,13 @@ func portMaps() []string {
 // Del removes what belongs to the owner, and then the connections that were led to
 // the container.
 func (p Ports) Del(h *Host) error {
-	gone, err := deleteOwned(h, p.Owner, "published", portMaps(), p.elements())
+	known := p.elements()
+	for _, e := range known {
+		if gate, ok := nft.AtGate(e, ""); ok {
+			known = append(known, gate) // whether it has one is not in the configuration of DEL
+		}
+	}
+	gone, err := deleteOwned(h, p.Owner, "published", portMaps(), known)
 	return errors.Join(err, forgetForwarded(gone))
 }
 

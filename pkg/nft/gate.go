@@ -139,11 +139,13 @@ var gateSets = map[string]string{
 	"hostport4": "hostgate4", "anyport4": "anygate4", "hostport6": "hostgate6", "anyport6": "anygate6",
 }
 
-// AtGate leads who comes to a port's element first through a GateChain.
-func AtGate(port Element, chain string) Element {
+// AtGate leads who comes to a port's element first through a GateChain; false for
+// elements that are no port's.
+func AtGate(port Element, chain string) (Element, bool) {
+	set, ok := gateSets[port.Set]
 	key, _, _ := strings.Cut(port.text, " : ")
 	return Element{
-		Set: gateSets[port.Set], Key: port.Key, Chain: chain, Comment: port.Comment,
+		Set: set, Key: port.Key, Chain: chain, Comment: port.Comment,
 		text: key + " : jump " + chain,
-	}
+	}, ok
 }

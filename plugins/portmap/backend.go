@@ -25,33 +25,54 @@ func (w *wire) backend(c *Conf) error {
 	if w.Backend != nil && *w.Backend != nftables && *w.Backend != legacy {
 		return fmt.Errorf("backend: %q is neither %q nor %q", *w.Backend, nftables, legacy)
 	}
-	only := w.onlyIPTables()
-	if w.Backend != nil && *w.Backend == nftables && len(only) > 0 {
-		return fmt.Errorf("%s: is for the iptables backend only: remove it or set \"backend\": \"iptables\"", only[0])
+	if w.Backend != nil && *w.Backend == legacy {
+		return w.byIPTables(c)
 	}
-	c.IPTables = w.Backend != nil && *w.Backend == legacy || len(only) > 0
-	if !c.IPTables {
-		return w.nftConditions()
+	err := w.byNFT(c)
+	if err == nil || w.Backend != nil || !w.onlyIPTables() {
+		return err
 	}
-	return w.options(c)
+	return w.byIPTables(c)
 }
 
-// onlyIPTables are the keys that only that backend knows.
-func (w *wire) onlyIPTables() []string {
-	var keys []string
-	if w.ExternalSetMarkChain != nil {
-		keys = append(keys, "externalSetMarkChain")
+// onlyIPTables says whether a key is in the words of iptables.
+func (w *wire) onlyIPTables() bool {
+	return w.ExternalSetMarkChain != nil || forIPTables(w.ConditionsV4) || forIPTables(w.ConditionsV6)
+}
+
+// byNFT reads the options for nftables.
+func (w *wire) byNFT(c *Conf) error {
+	if w.ExternalSetMarkChain != nil && w.MarkMasqBit == nil {
+		return fmt.Errorf("externalSetMarkChain: %q is a chain of iptables, which rules of nftables can't use: remove it or set \"backend\": \"iptables\"", *w.ExternalSetMarkChain)
+	}
+	if err := w.options(c); err != nil {
+		return err
 	}
 	if w.MarkMasqBit != nil {
-		keys = append(keys, "markMasqBit")
+		c.MarkBits = 1 << *w.MarkMasqBit
 	}
-	if forIPTables(w.ConditionsV4) {
-		keys = append(keys, "conditionsV4")
+	var err error
+	if c.Conditions4, err = conditions("conditionsV4", w.ConditionsV4, true); err != nil {
+		return cni.WithCode(cni.CodeField, err)
 	}
-	if forIPTables(w.ConditionsV6) {
-		keys = append(keys, "conditionsV6")
+	if c.Conditions6, err = conditions("conditionsV6", w.ConditionsV6, false); err != nil {
+		return cni.WithCode(cni.CodeField, err)
 	}
-	return keys
+	return nil
+}
+
+// byIPTables reads the options for iptables.
+func (w *wire) byIPTables(c *Conf) error {
+	c.IPTables, c.MarkBits, c.Conditions4, c.Conditions6 = true, 0, nil, nil
+	if err := w.options(c); err != nil {
+		return err
+	}
+	var err error
+	if c.Rules.Conditions4, err = words("conditionsV4", w.ConditionsV4); err != nil {
+		return err
+	}
+	c.Rules.Conditions6, err = words("conditionsV6", w.ConditionsV6)
+	return err
 }
 
 // forIPTables tells the two forms of conditions apart as the reference does: words
@@ -60,19 +81,7 @@ func forIPTables(words *[]string) bool {
 	return words != nil && len(*words) > 0 && (strings.HasPrefix((*words)[0], "-") || strings.HasPrefix((*words)[0], "!"))
 }
 
-func (w *wire) nftConditions() error {
-	for _, c := range []struct {
-		key   string
-		words *[]string
-	}{{"conditionsV4", w.ConditionsV4}, {"conditionsV6", w.ConditionsV6}} {
-		if c.words != nil && len(*c.words) > 0 {
-			return cni.Errorf(cni.CodeField, "%s: %q: conditions are not supported by the nftables backend: use iptables words and \"backend\": \"iptables\"", c.key, *c.words)
-		}
-	}
-	return nil
-}
-
-// options checks what is handed to iptables-restore, whose lines end at a line break.
+// options checks what both backends know.
 func (w *wire) options(c *Conf) error {
 	c.Rules.MarkBit = defaultMarkBit
 	if w.ExternalSetMarkChain != nil && w.MarkMasqBit != nil {
@@ -90,12 +99,7 @@ func (w *wire) options(c *Conf) error {
 		}
 		c.Rules.MarkChain = *chain
 	}
-	var err error
-	if c.Rules.Conditions4, err = words("conditionsV4", w.ConditionsV4); err != nil {
-		return err
-	}
-	c.Rules.Conditions6, err = words("conditionsV6", w.ConditionsV6)
-	return err
+	return nil
 }
 
 // decides says whether a word would make a condition decide what happens to packets,
@@ -111,9 +115,13 @@ func decides(word string) bool {
 	return len(word) > 1 && word[0] == '-' && strings.ContainsRune("jgt", rune(word[1]))
 }
 
+// words checks what is handed to iptables-restore, whose lines end at a line break.
 func words(key string, list *[]string) ([]string, error) {
 	if list == nil {
 		return nil, nil
+	}
+	if len(*list) > 0 && !forIPTables(list) {
+		return nil, cni.Errorf(cni.CodeField, "%s: %q: the iptables backend takes iptables words: use them, or leave \"backend\" out", key, (*list)[0])
 	}
 	for _, word := range *list {
 		if word == "" || strings.ContainsFunc(word, func(r rune) bool { return r < ' ' || r > '~' }) {

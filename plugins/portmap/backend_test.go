@@ -15,10 +15,14 @@ func TestBackend(t *testing.T) {
 		{`{"backend": "nftables"}`, "nftables"},
 		{`{"backend": "nftables", "conditionsV4": [], "conditionsV6": null, "markMasqBit": null}`, "nftables"},
 		{`{"backend": "iptables"}`, "iptables bit 13 chain \"\" conditions [] []"},
-		{`{"markMasqBit": 0}`, "iptables bit 0 chain \"\" conditions [] []"},
-		{`{"markMasqBit": 31}`, "iptables bit 31 chain \"\" conditions [] []"},
+		{`{"backend": "iptables", "markMasqBit": 31}`, "iptables bit 31 chain \"\" conditions [] []"},
+		{`{"markMasqBit": 0}`, "nftables mark 0x1"},
+		{`{"markMasqBit": 31}`, "nftables mark 0x80000000"},
 		{`{"externalSetMarkChain": "KUBE-MARK-MASQ"}`, "iptables bit 13 chain \"KUBE-MARK-MASQ\" conditions [] []"},
-		{`{"conditionsV4": ["!", "-s", "192.0.2.0/24"]}`, "iptables bit 13 chain \"\" conditions [! -s 192.0.2.0/24] []"},
+		{`{"conditionsV4": ["!", "-s", "192.0.2.0/24"]}`, "nftables V4 !source 192.0.2.0/24"},
+		{`{"backend": "iptables", "conditionsV4": ["!", "-s", "192.0.2.0/24"]}`, "iptables bit 13 chain \"\" conditions [! -s 192.0.2.0/24] []"},
+		{`{"conditionsV4": ["-s", "192.0.2.0/24"], "conditionsV6": ["-m", "tos", "--tos", "8"]}`, "iptables bit 13 chain \"\" conditions [-s 192.0.2.0/24] [-m tos --tos 8]"},
+		{`{"markMasqBit": 5, "conditionsV4": ["-m", "tos", "--tos", "8"]}`, "iptables bit 5 chain \"\" conditions [-m tos --tos 8] []"},
 		{`{"conditionsV6": ["-m", "comment", "--comment", "a b"]}`, "iptables bit 13 chain \"\" conditions [] [-m comment --comment a b]"},
 	}
 	for _, tt := range tests {
@@ -27,7 +31,10 @@ func TestBackend(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := "nftables"
+			got := "nftables" + conditionsText(" V4", c.Conditions4) + conditionsText(" V6", c.Conditions6)
+			if c.MarkBits != 0 {
+				got += fmt.Sprintf(" mark %#x", c.MarkBits)
+			}
 			if c.IPTables {
 				r := c.Rules
 				got = fmt.Sprintf("iptables bit %d chain %q conditions %v %v", r.MarkBit, r.MarkChain, r.Conditions4, r.Conditions6)
@@ -40,7 +47,7 @@ func TestBackend(t *testing.T) {
 }
 
 func TestBackendErrors(t *testing.T) {
-	const only = `: is for the iptables backend only: remove it or set "backend": "iptables"`
+	const use = ` is not one that the nftables backend knows: use iptables words and "backend": "iptables"`
 	tests := []struct {
 		config string
 		code   uint
@@ -48,12 +55,13 @@ func TestBackendErrors(t *testing.T) {
 	}{
 		{`{"backend": "ebpf"}`, cni.CodeConfig, `backend: "ebpf" is neither "nftables" nor "iptables"`},
 		{`{"backend": ""}`, cni.CodeConfig, `backend: "" is neither "nftables" nor "iptables"`},
-		{`{"backend": "nftables", "markMasqBit": 13}`, cni.CodeConfig, "markMasqBit" + only},
-		{`{"backend": "nftables", "externalSetMarkChain": "X"}`, cni.CodeConfig, "externalSetMarkChain" + only},
-		{`{"backend": "nftables", "conditionsV4": ["-i", "eth0"]}`, cni.CodeConfig, "conditionsV4" + only},
-		{`{"backend": "nftables", "conditionsV6": ["!", "-i", "eth0"]}`, cni.CodeConfig, "conditionsV6" + only},
-		{`{"conditionsV4": ["iif", "eth0"]}`, cni.CodeField, `conditionsV4: ["iif" "eth0"]: conditions are not supported by the nftables backend: use iptables words and "backend": "iptables"`},
-		{`{"conditionsV6": ["iif", "eth0"]}`, cni.CodeField, `conditionsV6: ["iif" "eth0"]: conditions are not supported by the nftables backend: use iptables words and "backend": "iptables"`},
+		{`{"backend": "nftables", "externalSetMarkChain": "X"}`, cni.CodeConfig, `externalSetMarkChain: "X" is a chain of iptables, which rules of nftables can't use: remove it or set "backend": "iptables"`},
+		{`{"backend": "nftables", "conditionsV4": ["-m", "tos", "--tos", "8"]}`, cni.CodeField, `conditionsV4: condition "-m tos"` + use},
+		{`{"backend": "nftables", "conditionsV6": ["!", "-p", "tcp"]}`, cni.CodeField, `conditionsV6: condition "-p"` + use},
+		{`{"conditionsV4": ["iif", "eth0"]}`, cni.CodeField, `conditionsV4: condition "iif"` + use},
+		{`{"conditionsV6": ["iif", "eth0"]}`, cni.CodeField, `conditionsV6: condition "iif"` + use},
+		{`{"backend": "iptables", "conditionsV4": ["iifname", "eth0"]}`, cni.CodeField, `conditionsV4: "iifname": the iptables backend takes iptables words: use them, or leave "backend" out`},
+		{`{"hostPortCheck": "no"}`, cni.CodeConfig, `hostPortCheck: "no" is none of "warn", "strict", "off"`},
 		{`{"markMasqBit": 32}`, cni.CodeConfig, "markMasqBit: 32 is outside 0-31"},
 		{`{"markMasqBit": -1}`, cni.CodeConfig, "markMasqBit: -1 is outside 0-31"},
 		{`{"markMasqBit": 1, "externalSetMarkChain": "X"}`, cni.CodeConfig, "externalSetMarkChain: cannot stand together with markMasqBit: remove one of them"},

@@ -24,7 +24,11 @@ type Conf struct {
 	IPTables bool           // the compatible backend
 	Rules    iptables.Ports // its options
 	Mappings []Mapping
-	wishes   map[wish]Mapping
+	// What packets must have, where nftables is the backend.
+	Conditions4, Conditions6 []nft.Condition
+	MarkBits                 uint32 // the same; 0 for none
+	Check                    listenCheck
+	wishes                   map[wish]Mapping
 }
 
 // Mapping is one wish of the runtime.
@@ -33,6 +37,8 @@ type Mapping struct {
 	HostPort      uint16
 	ContainerPort uint16
 	Protocol      uint8
+	Range         uint16 // how many ports, from these two on; at least 1
+	Allow         *kernel.Allow
 	key           string // where it stands in the configuration
 }
 
@@ -45,16 +51,20 @@ type wire struct {
 	ExternalSetMarkChain *string   `json:"externalSetMarkChain"`
 	ConditionsV4         *[]string `json:"conditionsV4"`
 	ConditionsV6         *[]string `json:"conditionsV6"`
+	AllowFrom            *[]string `json:"allowFrom"`
+	HostPortCheck        *string   `json:"hostPortCheck"`
 	RuntimeConfig        struct {
 		PortMappings []wireMapping `json:"portMappings"`
 	} `json:"runtimeConfig"`
 }
 
 type wireMapping struct {
-	HostPort      int    `json:"hostPort"`
-	ContainerPort int    `json:"containerPort"`
-	Protocol      string `json:"protocol"`
-	HostIP        string `json:"hostIP"`
+	HostPort      int       `json:"hostPort"`
+	ContainerPort int       `json:"containerPort"`
+	Protocol      string    `json:"protocol"`
+	HostIP        string    `json:"hostIP"`
+	Range         *int      `json:"range"`
+	AllowFrom     *[]string `json:"allowFrom"`
 }
 
 // parse reads and checks the whole configuration, before anything is changed.
@@ -67,20 +77,37 @@ func parse(req *cni.Request) (*Conf, error) {
 	if err := w.backend(c); err != nil {
 		return nil, cni.WithCode(cni.CodeConfig, err)
 	}
-	if n := len(w.RuntimeConfig.PortMappings); n > maxPorts {
-		return nil, cni.Errorf(cni.CodeConfig, "runtimeConfig.portMappings: %d mappings, one attachment may have %d", n, maxPorts)
+	var err error
+	if c.Check, err = w.listenCheck(); err != nil {
+		return nil, cni.WithCode(cni.CodeConfig, err)
 	}
-	for i, m := range w.RuntimeConfig.PortMappings {
+	allow, err := allowed("allowFrom", w.AllowFrom)
+	if err != nil {
+		return nil, cni.WithCode(cni.CodeConfig, err)
+	}
+	return c, c.parseMappings(w.RuntimeConfig.PortMappings, allow)
+}
+
+// parseMappings checks each wish and all together. allow are the network's clients.
+func (c *Conf) parseMappings(list []wireMapping, allow *kernel.Allow) error {
+	ports := 0
+	for i, m := range list {
 		key := fmt.Sprintf("runtimeConfig.portMappings[%d]", i)
 		mapping, err := m.parse(key)
 		if err != nil {
-			return nil, cni.Errorf(cni.CodeConfig, "%s.%w", key, err)
+			return cni.Errorf(cni.CodeConfig, "%s.%w", key, err)
+		}
+		if mapping.Allow, err = both(key+".allowFrom", allow, mapping.Allow); err != nil {
+			return cni.WithCode(cni.CodeConfig, err)
+		}
+		if ports += int(mapping.Range); ports > maxPorts {
+			return cni.Errorf(cni.CodeConfig, "runtimeConfig.portMappings: more than %d ports, which one attachment may have: publish fewer", maxPorts)
 		}
 		if err := c.add(mapping); err != nil {
-			return nil, cni.WithCode(cni.CodeConfig, err)
+			return cni.WithCode(cni.CodeConfig, err)
 		}
 	}
-	return c, nil
+	return nil
 }
 
 // wish is what may be asked for only once. Every address of a family is the
@@ -92,26 +119,36 @@ type wish struct {
 }
 
 func (m Mapping) wishes() []wish {
-	if m.HostIP.IsValid() {
-		return []wish{{m.HostIP, m.Protocol, m.HostPort}}
+	hosts := []netip.Addr{m.HostIP}
+	if !m.HostIP.IsValid() {
+		hosts = []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
 	}
-	return []wish{{netip.IPv4Unspecified(), m.Protocol, m.HostPort}, {netip.IPv6Unspecified(), m.Protocol, m.HostPort}}
+	var list []wish
+	for _, host := range hosts {
+		for i := range m.Range {
+			list = append(list, wish{host, m.Protocol, m.HostPort + i})
+		}
+	}
+	return list
 }
 
 // add takes the mapping in, unless it says again what another says.
 func (c *Conf) add(m Mapping) error {
-	known := 0
-	for _, w := range m.wishes() {
+	known, wishes := 0, m.wishes()
+	for _, w := range wishes {
 		o, again := c.wishes[w]
-		if again && o.ContainerPort != m.ContainerPort {
-			return fmt.Errorf("%s.hostPort: %d/%s leads to port %d already, by %s", m.key, m.HostPort, nft.ProtocolName(m.Protocol), o.ContainerPort, o.key)
+		if again && int(o.ContainerPort)-int(o.HostPort) != int(m.ContainerPort)-int(m.HostPort) {
+			return fmt.Errorf("%s.hostPort: %d/%s leads to port %d already, by %s", m.key, w.hostPort, nft.ProtocolName(m.Protocol), o.ContainerPort+(w.hostPort-o.HostPort), o.key)
+		}
+		if again && !o.Allow.Equal(m.Allow) {
+			return fmt.Errorf("%s.allowFrom: %d/%s is for other clients already, by %s", m.key, w.hostPort, nft.ProtocolName(m.Protocol), o.key)
 		}
 		if again {
 			known++
 		}
 		c.wishes[w] = m
 	}
-	if known < len(m.wishes()) {
+	if known < len(wishes) {
 		c.Mappings = append(c.Mappings, m)
 	}
 	return nil
@@ -126,6 +163,13 @@ func (w wireMapping) parse(key string) (Mapping, error) {
 	}
 	if m.ContainerPort, ok = port(w.ContainerPort); !ok {
 		return m, fmt.Errorf("containerPort: %d is outside 1-65535", w.ContainerPort)
+	}
+	if err := w.parseRange(&m); err != nil {
+		return m, err
+	}
+	var err error
+	if m.Allow, err = allowed("allowFrom", w.AllowFrom); err != nil {
+		return m, err
 	}
 	name := strings.ToLower(w.Protocol)
 	if name == "" {
@@ -143,6 +187,28 @@ func (w wireMapping) parse(key string) (Mapping, error) {
 	}
 	m.HostIP = ip.Unmap()
 	return m, nil
+}
+
+// parseRange counts the ports. Both ends must be ports.
+func (w wireMapping) parseRange(m *Mapping) error {
+	m.Range = 1
+	if w.Range == nil {
+		return nil
+	}
+	n := *w.Range
+	if n < 1 || n > 65535 {
+		return fmt.Errorf("range: %d is outside 1-65535: it is how many ports are published, from hostPort on", n)
+	}
+	for _, first := range []struct {
+		key  string
+		port uint16
+	}{{"hostPort", m.HostPort}, {"containerPort", m.ContainerPort}} {
+		if last := int(first.port) + n - 1; last > 65535 {
+			return fmt.Errorf("range: %d ports from %s %d on end at %d, beyond 65535: at most %d fit", n, first.key, first.port, last, 65536-int(first.port))
+		}
+	}
+	m.Range = uint16(n)
+	return nil
 }
 
 func port(n int) (uint16, bool) { return uint16(n), n >= 1 && n <= 65535 }
@@ -185,7 +251,7 @@ func (c *Conf) ports(addrs []netip.Prefix) ([]kernel.Port, error) {
 			found = true
 			p := kernel.Port{
 				HostIP: m.HostIP, Protocol: m.Protocol, HostPort: m.HostPort,
-				Container: netip.AddrPortFrom(to, m.ContainerPort),
+				Container: netip.AddrPortFrom(to, m.ContainerPort), Range: m.Range, Allow: m.Allow,
 			}
 			if p.HostIP.IsUnspecified() {
 				p.HostIP = netip.Addr{} // the family is the target's

@@ -2,6 +2,7 @@ package portmap
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
 )
@@ -19,7 +20,10 @@ type inputs struct {
 // plan is everything that exists for the published ports after ADD. Both backends
 // are listed in any case, so that DEL removes what the other one left.
 func (in inputs) plan() kernel.Plan {
-	byNFT := kernel.Ports{Owner: in.owner, MasqAll: in.conf.MasqAll && in.conf.SNAT}
+	byNFT := kernel.Ports{
+		Owner: in.owner, MasqAll: in.conf.MasqAll && in.conf.SNAT, MarkBits: in.conf.MarkBits,
+		Conditions4: in.conf.Conditions4, Conditions6: in.conf.Conditions6,
+	}
 	byIPTables := kernel.PortsIPTables{Owner: in.owner, Rules: in.conf.Rules}
 	byIPTables.Rules.MasqAll = byNFT.MasqAll
 	var subnets []netip.Prefix
@@ -37,6 +41,12 @@ func (in inputs) plan() kernel.Plan {
 		// The guard of Rules comes first: from here on packets for 127.0.0.0/8
 		// are routed to the link and, without the guard, from it.
 		shared = append([]kernel.Object{kernel.Rules{}}, in.localnet()...)
+		if slices.ContainsFunc(in.ports, kernel.Port.Any) {
+			shared = append(shared, kernel.ServiceAddresses{})
+		}
+	}
+	if in.conf.Check != off {
+		shared = append([]kernel.Object{kernel.Listeners{Ports: in.ports, Strict: in.conf.Check == strict}}, shared...)
 	}
 	return kernel.Plan{
 		Shared: shared,
@@ -60,7 +70,7 @@ func (in inputs) localnet() []kernel.Object {
 // loopback says whether a port is to be reached by an address in 127.0.0.0/8, or ::1.
 func (in inputs) loopback(is4 bool) bool {
 	for _, p := range in.ports {
-		if p.Container.Addr().Is4() == is4 && (!p.HostIP.IsValid() || p.HostIP.IsLoopback()) {
+		if p.Container.Addr().Is4() == is4 && (p.Any() || p.HostIP.IsLoopback()) {
 			return true
 		}
 	}

@@ -1,0 +1,97 @@
+package portmap
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+)
+
+// maxAllowed bounds a list of clients: a new connection is compared with each.
+const maxAllowed = 1000
+
+// allowed reads a list of clients; nil where there is none, which is everybody. An
+// empty list is nobody.
+func allowed(key string, list *[]string) (*kernel.Allow, error) {
+	if list == nil {
+		return nil, nil
+	}
+	if len(*list) > maxAllowed {
+		return nil, fmt.Errorf("%s: %d entries, at most %d are taken: merge neighbouring networks", key, len(*list), maxAllowed)
+	}
+	allow := &kernel.Allow{From: []netip.Prefix{}}
+	for i, text := range *list {
+		p, ok := prefix(text)
+		if !ok {
+			return nil, fmt.Errorf("%s[%d]: %q is neither a network, like 192.0.2.0/24, nor an address", key, i, text)
+		}
+		allow.From = append(allow.From, p)
+	}
+	return allow, nil
+}
+
+// prefix reads a network or an address.
+func prefix(text string) (netip.Prefix, bool) {
+	if p, err := netip.ParsePrefix(text); err == nil {
+		if p.Addr().Is4In6() {
+			return netip.Prefix{}, false
+		}
+		return p.Masked(), true
+	}
+	a, err := netip.ParseAddr(text)
+	if err != nil || a.Zone() != "" {
+		return netip.Prefix{}, false
+	}
+	return netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()), true
+}
+
+// both are the clients that the network and the mapping allow: neither widens what the
+// other says.
+func both(key string, network, mapping *kernel.Allow) (*kernel.Allow, error) {
+	if network == nil || mapping == nil {
+		if mapping == nil {
+			mapping = network
+		}
+		return mapping, nil
+	}
+	common := &kernel.Allow{}
+	for _, a := range network.From {
+		for _, b := range mapping.From {
+			if !a.Overlaps(b) {
+				continue
+			}
+			if a.Bits() > b.Bits() {
+				b = a
+			}
+			common.From = append(common.From, b)
+		}
+	}
+	if len(common.From) == 0 && len(network.From) > 0 && len(mapping.From) > 0 {
+		return nil, fmt.Errorf("%s: no client is in this list and in the network's allowFrom, too", key)
+	}
+	if len(common.From) > maxAllowed {
+		return nil, fmt.Errorf("%s: %d networks are in this list and in the network's allowFrom, at most %d are taken", key, len(common.From), maxAllowed)
+	}
+	return common, nil
+}
+
+// listenCheck is what to do about a process of the host that listens on the port.
+type listenCheck int
+
+const (
+	warn listenCheck = iota
+	strict
+	off
+)
+
+func (w *wire) listenCheck() (listenCheck, error) {
+	if w.HostPortCheck == nil {
+		return warn, nil
+	}
+	for i, name := range []string{"warn", "strict", "off"} {
+		if *w.HostPortCheck == name {
+			return listenCheck(i), nil
+		}
+	}
+	return warn, fmt.Errorf("hostPortCheck: %q is none of \"warn\", \"strict\", \"off\"", *w.HostPortCheck)
+}

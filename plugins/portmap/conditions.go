@@ -1,0 +1,208 @@
+package portmap
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+)
+
+// maxValues bounds how many values one condition compares with.
+const maxValues = 16
+
+// conditions translates the words of conditionsV4 or conditionsV6 into matches. They may
+// be those of nft(8) or of iptables(8); what is not understood is an error that names it.
+func conditions(key string, list *[]string, is4 bool) ([]nft.Condition, error) {
+	if list == nil {
+		return nil, nil
+	}
+	r := &reader{key: key, is4: is4}
+	if forIPTables(list) {
+		r.words = *list
+		return r.all(r.iptables)
+	}
+	// The reference hands the words to nft as one line.
+	line := strings.NewReplacer("{", " { ", "}", " } ", ",", " , ").Replace(strings.Join(*list, " "))
+	r.words = strings.Fields(line)
+	return r.all(r.nft)
+}
+
+// reader takes words from the front.
+type reader struct {
+	key   string
+	is4   bool
+	words []string
+}
+
+func (r *reader) all(one func() (nft.Condition, bool, error)) ([]nft.Condition, error) {
+	var list []nft.Condition
+	for len(r.words) > 0 {
+		c, isCondition, err := one()
+		if err != nil {
+			return nil, err
+		}
+		if n := len(c.Prefixes) + len(c.Names) + len(c.Marks); n > maxValues {
+			return nil, fmt.Errorf("%s: a condition with %d values, at most %d are taken: use allowFrom for lists of clients", r.key, n, maxValues)
+		}
+		if isCondition {
+			list = append(list, c)
+		}
+	}
+	return list, nil
+}
+
+func (r *reader) next() string {
+	if len(r.words) == 0 {
+		return ""
+	}
+	word := r.words[0]
+	r.words = r.words[1:]
+	return word
+}
+
+// skip takes the next word if it is the given one.
+func (r *reader) skip(word string) bool {
+	if len(r.words) == 0 || r.words[0] != word {
+		return false
+	}
+	r.words = r.words[1:]
+	return true
+}
+
+func (r *reader) unknown(word string) error {
+	if word == "" {
+		return fmt.Errorf("%s: the last condition is not complete", r.key)
+	}
+	return fmt.Errorf("%s: condition %q is not one that the nftables backend knows: use iptables words and \"backend\": \"iptables\"", r.key, word)
+}
+
+// nft reads `ip saddr`, `ip6 daddr`, `iifname`, `meta iifname`, `mark` or `meta mark`,
+// then == or != or nothing, then a value or { values }.
+func (r *reader) nft() (nft.Condition, bool, error) {
+	var c nft.Condition
+	word := r.next()
+	if word == "meta" {
+		word = r.next()
+	}
+	switch family := map[bool]string{true: "ip", false: "ip6"}[r.is4]; word {
+	case family:
+		field := r.next()
+		switch field {
+		case "saddr":
+			c.Field = nft.Source
+		case "daddr":
+			c.Field = nft.Destination
+		default:
+			return c, false, r.unknown(strings.TrimSpace(word + " " + field))
+		}
+	case "iifname":
+		c.Field = nft.Interface
+	case "mark":
+		c.Field = nft.Mark
+	default:
+		return c, false, r.unknown(word)
+	}
+	if !r.skip("==") {
+		c.Not = r.skip("!=")
+	}
+	values := []string{r.next()}
+	if values[0] == "{" {
+		values = values[:0]
+		for !r.skip("}") {
+			if len(r.words) == 0 {
+				return c, false, fmt.Errorf("%s: { without }", r.key)
+			}
+			if word := r.next(); word != "," {
+				values = append(values, word)
+			}
+		}
+	}
+	return c, true, r.take(&c, values)
+}
+
+// iptables reads [!] -s, -d or -i with its value, and -m mark [!] --mark.
+func (r *reader) iptables() (nft.Condition, bool, error) {
+	c := nft.Condition{Not: r.skip("!")}
+	word := r.next()
+	switch word {
+	case "-s", "--source", "--src":
+		c.Field = nft.Source
+	case "-d", "--destination", "--dst":
+		c.Field = nft.Destination
+	case "-i", "--in-interface":
+		c.Field = nft.Interface
+	case "--mark":
+		c.Field = nft.Mark
+	case "-m", "--match":
+		module := r.next()
+		if module != "mark" || c.Not {
+			return c, false, r.unknown(strings.TrimSpace(word + " " + module))
+		}
+		return c, false, nil
+	default:
+		return c, false, r.unknown(word)
+	}
+	c.Not = c.Not || r.skip("!") // the place before iptables 1.4.3
+	values := strings.Split(r.next(), ",")
+	if c.Field == nft.Interface {
+		values[0] = strings.Replace(values[0], "+", "*", 1)
+	}
+	return c, true, r.take(&c, values)
+}
+
+// take parses the values.
+func (r *reader) take(c *nft.Condition, values []string) error {
+	if len(values) == 0 {
+		return r.unknown("{ }")
+	}
+	for _, text := range values {
+		text = strings.Trim(text, `"`)
+		switch c.Field {
+		case nft.Source, nft.Destination:
+			p, ok := prefix(text)
+			if !ok || p.Addr().Is4() != r.is4 {
+				return fmt.Errorf("%s: %q is no address or network of the family", r.key, text)
+			}
+			c.Prefixes = append(c.Prefixes, p)
+		case nft.Interface:
+			if !interfaceName(text) {
+				return fmt.Errorf("%s: %q is not the name of an interface", r.key, text)
+			}
+			c.Names = append(c.Names, text)
+		case nft.Mark:
+			m, ok := mark(text)
+			if !ok {
+				return fmt.Errorf("%s: %q is not a mark", r.key, text)
+			}
+			c.Marks = append(c.Marks, m)
+		}
+	}
+	return nil
+}
+
+// interfaceName says whether the kernel could have it (dev_valid_name); a last * stands
+// for the rest.
+func interfaceName(s string) bool {
+	s = strings.TrimSuffix(s, "*")
+	return s != "" && len(s) <= 15 && s != "." && s != ".." && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r > '~' || strings.ContainsRune(`/:*"\`, r)
+	})
+}
+
+// mark reads a number, with a mask behind / or without.
+func mark(s string) (nft.MarkValue, bool) {
+	numbers := []uint32{0, ^uint32(0)}
+	parts := strings.Split(s, "/")
+	if len(parts) > len(numbers) {
+		return nft.MarkValue{}, false
+	}
+	for i, part := range parts {
+		n, err := strconv.ParseUint(part, 0, 32)
+		if err != nil {
+			return nft.MarkValue{}, false
+		}
+		numbers[i] = uint32(n)
+	}
+	return nft.MarkValue{Value: numbers[0], Mask: numbers[1]}, true
+}
