@@ -2,24 +2,30 @@ package iptables
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
 // HeldError says that another container has the port.
 type HeldError struct {
-	Port   Port
-	Holder string // the comment of its rule
+	Port        Port
+	Network     string // of the holder; "" where its rule does not tell
+	ContainerID string
+	Rule        string // the comment of its rule
 }
 
 func (e *HeldError) Error() string {
-	return fmt.Sprintf("port %d/%s is held by %s", e.Port.HostPort, e.Port.Protocol, e.Holder)
+	return fmt.Sprintf("port %s is held by %s", e.Port.Name(), e.Rule)
 }
 
 // conflict looks for another container's rules for one of the ports. The entry rules
-// tell protocol and ports, the container's chain the host's address.
-func (p Ports) conflict(f Family, top []string) error {
-	chains := make(map[string][]string)
+// tell protocol and ports, the container's chain the host's address. It returns the
+// lines that remove the rules of containers that are gone.
+func (p Ports) conflict(f Family, top []string) ([]string, error) {
+	var lines []string
+	chains := make(map[string][]string) // those that have been looked at
 	for _, line := range top {
 		words := strings.Fields(line)
 		chain := words[len(words)-1]
@@ -27,39 +33,99 @@ func (p Ports) conflict(f Family, top []string) error {
 			continue
 		}
 		for _, port := range p.of(f.IPv6) {
-			if !slices.Contains(words, port.Protocol) || !slices.Contains(strings.Split(after(words, "--dports"), ","), fmt.Sprint(port.HostPort)) {
+			if !slices.Contains(words, port.Protocol) || !port.overlaps(strings.Split(after(words, "--dports"), ",")) {
 				continue
 			}
-			if chains[chain] == nil {
-				lines, err := f.List(chain)
-				if err != nil {
-					return err
+			own, known := chains[chain]
+			if !known {
+				var err error
+				if own, err = f.List(chain); err != nil {
+					return nil, err
 				}
-				chains[chain] = lines
+				chains[chain] = own
 			}
-			if port.in(chains[chain]) {
-				return &HeldError{port, holder(line)}
+			target, found := port.in(own)
+			if !found {
+				continue
 			}
+			held := &HeldError{Port: port, Rule: holder(line)}
+			held.Network, held.ContainerID, _ = names(held.Rule)
+			if err := p.gone(held, target); err != nil {
+				return nil, err
+			}
+			chains[chain] = nil // its port is free now
+			lines = append(lines, removal(chain, top)...)
 		}
 	}
-	return nil
+	return lines, nil
 }
 
-// in says whether one of the lines leads the same port of the same address.
-func (p Port) in(lines []string) bool {
+// gone is nil if the holder is gone.
+func (p Ports) gone(held *HeldError, target netip.Addr) error {
+	if held.ContainerID == "" || p.Gone == nil {
+		return held
+	}
+	gone, err := p.Gone(held.Network, held.ContainerID, target, held.Port.Container.Addr())
+	if err == nil && !gone {
+		return held
+	}
+	return err
+}
+
+// removal are the lines that remove a container's chain and what leads to it.
+func removal(chain string, top []string) []string {
+	var lines []string
+	for _, line := range top {
+		if strings.HasSuffix(line, " -j "+chain) {
+			lines = append(lines, "-D"+strings.TrimPrefix(line, "-A"))
+		}
+	}
+	return append(lines, "-F "+chain, "-X "+chain)
+}
+
+// overlaps says whether a port is one of the numbers, which may be ranges.
+func (p Port) overlaps(numbers []string) bool {
+	return slices.ContainsFunc(numbers, func(n string) bool {
+		low, high, isRange := strings.Cut(n, ":")
+		if !isRange {
+			high = low
+		}
+		from, err1 := strconv.ParseUint(low, 10, 16)
+		to, err2 := strconv.ParseUint(high, 10, 16)
+		return err1 == nil && err2 == nil && uint16(from) <= p.last() && uint16(to) >= p.HostPort
+	})
+}
+
+// in says whether one of the lines takes clients of the port, and where it leads: one
+// for the same address of the host, and one for all of them, which would come first.
+func (p Port) in(lines []string) (netip.Addr, bool) {
 	dest := ""
-	if p.HostIP.IsValid() && !p.HostIP.IsUnspecified() {
+	if p.dest() != "" {
 		dest = p.HostIP.String()
 	}
 	for _, line := range lines {
 		words := strings.Fields(line)
 		have, _, _ := strings.Cut(after(words, "-d"), "/")
 		if slices.Contains(words, "DNAT") && slices.Contains(words, p.Protocol) &&
-			after(words, "--dport") == fmt.Sprint(p.HostPort) && have == dest {
-			return true
+			p.overlaps([]string{after(words, "--dport")}) && (have == dest || have == "") {
+			return leadsTo(after(words, "--to-destination")), true
 		}
 	}
-	return false
+	return netip.Addr{}, false
+}
+
+// leadsTo is the address in 10.1.0.2, 10.1.0.2:80-89/8080, fd00::2 or [fd00::2]:80.
+func leadsTo(text string) netip.Addr {
+	if a, err := netip.ParseAddr(text); err == nil {
+		return a
+	}
+	if host, _, ok := strings.Cut(strings.TrimPrefix(text, "["), "]"); ok {
+		text = host
+	} else {
+		text, _, _ = strings.Cut(text, ":")
+	}
+	a, _ := netip.ParseAddr(text) // invalid where somebody wrote a range of addresses
+	return a
 }
 
 // after is the word behind another; "" if there is none.
@@ -76,4 +142,18 @@ func holder(line string) string {
 	_, text, _ := strings.Cut(line, `--comment "`)
 	text, _, _ = strings.Cut(text, `" -m multiport`)
 	return strings.ReplaceAll(text, `\"`, `"`)
+}
+
+// names reads `dnat name: "<network>" id: "<container>"`.
+func names(comment string) (network, containerID string, ok bool) {
+	rest, ok := strings.CutPrefix(comment, `dnat name: "`)
+	if !ok {
+		return "", "", false
+	}
+	network, rest, ok = strings.Cut(rest, `" id: "`)
+	containerID, _, closed := strings.Cut(rest, `"`)
+	if !ok || !closed {
+		return "", "", false
+	}
+	return network, containerID, true
 }

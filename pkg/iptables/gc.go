@@ -42,6 +42,7 @@ func idOf(line, network string) (string, bool) {
 // container uses them any more.
 func (f Family) Tidy() error {
 	top, err := f.List(topDNAT)
+	top = slices.DeleteFunc(top, isService)
 	if err != nil || len(top) != 1 { // the chain's own line
 		return err
 	}

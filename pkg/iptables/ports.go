@@ -20,12 +20,68 @@ const (
 // perRule is how many ports the multiport match takes (XT_MULTI_PORTS).
 const perRule = 15
 
-// Port is one published port.
+// Port is one published port, or several in a row.
 type Port struct {
 	HostIP    netip.Addr // invalid or unspecified: every address
 	Protocol  string
 	HostPort  uint16
 	Container netip.AddrPort
+	Range     uint16 // how many, from HostPort and the container's on; 0 is 1
+	Limited   bool   // only clients in Allow may; without it everybody
+	Allow     []netip.Prefix
+}
+
+// last is the last port of the host.
+func (p Port) last() uint16 { return p.HostPort + max(p.Range, 1) - 1 }
+
+// numbers are the ports of the host as matches write them.
+func (p Port) numbers() string {
+	if p.Range <= 1 {
+		return fmt.Sprint(p.HostPort)
+	}
+	return fmt.Sprintf("%d:%d", p.HostPort, p.last())
+}
+
+// Name is the ports for people: 8080/tcp, 8080-8089/tcp.
+func (p Port) Name() string { return strings.ReplaceAll(p.numbers(), ":", "-") + "/" + p.Protocol }
+
+// target is where DNAT leads. Without a port each keeps its own; a range that is
+// shifted names its base, too (kernel 4.18, iptables 1.8).
+func (p Port) target() string {
+	switch first, n := p.Container.Port(), max(p.Range, 1); {
+	case n == 1:
+		return p.Container.String()
+	case first == p.HostPort:
+		return p.Container.Addr().String()
+	default:
+		return fmt.Sprintf("%s-%d/%d", p.Container, first+n-1, p.HostPort)
+	}
+}
+
+// from are the allowed clients of the family that are in a subnet, as matches; "" is
+// everybody. An invalid subnet is every client.
+func (p Port) from(ipv6 bool, in netip.Prefix) []string {
+	if !p.Limited {
+		if !in.IsValid() {
+			return []string{""}
+		}
+		return []string{"-s " + in.String() + " "}
+	}
+	var list []string
+	for _, a := range p.Allow {
+		if a.Addr().Is4() == ipv6 || in.IsValid() && !a.Overlaps(in) {
+			continue
+		}
+		if in.IsValid() && in.Bits() > a.Bits() {
+			a = in
+		}
+		match := "-s " + a.String() + " "
+		if a.Bits() == 0 {
+			match = ""
+		}
+		list = append(list, match)
+	}
+	return slices.Compact(list)
 }
 
 // Ports is the rules of a container's published ports, named and written as the
@@ -39,6 +95,11 @@ type Ports struct {
 	MarkChain            string // somebody's chain that sets such a mark; "" for ours
 	Conditions4          []string
 	Conditions6          []string
+	// Services are local addresses that are services', not the host's, in order.
+	Services []netip.Addr
+	// Gone says whether another container, whose port leads to target, is gone, so
+	// that its rules may be removed; nil: never. mine is where the port is to lead.
+	Gone func(network, containerID string, target, mine netip.Addr) (bool, error)
 }
 
 // Chain is the name of the container's chain: CNI-DN- and 21 hex digits.
@@ -47,8 +108,26 @@ func (p Ports) Chain() string {
 	return "CNI-DN-" + hex.EncodeToString(sum[:])[:21]
 }
 
+// of are the ports of a family. What is for one address of the host comes before what
+// is for all, which would take its clients.
 func (p Ports) of(ipv6 bool) []Port {
-	return slices.DeleteFunc(slices.Clone(p.Ports), func(port Port) bool { return port.Container.Addr().Is4() == ipv6 })
+	list := slices.DeleteFunc(slices.Clone(p.Ports), func(port Port) bool { return port.Container.Addr().Is4() == ipv6 })
+	rank := func(port Port) int {
+		if port.dest() == "" {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(list, func(a, b Port) int { return rank(a) - rank(b) })
+	return list
+}
+
+// dest is the match of the host's address, "" for all.
+func (p Port) dest() string {
+	if !p.HostIP.IsValid() || p.HostIP.IsUnspecified() {
+		return ""
+	}
+	return "-d " + netip.PrefixFrom(p.HostIP, p.HostIP.BitLen()).String() + " "
 }
 
 func (p Ports) mark() string { return fmt.Sprintf("0x%x", 1<<p.MarkBit) }
@@ -90,19 +169,53 @@ func guard() []string {
 	}
 }
 
+// services are the lines that keep ports of every address of the host away from the
+// addresses of services, as far as they differ from those in the chain. A port that is
+// published on such an address by name has its way.
+func (p Ports) services(ipv6 bool, top []string) []string {
+	if !slices.ContainsFunc(p.of(ipv6), func(port Port) bool { return port.dest() == "" }) {
+		return nil
+	}
+	var lines, want []string
+	for _, a := range p.Services {
+		named := slices.ContainsFunc(p.Ports, func(port Port) bool { return port.HostIP == a })
+		if a.Is4() == ipv6 || named {
+			continue
+		}
+		rule := fmt.Sprintf("%s -d %s -m comment --comment %s -j RETURN", topDNAT, netip.PrefixFrom(a, a.BitLen()), serviceComment)
+		want = append(want, "-A "+rule)
+		if !slices.Contains(top, "-A "+rule) {
+			lines = append(lines, "-I "+rule)
+		}
+	}
+	for _, line := range top {
+		if isService(line) && !slices.Contains(want, line) {
+			lines = append(lines, "-D"+strings.TrimPrefix(line, "-A"))
+		}
+	}
+	return lines
+}
+
+const serviceComment = `"an address of a service is not every host address"`
+
+func isService(line string) bool { return strings.Contains(line, serviceComment) }
+
 // own are the lines of the container's chain, as `iptables -S` prints them.
 func (p Ports) own(ipv6 bool) []string {
 	var lines []string
 	for _, port := range p.of(ipv6) {
-		match := fmt.Sprintf("-p %s -m %s --dport %d", port.Protocol, port.Protocol, port.HostPort)
-		dest := ""
-		if port.HostIP.IsValid() && !port.HostIP.IsUnspecified() {
-			dest = "-d " + netip.PrefixFrom(port.HostIP, port.HostIP.BitLen()).String() + " "
+		match := fmt.Sprintf("-p %s -m %s --dport %s", port.Protocol, port.Protocol, port.numbers())
+		for _, in := range p.masqueraded(ipv6) {
+			for _, src := range port.from(ipv6, in) {
+				lines = append(lines, fmt.Sprintf("-A %s %s%s%s -j %s", p.Chain(), src, port.dest(), match, p.markChain()))
+			}
 		}
-		for _, src := range p.masqueraded(ipv6) {
-			lines = append(lines, fmt.Sprintf("-A %s %s%s%s -j %s", p.Chain(), src, dest, match, p.markChain()))
+		for _, src := range port.from(ipv6, netip.Prefix{}) {
+			lines = append(lines, fmt.Sprintf("-A %s %s%s%s -j DNAT --to-destination %s", p.Chain(), src, port.dest(), match, port.target()))
 		}
-		lines = append(lines, fmt.Sprintf("-A %s %s%s -j DNAT --to-destination %s", p.Chain(), dest, match, port.Container))
+		if port.Limited { // others reach the host itself, and no other container
+			lines = append(lines, fmt.Sprintf("-A %s %s%s -j ACCEPT", p.Chain(), port.dest(), match))
+		}
 	}
 	return lines
 }
@@ -114,19 +227,19 @@ func (p Ports) markChain() string {
 	return setMark
 }
 
-// masqueraded are the source matches of clients to masquerade.
-func (p Ports) masqueraded(ipv6 bool) []string {
+// masqueraded are the networks of clients to masquerade; an invalid one is everybody.
+func (p Ports) masqueraded(ipv6 bool) []netip.Prefix {
 	if p.MasqAll {
-		return []string{""}
+		return []netip.Prefix{{}}
 	}
-	var list []string
+	var list []netip.Prefix
 	for _, s := range p.Subnets {
 		if s.Addr().Is4() != ipv6 {
-			list = append(list, "-s "+s.String()+" ")
+			list = append(list, s)
 		}
 	}
 	if len(list) > 0 && !ipv6 {
-		list = append(list, "-s 127.0.0.1/32 ")
+		list = append(list, netip.MustParsePrefix("127.0.0.1/32"))
 	}
 	return list
 }
@@ -140,7 +253,7 @@ func (p Ports) entries(ipv6 bool) []string {
 	byProtocol := make(map[string][]string)
 	var protocols []string
 	for _, port := range p.of(ipv6) {
-		number := fmt.Sprint(port.HostPort)
+		number := port.numbers()
 		if !slices.Contains(protocols, port.Protocol) {
 			protocols = append(protocols, port.Protocol)
 		}
@@ -151,7 +264,7 @@ func (p Ports) entries(ipv6 bool) []string {
 	slices.Sort(protocols)
 	var lines []string
 	for _, proto := range protocols {
-		for chunk := range slices.Chunk(byProtocol[proto], perRule) {
+		for _, chunk := range chunks(byProtocol[proto]) {
 			words := []string{"-A", topDNAT, "-p", proto, p.comment(), "-m", "multiport", "--dports", strings.Join(chunk, ",")}
 			for _, c := range conditions {
 				words = append(words, quote(c))
@@ -160,6 +273,21 @@ func (p Ports) entries(ipv6 bool) []string {
 		}
 	}
 	return lines
+}
+
+// chunks splits ports for the multiport match, in which a range takes two places.
+func chunks(numbers []string) [][]string {
+	var list [][]string
+	room := 0
+	for _, n := range numbers {
+		need := 1 + strings.Count(n, ":")
+		if room < need {
+			list, room = append(list, nil), perRule
+		}
+		room -= need
+		list[len(list)-1] = append(list[len(list)-1], n)
+	}
+	return list
 }
 
 func (p Ports) comment() string {
@@ -189,12 +317,14 @@ func (p Ports) Add(f Family) error {
 	if err != nil {
 		return err
 	}
-	if err := p.conflict(f, top); err != nil {
+	nat, err = p.conflict(f, top)
+	if err != nil {
 		return err
 	}
 	if top == nil {
-		nat = leading()
+		nat = append(nat, leading()...)
 	}
+	nat = append(nat, p.services(f.IPv6, top)...)
 	if lines := p.marking(); lines != nil {
 		have, err := f.List(masqChain)
 		if err != nil {
@@ -284,11 +414,5 @@ func (p Ports) Del(f Family) error {
 	if err != nil {
 		return err
 	}
-	var lines []string
-	for _, line := range top {
-		if strings.HasSuffix(line, " -j "+p.Chain()) {
-			lines = append(lines, "-D"+strings.TrimPrefix(line, "-A"))
-		}
-	}
-	return f.Restore(append(lines, "-F "+p.Chain(), "-X "+p.Chain()))
+	return f.Restore(removal(p.Chain(), top))
 }

@@ -1,6 +1,7 @@
 package iptables
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -81,28 +82,144 @@ func TestPortIn(t *testing.T) {
 		"-A CNI-DN-x -s 10.1.0.0/24 -p tcp -m tcp --dport 8080 -j CNI-HOSTPORT-SETMARK",
 		"-A CNI-DN-x -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.1.0.2:80",
 		"-A CNI-DN-x -d 127.0.0.1/32 -p udp -m udp --dport 53 -j DNAT --to-destination 10.1.0.2:53",
+		"-A CNI-DN-x -p tcp -m tcp --dport 9000:9009 -j DNAT --to-destination 10.1.0.2:80-89/9000",
 		"-A CNI-DN-x -d",
 	}
 	local := netip.MustParseAddr("127.0.0.1")
 	tests := []struct {
 		in   Port
-		want bool
+		want string
 	}{
-		{Port{Protocol: "tcp", HostPort: 8080}, true},
-		{Port{Protocol: "tcp", HostPort: 8080, HostIP: netip.IPv4Unspecified()}, true},
-		{Port{Protocol: "tcp", HostPort: 8080, HostIP: local}, false},
-		{Port{Protocol: "udp", HostPort: 8080}, false},
-		{Port{Protocol: "tcp", HostPort: 808}, false},
-		{Port{Protocol: "udp", HostPort: 53, HostIP: local}, true},
-		{Port{Protocol: "udp", HostPort: 53}, false},
+		{Port{Protocol: "tcp", HostPort: 8080}, "10.1.0.2"},
+		{Port{Protocol: "tcp", HostPort: 8080, HostIP: netip.IPv4Unspecified()}, "10.1.0.2"},
+		{Port{Protocol: "tcp", HostPort: 8080, HostIP: local}, "10.1.0.2"}, // that for all comes first
+		{Port{Protocol: "tcp", HostPort: 8000, Range: 80}, ""},
+		{Port{Protocol: "tcp", HostPort: 8000, Range: 81}, "10.1.0.2"},
+		{Port{Protocol: "udp", HostPort: 8080}, ""},
+		{Port{Protocol: "tcp", HostPort: 808}, ""},
+		{Port{Protocol: "udp", HostPort: 53, HostIP: local}, "10.1.0.2"},
+		{Port{Protocol: "udp", HostPort: 53}, ""},
+		{Port{Protocol: "tcp", HostPort: 9005}, "10.1.0.2"},
+		{Port{Protocol: "tcp", HostPort: 9010}, ""},
 	}
 	for _, tt := range tests {
-		if got := tt.in.in(lines); got != tt.want {
-			t.Errorf("%+v: got %t, want %t", tt.in, got, tt.want)
+		got, found := tt.in.in(lines)
+		if found != (tt.want != "") || found && got.String() != tt.want {
+			t.Errorf("%+v: got %s, %t, want %s", tt.in, got, found, tt.want)
 		}
 	}
 	if got := holder(`-A CNI-HOSTPORT-DNAT -p tcp -m comment --comment "dnat name: \"net\" id: \"c2\"" -m multiport --dports 80 -j X`); got != `dnat name: "net" id: "c2"` {
 		t.Errorf("holder: got %s", got)
+	}
+}
+
+// TestNames: who the holder is, as far as the comment goes.
+func TestNames(t *testing.T) {
+	for comment, want := range map[string]string{
+		`dnat name: "net" id: "c2"`: "net c2 true",
+		`dnat name: "net" id: "c2`:  "  false", // cut
+		`name: "net" id: "c2"`:      "  false",
+		``:                          "  false",
+	} {
+		network, id, ok := names(comment)
+		if got := fmt.Sprint(network, " ", id, " ", ok); got != want {
+			t.Errorf("%s: got %q, want %q", comment, got, want)
+		}
+	}
+}
+
+// TestLeadsTo: the address in each form of --to-destination.
+func TestLeadsTo(t *testing.T) {
+	for text, want := range map[string]string{
+		"10.1.0.2": "10.1.0.2", "10.1.0.2:80": "10.1.0.2", "10.1.0.2:80-89/8080": "10.1.0.2",
+		"fd00::2": "fd00::2", "[fd00::2]:80": "fd00::2", "[fd00::2]:80-89/8080": "fd00::2",
+		"10.1.0.2-10.1.0.9": "invalid IP", "": "invalid IP",
+	} {
+		if got := leadsTo(text).String(); got != want {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
+	}
+}
+
+// TestOwn: the container's chain: ranges, clients, and the order of addresses.
+func TestOwn(t *testing.T) {
+	to := netip.MustParseAddrPort("10.1.0.2:80")
+	subnet := []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}
+	allow := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("10.1.2.0/24"), netip.MustParsePrefix("fd00::/8")}
+	tests := []struct {
+		name string
+		in   Ports
+		want []string
+	}{
+		{"range", Ports{Ports: []Port{{Protocol: "tcp", HostPort: 8000, Range: 10, Container: to}}}, []string{
+			"-p tcp -m tcp --dport 8000:8009 -j DNAT --to-destination 10.1.0.2:80-89/8000",
+		}},
+		{"range, not shifted", Ports{Ports: []Port{{Protocol: "tcp", HostPort: 80, Range: 10, Container: to}}}, []string{
+			"-p tcp -m tcp --dport 80:89 -j DNAT --to-destination 10.1.0.2",
+		}},
+		{"clients", Ports{Subnets: subnet, Ports: []Port{{Protocol: "tcp", HostPort: 8080, Container: to, Limited: true, Allow: allow}}}, []string{
+			"-s 10.1.2.0/24 -p tcp -m tcp --dport 8080 -j CNI-HOSTPORT-SETMARK",
+			"-s 192.0.2.0/24 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.1.0.2:80",
+			"-s 10.1.2.0/24 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.1.0.2:80",
+			"-p tcp -m tcp --dport 8080 -j ACCEPT",
+		}},
+		{"clients, masqAll", Ports{MasqAll: true, Ports: []Port{{Protocol: "tcp", HostPort: 8080, Container: to, Limited: true, Allow: allow[:1]}}}, []string{
+			"-s 192.0.2.0/24 -p tcp -m tcp --dport 8080 -j CNI-HOSTPORT-SETMARK",
+			"-s 192.0.2.0/24 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.1.0.2:80",
+			"-p tcp -m tcp --dport 8080 -j ACCEPT",
+		}},
+		{"nobody", Ports{Ports: []Port{{Protocol: "tcp", HostPort: 8080, Container: to, Limited: true}}}, []string{
+			"-p tcp -m tcp --dport 8080 -j ACCEPT",
+		}},
+		{"one address first", Ports{Ports: []Port{
+			{Protocol: "tcp", HostPort: 8080, Container: to},
+			{Protocol: "tcp", HostPort: 8080, Container: to, HostIP: netip.MustParseAddr("192.0.2.1")},
+		}}, []string{
+			"-d 192.0.2.1/32 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.1.0.2:80",
+			"-p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.1.0.2:80",
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var want []string
+			for _, line := range tt.want {
+				want = append(want, "-A "+tt.in.Chain()+" "+line)
+			}
+			if got := tt.in.own(false); !slices.Equal(got, want) {
+				t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+		})
+	}
+}
+
+// TestServices: what is there stays, what is no service any more goes.
+func TestServices(t *testing.T) {
+	const head, tail = " CNI-HOSTPORT-DNAT -d ", ` -m comment --comment "an address of a service is not every host address" -j RETURN`
+	to := netip.MustParseAddrPort("10.1.0.2:80")
+	p := Ports{
+		Ports:    []Port{{Protocol: "tcp", HostPort: 80, Container: to}, {Protocol: "tcp", HostPort: 81, Container: to, HostIP: netip.MustParseAddr("10.96.0.3")}},
+		Services: []netip.Addr{netip.MustParseAddr("10.96.0.1"), netip.MustParseAddr("10.96.0.2"), netip.MustParseAddr("10.96.0.3"), netip.MustParseAddr("fd96::1")},
+	}
+	top := []string{"-N CNI-HOSTPORT-DNAT", "-A" + head + "10.96.0.2/32" + tail, "-A" + head + "10.96.0.9/32" + tail}
+	want := []string{"-I" + head + "10.96.0.1/32" + tail, "-D" + head + "10.96.0.9/32" + tail}
+	if got := p.services(false, top); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := p.services(true, nil); got != nil {
+		t.Errorf("no port of IPv6: got %q", got)
+	}
+}
+
+// TestChunks: a range takes two of the 15 places.
+func TestChunks(t *testing.T) {
+	numbers := strings.Fields(strings.Repeat("1 ", 14) + "2:3 4 " + strings.Repeat("5:6 ", 7))
+	var got []string
+	for _, c := range chunks(numbers) {
+		got = append(got, strings.Join(c, ","))
+	}
+	want := []string{strings.Repeat("1,", 13) + "1", "2:3,4," + strings.Repeat("5:6,", 5) + "5:6", "5:6"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

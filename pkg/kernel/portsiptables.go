@@ -3,6 +3,9 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
@@ -22,10 +25,14 @@ func (p PortsIPTables) rules() iptables.Ports {
 	r := p.Rules
 	r.Network, r.ContainerID = p.Owner.Network, p.Owner.ContainerID
 	for _, port := range p.Ports {
-		r.Ports = append(r.Ports, iptables.Port{
+		to := iptables.Port{
 			HostIP: port.HostIP, Protocol: nft.ProtocolName(port.Protocol),
-			HostPort: port.HostPort, Container: port.Container,
-		})
+			HostPort: port.HostPort, Container: port.Container, Range: port.Range,
+		}
+		if port.Allow != nil {
+			to.Limited, to.Allow = true, port.Allow.From
+		}
+		r.Ports = append(r.Ports, to)
 	}
 	return r
 }
@@ -43,17 +50,35 @@ func (p PortsIPTables) Add(h *Host) error {
 		return err
 	}
 	defer unlock.Close()
-	for _, ipv6 := range []bool{false, true} {
-		err := p.rules().Add(iptables.Family{IPv6: ipv6})
-		var held *iptables.HeldError
-		if errors.As(err, &held) {
-			return fmt.Errorf("published port: %w: %w", err, ErrConflict)
-		}
+	rules := p.rules()
+	rules.Gone = h.goneByName
+	if slices.ContainsFunc(p.Ports, Port.Any) {
+		services, err := h.rt.addressesOfKind("dummy")
 		if err != nil {
-			return errors.Join(fmt.Errorf("published ports: %w", err), p.Del(h))
+			return fmt.Errorf("addresses of services: %w", err)
 		}
+		rules.Services = slices.SortedFunc(maps.Keys(services), netip.Addr.Compare)
+	}
+	if err := rules.Add(iptables.Family{}); err != nil {
+		return fmt.Errorf("published ports: %w", inWords(err))
+	}
+	if err := rules.Add(iptables.Family{IPv6: true}); err != nil {
+		return errors.Join(fmt.Errorf("published ports: %w", inWords(err)), p.Del(h))
 	}
 	return nil
+}
+
+// inWords is an error that a person understands, where a port is held.
+func inWords(err error) error {
+	var held *iptables.HeldError
+	if !errors.As(err, &held) {
+		return err
+	}
+	e := &PortHeldError{Holder: held.Rule, Port: "hostPort " + held.Port.Name()}
+	if held.ContainerID != "" {
+		e.Holder = fmt.Sprintf("container %s (network %s)", held.ContainerID, held.Network)
+	}
+	return e
 }
 
 // Check compares the rules.
