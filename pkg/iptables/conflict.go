@@ -86,14 +86,20 @@ func removal(chain string, top []string) []string {
 // overlaps says whether a port is one of the numbers, which may be ranges.
 func (p Port) overlaps(numbers []string) bool {
 	return slices.ContainsFunc(numbers, func(n string) bool {
-		low, high, isRange := strings.Cut(n, ":")
-		if !isRange {
-			high = low
-		}
-		from, err1 := strconv.ParseUint(low, 10, 16)
-		to, err2 := strconv.ParseUint(high, 10, 16)
-		return err1 == nil && err2 == nil && uint16(from) <= p.last() && uint16(to) >= p.HostPort
+		low, high, ok := span(n)
+		return ok && low <= p.last() && high >= p.HostPort
 	})
+}
+
+// span reads 80 or 80:89.
+func span(text string) (low, high uint16, ok bool) {
+	first, last, isRange := strings.Cut(text, ":")
+	if !isRange {
+		last = first
+	}
+	from, err1 := strconv.ParseUint(first, 10, 16)
+	to, err2 := strconv.ParseUint(last, 10, 16)
+	return uint16(from), uint16(to), err1 == nil && err2 == nil
 }
 
 // in says whether one of the lines takes clients of the port, and where it leads: one

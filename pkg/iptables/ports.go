@@ -108,17 +108,19 @@ func (p Ports) Chain() string {
 	return "CNI-DN-" + hex.EncodeToString(sum[:])[:21]
 }
 
-// of are the ports of a family. What is for one address of the host comes before what
-// is for all, which would take its clients.
+// of are the ports of a family, as they were given, but for those of one address of
+// the host: they come first where one for all addresses would take their clients.
 func (p Ports) of(ipv6 bool) []Port {
 	list := slices.DeleteFunc(slices.Clone(p.Ports), func(port Port) bool { return port.Container.Addr().Is4() == ipv6 })
-	rank := func(port Port) int {
-		if port.dest() == "" {
-			return 1
-		}
-		return 0
+	isAny := func(port Port) bool { return port.dest() == "" }
+	hidden := slices.ContainsFunc(list, func(one Port) bool {
+		return !isAny(one) && slices.ContainsFunc(list, func(all Port) bool {
+			return isAny(all) && all.Protocol == one.Protocol && all.overlaps([]string{one.numbers()})
+		})
+	})
+	if hidden {
+		slices.SortStableFunc(list, func(a, b Port) int { return strings.Compare(b.dest(), a.dest()) })
 	}
-	slices.SortStableFunc(list, func(a, b Port) int { return rank(a) - rank(b) })
 	return list
 }
 
@@ -404,15 +406,37 @@ func hasWords(line, want string) bool {
 	return true
 }
 
-// Del removes the container's chain and what leads to it. Absent rules are success.
-func (p Ports) Del(f Family) error {
+// Del removes the container's chain and what leads to it, and says where its ports led.
+// Absent rules are success.
+func (p Ports) Del(f Family) ([]Forward, error) {
 	own, err := f.List(p.Chain())
 	if err != nil || own == nil {
-		return err
+		return nil, err
 	}
 	top, err := f.List(topDNAT)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return f.Restore(removal(p.Chain(), top))
+	return forwards(own), f.Restore(removal(p.Chain(), top))
+}
+
+// Forward is ports that a rule led to a container.
+type Forward struct {
+	Protocol    string
+	First, Last uint16 // of the host
+	Target      netip.Addr
+}
+
+// forwards reads the rules of a container's chain.
+func forwards(lines []string) []Forward {
+	var list []Forward
+	for _, line := range lines {
+		words := strings.Fields(line)
+		low, high, ok := span(after(words, "--dport"))
+		to := leadsTo(after(words, "--to-destination"))
+		if ok && to.IsValid() && slices.Contains(words, "DNAT") {
+			list = append(list, Forward{after(words, "-p"), low, high, to})
+		}
+	}
+	return list
 }

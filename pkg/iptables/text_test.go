@@ -192,6 +192,22 @@ func TestOwn(t *testing.T) {
 	}
 }
 
+// TestForwards: where a chain's rules lead.
+func TestForwards(t *testing.T) {
+	got := forwards([]string{
+		"-N CNI-DN-x",
+		"-A CNI-DN-x -s 10.1.0.0/24 -p tcp -m tcp --dport 8080 -j CNI-HOSTPORT-SETMARK",
+		"-A CNI-DN-x -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.1.0.2:80",
+		"-A CNI-DN-x -d 2001:db8::1/128 -p udp -m udp --dport 9000:9009 -j DNAT --to-destination [fd00::2]:80-89/9000",
+		"-A CNI-DN-x -p tcp -m tcp --dport 8080 -j ACCEPT",
+		"",
+	})
+	want := "[{tcp 8080 8080 10.1.0.2} {udp 9000 9009 fd00::2}]"
+	if fmt.Sprint(got) != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+}
+
 // TestServices: what is there stays, what is no service any more goes.
 func TestServices(t *testing.T) {
 	const head, tail = " CNI-HOSTPORT-DNAT -d ", ` -m comment --comment "an address of a service is not every host address" -j RETURN`

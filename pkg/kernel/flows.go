@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/conntrack"
+	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"golang.org/x/sys/unix"
 )
@@ -31,6 +32,27 @@ func forgetForwarded(elements []nft.Element) error {
 		_, err := conntrack.Forget(conntrack.Filter{
 			IPv6: !target.Is4(), Server: target,
 			Match: func(f conntrack.Flow) bool { return flows[flow{f.Protocol, f.Dest.Port(), f.Server}] },
+		})
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// forgetRules is forgetForwarded for rules of iptables.
+func forgetRules(list []iptables.Forward) error {
+	targets := make(map[netip.Addr][]iptables.Forward)
+	for _, f := range list {
+		targets[f.Target] = append(targets[f.Target], f)
+	}
+	var errs []error
+	for target, list := range targets {
+		_, err := conntrack.Forget(conntrack.Filter{
+			IPv6: !target.Is4(), Server: target,
+			Match: func(f conntrack.Flow) bool {
+				return f.Dest != f.Server && slices.ContainsFunc(list, func(r iptables.Forward) bool {
+					return r.Protocol == nft.ProtocolName(f.Protocol) && r.First <= f.Dest.Port() && f.Dest.Port() <= r.Last
+				})
+			},
 		})
 		errs = append(errs, err)
 	}

@@ -32,8 +32,8 @@ func sweepFamily(f iptables.Family, network string, valid map[string]bool) error
 	var errs []error
 	for _, id := range ids {
 		if !valid[id] {
-			errs = append(errs,
-				iptables.Ports{Network: network, ContainerID: id}.Del(f),
+			gone, err := iptables.Ports{Network: network, ContainerID: id}.Del(f)
+			errs = append(errs, err, forgetRules(gone),
 				iptables.Masquerade{Network: network, ContainerID: id}.Del(f))
 		}
 	}

@@ -35,7 +35,7 @@ func (m MasqueradeIPTables) Add(h *Host) error {
 	}
 	for _, ipv6 := range []bool{false, true} {
 		if err := m.rules(m.Addrs).Add(iptables.Family{IPv6: ipv6}); err != nil {
-			return fmt.Errorf("masquerade: %w", err)
+			return errors.Join(fmt.Errorf("masquerade: %w", err), m.Del(h))
 		}
 	}
 	return nil
@@ -56,6 +56,9 @@ func (m MasqueradeIPTables) Check(*Host) error {
 	}
 	return fmt.Errorf("masquerade: missing: %s", strings.Join(missing, "; "))
 }
+
+// Chain is the name of the container's chain.
+func (m MasqueradeIPTables) Chain() string { return m.rules(nil).Chain() }
 
 // Del asks the kernel where the chain is, before it executes anything.
 func (m MasqueradeIPTables) Del(h *Host) error {

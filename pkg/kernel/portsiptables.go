@@ -37,6 +37,9 @@ func (p PortsIPTables) rules() iptables.Ports {
 	return r
 }
 
+// Chain is the name of the container's chain.
+func (p PortsIPTables) Chain() string { return p.rules().Chain() }
+
 // Add executes iptables-restore for each family that has ports.
 func (p PortsIPTables) Add(h *Host) error {
 	if len(p.Ports) == 0 {
@@ -104,9 +107,11 @@ func (p PortsIPTables) Del(h *Host) error {
 		variants, err := h.iptablesVariants(ipv6, p.rules().Chain())
 		errs = append(errs, err)
 		for _, v := range variants {
-			if err := p.rules().Del(iptables.Family{IPv6: ipv6, Variant: v}); err != nil {
+			gone, err := p.rules().Del(iptables.Family{IPv6: ipv6, Variant: v})
+			if err != nil {
 				errs = append(errs, fmt.Errorf("published ports: %w", err))
 			}
+			errs = append(errs, forgetRules(gone))
 		}
 	}
 	return errors.Join(errs...)

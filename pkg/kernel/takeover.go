@@ -23,24 +23,28 @@ func (i Inherited) Check(*Host) error { return nil }
 // Del removes a veth of the name that has one of the attachment's addresses. Any
 // other link of that name is somebody else's.
 func (i Inherited) Del(h *Host) error {
+	if found, err := i.found(h); err != nil || !found {
+		return err
+	}
+	return h.cont.deleteLink(i.IfName)
+}
+
+func (i Inherited) found(h *Host) (bool, error) {
 	if h.cont == nil {
-		return nil // the namespace is gone, and its links with it
+		return false, nil // the namespace is gone, and its links with it
 	}
 	link, err := h.cont.Link(i.IfName)
 	if errors.Is(err, errNoLink) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return fmt.Errorf("container link %s: %w", i.IfName, err)
+		return false, fmt.Errorf("container link %s: %w", i.IfName, err)
 	}
 	have, err := h.cont.addresses(link.Index)
 	if err != nil {
-		return fmt.Errorf("container link %s: list addresses: %w", i.IfName, err)
+		return false, fmt.Errorf("container link %s: list addresses: %w", i.IfName, err)
 	}
-	if link.Kind != "veth" || !slices.ContainsFunc(have, i.has) {
-		return nil
-	}
-	return h.cont.deleteLink(i.IfName)
+	return link.Kind == "veth" && slices.ContainsFunc(have, i.has), nil
 }
 
 func (i Inherited) has(p netip.Prefix) bool {

@@ -32,6 +32,8 @@ type Conn struct {
 	link  *nftables.Table // family bridge
 	order []*nftables.Set
 	sets  map[string]*nftables.Set
+	// tables are all of the namespace, once they were asked for.
+	tables []*nftables.Table
 }
 
 // Change is what one ADD wants: chains that must exist, and elements to add.

@@ -164,7 +164,7 @@ func Check(req *cni.Request) (err error) {
 		err = errors.Join(err, kernel.ForwardBlocked(h, in.outLink()))
 	}
 	if err != nil {
-		return cni.WithCode(cni.CodeDrift, err)
+		return cni.WithCode(cni.CodeDrift, in.explain(h, err))
 	}
 	if pool != nil {
 		return pool.Check(req)

@@ -51,11 +51,7 @@ func (in *inputs) fits() error {
 
 // publish takes the ports into the plan.
 func (in *inputs) publish(ports *portmap.Publication) (err error) {
-	var addrs []netip.Prefix
-	for _, a := range in.addresses() {
-		addrs = append(addrs, a.prefix)
-	}
-	in.ports, err = ports.Plan(addrs, kernel.Towards{Link: in.outLink(), Bridge: in.outLink() == in.conf.Bridge})
+	in.ports, err = ports.Plan(in.prefixes(), kernel.Towards{Link: in.outLink(), Bridge: in.outLink() == in.conf.Bridge})
 	return err
 }
 

@@ -37,14 +37,17 @@ func delKernel(req *cni.Request, k known) (err error) {
 		kernel.Guard{Owner: o},
 		kernel.Masquerade{Owner: o, Addrs: k.prev},
 		kernel.MasqueradeIPTables{Owner: o, Known: k.prev},
+		kernel.TheirMasquerade{Owner: o},
 	}, portmap.Withdrawal(req, k.prev).Own...)}.Del(h)
 }
 
 func sweep(req *cni.Request, k known, h *kernel.Host) error {
 	valid, ids := make(map[string]bool), make(map[string]bool)
+	var owners []kernel.Owner
 	for _, a := range k.valid {
-		ids[a.ContainerID] = true
-		valid[kernel.Owner{Network: req.Network, ContainerID: a.ContainerID, IfName: a.IfName}.Tag()] = true
+		o := kernel.Owner{Network: req.Network, ContainerID: a.ContainerID, IfName: a.IfName}
+		owners = append(owners, o)
+		ids[a.ContainerID], valid[o.Tag()] = true, true
 	}
 	tags, err := kernel.Owners(h, req.Network)
 	errs := []error{err}
@@ -53,6 +56,9 @@ func sweep(req *cni.Request, k known, h *kernel.Host) error {
 			errs = append(errs, kernel.Sweep(h, tag))
 		}
 	}
-	errs = append(errs, kernel.SweepIPTables(h, req.Network, ids))
+	errs = append(errs,
+		kernel.SweepIPTables(h, req.Network, ids),
+		kernel.SweepTheirMasquerade(h, req.Network, owners),
+		kernel.SweepTheirPorts(h, req.Network, ids))
 	return coded(errors.Join(errs...))
 }

@@ -111,10 +111,18 @@ func Check(req *cni.Request) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
-	if err := in.plan().Check(h); err != nil {
-		return cni.WithCode(cni.CodeDrift, err)
+	drift := in.plan().Check(h)
+	if drift == nil {
+		return nil
 	}
-	return nil
+	var other []string // where our other backend has its rules
+	if !c.IPTables {
+		other = append(other, kernel.PortsIPTables{Owner: in.owner}.Chain())
+	}
+	if where, werr := kernel.MadeElsewhere(h, in.owner, in.addrs, other...); werr == nil && where != "" {
+		drift = kernel.ElsewhereError(where, drift)
+	}
+	return cni.WithCode(cni.CodeDrift, drift)
 }
 
 // Del removes the attachment's ports. It needs only the owner; ports and addresses
@@ -161,7 +169,9 @@ func GC(req *cni.Request) (err error) {
 			errs = append(errs, kernel.SweepPorts(h, tag))
 		}
 	}
-	errs = append(errs, kernel.TidyRules(h), kernel.SweepIPTables(h, req.Network, containers(list)))
+	ids := containers(list)
+	errs = append(errs,
+		kernel.TidyRules(h), kernel.SweepIPTables(h, req.Network, ids), kernel.SweepTheirPorts(h, req.Network, ids))
 	return coded(errors.Join(errs...))
 }
 

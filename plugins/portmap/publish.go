@@ -43,5 +43,7 @@ func Withdrawal(req *cni.Request, addrs []netip.Prefix) kernel.Plan {
 	in := inputs{conf: &Conf{SNAT: true, Mappings: tolerantMappings(req.Config)}, owner: owner(req), addrs: addrs}
 	// A mapping that does not fit the addresses was never made.
 	in.ports, _ = in.conf.ports(addrs)
-	return in.plan()
+	plan := in.plan()
+	plan.Own = append(plan.Own, kernel.TheirPorts{Owner: in.owner, Addrs: addrs})
+	return plan
 }

@@ -1,0 +1,29 @@
+package bridge
+
+import (
+	"net/netip"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+)
+
+// explain says of what CHECK found, where it is so, that the attachment was made by
+// another version or backend.
+func (in inputs) explain(h *kernel.Host, drift error) error {
+	var other []string // where our other backend has its rules
+	if !in.conf.IPTables {
+		other = append(other, kernel.MasqueradeIPTables{Owner: in.owner}.Chain())
+	}
+	where, err := kernel.MadeElsewhere(h, in.owner, in.prefixes(), other...)
+	if err != nil || where == "" {
+		return drift
+	}
+	return kernel.ElsewhereError(where, drift)
+}
+
+func (in inputs) prefixes() []netip.Prefix {
+	var addrs []netip.Prefix
+	for _, a := range in.addresses() {
+		addrs = append(addrs, a.prefix)
+	}
+	return addrs
+}
