@@ -2,7 +2,7 @@
 SHELL    := /bin/bash
 PREFIX   ?= /opt/cni
 BINDIR   ?= $(PREFIX)/bin
-PLUGINS  := portmap host-local
+PLUGINS  := portmap host-local loopback
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0)
 COMMIT   ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 MODULE   := github.com/bridgeport-cni/bridgeport
@@ -20,7 +20,7 @@ REF      := github.com/containernetworking/plugins/plugins
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-build: ## static binaries in bin/: bridge, portmap, host-local (one file), bridgeport
+build: ## static binaries in bin/: bridge, portmap, host-local, loopback (one file), bridgeport
 	$(GOBUILD) -o bin/bridge ./plugins
 	@cd bin && for name in $(PLUGINS); do ln -f bridge $$name; done
 	$(GOBUILD) -o bin/bridgeport ./plugins/bridgeport
@@ -34,7 +34,7 @@ install: build ## into $(DESTDIR)$(BINDIR), by rename, so that a running node ne
 
 reference: ## the reference plugins and cnitool that tests compare with, in bin/reference/
 	@mkdir -p bin/reference
-	$(REFBUILD) -o bin/reference/ $(REF)/main/bridge $(REF)/meta/portmap $(REF)/ipam/host-local $(REF)/ipam/static $(REF)/ipam/dhcp github.com/containernetworking/cni/cnitool
+	$(REFBUILD) -o bin/reference/ $(REF)/main/bridge $(REF)/main/loopback $(REF)/meta/portmap $(REF)/ipam/host-local $(REF)/ipam/static $(REF)/ipam/dhcp github.com/containernetworking/cni/cnitool
 
 lint: ## gofumpt, go vet, staticcheck, borders between packages
 	@out=$$($(TOOL) gofumpt -l conf pkg plugins test); if [ -n "$$out" ]; then echo "gofumpt: not formatted:"; echo "$$out"; exit 1; fi

@@ -1,5 +1,5 @@
-// Command bridgeport-plugins is the CNI plugins bridge, portmap and host-local in
-// one executable, which acts by the name it is called by.
+// Command bridgeport-plugins is the CNI plugins bridge, portmap, host-local and
+// loopback in one executable, which acts by the name it is called by.
 package main
 
 import (
@@ -10,6 +10,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridge"
 	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
+	"github.com/bridgeport-cni/bridgeport/plugins/loopback"
 	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 )
 
@@ -22,7 +23,9 @@ func main() {
 		os.Exit(cni.Main(portmap.Plugin(), os.Args))
 	case "host-local":
 		os.Exit(cni.Main(hostlocal.Plugin(), os.Args))
+	case "loopback":
+		os.Exit(cni.Main(loopback.Plugin(), os.Args))
 	}
-	fmt.Fprintf(os.Stderr, "%s: not the name of a plugin: call this program bridge, portmap or host-local (hard links or copies)\n", name)
+	fmt.Fprintf(os.Stderr, "%s: not the name of a plugin: call this program bridge, portmap, host-local or loopback (hard links or copies)\n", name)
 	os.Exit(2)
 }

@@ -188,6 +188,16 @@ func linkRequest(kind, flags int, name string, up bool) *nl.NetlinkRequest {
 	return req
 }
 
+// downRequest takes the link called name down.
+func downRequest(name string) *nl.NetlinkRequest {
+	req := nl.NewNetlinkRequest(unix.RTM_NEWLINK, 0)
+	info := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	info.Change = unix.IFF_UP
+	req.AddData(info)
+	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
+	return req
+}
+
 // deleteLink removes the host's link called name.
 func (h *Host) deleteLink(name string) error { return h.rt.deleteLink(name) }
 

@@ -18,6 +18,8 @@ var (
 	// ErrNotNetns says that something is at the path, but not a network
 	// namespace: after a reboot the plain file that was the mount point.
 	ErrNotNetns = errors.New("not a network namespace")
+	// ErrOwn says that it is the caller's own namespace, the host's.
+	ErrOwn = errors.New("is the host's own network namespace")
 )
 
 // nsGetType is NS_GET_NSTYPE of ioctl_ns(2), Linux 4.11.
@@ -47,6 +49,25 @@ func Open(path string) (*NS, error) {
 	if err != nil {
 		_ = f.Close() // read-only, nothing to lose
 		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return ns, nil
+}
+
+// OpenOther is Open, but refuses the calling thread's own namespace with ErrOwn
+// unless allowed: there a container's link would be one of the host's.
+func OpenOther(path string, allowOwn bool) (*NS, error) {
+	ns, err := Open(path)
+	if err != nil || allowOwn {
+		return ns, err
+	}
+	own, err := Current()
+	if err != nil {
+		return nil, errors.Join(err, ns.Close())
+	}
+	defer own.Close()
+	if own.Ino() == ns.Ino() {
+		_ = ns.Close() // read-only
+		return nil, fmt.Errorf("%s %w: give the container's", path, ErrOwn)
 	}
 	return ns, nil
 }

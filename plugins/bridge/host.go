@@ -33,18 +33,9 @@ func newIPAM(req *cni.Request, c *Conf) (*ipam.IPAM, error) {
 // openNetns refuses the host's own namespace, where CNI_IFNAME would be one of the
 // host's links.
 func openNetns(req *cni.Request) (*netns.NS, error) {
-	ns, err := netns.Open(req.Netns)
+	ns, err := netns.OpenOther(req.Netns, req.Override)
 	if err != nil {
 		return nil, cni.Errorf(cni.CodeNetns, "CNI_NETNS: %w", err)
-	}
-	host, err := netns.Current()
-	if err != nil {
-		return nil, errors.Join(cni.Errorf(cni.CodeNetns, "host: %w", err), ns.Close())
-	}
-	defer host.Close()
-	if host.Ino() == ns.Ino() && !req.Override {
-		_ = ns.Close() // read-only
-		return nil, cni.Errorf(cni.CodeNetns, "CNI_NETNS: %s is the host's own network namespace: give the container's", req.Netns)
 	}
 	return ns, nil
 }

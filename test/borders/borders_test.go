@@ -25,7 +25,7 @@ var layers = map[string]int{
 	"pkg/flock": 0, "pkg/netns": 0, "pkg/cni": 0,
 	"pkg/nft": 1, "pkg/iptables": 1, "pkg/conntrack": 1, "pkg/ipam": 1,
 	"pkg/kernel":        2,
-	"plugins/hostlocal": 3, "plugins/portmap": 3,
+	"plugins/hostlocal": 3, "plugins/portmap": 3, "plugins/loopback": 3,
 	"plugins/bridge": 4, "plugins/bridgeport": 5, "plugins": 5,
 }
 

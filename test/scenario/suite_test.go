@@ -32,7 +32,7 @@ func TestScenarios(t *testing.T) {
 var bin string
 
 var _ = BeforeSuite(func() {
-	bin = directory("BRIDGEPORT_BIN", "bin", "make build", "bridge", "portmap", "host-local")
+	bin = directory("BRIDGEPORT_BIN", "bin", "make build", "bridge", "portmap", "host-local", "loopback")
 })
 
 // reference is the directory with the tools of the reference implementation.

@@ -19,7 +19,7 @@ import (
 // Ours is the directory with the plugins under test.
 func Ours() string {
 	ginkgo.GinkgoHelper()
-	return directory("BRIDGEPORT_BIN", "bin", "make build", "bridge", "portmap", "host-local")
+	return directory("BRIDGEPORT_BIN", "bin", "make build", "bridge", "portmap", "host-local", "loopback")
 }
 
 // Reference is the directory with programs of the reference implementation.

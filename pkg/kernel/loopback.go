@@ -1,0 +1,67 @@
+package kernel
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// loopbackLink exists in each namespace and can't be removed (net/core/dev.c).
+const loopbackLink = "lo"
+
+// Loopback is the container's loopback link, up. The kernel gives it 127.0.0.1/8 and
+// ::1/128 when it comes up (inetdev_event, init_loopback).
+type Loopback struct {
+	Addrs []netip.Prefix // that Check wants; none for whatever there is
+}
+
+// Add brings the link up, at once.
+func (l Loopback) Add(h *Host) error {
+	h.cont.Queue(linkRequest(unix.RTM_NEWLINK, 0, loopbackLink, true), "container link lo: set up")
+	return h.cont.Flush()
+}
+
+// Check compares state and addresses.
+func (l Loopback) Check(h *Host) error {
+	d := &Drift{Object: "container link lo"}
+	link, err := h.cont.Link(loopbackLink)
+	if err != nil {
+		return fmt.Errorf("container link lo: %w", err)
+	}
+	d.want("state", "up", upText(link.Up))
+	have, err := l.Addresses(h)
+	if err != nil {
+		return err
+	}
+	for _, a := range l.Addrs {
+		if !slices.Contains(have, a) {
+			d.missing("address", a.String())
+		}
+	}
+	return d.err()
+}
+
+// Del brings the link down; its addresses stay as the kernel wants.
+func (l Loopback) Del(h *Host) error {
+	h.cont.Queue(downRequest(loopbackLink), "container link lo: set down")
+	return h.cont.Flush()
+}
+
+// Addresses are those of the link that are loopback addresses, IPv4 first.
+func (l Loopback) Addresses(h *Host) ([]netip.Prefix, error) {
+	index, err := h.containerIndex(loopbackLink)
+	if err != nil {
+		return nil, err
+	}
+	list, err := h.cont.addresses(index)
+	if err != nil {
+		return nil, fmt.Errorf("container link lo: list addresses: %w", err)
+	}
+	list = slices.DeleteFunc(list, func(p netip.Prefix) bool { return !p.Addr().IsLoopback() })
+	slices.SortStableFunc(list, func(a, b netip.Prefix) int { return a.Addr().BitLen() - b.Addr().BitLen() })
+	return list, nil
+}
+
+func (l Loopback) String() string { return inContainer("ip link set lo up") }
