@@ -15,10 +15,10 @@ REFBUILD := CGO_ENABLED=0 $(GO) build -modfile=.tools/go.mod -trimpath -buildvcs
 PROGRAMS := strace:strace nft:nftables iptables:iptables
 REF      := github.com/containernetworking/plugins/plugins
 
-.PHONY: help build install lint test unit vm-test demo reference packages clean
+.PHONY: help build install lint test unit vm-test e2e-programs e2e-containerd demo reference packages clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 build: ## static binaries in bin/: bridge, portmap, host-local, loopback (one file), bridgeport
 	$(GOBUILD) -o bin/bridge ./plugins
@@ -56,6 +56,16 @@ test: packages build reference lint ## everything CI runs (as root)
 vm-test: build reference ## the same on a stock Debian 6.1 kernel, in a virtual machine (about 25 minutes)
 	test/vm/setup.sh
 	test/vm/suite.sh
+
+# Real programs, each test in namespaces of its own (as root). What they need is fetched
+# and built once, into .cache/e2e.
+e2e-programs: packages build
+	@mkdir -p bin/e2e
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w' -o bin/e2e/ ./test/e2e/...
+
+e2e-containerd: e2e-programs ## pods through containerd, Debian's and the newest; CONTAINERD=debian for one
+	test/e2e/fetch.sh $(if $(filter debian,$(CONTAINERD)),,containerd) debian-containerd crictl
+	bin/e2e/containerd $(CONTAINERD)
 
 demo: build ## the main job, shown step by step (as root)
 	@$(GO) build -trimpath -o bin/demo ./test/demo

@@ -1,0 +1,121 @@
+// Command containerd is the end-to-end test with containerd, Debian's and the newest:
+// pods through its CRI, driven by crictl as kubelet would.
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/test/e2e/kit"
+	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+)
+
+const (
+	nodeV4, nodeV6     = "10.10.0.11", "fd10::11"
+	clientV4, clientV6 = "10.10.0.9", "fd10::9"
+	conflist           = "/etc/cni/net.d/10-bridgeport.conflist"
+)
+
+// test is one containerd on one node, and a machine beside it.
+type test struct {
+	*kit.Report
+	edition    kit.Edition
+	node       *kit.Node
+	client     *lab.Space
+	containerd *kit.Daemon
+	sample     string            // the configuration list that users copy
+	idle       snapshot.Snapshot // after the first pod has come and gone
+	modern     bool              // polls STATUS
+}
+
+func main() { kit.Main("e2e-containerd", run) }
+
+func run(r *kit.Report) error {
+	sample, err := os.ReadFile(kit.Repo("conf/containerd/10-bridgeport-dualstack.conflist"))
+	if err != nil {
+		return err
+	}
+	lan, err := kit.NewLAN()
+	if err != nil {
+		return err
+	}
+	client, err := lan.Join("client", clientV4+"/24,"+clientV6+"/64")
+	if err != nil {
+		return err
+	}
+	editions := map[string]kit.Edition{"debian": kit.Debian(), "module": kit.Module()}
+	wanted := os.Args[1:]
+	if len(wanted) == 0 {
+		wanted = []string{"debian", "module"}
+	}
+	for _, name := range wanted {
+		edition, ok := editions[name]
+		if !ok {
+			return fmt.Errorf("%s: not debian or module", name)
+		}
+		r.Section(edition.Name)
+		t := &test{Report: r, edition: edition, client: client, sample: string(sample), modern: name == "module"}
+		if t.node, err = kit.NewNode(lan, "node-"+name, nodeV4+"/24,"+nodeV6+"/64"); err != nil {
+			return err
+		}
+		if t.begin() {
+			t.traffic()
+			t.exhausted()
+			t.reconfigured()
+			t.killed()
+			t.crowd()
+			t.rebooted()
+		}
+		if err := t.node.PowerOff(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begin brings the node up, and one pod up and down, since the first one also makes
+// what all share: bridge, tables, sysctls.
+func (t *test) begin() bool {
+	return t.Check("containerd starts and finds the network ready", func() (string, error) {
+		if err := t.node.InstallPlugins(); err != nil {
+			return "", err
+		}
+		if err := t.node.Write(conflist, t.sample); err != nil {
+			return "", err
+		}
+		if err := t.start(); err != nil {
+			return "", err
+		}
+		version, err := t.node.Run("containerd", "--version")
+		return strings.Join(strings.Fields(version)[1:3], " "), err
+	}) && t.comesAndGoes()
+}
+
+func (t *test) comesAndGoes() bool { return t.Do("the first pod comes and goes", t.warm) }
+
+// warm starts and removes a pod, so that what all pods share exists, and remembers the
+// state.
+func (t *test) warm() error {
+	p, err := sandbox(t.node, "first", port{0, 8080, 80})
+	if err == nil {
+		err = p.remove()
+	}
+	if err == nil {
+		t.idle, err = t.node.Settled()
+	}
+	return err
+}
+
+func (t *test) start() (err error) {
+	if t.containerd, err = t.node.Containerd(t.edition); err == nil {
+		_, err = t.node.ExpectReady(true)
+	}
+	return err
+}
+
+// leavesNothing wants the node as it was before the first of its pods.
+func (t *test) leavesNothing(what string) {
+	t.Do(what, func() error { return t.node.ExpectState(t.idle) })
+}

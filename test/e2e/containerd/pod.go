@@ -1,0 +1,159 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/bridgeport-cni/bridgeport/test/e2e/kit"
+	"github.com/bridgeport-cni/bridgeport/test/lab"
+)
+
+type object = map[string]any
+
+// port is a published port, as kubelet hands it to the runtime.
+type port struct {
+	protocol        int // of the CRI: 0 TCP, 1 UDP
+	host, container int
+}
+
+// pod is a sandbox with, where it serves, one container.
+type pod struct {
+	node  *kit.Node
+	name  string
+	id    string
+	space *lab.Space
+	addrs []netip.Addr
+}
+
+// config is the pod's for the CRI.
+func config(n *kit.Node, name string, ports []port) object {
+	mappings := []object{}
+	for _, p := range ports {
+		mappings = append(mappings, object{"protocol": p.protocol, "container_port": p.container, "host_port": p.host})
+	}
+	return object{
+		"metadata":      object{"name": name, "namespace": "e2e", "uid": name, "attempt": 0},
+		"log_directory": "/var/log/pods/" + name,
+		"port_mappings": mappings,
+		"linux":         object{"cgroup_parent": n.Cgroup()},
+	}
+}
+
+// sandbox starts a pod without containers.
+func sandbox(n *kit.Node, name string, ports ...port) (*pod, error) {
+	text, err := json.Marshal(config(n, name, ports))
+	if err != nil {
+		return nil, err
+	}
+	file := "/var/lib/pods/" + name + ".json"
+	if err := n.Write(file, string(text)); err != nil {
+		return nil, err
+	}
+	p := &pod{node: n, name: name}
+	if p.id, err = n.Crictl("runp", file); err != nil {
+		return nil, err
+	}
+	return p, p.inspect()
+}
+
+// inspect asks the runtime for the pod's addresses and namespace.
+func (p *pod) inspect() error {
+	text, err := p.node.Crictl("inspectp", p.id)
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		Status struct {
+			Network struct {
+				IP            string
+				AdditionalIPs []struct{ IP string } `json:"additionalIps"`
+			}
+		}
+		Info struct {
+			RuntimeSpec struct {
+				Linux struct {
+					Namespaces []struct{ Type, Path string }
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(text), &answer); err != nil {
+		return err
+	}
+	texts := []string{answer.Status.Network.IP}
+	for _, more := range answer.Status.Network.AdditionalIPs {
+		texts = append(texts, more.IP)
+	}
+	for _, t := range texts {
+		addr, err := netip.ParseAddr(t)
+		if err != nil {
+			return fmt.Errorf("pod %s: %w", p.name, err)
+		}
+		p.addrs = append(p.addrs, addr)
+	}
+	for _, ns := range answer.Info.RuntimeSpec.Linux.Namespaces {
+		if ns.Type == "network" {
+			p.space, err = p.node.Enter(ns.Path)
+			return err
+		}
+	}
+	return fmt.Errorf("pod %s: the runtime names no network namespace", p.name)
+}
+
+// serving starts a pod with the server in a container, and waits until it answers.
+func serving(n *kit.Node, name string, ports ...port) (*pod, error) {
+	p, err := sandbox(n, name, ports...)
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(object{
+		"metadata": object{"name": "server"}, "image": object{"image": kit.PodImage},
+		"command": []string{"/pod", "serve"}, "log_path": "server.log", "linux": object{},
+	})
+	if err != nil {
+		return nil, err
+	}
+	file := "/var/lib/pods/" + name + "-server.json"
+	if err := n.Write(file, string(text)); err != nil {
+		return nil, err
+	}
+	id, err := n.Crictl("create", "--no-pull", p.id, file, "/var/lib/pods/"+name+".json")
+	if err != nil {
+		return nil, err
+	}
+	if _, err = n.Crictl("start", id); err != nil {
+		return nil, err
+	}
+	return p, kit.Wait(10*time.Second, func() error {
+		return errors.Join(seen(p.space, "tcp", "127.0.0.1", 80, "127.0.0.1"), seen(p.space, "udp", "127.0.0.1", 80, "127.0.0.1"))
+	})
+}
+
+// remove stops and removes the pod, as kubelet does.
+func (p *pod) remove() error {
+	_, err := p.node.Crictl("stopp", p.id)
+	if err == nil {
+		_, err = p.node.Crictl("rmp", p.id)
+	}
+	return errors.Join(err, p.space.Close())
+}
+
+// removeAll removes whatever pods the runtime knows.
+func removeAll(n *kit.Node) error {
+	ids, err := known(n)
+	for _, id := range ids {
+		_, rerr := n.Crictl("rmp", "-f", id)
+		err = errors.Join(err, rerr)
+	}
+	return err
+}
+
+// known are the pods that the runtime knows.
+func known(n *kit.Node) ([]string, error) {
+	text, err := n.Crictl("pods", "-q", "--no-trunc")
+	return strings.Fields(text), err
+}

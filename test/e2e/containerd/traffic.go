@@ -1,0 +1,104 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/bridgeport-cni/bridgeport/test/lab"
+)
+
+// patience is far above what an answer takes.
+const patience = 3 * time.Second
+
+// seen asks a server and wants it to see one of the addresses.
+func seen(from *lab.Space, network, host string, port int, want ...string) error {
+	answer, err := from.Ask(network, net.JoinHostPort(host, strconv.Itoa(port)), patience)
+	if err != nil {
+		return err
+	}
+	as, err := netip.ParseAddrPort(answer)
+	if err != nil {
+		return err
+	}
+	if got := as.Addr().Unmap().String(); !slices.Contains(want, got) {
+		return fmt.Errorf("%s %s:%d from %s: seen as %s, want %v", network, host, port, from.Name, got, want)
+	}
+	return nil
+}
+
+// traffic shows what two pods, the node and another machine can do with each other.
+func (t *test) traffic() {
+	var web, peer *pod
+	ok := t.Check("two pods start, with addresses of both families", func() (string, error) {
+		var err error
+		if web, err = serving(t.node, "web", port{0, 8080, 80}, port{1, 8080, 80}); err != nil {
+			return "", err
+		}
+		if peer, err = serving(t.node, "peer"); err != nil {
+			return "", err
+		}
+		if len(web.addrs) != 2 || len(peer.addrs) != 2 {
+			return "", fmt.Errorf("addresses %v and %v", web.addrs, peer.addrs)
+		}
+		return fmt.Sprint(web.addrs, peer.addrs), nil
+	})
+	if !ok {
+		return
+	}
+	web4, web6 := web.addrs[0].String(), web.addrs[1].String()
+	peer4, peer6 := peer.addrs[0].String(), peer.addrs[1].String()
+	t.Do("lo is up in a pod", func() error {
+		return errors.Join(seen(web.space, "tcp", "127.0.0.1", 80, "127.0.0.1"), seen(web.space, "tcp", "::1", 80, "::1"))
+	})
+	t.Do("pod to pod, source address kept, IPv4 and IPv6", func() error {
+		return errors.Join(seen(peer.space, "tcp", web4, 80, peer4), seen(peer.space, "tcp", web6, 80, peer6), seen(web.space, "udp", peer4, 80, web4))
+	})
+	for _, network := range []string{"tcp", "udp"} {
+		t.Do("host port, "+network+", from another machine, source address kept", func() error {
+			return errors.Join(seen(t.client, network, nodeV4, 8080, clientV4), seen(t.client, network, nodeV6, 8080, clientV6))
+		})
+		t.Do("host port, "+network+", on the node: own addresses, 127.0.0.1, [::1]", func() error {
+			var err error
+			for _, host := range []string{nodeV4, nodeV6, "127.0.0.1", "::1"} {
+				_, aerr := t.node.Ask(network, net.JoinHostPort(host, "8080"), patience)
+				err = errors.Join(err, aerr)
+			}
+			return err
+		})
+	}
+	t.Do("host port from the pod itself and from its neighbour", func() error {
+		return errors.Join(
+			seen(web.space, "tcp", nodeV4, 8080, nodeV4, gateway4), seen(web.space, "tcp", nodeV6, 8080, nodeV6, gateway6),
+			seen(peer.space, "tcp", nodeV4, 8080, nodeV4, gateway4, peer4), seen(peer.space, "tcp", nodeV6, 8080, nodeV6, gateway6, peer6))
+	})
+	t.Do("the way out is masqueraded", func() error {
+		server, err := t.client.Serve("tcp", "0.0.0.0:7000")
+		if err != nil {
+			return err
+		}
+		return errors.Join(seen(web.space, "tcp", clientV4, 7000, nodeV4), server.Close())
+	})
+	t.Check("a second pod with the same host port is refused, by name of the holder", func() (string, error) {
+		p, err := sandbox(t.node, "thief", port{0, 8080, 80})
+		if err == nil {
+			return "", errors.Join(errors.New("it started"), p.remove())
+		}
+		return "", mentions(err, "8080", "web")
+	})
+	t.Do("pods are removed", func() error { return errors.Join(removeAll(t.node), web.space.Close(), peer.space.Close()) })
+	t.Do("the host port is closed", func() error {
+		if _, err := t.client.Ask("tcp", net.JoinHostPort(nodeV4, "8080"), time.Second); err == nil {
+			return errors.New("it answers")
+		}
+		return nil
+	})
+	t.leavesNothing("nothing is left: links, addresses, rules, sysctls, leases, results")
+}
+
+// gateways of the sample configuration: the bridge's own addresses.
+const gateway4, gateway6 = "10.88.0.1", "fd00:88::1"

@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# fetch.sh SET...: the programs that end-to-end tests run, into .cache/e2e: Debian
+# packages unpacked to debian/ (nothing is installed), programs built from their Go
+# modules to bin/. What is there already is not made again.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${E2E_CACHE:-$here/../../.cache/e2e}
+mkdir -p "$cache/debs/partial" "$cache/debian/usr" "$cache/debian/etc" "$cache/bin" "$cache/done"
+cache=$(cd "$cache" && pwd)
+export GOMODCACHE=$cache/mod GOFLAGS=-buildvcs=false CGO_ENABLED=0 DEBIAN_FRONTEND=noninteractive
+
+# once NAME COMMAND...: tell how long it took, and never do it again.
+once() {
+	local name=$1 start=$SECONDS
+	shift
+	[ -e "$cache/done/$name" ] && return
+	"$@"
+	touch "$cache/done/$name"
+	echo "fetch: $name: $((SECONDS - start)) s"
+}
+
+# debian PACKAGE...: with what they depend on and this machine lacks.
+debian() {
+	rm -f "$cache"/debs/*.deb
+	apt-get update -qq
+	apt-get install -y -qq --download-only --reinstall --no-install-recommends -o Dir::Cache::archives="$cache/debs" "$@" >"$cache/apt.log" 2>&1 ||
+		{ cat "$cache/apt.log" >&2; return 1; }
+	local deb
+	for deb in "$cache"/debs/*.deb; do dpkg-deb -x "$deb" "$cache/unpack"; done
+	local dir
+	for dir in bin sbin lib lib64; do # into the merged /usr
+		if [ -d "$cache/unpack/$dir" ] && [ ! -L "$cache/unpack/$dir" ]; then
+			mkdir -p "$cache/unpack/usr/$dir"
+			cp -a "$cache/unpack/$dir/." "$cache/unpack/usr/$dir/"
+		fi
+	done
+	for dir in usr etc; do if [ -d "$cache/unpack/$dir" ]; then cp -a "$cache/unpack/$dir/." "$cache/debian/$dir/"; fi; done
+	rm -rf "$cache/unpack" "$cache"/debs/*.deb
+}
+
+# build MODULE PACKAGE...: into bin/MODULE.
+build() {
+	local module=$1
+	shift
+	mkdir -p "$cache/bin/$module"
+	(cd "$here/modules/$module" && nice go build -trimpath -ldflags '-s -w' -o "$cache/bin/$module/" "$@")
+}
+
+for set in "$@"; do
+	case $set in
+	debian-containerd) once "$set" debian containerd runc ;;
+	containerd) once "$set" build containerd github.com/containerd/containerd/v2/cmd/{containerd,containerd-shim-runc-v2,ctr} ;;
+	crictl) once "$set" build crictl github.com/kubernetes-sigs/cri-tools/cmd/crictl ;;
+	etcd) once "$set" debian etcd-server ;;
+	kubernetes)
+		# One after the other: kubelet alone takes 2 GB of memory to link.
+		for program in kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubectl kubelet; do
+			once "$program" build kubernetes "k8s.io/kubernetes/cmd/$program"
+		done
+		;;
+	podman) once "$set" debian podman runc catatonit ;;
+	flannel) once "$set" build flannel github.com/flannel-io/flannel github.com/flannel-io/cni-plugin ;;
+	*) echo "fetch.sh: $set: no such set" >&2; exit 2 ;;
+	esac
+done
