@@ -15,15 +15,16 @@ REFBUILD := CGO_ENABLED=0 $(GO) build -modfile=.tools/go.mod -trimpath -buildvcs
 PROGRAMS := strace:strace nft:nftables iptables:iptables
 REF      := github.com/containernetworking/plugins/plugins
 
-.PHONY: help build install lint test unit vm-test e2e-programs e2e-containerd demo reference packages clean
+.PHONY: help build install lint test unit vm-test e2e-programs e2e-containerd e2e-kubernetes demo reference packages clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-build: ## static binaries in bin/: bridge, portmap, host-local, loopback (one file), bridgeport
+build: ## static binaries in bin/: bridge, portmap, host-local, loopback (one file), bridgeport, installer
 	$(GOBUILD) -o bin/bridge ./plugins
 	@cd bin && for name in $(PLUGINS); do ln -f bridge $$name; done
 	$(GOBUILD) -o bin/bridgeport ./plugins/bridgeport
+	$(GOBUILD) -o bin/installer ./plugins/installer
 
 install: build ## into $(DESTDIR)$(BINDIR), by rename, so that a running node never sees half a file
 	install -d $(DESTDIR)$(BINDIR)
@@ -66,6 +67,10 @@ e2e-programs: packages build
 e2e-containerd: e2e-programs ## pods through containerd, Debian's and the newest; CONTAINERD=debian for one
 	test/e2e/fetch.sh $(if $(filter debian,$(CONTAINERD)),,containerd) debian-containerd crictl
 	bin/e2e/containerd $(CONTAINERD)
+
+e2e-kubernetes: e2e-programs reference ## two nodes with kubelet, kube-proxy and our DaemonSet (the first build takes long)
+	test/e2e/fetch.sh containerd debian-containerd crictl etcd kubernetes
+	bin/e2e/kubernetes
 
 demo: build ## the main job, shown step by step (as root)
 	@$(GO) build -trimpath -o bin/demo ./test/demo

@@ -3,13 +3,10 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/test/e2e/kit"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
 )
 
 type object = map[string]any
@@ -22,11 +19,9 @@ type port struct {
 
 // pod is a sandbox with, where it serves, one container.
 type pod struct {
-	node  *kit.Node
-	name  string
-	id    string
-	space *lab.Space
-	addrs []netip.Addr
+	kit.Sandbox
+	node     *kit.Node
+	name, id string
 }
 
 // config is the pod's for the CRI.
@@ -57,51 +52,8 @@ func sandbox(n *kit.Node, name string, ports ...port) (*pod, error) {
 	if p.id, err = n.Crictl("runp", file); err != nil {
 		return nil, err
 	}
-	return p, p.inspect()
-}
-
-// inspect asks the runtime for the pod's addresses and namespace.
-func (p *pod) inspect() error {
-	text, err := p.node.Crictl("inspectp", p.id)
-	if err != nil {
-		return err
-	}
-	var answer struct {
-		Status struct {
-			Network struct {
-				IP            string
-				AdditionalIPs []struct{ IP string } `json:"additionalIps"`
-			}
-		}
-		Info struct {
-			RuntimeSpec struct {
-				Linux struct {
-					Namespaces []struct{ Type, Path string }
-				}
-			}
-		}
-	}
-	if err := json.Unmarshal([]byte(text), &answer); err != nil {
-		return err
-	}
-	texts := []string{answer.Status.Network.IP}
-	for _, more := range answer.Status.Network.AdditionalIPs {
-		texts = append(texts, more.IP)
-	}
-	for _, t := range texts {
-		addr, err := netip.ParseAddr(t)
-		if err != nil {
-			return fmt.Errorf("pod %s: %w", p.name, err)
-		}
-		p.addrs = append(p.addrs, addr)
-	}
-	for _, ns := range answer.Info.RuntimeSpec.Linux.Namespaces {
-		if ns.Type == "network" {
-			p.space, err = p.node.Enter(ns.Path)
-			return err
-		}
-	}
-	return fmt.Errorf("pod %s: the runtime names no network namespace", p.name)
+	p.Sandbox, err = n.Inspect(p.id)
+	return p, err
 }
 
 // serving starts a pod with the server in a container, and waits until it answers.
@@ -129,7 +81,7 @@ func serving(n *kit.Node, name string, ports ...port) (*pod, error) {
 		return nil, err
 	}
 	return p, kit.Wait(10*time.Second, func() error {
-		return errors.Join(seen(p.space, "tcp", "127.0.0.1", 80, "127.0.0.1"), seen(p.space, "udp", "127.0.0.1", 80, "127.0.0.1"))
+		return errors.Join(seen(p.Space, "tcp", "127.0.0.1", 80, "127.0.0.1"), seen(p.Space, "udp", "127.0.0.1", 80, "127.0.0.1"))
 	})
 }
 
@@ -139,7 +91,7 @@ func (p *pod) remove() error {
 	if err == nil {
 		_, err = p.node.Crictl("rmp", p.id)
 	}
-	return errors.Join(err, p.space.Close())
+	return errors.Join(err, p.Space.Close())
 }
 
 // removeAll removes whatever pods the runtime knows.

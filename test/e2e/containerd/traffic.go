@@ -42,21 +42,21 @@ func (t *test) traffic() {
 		if peer, err = serving(t.node, "peer"); err != nil {
 			return "", err
 		}
-		if len(web.addrs) != 2 || len(peer.addrs) != 2 {
-			return "", fmt.Errorf("addresses %v and %v", web.addrs, peer.addrs)
+		if len(web.Addrs) != 2 || len(peer.Addrs) != 2 {
+			return "", fmt.Errorf("addresses %v and %v", web.Addrs, peer.Addrs)
 		}
-		return fmt.Sprint(web.addrs, peer.addrs), nil
+		return fmt.Sprint(web.Addrs, peer.Addrs), nil
 	})
 	if !ok {
 		return
 	}
-	web4, web6 := web.addrs[0].String(), web.addrs[1].String()
-	peer4, peer6 := peer.addrs[0].String(), peer.addrs[1].String()
+	web4, web6 := web.Addrs[0].String(), web.Addrs[1].String()
+	peer4, peer6 := peer.Addrs[0].String(), peer.Addrs[1].String()
 	t.Do("lo is up in a pod", func() error {
-		return errors.Join(seen(web.space, "tcp", "127.0.0.1", 80, "127.0.0.1"), seen(web.space, "tcp", "::1", 80, "::1"))
+		return errors.Join(seen(web.Space, "tcp", "127.0.0.1", 80, "127.0.0.1"), seen(web.Space, "tcp", "::1", 80, "::1"))
 	})
 	t.Do("pod to pod, source address kept, IPv4 and IPv6", func() error {
-		return errors.Join(seen(peer.space, "tcp", web4, 80, peer4), seen(peer.space, "tcp", web6, 80, peer6), seen(web.space, "udp", peer4, 80, web4))
+		return errors.Join(seen(peer.Space, "tcp", web4, 80, peer4), seen(peer.Space, "tcp", web6, 80, peer6), seen(web.Space, "udp", peer4, 80, web4))
 	})
 	for _, network := range []string{"tcp", "udp"} {
 		t.Do("host port, "+network+", from another machine, source address kept", func() error {
@@ -73,15 +73,15 @@ func (t *test) traffic() {
 	}
 	t.Do("host port from the pod itself and from its neighbour", func() error {
 		return errors.Join(
-			seen(web.space, "tcp", nodeV4, 8080, nodeV4, gateway4), seen(web.space, "tcp", nodeV6, 8080, nodeV6, gateway6),
-			seen(peer.space, "tcp", nodeV4, 8080, nodeV4, gateway4, peer4), seen(peer.space, "tcp", nodeV6, 8080, nodeV6, gateway6, peer6))
+			seen(web.Space, "tcp", nodeV4, 8080, nodeV4, gateway4), seen(web.Space, "tcp", nodeV6, 8080, nodeV6, gateway6),
+			seen(peer.Space, "tcp", nodeV4, 8080, nodeV4, gateway4, peer4), seen(peer.Space, "tcp", nodeV6, 8080, nodeV6, gateway6, peer6))
 	})
 	t.Do("the way out is masqueraded", func() error {
 		server, err := t.client.Serve("tcp", "0.0.0.0:7000")
 		if err != nil {
 			return err
 		}
-		return errors.Join(seen(web.space, "tcp", clientV4, 7000, nodeV4), server.Close())
+		return errors.Join(seen(web.Space, "tcp", clientV4, 7000, nodeV4), server.Close())
 	})
 	t.Check("a second pod with the same host port is refused, by name of the holder", func() (string, error) {
 		p, err := sandbox(t.node, "thief", port{0, 8080, 80})
@@ -90,7 +90,7 @@ func (t *test) traffic() {
 		}
 		return "", mentions(err, "8080", "web")
 	})
-	t.Do("pods are removed", func() error { return errors.Join(removeAll(t.node), web.space.Close(), peer.space.Close()) })
+	t.Do("pods are removed", func() error { return errors.Join(removeAll(t.node), web.Space.Close(), peer.Space.Close()) })
 	t.Do("the host port is closed", func() error {
 		if _, err := t.client.Ask("tcp", net.JoinHostPort(nodeV4, "8080"), time.Second); err == nil {
 			return errors.New("it answers")

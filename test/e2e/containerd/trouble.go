@@ -110,13 +110,13 @@ func (t *test) reconfigured() {
 		if err != nil {
 			return err
 		}
-		defer old.space.Close()
+		defer old.Space.Close()
 		next, err := sandbox(t.node, "next")
 		if err != nil {
 			return err
 		}
-		defer next.space.Close()
-		if got := next.addrs[0].String(); !strings.HasPrefix(got, "10.99.0.") {
+		defer next.Space.Close()
+		if got := next.Addrs[0].String(); !strings.HasPrefix(got, "10.99.0.") {
 			return fmt.Errorf("the new pod has %s", got)
 		}
 		return seen(t.client, "tcp", nodeV4, 8080, clientV4)
@@ -217,13 +217,13 @@ func (t *test) crowd() {
 			}
 			lock.Lock()
 			defer lock.Unlock()
-			for _, a := range p.addrs {
+			for _, a := range p.Addrs {
 				if other, taken := addrs[a.String()]; taken {
 					return fmt.Errorf("%s and %s have %s", other, p.name, a)
 				}
 				addrs[a.String()] = p.name
 			}
-			return p.space.Close()
+			return p.Space.Close()
 		})
 		return fmt.Sprintf("%d addresses", len(addrs)), err
 	})
@@ -258,7 +258,7 @@ func (t *test) rebooted() {
 	t.Do("power off under a pod with a published port, power on, containerd starts", func() error {
 		p, err := serving(t.node, "before", port{0, 8080, 80})
 		if err == nil {
-			err = errors.Join(p.space.Close(), t.node.PowerOff())
+			err = errors.Join(p.Space.Close(), t.node.PowerOff())
 		}
 		if err == nil {
 			err = t.node.PowerOn()
@@ -271,7 +271,7 @@ func (t *test) rebooted() {
 	t.Do("a new pod takes the host port", func() error {
 		p, err := serving(t.node, "after", port{0, 8080, 80})
 		if err == nil {
-			err = errors.Join(seen(t.client, "tcp", nodeV4, 8080, clientV4), p.space.Close())
+			err = errors.Join(seen(t.client, "tcp", nodeV4, 8080, clientV4), p.Space.Close())
 		}
 		return err
 	})

@@ -70,20 +70,10 @@ func (n *Node) Containerd(e Edition) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, image := range []struct {
-		tag     string
-		command []string
-	}{{pause, []string{"/pod", "pause"}}, {PodImage, []string{"/pod", "serve"}}} {
-		file := filepath.Join(nodesDir, "image.tar")
-		if err := Image(file, image.tag, Repo("bin/e2e/pod"), "pod", image.command...); err != nil {
-			return nil, err
-		}
-		// The file is outside the node, so it comes by stdin.
-		if err := n.importImage(file); err != nil {
-			return nil, err
-		}
-	}
-	return d, nil
+	program := map[string]string{"pod": Repo("bin/e2e/pod")}
+	return d, errors.Join(
+		n.Import(Image{Tag: pause, Files: program, Command: []string{"/pod", "pause"}}),
+		n.Import(Image{Tag: PodImage, Files: program, Command: []string{"/pod", "serve"}}))
 }
 
 // Crictl runs crictl on the node.

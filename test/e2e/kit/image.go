@@ -6,33 +6,46 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 )
 
-// Image writes an image of one static program to a file, in the form that `docker
-// save` writes and every runtime imports. The program lies at /<name>; command is what
-// a container runs.
-func Image(file, tag, program, name string, command ...string) error {
-	data, err := os.ReadFile(program)
-	if err != nil {
-		return err
+// Image is one layer of static programs.
+type Image struct {
+	Tag     string
+	Files   map[string]string // path in the image, without the first slash: program
+	Command []string          // what a container runs
+}
+
+// Write writes the image to a file, in the form that `docker save` has and every
+// runtime imports.
+func (i Image) Write(file string) error {
+	var files []entry
+	for _, name := range slices.Sorted(maps.Keys(i.Files)) {
+		data, err := os.ReadFile(i.Files[name])
+		if err != nil {
+			return err
+		}
+		files = append(files, entry{name, 0o755, data})
 	}
-	layer, err := archive(entry{name, 0o755, data})
+	layer, err := archive(files...)
 	if err != nil {
 		return err
 	}
 	config, err := json.Marshal(map[string]any{
 		"architecture": runtime.GOARCH, "os": "linux", "created": time.Unix(0, 0).UTC(),
-		"config":  map[string]any{"Entrypoint": command},
+		"config":  map[string]any{"Entrypoint": i.Command},
 		"rootfs":  map[string]any{"type": "layers", "diff_ids": []string{fmt.Sprintf("sha256:%x", sha256.Sum256(layer))}},
 		"history": []any{map[string]any{"created": time.Unix(0, 0).UTC()}},
 	})
 	if err != nil {
 		return err
 	}
-	manifest, err := json.Marshal([]any{map[string]any{"Config": "config.json", "RepoTags": []string{tag}, "Layers": []string{"layer.tar"}}})
+	manifest, err := json.Marshal([]any{map[string]any{"Config": "config.json", "RepoTags": []string{i.Tag}, "Layers": []string{"layer.tar"}}})
 	if err != nil {
 		return err
 	}
@@ -64,7 +77,13 @@ func archive(entries ...entry) ([]byte, error) {
 	return out.Bytes(), w.Close()
 }
 
-func (n *Node) importImage(file string) error {
+// Import gives the image to the node's containerd. The file is outside the node, so
+// it comes by stdin.
+func (n *Node) Import(i Image) error {
+	file := filepath.Join(nodesDir, n.Name+"-image.tar")
+	if err := i.Write(file); err != nil {
+		return err
+	}
 	f, err := os.Open(file)
 	if err != nil {
 		return err

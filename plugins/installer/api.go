@@ -1,0 +1,103 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"time"
+)
+
+// account is where kubelet puts what a pod needs to speak with the API server.
+const account = "/var/run/secrets/kubernetes.io/serviceaccount/"
+
+// api is the Kubernetes API server, as a pod reaches it.
+type api struct {
+	url    string
+	client *http.Client
+}
+
+// node is a Kubernetes node, as far as it matters here.
+type node struct {
+	name      string
+	addresses []string // of type InternalIP
+	podCIDRs  []string
+}
+
+func newAPI() (*api, error) {
+	host, port := os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT")
+	if host == "" || port == "" {
+		return nil, errors.New("KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT: not set: this program runs in a pod")
+	}
+	pem, err := os.ReadFile(account + "ca.crt")
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%sca.crt: holds no certificate", account)
+	}
+	return &api{
+		url: "https://" + net.JoinHostPort(host, port),
+		client: &http.Client{
+			Timeout:   20 * time.Second,
+			Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}},
+		},
+	}, nil
+}
+
+// nodes lists the cluster's nodes. The token is read each time: kubelet renews it.
+func (a *api) nodes() ([]node, error) {
+	token, err := os.ReadFile(account + "token")
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequest(http.MethodGet, a.url+"/api/v1/nodes", nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+string(token))
+	resp, err := a.client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("nodes: list: %w", err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, fmt.Errorf("nodes: list: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("nodes: list: %s: %.200s", resp.Status, text)
+	}
+	return parseNodes(text)
+}
+
+func parseNodes(text []byte) (nodes []node, err error) {
+	var list struct {
+		Items []struct {
+			Metadata struct{ Name string }
+			Spec     struct{ PodCIDRs []string }
+			Status   struct {
+				Addresses []struct{ Type, Address string }
+			}
+		}
+	}
+	if err := json.Unmarshal(text, &list); err != nil {
+		return nil, fmt.Errorf("nodes: list: %w", err)
+	}
+	for _, item := range list.Items {
+		n := node{name: item.Metadata.Name, podCIDRs: item.Spec.PodCIDRs}
+		for _, a := range item.Status.Addresses {
+			if a.Type == "InternalIP" {
+				n.addresses = append(n.addresses, a.Address)
+			}
+		}
+		nodes = append(nodes, n)
+	}
+	return nodes, nil
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const template1 = "../../conf/containerd/bridgeport.conflist.tmpl"
+
+// The manifest has to carry the template that containerd's users get.
+func TestManifestHoldsTheTemplate(t *testing.T) {
+	tmpl, err := os.ReadFile(template1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"../../conf/kubernetes/bridgeport.yaml"} {
+		manifest, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		indented := "    " + strings.ReplaceAll(strings.TrimRight(string(tmpl), "\n"), "\n", "\n    ")
+		if !strings.Contains(string(manifest), indented) {
+			t.Errorf("%s: its conflist.tmpl is not %s", path, template1)
+		}
+	}
+}
+
+func TestWriteConflist(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "net.d", "10-bridgeport.conflist")
+	for _, cidrs := range [][]string{{"10.244.3.0/24"}, {"10.244.3.0/24", "fd00:10:244:3::/64"}} {
+		if err := writeConflist(template1, path, cidrs); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var list struct {
+			Plugins []struct {
+				IPAM struct{ Ranges [][]struct{ Subnet string } }
+			}
+		}
+		if err := json.Unmarshal(text, &list); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, set := range list.Plugins[0].IPAM.Ranges {
+			got = append(got, set[0].Subnet)
+		}
+		if !slices.Equal(got, cidrs) {
+			t.Errorf("ranges %v, want %v", got, cidrs)
+		}
+		before, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := writeConflist(template1, path, cidrs); err != nil {
+			t.Fatal(err)
+		}
+		if after, err := os.Stat(path); err != nil || !os.SameFile(before, after) {
+			t.Errorf("written again without a change (%v)", err)
+		}
+	}
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(entries) != 1 {
+		t.Errorf("beside the list: %v, %v", entries, err)
+	}
+	if err := writeConflist(template1, path, nil); err == nil {
+		t.Error("a node without podCIDRs got a list")
+	}
+	bad := filepath.Join(t.TempDir(), "bad")
+	if err := os.WriteFile(bad, []byte(`{"name": {{.PodCIDR}}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeConflist(bad, path, []string{"10.244.3.0/24"}); err == nil || !strings.Contains(err.Error(), "does not give JSON") {
+		t.Errorf("a template that gives no JSON: %v", err)
+	}
+}
+
+func TestInstallPlugins(t *testing.T) {
+	from, to := t.TempDir(), filepath.Join(t.TempDir(), "bin")
+	for name, text := range map[string]string{"bridge": "new", "portmap": "new"} {
+		if err := os.WriteFile(filepath.Join(from, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if err := installPlugins(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"bridge", "portmap"} {
+		if info, err := os.Stat(filepath.Join(to, name)); err != nil || info.Mode().Perm() != 0o755 {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+	}
+}
+
+const twoNodes = `{"items": [
+ {"metadata": {"name": "a"}, "spec": {"podCIDR": "10.244.0.0/24", "podCIDRs": ["10.244.0.0/24", "fd00:10:244::/64"]},
+  "status": {"addresses": [{"type": "Hostname", "address": "a"}, {"type": "InternalIP", "address": "192.0.2.1"}, {"type": "InternalIP", "address": "2001:db8::1"}]}},
+ {"metadata": {"name": "b"}, "spec": {"podCIDRs": ["10.244.1.0/24", "fd00:10:244:1::/64"]},
+  "status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.2"}]}},
+ {"metadata": {"name": "new"}, "spec": {}, "status": {}}
+]}`
+
+func TestHops(t *testing.T) {
+	nodes, err := parseNodes([]byte(twoNodes))
+	if err != nil || len(nodes) != 3 {
+		t.Fatalf("%v, %v", nodes, err)
+	}
+	got, err := hops(nodes)
+	want := []hop{{"10.244.0.0/24", "192.0.2.1"}, {"fd00:10:244::/64", "2001:db8::1"}, {"10.244.1.0/24", "192.0.2.2"}}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if err == nil || err.Error() != "node b: no InternalIP of the family of fd00:10:244:1::/64" {
+		t.Errorf("error: %v", err)
+	}
+}

@@ -1,0 +1,105 @@
+// Command installer is what the DaemonSet of conf/kubernetes runs on each node: it puts
+// the plugins in place, writes the configuration list from the node's podCIDRs, and
+// keeps routes to the podCIDRs of the other nodes. It holds no state: what it wants
+// follows from the API server's list of nodes, and is compared with the node each time.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+type options struct {
+	plugins  string        // where the image has them
+	bin      string        // where the runtime looks for them
+	template string        // of the configuration list
+	conflist string        // where the runtime looks for it
+	node     string        // name of this node
+	interval time.Duration // between two looks at the nodes
+	routes   bool
+	once     bool
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.plugins, "plugins", "/plugins", "directory with the plugins to install")
+	flag.StringVar(&o.bin, "bin", "/host/opt/cni/bin", "directory to install them to")
+	flag.StringVar(&o.template, "template", "/etc/bridgeport/conflist.tmpl", "template of the configuration list, in the form of containerd's conf_template")
+	flag.StringVar(&o.conflist, "conflist", "/host/etc/cni/net.d/10-bridgeport.conflist", "configuration list to write")
+	flag.StringVar(&o.node, "node", os.Getenv("NODE_NAME"), "name of this node")
+	flag.DurationVar(&o.interval, "interval", 10*time.Second, "time between two looks at the list of nodes")
+	flag.BoolVar(&o.routes, "routes", true, "keep routes to the other nodes' podCIDRs, by their InternalIP")
+	flag.BoolVar(&o.once, "once", false, "install the plugins, bring the node in step and end; without it, keep it in step")
+	flag.Parse()
+	if err := run(o); err != nil {
+		fmt.Fprintln(os.Stderr, "installer:", err)
+		os.Exit(1)
+	}
+}
+
+// run installs, or follows the nodes until it is told to end. Then a look that fails is
+// told and tried again: the node goes on with what it has.
+func run(o options) error {
+	end := make(chan os.Signal, 1)
+	signal.Notify(end, unix.SIGTERM, unix.SIGINT)
+	if o.node == "" {
+		return fmt.Errorf("node: no name: set NODE_NAME from spec.nodeName")
+	}
+	api, err := newAPI()
+	if err != nil {
+		return err
+	}
+	if o.once {
+		if err := installPlugins(o.plugins, o.bin); err != nil {
+			return err
+		}
+		return follow(o, api)
+	}
+	last := "-"
+	for {
+		said := "in step"
+		if err := follow(o, api); err != nil {
+			said = err.Error()
+		}
+		if said != last {
+			fmt.Fprintln(os.Stderr, "installer:", said)
+			last = said
+		}
+		select {
+		case <-end:
+			return nil
+		case <-time.After(o.interval):
+		}
+	}
+}
+
+func follow(o options, api *api) error {
+	nodes, err := api.nodes()
+	if err != nil {
+		return err
+	}
+	var others []node
+	found := false
+	for _, n := range nodes {
+		if n.name != o.node {
+			others = append(others, n)
+			continue
+		}
+		found = true
+		if err := writeConflist(o.template, o.conflist, n.podCIDRs); err != nil {
+			return err
+		}
+	}
+	if !found {
+		return fmt.Errorf("node %s: the API server does not know it", o.node)
+	}
+	if !o.routes {
+		return nil
+	}
+	return keepRoutes(others)
+}
