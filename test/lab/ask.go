@@ -14,22 +14,25 @@ import (
 const maxAnswer = 256
 
 // Ask connects to a server of Serve and returns its answer: the address that the
-// server sees the space come from, "192.168.1.3:41234".
+// server sees the space come from, "192.168.1.3:41234". network is "tcp", "udp" or "sctp".
 func (s *Space) Ask(network, addr string, timeout time.Duration) (seenAs string, err error) {
 	return s.AskFrom(network, "", addr, timeout)
 }
 
 // AskFrom is Ask from a local address, "192.0.2.1", "192.0.2.1:4000" or "" for any.
 func (s *Space) AskFrom(network, local, addr string, timeout time.Duration) (string, error) {
-	dialer := net.Dialer{Timeout: timeout, Control: reuseAddress}
 	from, err := localAddr(network, local)
 	if err != nil {
 		return "", s.errorf(err, "ask %s %s", network, addr)
 	}
-	dialer.LocalAddr = from
 	deadline := time.Now().Add(timeout)
 	var conn net.Conn
 	err = s.Do(func() (err error) {
+		if network == "sctp" {
+			conn, err = dialSCTP(from, addr, timeout)
+			return err
+		}
+		dialer := net.Dialer{Timeout: timeout, Control: reuseAddress, LocalAddr: from}
 		conn, err = dialer.Dial(network, addr)
 		return err
 	})

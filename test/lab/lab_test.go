@@ -66,7 +66,13 @@ func TestPing(t *testing.T) {
 
 func TestServe(t *testing.T) {
 	a, b := pair(t)
-	for _, network := range []string{"tcp", "udp"} {
+	networks := []string{"tcp", "udp"}
+	if HasSCTP() {
+		networks = append(networks, "sctp")
+	} else {
+		t.Log("the kernel lacks SCTP")
+	}
+	for _, network := range networks {
 		for server, want := range map[string]string{"192.0.2.2": "192.0.2.1:4000", "[2001:db8::2]": "[2001:db8::1]:4000"} {
 			t.Run(network+" "+server, func(t *testing.T) {
 				any := "0.0.0.0:80"

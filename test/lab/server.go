@@ -27,8 +27,8 @@ func (v *Server) Close() error {
 	return err
 }
 
-// Serve starts a server in the space. network is "tcp" or "udp", addr is like
-// "0.0.0.0:80" (IPv4 only) or "[::]:80" (IPv6 only).
+// Serve starts a server in the space. network is "tcp", "udp" or, where HasSCTP, "sctp",
+// addr is like "0.0.0.0:80" (IPv4 only) or "[::]:80" (IPv6 only).
 func (s *Space) Serve(network, addr string) (*Server, error) {
 	network, err := withFamily(network, addr)
 	if err != nil {
@@ -44,9 +44,15 @@ func (s *Space) Serve(network, addr string) (*Server, error) {
 			}
 			return err
 		}
-		listener, err := listen.Listen(context.Background(), network, addr)
+		var listener net.Listener
+		var err error
+		if strings.HasPrefix(network, "sctp") {
+			listener, err = listenSCTP(addr)
+		} else {
+			listener, err = listen.Listen(context.Background(), network, addr)
+		}
 		if err == nil {
-			server.startTCP(listener)
+			server.startStream(listener)
 		}
 		return err
 	})
@@ -63,8 +69,8 @@ func withFamily(network, addr string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if network != "tcp" && network != "udp" {
-		return "", fmt.Errorf("network %q is neither tcp nor udp", network)
+	if network != "tcp" && network != "udp" && network != "sctp" {
+		return "", fmt.Errorf("network %q is none of tcp, udp, sctp", network)
 	}
 	if ap.Addr().Is4() {
 		return network + "4", nil
@@ -82,7 +88,7 @@ func reuseAddress(_, _ string, raw syscall.RawConn) (err error) {
 	return err
 }
 
-func (v *Server) startTCP(listener net.Listener) {
+func (v *Server) startStream(listener net.Listener) {
 	v.close = listener.Close
 	v.done.Go(func() {
 		for {
