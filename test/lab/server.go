@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/net/ipv4"
@@ -18,7 +19,11 @@ import (
 type Server struct {
 	close func() error
 	done  sync.WaitGroup
+	asked atomic.Int64
 }
+
+// Asked is how many connections and datagrams have been answered.
+func (v *Server) Asked() int { return int(v.asked.Load()) }
 
 // Close stops the server and waits for its end.
 func (v *Server) Close() error {
@@ -98,6 +103,7 @@ func (v *Server) startStream(listener net.Listener) {
 			}
 			v.done.Go(func() {
 				defer conn.Close()
+				v.asked.Add(1)
 				// A client that is gone already is not the server's trouble.
 				_, _ = fmt.Fprintln(conn, conn.RemoteAddr())
 			})
@@ -114,24 +120,25 @@ func (v *Server) startUDP(conn *net.UDPConn, network string) error {
 		if err := p.SetControlMessage(ipv4.FlagDst, true); err != nil {
 			return err
 		}
-		v.done.Go(func() { answer4(p) })
+		v.done.Go(func() { v.answer4(p) })
 		return nil
 	}
 	p := ipv6.NewPacketConn(conn)
 	if err := p.SetControlMessage(ipv6.FlagDst, true); err != nil {
 		return err
 	}
-	v.done.Go(func() { answer6(p) })
+	v.done.Go(func() { v.answer6(p) })
 	return nil
 }
 
-func answer4(p *ipv4.PacketConn) {
+func (v *Server) answer4(p *ipv4.PacketConn) {
 	buf := make([]byte, 2048)
 	for {
 		_, cm, peer, err := p.ReadFrom(buf)
 		if err != nil {
 			return
 		}
+		v.asked.Add(1)
 		reply := &ipv4.ControlMessage{}
 		if cm != nil {
 			reply.Src = cm.Dst
@@ -140,13 +147,14 @@ func answer4(p *ipv4.PacketConn) {
 	}
 }
 
-func answer6(p *ipv6.PacketConn) {
+func (v *Server) answer6(p *ipv6.PacketConn) {
 	buf := make([]byte, 2048)
 	for {
 		_, cm, peer, err := p.ReadFrom(buf)
 		if err != nil {
 			return
 		}
+		v.asked.Add(1)
 		reply := &ipv6.ControlMessage{}
 		if cm != nil {
 			reply.Src = cm.Dst
