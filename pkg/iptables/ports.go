@@ -314,35 +314,23 @@ func (p Ports) Add(f Family) error {
 	if len(p.of(f.IPv6)) == 0 {
 		return nil
 	}
-	var nat, raw []string
 	top, err := f.List(topDNAT)
 	if err != nil {
 		return err
 	}
-	nat, err = p.conflict(f, top)
+	nat, err := p.conflict(f, top)
 	if err != nil {
 		return err
 	}
-	if top == nil {
-		nat = append(nat, leading()...)
+	shared, err := f.absent("nat", p.shared(), false)
+	if err != nil {
+		return err
 	}
-	nat = append(nat, p.services(f.IPv6, top)...)
-	if lines := p.marking(); lines != nil {
-		have, err := f.List(masqChain)
-		if err != nil {
-			return err
-		}
-		if have == nil {
-			nat = append(nat, lines...)
-		}
-	}
+	nat = slices.Concat(nat, shared, p.services(f.IPv6, top))
+	var raw []string
 	if !f.IPv6 { // the reference, which may have made the others, has none
-		have, err := f.list("raw", guardChain)
-		if err != nil {
+		if raw, err = f.absent("raw", guard(), false); err != nil {
 			return err
-		}
-		if have == nil {
-			raw = guard()
 		}
 	}
 	nat = append(nat, ":"+p.Chain()+" - [0:0]")
@@ -362,27 +350,31 @@ func (p Ports) Missing(f Family) ([]string, error) {
 	if len(p.of(f.IPv6)) == 0 {
 		return nil, nil
 	}
-	var have []string
-	for _, chain := range []string{p.Chain(), topDNAT, "PREROUTING", "OUTPUT", "POSTROUTING", setMark, masqChain} {
-		lines, err := f.List(chain)
+	var missing []string
+	tell := func(table string, lines []string) {
+		for _, line := range lines {
+			missing = append(missing, f.program("")+" -t "+table+" "+asListed(line))
+		}
+	}
+	if !f.IPv6 {
+		lines, err := f.absent("raw", guard(), true)
 		if err != nil {
 			return nil, err
 		}
-		have = append(have, lines...)
+		tell("raw", lines)
 	}
-	var missing []string
-	for _, want := range append(p.shared(), p.own(f.IPv6)...) {
-		want = strings.Replace(want, "-I ", "-A ", 1)
-		if chain, ok := strings.CutPrefix(want, ":"); ok {
-			want = "-N " + strings.Fields(chain)[0]
-		}
-		if !slices.Contains(have, want) {
-			missing = append(missing, f.program("")+" -t nat "+want)
-		}
+	lines, err := f.absent("nat", append(p.shared(), p.own(f.IPv6)...), true)
+	if err != nil {
+		return nil, err
+	}
+	tell("nat", lines)
+	top, err := f.List(topDNAT)
+	if err != nil {
+		return nil, err
 	}
 	for _, want := range p.unconditional().entries(f.IPv6) {
-		if !slices.ContainsFunc(have, func(line string) bool { return hasWords(line, want) }) {
-			missing = append(missing, f.program("")+" -t nat "+want)
+		if !slices.ContainsFunc(top, func(line string) bool { return hasWords(line, want) }) {
+			tell("nat", []string{want})
 		}
 	}
 	return missing, nil

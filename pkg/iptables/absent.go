@@ -1,0 +1,46 @@
+package iptables
+
+import (
+	"slices"
+	"strings"
+)
+
+// asListed is a line for iptables-restore as `iptables -S` prints it.
+func asListed(line string) string {
+	if chain, ok := strings.CutPrefix(line, ":"); ok {
+		return "-N " + strings.Fields(chain)[0]
+	}
+	return strings.Replace(line, "-I ", "-A ", 1)
+}
+
+// absent are those of the lines that are not in the table. Each chain is one process:
+// unless all is asked for, it looks first only where the kernel's PREROUTING and
+// POSTROUTING lead to the others, and believes that what they lead to is whole.
+func (f Family) absent(table string, lines []string, all bool) ([]string, error) {
+	chainOf := func(line string) string { return strings.Fields(asListed(line))[1] }
+	have := make(map[string][]string)
+	look := func(only func(chain string) bool) (missing []string, err error) {
+		for _, line := range lines {
+			chain := chainOf(line)
+			if !only(chain) {
+				continue
+			}
+			if _, known := have[chain]; !known {
+				if have[chain], err = f.list(table, chain); err != nil {
+					return nil, err
+				}
+			}
+			if !slices.Contains(have[chain], asListed(line)) {
+				missing = append(missing, line)
+			}
+		}
+		return missing, nil
+	}
+	if !all {
+		missing, err := look(func(chain string) bool { return chain == "PREROUTING" || chain == "POSTROUTING" })
+		if err != nil || len(missing) == 0 {
+			return nil, err
+		}
+	}
+	return look(func(string) bool { return true })
+}
