@@ -6,9 +6,9 @@ const (
 	itself     = "the container itself"
 	neighbour  = "a neighbour on the bridge"
 	stranger   = "a container on another bridge"
-	unmasked   = "a container on another bridge, without ipMasq"
+	unmasked   = "a container on a bridge without ipMasq"
 	outside    = "the outside"
-	farOutside = "the outside, from behind a router"
+	farOutside = "the outside behind a router"
 )
 
 // It asks for the port by one of the host's addresses.

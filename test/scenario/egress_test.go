@@ -1,12 +1,8 @@
 package scenario_test
 
 import (
-	"net"
-
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	"github.com/vishvananda/netlink"
 
 	"github.com/bridgeport-cni/bridgeport/test/lab"
 )
@@ -68,34 +64,10 @@ var _ = DescribeTable("the host's loopback address stays closed to", func(strang
 	expectSeen(t.host, "tcp", "127.0.0.1", "7777", "127.0.0.1") // it does run
 	expectSeen(t.host, "tcp", "127.0.0.1", "8080")              // and the door is open
 	from, dev, via := stranger(t)
-	routeLoopback(from, dev, via)
+	Expect(from.RouteLoopback(dev, via)).To(Succeed())
 	expectRefused(from, "tcp", "127.0.0.1", "7777")
 	expectRefused(from, "tcp", "127.0.0.1", "8080")
 },
 	Entry("a container", func(t *town) (*lab.Space, string, string) { return t.client.Space, "eth0", gatewayV4 }),
 	Entry("the outside", func(t *town) (*lab.Space, string, string) { return t.outside, "eth0", hostV4 }),
 )
-
-// routeLoopback makes the space send packets for 127.0.0.1 to its gateway, as an
-// attacker with root in there can.
-func routeLoopback(s *lab.Space, dev, via string) {
-	GinkgoHelper()
-	own := addrs(s, dev)[0]
-	Expect(s.SetSysctl("net/ipv4/conf/all/route_localnet", "1")).To(Succeed())
-	inside(s, func() error {
-		lo, err := netlink.LinkByName("lo")
-		if err != nil {
-			return err
-		}
-		if err := netlink.AddrDel(lo, parseAddr("127.0.0.1/8")); err != nil {
-			return err
-		}
-		l, err := netlink.LinkByName(dev)
-		if err != nil {
-			return err
-		}
-		return netlink.RouteAdd(&netlink.Route{
-			LinkIndex: l.Attrs().Index, Gw: net.ParseIP(via), Dst: parseAddr("127.0.0.1/32").IPNet, Src: parseAddr(own).IP,
-		})
-	})
-}
