@@ -94,6 +94,14 @@ func (b Blocker) drops() bool {
 	for _, e := range rules[len(rules)-1].Exprs {
 		switch e := e.(type) {
 		case *expr.Counter, *expr.Log:
+		case *expr.Match:
+			if e.Name != "comment" {
+				return false
+			}
+		case *expr.Target: // of iptables, which has a REJECT of its own
+			if e.Name != "LOG" && e.Name != "NFLOG" {
+				return e.Name == "REJECT"
+			}
 		case *expr.Reject:
 			return true
 		case *expr.Verdict:

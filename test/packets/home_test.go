@@ -15,12 +15,13 @@ import (
 // home is a host whose containers get their rules by one backend.
 type home struct {
 	*Stage
-	backend backend
+	backend       backend
+	forwardAccept bool
 }
 
 func newHome(b backend) *home {
 	GinkgoHelper()
-	h := &home{NewStage(), b}
+	h := &home{Stage: NewStage(), backend: b}
 	if b.xtables != "" {
 		NewXtables(h.Stage, b.xtables)
 	}
@@ -38,7 +39,7 @@ type resident struct {
 }
 
 func (h *home) lan() Conf {
-	return h.Bridge(SubnetV4, SubnetV6).With(Conf{"hairpinMode": true, "ipMasqBackend": h.backend.name})
+	return h.Bridge(SubnetV4, SubnetV6).With(Conf{"hairpinMode": true, "ipMasqBackend": h.backend.name, "forwardAccept": h.forwardAccept})
 }
 
 // moveIn attaches a container and publishes its ports.

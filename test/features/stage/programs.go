@@ -34,7 +34,7 @@ func directory(variable, below, target string, programs ...string) string {
 	ginkgo.GinkgoHelper()
 	dir := os.Getenv(variable)
 	if dir == "" {
-		dir = filepath.Join(root(), below)
+		dir = filepath.Join(Root(), below)
 	}
 	for _, p := range programs {
 		if _, err := os.Stat(filepath.Join(dir, p)); err != nil {
@@ -44,8 +44,8 @@ func directory(variable, below, target string, programs ...string) string {
 	return dir
 }
 
-// root is the repository's.
-func root() string {
+// Root is the repository's folder.
+func Root() string {
 	ginkgo.GinkgoHelper()
 	dir, err := os.Getwd() // go test runs in the package's folder
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
