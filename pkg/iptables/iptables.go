@@ -105,7 +105,7 @@ func (f Family) Restore(lines []string) error {
 // that must be there before anything relies on it.
 func (f Family) restore(tables map[string][]string) error {
 	var text strings.Builder
-	for _, table := range []string{"raw", "nat"} {
+	for _, table := range []string{"raw", "nat", "filter"} {
 		if lines := tables[table]; len(lines) > 0 {
 			fmt.Fprintf(&text, "*%s\n%s\nCOMMIT\n", table, strings.Join(lines, "\n"))
 		}
@@ -141,11 +141,13 @@ func noChain(text, chain string) bool {
 
 // LegacyInUse says whether the namespace has legacy tables with NAT. Looking at
 // them any other way would load the modules.
-func (f Family) LegacyInUse() bool {
+func (f Family) LegacyInUse() bool { return f.hasLegacy("nat") }
+
+func (f Family) hasLegacy(table string) bool {
 	name := "/proc/thread-self/net/ip_tables_names"
 	if f.IPv6 {
 		name = "/proc/thread-self/net/ip6_tables_names"
 	}
 	data, err := os.ReadFile(name)
-	return err == nil && strings.Contains(string(data), "nat\n")
+	return err == nil && strings.Contains("\n"+string(data), "\n"+table+"\n")
 }

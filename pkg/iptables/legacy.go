@@ -23,35 +23,41 @@ const (
 // name in it: much cheaper than a process, at any number of rules. It must not be
 // called where LegacyInUse is false, since asking loads the table.
 func (f Family) LegacyHasChain(chain string) (bool, error) {
+	_, rules, err := f.legacyTable("nat")
+	return bytes.Contains(rules, append([]byte(chain), 0)), err
+}
+
+// legacyTable is struct ipt_getinfo of a table, and its rules. Asking loads the table.
+func (f Family) legacyTable(name string) (info, rules []byte, err error) {
 	family, level := unix.AF_INET, unix.IPPROTO_IP
 	if f.IPv6 {
 		family, level = unix.AF_INET6, unix.IPPROTO_IPV6
 	}
 	fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
 	if err != nil {
-		return false, fmt.Errorf("legacy iptables: open socket: %w", err)
+		return nil, nil, fmt.Errorf("legacy iptables: open socket: %w", err)
 	}
 	defer unix.Close(fd)
 	for range 10 { // the table may grow between the two questions
 		info := make([]byte, infoSize)
-		copy(info, "nat")
+		copy(info, name)
 		if err := getsockopt(fd, level, getInfo, info); err != nil {
-			return false, fmt.Errorf("legacy iptables: read size of table nat: %w", err)
+			return nil, nil, fmt.Errorf("legacy iptables: read size of table %s: %w", name, err)
 		}
 		size := binary.NativeEndian.Uint32(info[infoSize-4:])
 		blob := make([]byte, headSize+int(size))
-		copy(blob, "nat")
+		copy(blob, name)
 		binary.NativeEndian.PutUint32(blob[tableName:], size)
 		err := getsockopt(fd, level, getEntries, blob)
 		if errors.Is(err, unix.EAGAIN) {
 			continue
 		}
 		if err != nil {
-			return false, fmt.Errorf("legacy iptables: read table nat: %w", err)
+			return nil, nil, fmt.Errorf("legacy iptables: read table %s: %w", name, err)
 		}
-		return bytes.Contains(blob, append([]byte(chain), 0)), nil
+		return info, blob[headSize:], nil
 	}
-	return false, fmt.Errorf("legacy iptables: table nat keeps changing: %w", unix.EAGAIN)
+	return nil, nil, fmt.Errorf("legacy iptables: table %s keeps changing: %w", name, unix.EAGAIN)
 }
 
 // getsockopt is the raw system call: no wrapper takes a buffer of any size.

@@ -3,8 +3,11 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/flock"
+	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 )
 
@@ -18,7 +21,20 @@ func (f ForwardAccept) Add(h *Host) error {
 	if err != nil {
 		return err
 	}
-	return rules.Accept(f.Bridge)
+	if err := rules.Accept(f.Bridge); err != nil {
+		return err
+	}
+	return eachLegacy(func(l iptables.Family) error { return l.AcceptLegacy(f.Bridge) })
+}
+
+// eachLegacy does the same to the legacy tables of both families.
+func eachLegacy(do func(iptables.Family) error) error {
+	unlock, err := flock.Netns()
+	if err != nil {
+		return err
+	}
+	defer unlock.Close()
+	return errors.Join(do(iptables.Family{}), do(iptables.Family{IPv6: true}))
 }
 
 // Check says which chains drop the bridge's packets all the same.
@@ -36,21 +52,36 @@ var ErrBlocked = errors.New("forwarding is blocked")
 
 // ForwardBlocked is nil, or an ErrBlocked that names the chains in the way.
 func ForwardBlocked(h *Host, bridge string) error {
-	rules, err := h.Rules()
-	if errors.Is(err, nft.ErrUnsupported) {
-		return nil
-	}
-	if err != nil {
+	names, err := blockers(h, bridge)
+	if err != nil || len(names) == 0 {
 		return err
-	}
-	blockers, err := rules.Blockers(bridge)
-	if err != nil || len(blockers) == 0 {
-		return err
-	}
-	var names []string
-	for _, b := range blockers {
-		names = append(names, b.String())
 	}
 	return fmt.Errorf("bridge %s: %w by %s, which drops what no rule accepts: set \"forwardAccept\": true, or accept the bridge there",
 		bridge, ErrBlocked, strings.Join(names, ", "))
+}
+
+// blockers names the chains.
+func blockers(h *Host, bridge string) (names []string, err error) {
+	for program, family := range map[string]iptables.Family{"iptables-legacy": {}, "ip6tables-legacy": {IPv6: true}} {
+		blocked, err := family.LegacyForward(bridge)
+		if err != nil {
+			return nil, err
+		}
+		if blocked {
+			names = append(names, "chain FORWARD of "+program)
+		}
+	}
+	slices.Sort(names)
+	rules, err := h.Rules()
+	if errors.Is(err, nft.ErrUnsupported) {
+		return names, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	list, err := rules.Blockers(bridge)
+	for _, b := range list {
+		names = append(names, b.String())
+	}
+	return names, err
 }

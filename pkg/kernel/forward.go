@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
+	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -194,14 +195,17 @@ func dropHalfMade(h *Host, links []*Link, bridge string) ([]*Link, error) {
 
 // retireRules removes the rules that are the bridge's own.
 func retireRules(h *Host, name string) error {
-	rules, err := h.Rules()
-	if errors.Is(err, nft.ErrUnsupported) {
-		return nil
-	}
-	if err != nil {
+	err := eachLegacy(func(f iptables.Family) error {
+		return f.UnacceptLegacy(func(link string) bool { return nft.OfBridge(link, name) })
+	})
+	rules, nerr := h.Rules()
+	if errors.Is(nerr, nft.ErrUnsupported) {
 		return err
 	}
-	return rules.RetireBridge(name)
+	if nerr != nil {
+		return errors.Join(err, nerr)
+	}
+	return errors.Join(err, rules.RetireBridge(name))
 }
 
 // hasPorts says whether anything is plugged in but the gateways of its VLANs.

@@ -243,7 +243,7 @@ func (c *Conn) unaccept(bridge string) error {
 	for _, b := range chains {
 		for _, r := range b.rules[b.place.Name] {
 			comment, _ := userdata.GetString(r.UserData, userdata.TypeComment)
-			if link, is := strings.CutPrefix(comment, acceptComment("")); !is || !ofBridge(link, bridge) {
+			if link, is := strings.CutPrefix(comment, acceptComment("")); !is || !OfBridge(link, bridge) {
 				continue
 			}
 			found = true

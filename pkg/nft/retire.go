@@ -56,7 +56,7 @@ func (c *Conn) unvlan(bridge string) error {
 	}
 	for _, ch := range chains {
 		link := strings.TrimPrefix(ch.Name, vlanPrefix)
-		if i := strings.LastIndexByte(link, '-'); i < 0 || !ofBridge(link[:i], bridge) {
+		if i := strings.LastIndexByte(link, '-'); i < 0 || !OfBridge(link[:i], bridge) {
 			continue
 		}
 		c.nl.DelChain(ch)
@@ -77,8 +77,8 @@ func (c *Conn) vlanChains() ([]*nftables.Chain, error) {
 	}), nil
 }
 
-// ofBridge says whether link is the bridge or the gateway of one of its VLANs.
-func ofBridge(link, bridge string) bool {
+// OfBridge says whether link is the bridge or the gateway of one of its VLANs.
+func OfBridge(link, bridge string) bool {
 	vid, found := strings.CutPrefix(link, bridge)
 	if !found || vid == "" {
 		return found

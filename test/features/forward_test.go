@@ -12,36 +12,44 @@ import (
 // firewall is somebody's rules that drop what they do not know.
 type firewall struct {
 	up    func(*Stage)
+	flush func(*Stage)
 	chain string // how messages name it
 	open  func(*Stage)
 	place func(*Stage) string // the rules at the place of ours
 }
 
 // docker sets the policy, and leaves DOCKER-USER to the administrator.
-var docker = firewall{
-	chain: "chain ip filter FORWARD",
-	up: func(s *Stage) {
-		x := NewXtables(s, "nft")
-		for _, rule := range []string{
-			"-P FORWARD DROP", "-N DOCKER-USER", "-N DOCKER-ISOLATION-STAGE-1",
-			"-A FORWARD -j DOCKER-USER", "-A FORWARD -j DOCKER-ISOLATION-STAGE-1",
-			"-A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
-			"-A FORWARD -i docker0 ! -o docker0 -j ACCEPT", "-A FORWARD -i docker0 -o docker0 -j ACCEPT",
-			"-A DOCKER-ISOLATION-STAGE-1 -j RETURN", "-A DOCKER-USER -j RETURN",
-		} {
-			x.Both(s.Host, rule)
-		}
-	},
-	open: func(s *Stage) {
-		for _, program := range []string{"iptables", "ip6tables"} {
-			for _, side := range []string{"-i", "-o"} {
-				Program(s.Host, "", program+"-nft", "-I", "DOCKER-USER", side, BridgeName, "-j", "ACCEPT")
+func docker(variant, chain string) firewall {
+	return firewall{
+		chain: chain,
+		up: func(s *Stage) {
+			x := NewXtables(s, variant)
+			for _, rule := range []string{
+				"-P FORWARD DROP", "-N DOCKER-USER", "-N DOCKER-ISOLATION-STAGE-1",
+				"-A FORWARD -j DOCKER-USER", "-A FORWARD -j DOCKER-ISOLATION-STAGE-1",
+				"-A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+				"-A FORWARD -i docker0 ! -o docker0 -j ACCEPT", "-A FORWARD -i docker0 -o docker0 -j ACCEPT",
+				"-A DOCKER-ISOLATION-STAGE-1 -j RETURN", "-A DOCKER-USER -j RETURN",
+			} {
+				x.Both(s.Host, rule)
 			}
-		}
-	},
-	place: func(s *Stage) string {
-		return Program(s.Host, "", "iptables-nft", "-S", "DOCKER-USER") + Program(s.Host, "", "ip6tables-nft", "-S", "DOCKER-USER")
-	},
+		},
+		flush: func(s *Stage) {
+			for _, program := range []string{"iptables-", "ip6tables-"} {
+				Program(s.Host, "*filter\n:FORWARD ACCEPT [0:0]\nCOMMIT\n", program+variant+"-restore")
+			}
+		},
+		open: func(s *Stage) {
+			for _, program := range []string{"iptables-", "ip6tables-"} {
+				for _, side := range []string{"-i", "-o"} {
+					Program(s.Host, "", program+variant, "-I", "DOCKER-USER", side, BridgeName, "-j", "ACCEPT")
+				}
+			}
+		},
+		place: func(s *Stage) string {
+			return Program(s.Host, "", "iptables-"+variant, "-S", "DOCKER-USER") + Program(s.Host, "", "ip6tables-"+variant, "-S", "DOCKER-USER")
+		},
+	}
 }
 
 // firewalld ends a chain of its own by a reject.
@@ -63,6 +71,7 @@ var firewalld = firewall{
 	}
 }`, "nft", "-f", "-")
 	},
+	flush: func(s *Stage) { Program(s.Host, "flush ruleset", "nft", "-f", "-") },
 	open: func(s *Stage) {
 		for _, side := range []string{"iifname", "oifname"} {
 			Program(s.Host, "", "nft", "insert", "rule", "inet", "firewalld", "filter_FORWARD", side, BridgeName, "accept")
@@ -142,12 +151,13 @@ var _ = DescribeTableSubtree("somebody's firewall,", func(f firewall) {
 	})
 
 	It("is as it was after GC of everything", func() {
-		virgin := s.Settled()
+		virgin, place := s.Settled(), f.place(s)
 		b, result := s.Attach(with)
 		s.Settled()
 		s.Del(b, with, result)
 		s.GC(with)
 		s.ExpectEqual(virgin)
+		Expect(f.place(s)).To(Equal(place))
 	})
 
 	It("keeps its rules for one bridge when the other goes", func() {
@@ -164,7 +174,7 @@ var _ = DescribeTableSubtree("somebody's firewall,", func(f firewall) {
 	It("that came later, or was set up anew, is named by CHECK, and the next ADD helps", func() {
 		b, result := s.Attach(with)
 		ExpectOK("CHECK", s.Check(b, with, result))
-		Program(s.Host, "flush ruleset", "nft", "-f", "-")
+		f.flush(s)
 		f.up(s)
 		ExpectError(s.Check(b, with, result), Drift, f.chain)
 		s.Attach(with)
@@ -180,7 +190,8 @@ var _ = DescribeTableSubtree("somebody's firewall,", func(f firewall) {
 		ExpectSeen(b.Space, OutsideV4, "7000", HostV4)
 	})
 },
-	Entry("of Docker", docker),
+	Entry("of Docker", docker("nft", "chain ip filter FORWARD")),
+	Entry("of Docker over legacy tables", docker("legacy", "chain FORWARD of iptables-legacy")),
 	Entry("of firewalld", firewalld),
 )
 
@@ -249,6 +260,41 @@ var _ = DescribeTable("a firewall that drops by policy or at its end is not comp
 		iifname != "guests0" accept
 	}
 }`),
+)
+
+// Rules of legacy iptables are read as the kernel keeps them.
+var _ = DescribeTable("a FORWARD chain of legacy iptables", func(blocks bool, rules ...string) {
+	s := NewStage()
+	x := NewXtables(s, "legacy")
+	for _, rule := range rules {
+		x.Both(s.Host, rule)
+	}
+	c := s.Bridge(SubnetV4, SubnetV6)
+	b, result := s.Attach(c)
+	Serve(s.Outside, "tcp", 7000)
+	if blocks {
+		ExpectRefused(b.Space, OutsideV4, "7000") // it does
+		ExpectRefused(b.Space, OutsideV6, "7000")
+		ExpectError(s.Check(b, c, result), Drift, "chain FORWARD of iptables-legacy", "chain FORWARD of ip6tables-legacy")
+		ExpectError(s.Status(c), 51, "chain FORWARD of iptables-legacy")
+		return
+	}
+	ExpectSeen(b.Space, OutsideV4, "7000", HostV4)
+	ExpectSeen(b.Space, OutsideV6, "7000", HostV6)
+	ExpectOK("CHECK", s.Check(b, c, result))
+	ExpectOK("STATUS", s.Status(c))
+},
+	Entry("that ends with DROP, blocks", true, "-A FORWARD -j DROP"),
+	Entry("that ends with REJECT and a comment, blocks", true, "-A FORWARD -m comment --comment end -j REJECT"),
+	Entry("that knows other links only, blocks", true, "-P FORWARD DROP", "-A FORWARD -i docker0 -j ACCEPT", "-A FORWARD ! -i lan+ -j ACCEPT"),
+	Entry("that knows replies and pings only, blocks", true, "-P FORWARD DROP", "-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", "-A FORWARD -p udp -j ACCEPT"),
+	Entry("with chains that lead nowhere, blocks", true, "-P FORWARD DROP", "-N ADMIN", "-N OTHER", "-A ADMIN -j OTHER", "-A OTHER -j RETURN", "-A FORWARD -j ADMIN"),
+	Entry("that ends with DROP for others, is open", false, "-A FORWARD -i docker0 -j DROP"),
+	Entry("that accepts the bridge by name, is open", false, "-P FORWARD DROP", "-A FORWARD -i lan0 -j ACCEPT", "-A FORWARD -o lan0 -j ACCEPT"),
+	Entry("that accepts the bridge by a pattern, is open", false, "-P FORWARD DROP", "-A FORWARD -i lan+ -j ACCEPT", "-A FORWARD -o lan+ -j ACCEPT"),
+	Entry("that accepts all but one link, is open", false, "-P FORWARD DROP", "-A FORWARD ! -i guests0 -j ACCEPT"),
+	Entry("that accepts it in a chain of its own, is open", false, "-P FORWARD DROP", "-N ADMIN", "-A ADMIN -i lan0 -j ACCEPT", "-A ADMIN -o lan0 -j ACCEPT", "-A FORWARD -j ADMIN"),
+	Entry("that drops nothing, is open", false, "-A FORWARD -p udp -j DROP"),
 )
 
 var _ = Describe("a firewall", func() {

@@ -1,0 +1,172 @@
+package iptables
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Legacy is the programs of legacy tables, by the names that they have beside others.
+const Legacy Variant = "legacy"
+
+// dockerUser is the chain that Docker leaves to the administrator.
+const dockerUser = "DOCKER-USER"
+
+// forwardHook is NF_INET_FORWARD.
+const forwardHook = 2
+
+// hookEntries and hookDefaults are where struct ipt_getinfo has the places at which the
+// chains of the hooks begin, and of the rules that are their policies.
+const hookEntries, hookDefaults = tableName + 4, tableName + 4 + 5*4
+
+// acceptComment marks our rules in others' chains, as package nft does.
+func acceptComment(bridge string) string { return "bridgeport: forward " + bridge }
+
+// forwardTable is the legacy table filter.
+type forwardTable struct {
+	rules       []legacyRule
+	first, last int // indexes of FORWARD: its first rule and its policy
+}
+
+// LegacyForward says whether the legacy FORWARD chain drops new connections from the
+// bridge. It reads the kernel's table and executes nothing. Where the namespace has no
+// such table, the answer is no.
+func (f Family) LegacyForward(bridge string) (blocked bool, err error) {
+	t, err := f.forwardTable()
+	if err != nil || t == nil {
+		return false, err
+	}
+	return t.drops() && !t.mayAccept(t.first, t.last, bridge, make(map[int]bool)), nil
+}
+
+// forwardTable is nil where the namespace has none.
+func (f Family) forwardTable() (*forwardTable, error) {
+	if !f.hasLegacy("filter") {
+		return nil, nil
+	}
+	info, table, err := f.legacyTable("filter")
+	if err != nil {
+		return nil, err
+	}
+	l := layout4
+	if f.IPv6 {
+		l = layout6
+	}
+	t := &forwardTable{rules: legacyRules(l, table)}
+	t.first = t.at(int(binary.NativeEndian.Uint32(info[hookEntries+forwardHook*4:])))
+	t.last = t.at(int(binary.NativeEndian.Uint32(info[hookDefaults+forwardHook*4:])))
+	if t.first < 0 || t.last < 0 {
+		return nil, fmt.Errorf("legacy iptables: table filter of %d bytes has no chain FORWARD", len(table))
+	}
+	return t, nil
+}
+
+// at is the index of the rule at a place of the table, -1 if there is none.
+func (t *forwardTable) at(place int) int {
+	return slices.IndexFunc(t.rules, func(r legacyRule) bool { return r.place == place })
+}
+
+// drops says whether a packet that no rule accepts is dropped: by the policy, or by a
+// last rule without a condition.
+func (t *forwardTable) drops() bool {
+	for _, i := range []int{t.last, t.last - 1} {
+		if i < t.first {
+			break
+		}
+		r := t.rules[i]
+		if v, standard := r.verdict(); r.unconditional() && (standard && v == verdictDrop || r.target.name == "REJECT") {
+			return true
+		}
+	}
+	return false
+}
+
+// mayAccept says whether a rule from first on, up to the chain's end, or of a chain that
+// one leads to, may accept any new connection from the bridge.
+func (t *forwardTable) mayAccept(first, last int, bridge string, seen map[int]bool) bool {
+	if seen[first] {
+		return false
+	}
+	seen[first] = true
+	for i := first; i < last; i++ {
+		r := t.rules[i]
+		if r.target.name == "ERROR" { // the head of the next chain
+			break
+		}
+		v, standard := r.verdict()
+		if !standard || r.notFor(bridge) {
+			continue
+		}
+		if v == verdictAccept {
+			return true
+		}
+		if to := t.at(v); v >= 0 && to >= 0 && t.mayAccept(to, len(t.rules), bridge, seen) {
+			return true
+		}
+	}
+	return false
+}
+
+// accepted says whether our own rules are there.
+func (t *forwardTable) accepted(bridge string) bool {
+	return slices.ContainsFunc(t.rules, func(r legacyRule) bool { return r.comment() == acceptComment(bridge) })
+}
+
+// has says whether the table has a chain of that name.
+func (t *forwardTable) has(chain string) bool {
+	return slices.ContainsFunc(t.rules, func(r legacyRule) bool {
+		return r.target.name == "ERROR" && text(r.target.data) == chain
+	})
+}
+
+// AcceptLegacy puts rules that accept packets from and to the bridge to the head of the
+// legacy FORWARD chain, or of the one that Docker leaves for such rules. Where that chain
+// drops nothing, or has them already, it executes nothing.
+func (f Family) AcceptLegacy(bridge string) error {
+	t, err := f.forwardTable()
+	if err != nil || t == nil || !t.drops() || t.accepted(bridge) {
+		return err
+	}
+	chain := "FORWARD"
+	if t.has(dockerUser) {
+		chain = dockerUser
+	}
+	var lines []string
+	for _, side := range []string{"-o", "-i"} {
+		lines = append(lines, fmt.Sprintf("-I %s %s %s -m comment --comment %q -j ACCEPT", chain, side, bridge, acceptComment(bridge)))
+	}
+	f.Variant = Legacy
+	return f.restore(map[string][]string{"filter": lines})
+}
+
+// UnacceptLegacy removes the rules of AcceptLegacy for the links that belong to a
+// bridge. Without any it executes nothing.
+func (f Family) UnacceptLegacy(belongs func(link string) bool) error {
+	t, err := f.forwardTable()
+	if err != nil || t == nil {
+		return err
+	}
+	ours := func(comment string) bool {
+		link, is := strings.CutPrefix(comment, acceptComment(""))
+		return is && belongs(link)
+	}
+	if !slices.ContainsFunc(t.rules, func(r legacyRule) bool { return ours(r.comment()) }) {
+		return nil
+	}
+	f.Variant = Legacy
+	var lines []string
+	for _, chain := range []string{"FORWARD", dockerUser} {
+		list, err := f.list("filter", chain)
+		if err != nil {
+			return err
+		}
+		for _, line := range list {
+			_, comment, _ := strings.Cut(line, `--comment "`)
+			if comment, _, _ = strings.Cut(comment, `"`); ours(comment) {
+				lines = append(lines, "-D"+strings.TrimPrefix(line, "-A"))
+			}
+		}
+	}
+	return f.restore(map[string][]string{"filter": lines})
+}
