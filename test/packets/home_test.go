@@ -16,7 +16,9 @@ import (
 type home struct {
 	*Stage
 	backend       backend
+	masquerade    string // bridge's backend, where it is another one
 	forwardAccept bool
+	address       []string // what the next container asks for, if anything
 }
 
 func newHome(b backend) *home {
@@ -39,7 +41,15 @@ type resident struct {
 }
 
 func (h *home) lan() Conf {
-	return h.Bridge(SubnetV4, SubnetV6).With(Conf{"hairpinMode": true, "ipMasqBackend": h.backend.name, "forwardAccept": h.forwardAccept})
+	masquerade := h.backend.name
+	if h.masquerade != "" {
+		masquerade = h.masquerade
+	}
+	c := h.Bridge(SubnetV4, SubnetV6).With(Conf{"hairpinMode": true, "ipMasqBackend": masquerade, "forwardAccept": h.forwardAccept})
+	if len(h.address) > 0 {
+		c["runtimeConfig"] = Conf{"ips": h.address}
+	}
+	return c
 }
 
 // moveIn attaches a container and publishes its ports.

@@ -34,7 +34,7 @@ func NewXtables(s *Stage, variant string) Xtables {
 			gomega.Expect(os.Symlink(program, filepath.Join(x.dir, link))).To(gomega.Succeed())
 		}
 	}
-	if _, err := Try(s.Space("xt"), "", x.Path("iptables"), "-t", "nat", "-S"); err != nil {
+	if _, err := Try(s.Space("xt"+variant), "", x.Path("iptables"), "-t", "nat", "-S"); err != nil {
 		Missing(variant + " iptables (" + err.Error() + ")")
 	}
 	return x

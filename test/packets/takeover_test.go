@@ -1,0 +1,131 @@
+package packets_test
+
+import (
+	"fmt"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+)
+
+// pairs are the reference's backends of portmap and of bridge's masquerade.
+var pairs = []struct{ ports, masquerade string }{
+	{"iptables", "iptables"},
+	{"iptables", "nftables"},
+	{"nftables", "iptables"},
+	{"nftables", "nftables"},
+}
+
+var _ = Describe("a node that changes plugins under its containers:", func() {
+	for _, p := range pairs {
+		about := fmt.Sprintf("ports by %s, masquerade by %s,", p.ports, p.masquerade)
+		It(about+" from the reference to ours", func() { fromReference(p.ports, p.masquerade) })
+		It(about+" from ours to the reference", func() { toReference(p.ports, p.masquerade) })
+	}
+})
+
+// newChanging is a home in which each plugin has a backend of its own.
+func newChanging(ports, masquerade string) *home {
+	GinkgoHelper()
+	h := newHome(backend{ports, "nft"})
+	h.masquerade = masquerade
+	Serve(h.Outside, "tcp", 7000)
+	return h
+}
+
+// by runs do with other plugins.
+func (h *home) by(bin string, do func()) {
+	GinkgoHelper()
+	ours := h.Bin
+	h.Bin = bin
+	do()
+	h.Bin = ours
+}
+
+func fromReference(ports, masquerade string) {
+	h := newChanging(ports, masquerade)
+	reference := Reference("bridge", "portmap", "host-local")
+	var old *resident
+	var before snapshot.Snapshot
+	h.by(reference, func() {
+		old = h.moveIn(tcp(8080), Port("udp", 5353, 53))
+		h.Settled()
+		old.moveOut()
+		before = h.Settled() // what the reference leaves behind of its own
+		old.add()
+	})
+	old.expectOpen(8080)
+	old.expectMasqueraded()
+
+	By("CHECK finds nothing of ours, and says what it misses")
+	portmap, bridge := old.checks()
+	ExpectError(portmap, Drift)
+	ExpectError(bridge, Drift)
+
+	By("one of ours beside it works, and its own ports go on")
+	beside := h.moveIn(tcp(8081))
+	beside.expectSound()
+	beside.expectOpen(8081)
+	old.expectOpen(8080)
+	old.expectMasqueraded()
+
+	By("a port that it holds is refused")
+	late := h.Container()
+	result := h.Add(late, h.lan())
+	clash := publishedBy(h.backend, result, tcp(8080))
+	if ports == "iptables" { // over nftables there is no name to be found
+		ExpectError(h.Call(late, "ADD", clash), Conflict, "8080", old.ID)
+	}
+	ExpectOK("DEL", h.Call(late, "DEL", clash))
+	h.Del(late, h.lan(), result)
+
+	By("DEL of ours takes all of it back, GC what is shared")
+	old.moveOut()
+	h.expectClosed(8080)
+	beside.expectSound()
+	beside.expectOpen(8081)
+	old.moveOut() // again
+	beside.moveOut()
+	h.GC(beside.ports)
+	h.GC(h.lan())
+	h.ExpectEqual(before)
+}
+
+func toReference(ports, masquerade string) {
+	h := newChanging(ports, masquerade)
+	reference := Reference("bridge", "portmap", "host-local")
+	warm := h.moveIn(tcp(8080))
+	h.Settled()
+	warm.moveOut()
+	before := h.Settled()
+
+	old := h.moveIn(tcp(8080))
+	old.expectOpen(8080)
+	stays := h.moveIn(tcp(8081))
+
+	By("the reference's DEL ends it")
+	h.by(reference, old.moveOut)
+	Expect(HasLink(old.Space, "eth0")).To(BeFalse())
+	h.expectClosed(8080)
+	stays.expectSound()
+	stays.expectOpen(8081)
+
+	By("the next container gets the port, and any address")
+	next := h.moveIn(tcp(8080))
+	next.expectSound()
+	next.expectOpen(8080)
+	next.expectMasqueraded()
+
+	By("GC of ours removes the rest")
+	h.GC(stays.ports, stays.Box, next.Box)
+	h.GC(h.lan(), stays.Box, next.Box)
+	stays.expectSound()
+	stays.expectOpen(8081)
+	next.expectSound()
+	next.expectOpen(8080)
+	next.moveOut()
+	stays.moveOut()
+	h.ExpectEqual(before)
+}
