@@ -13,9 +13,10 @@ TOOL     := $(GO) tool -modfile=.tools/go.mod
 REFBUILD := CGO_ENABLED=0 $(GO) build -modfile=.tools/go.mod -trimpath -buildvcs=false -ldflags '-s -w'
 # program:package
 PROGRAMS := strace:strace nft:nftables iptables:iptables
+bench: PROGRAMS += gcc:gcc ld:binutils iperf3:iperf3
 REF      := github.com/containernetworking/plugins/plugins
 
-.PHONY: help build install lint test unit vm-test e2e-programs e2e-containerd e2e-kubernetes demo reference reference-table packages clean
+.PHONY: help build install lint test unit vm-test e2e-programs e2e-containerd e2e-kubernetes demo bench bench-plot reference reference-table packages clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -80,6 +81,15 @@ e2e-kubernetes: e2e-programs reference ## two nodes with kubelet, kube-proxy and
 demo: build ## the main job, shown step by step (as root)
 	@$(GO) build -trimpath -o bin/demo ./test/demo
 	@bin/demo
+
+bench: packages build reference ## measure ours, the reference and a floor in C (as root, 15 minutes; BENCH=quick: 90 seconds)
+	@echo '#include <stdio.h>' | gcc -E - >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libc6-dev; }
+	gcc -O2 -static -Wall -Wextra -o bin/floor test/bench/floor/floor.c
+	@$(GO) build -trimpath -o bin/bench ./test/bench
+	@bin/bench -json bin/bench.json
+
+bench-plot: ## draw the last run of make bench into docs/speed.svg
+	@mkdir -p docs && bin/bench -plot bin/bench.json > bin/speed.svg && mv bin/speed.svg docs/speed.svg
 
 clean: ## remove what make made
 	rm -rf bin

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+const (
+	partForeign = "foreign rules"
+	partLeases  = "leases"
+	services    = 1000 // five rules each
+)
+
+// foreign measures lives on hosts with no rules of others and with 5,000, in turns.
+func (r *rig) foreign() error {
+	byRules := make(map[int][]*host)
+	for _, rules := range []int{0, 5 * services} {
+		progress("%d foreign rules", rules)
+		for _, v := range append(append([]variant{}, references...), ours...) {
+			h, err := r.newHost(v, fmt.Sprintf("foreign%d", rules), false)
+			if err != nil {
+				return err
+			}
+			if rules > 0 {
+				if _, err := h.program(foreignRules(), "iptables-restore", "--noflush"); err != nil {
+					return err
+				}
+			}
+			byRules[rules] = append(byRules[rules], h)
+		}
+	}
+	return r.inTurns(partForeign, byRules, []int{0, 5 * services})
+}
+
+// inTurns measures one life at each size after the other, again and again, so that
+// sizes are compared as fairly as variants.
+func (r *rig) inTurns(part string, bySize map[int][]*host, sizes []int) error {
+	for round := range r.scope.burdens + 1 {
+		for _, size := range sizes {
+			if err := r.round(part, size, round, bySize[size], 1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// foreignRules are of the shape that kube-proxy gives them: a list of services, each a
+// chain that chooses an endpoint, each a chain that translates.
+func foreignRules() string {
+	var chains, rules strings.Builder
+	chains.WriteString("*nat\n:KUBE-SERVICES - [0:0]\n")
+	rules.WriteString("-A PREROUTING -m comment --comment \"kubernetes service portals\" -j KUBE-SERVICES\n")
+	addr := netip.MustParseAddr("10.96.0.1")
+	pod := netip.MustParseAddr("10.244.0.1")
+	for i := range services {
+		svc, sep := fmt.Sprintf("KUBE-SVC-%016X", i), fmt.Sprintf("KUBE-SEP-%016X", i)
+		fmt.Fprintf(&chains, ":%s - [0:0]\n:%s - [0:0]\n", svc, sep)
+		fmt.Fprintf(&rules, "-A KUBE-SERVICES -d %s/32 -p tcp -m comment --comment \"ns/svc%d:http cluster IP\" -m tcp --dport 80 -j %s\n", addr, i, svc)
+		fmt.Fprintf(&rules, "-A %s ! -s 10.244.0.0/16 -d %s/32 -p tcp -m tcp --dport 80 -j MARK --set-xmark 0x4000/0x4000\n", svc, addr)
+		fmt.Fprintf(&rules, "-A %s -m comment --comment \"ns/svc%d:http\" -j %s\n", svc, i, sep)
+		fmt.Fprintf(&rules, "-A %s -s %s/32 -j MARK --set-xmark 0x4000/0x4000\n", sep, pod)
+		fmt.Fprintf(&rules, "-A %s -p tcp -m tcp -j DNAT --to-destination %s:8080\n", sep, pod)
+		addr, pod = addr.Next(), pod.Next()
+	}
+	return chains.String() + rules.String() + "COMMIT\n"
+}
+
+// manyLeases measures lives in networks with few and many leases, whose files are as
+// the reference writes them. Rules are not multiplied.
+func (r *rig) manyLeases() error {
+	bySize := make(map[int][]*host)
+	for _, n := range r.scope.leases {
+		progress("%d leases", n)
+		for _, v := range []variant{references[0], ours[0], ours[1]} {
+			h, err := r.newHost(v, fmt.Sprintf("leases%d", n), false)
+			if err != nil {
+				return err
+			}
+			if err := h.fillLeases(n); err != nil {
+				return err
+			}
+			bySize[n] = append(bySize[n], h)
+		}
+	}
+	return r.inTurns(partLeases, bySize, r.scope.leases)
+}
+
+func (h *host) fillLeases(n int) error {
+	dir := filepath.Join(h.leases(), networkName)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	addr := netip.MustParseAddr(gateway4)
+	for i := range n {
+		addr = addr.Next()
+		if err := os.WriteFile(filepath.Join(dir, addr.String()), []byte(attachment{number: -i - 1}.lease()), 0o600); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(filepath.Join(dir, "last_reserved_ip.0"), []byte(addr.String()), 0o600)
+}

@@ -1,0 +1,133 @@
+// Command bench measures the plugins, the reference plugins and a floor in C, all in one
+// run and in turns, on the machine at hand. method.md says how. `make bench` runs it.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+
+	"github.com/bridgeport-cni/bridgeport/test/lab"
+)
+
+// rig is what all parts share.
+type rig struct {
+	bin, reference, floor string // programs under test
+	dir                   string // leases, caches; on a disk, as on a node
+	spaces                int
+	scope                 scope
+	results               results
+	machine               machine
+}
+
+// scope is how much is measured.
+type scope struct {
+	existing []int // attachments present
+	mappings []int // ports published, for the data plane
+	leases   []int // of a large network
+	rounds   func(n int) int
+	storms   func(n int) int
+	burdens  int // rounds with foreign rules, and with leases
+	connects int // rounds
+	streams  int // rounds of iperf3
+}
+
+var (
+	full = scope{
+		existing: []int{0, 100, 900}, mappings: []int{1, 100, 1000, 5000}, leases: []int{10, 10_000, 60_000},
+		rounds:  func(n int) int { return map[int]int{0: 20, 100: 12, 900: 8}[n] },
+		storms:  func(n int) int { return map[int]int{0: 3, 900: 1}[n] },
+		burdens: 8, connects: 5, streams: 5,
+	}
+	quick = scope{
+		existing: []int{0, 100}, mappings: []int{1, 100}, leases: []int{10, 10_000},
+		rounds:  func(n int) int { return map[int]int{0: 5, 100: 3}[n] },
+		storms:  func(n int) int { return map[int]int{0: 1}[n] },
+		burdens: 3, connects: 2, streams: 1,
+	}
+)
+
+func main() {
+	r := &rig{}
+	out := flag.String("json", "", "`file` for all samples")
+	plot := flag.String("plot", "", "draw the samples of that `file` instead, as SVG on standard output")
+	only := flag.String("only", "", "one `part` alone: verbs, dual, foreign, leases, data, streams")
+	isQuick := flag.Bool("quick", os.Getenv("BENCH") == "quick", "fewer rounds, and no crowd of 900")
+	flag.StringVar(&r.bin, "bin", "bin", "`folder` of the plugins")
+	flag.StringVar(&r.reference, "reference", "bin/reference", "`folder` of the reference plugins")
+	flag.StringVar(&r.floor, "floor", "bin/floor", "the C `program`")
+	flag.Parse()
+	if *plot != "" {
+		exitOn(draw(*plot, os.Stdout))
+		return
+	}
+	code, isChild := lab.Isolate()
+	if !isChild {
+		os.Exit(code)
+	}
+	r.scope = full
+	if *isQuick {
+		r.scope = quick
+	}
+	err := r.run(*only)
+	if err == nil && *out != "" {
+		err = r.write(*out)
+	}
+	exitOn(err)
+	r.machine.print(os.Stdout)
+	report(os.Stdout, r.results, *isQuick)
+	if !judge(os.Stdout, r.results) {
+		os.Exit(1)
+	}
+}
+
+func exitOn(err error) {
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// run does the parts one after the other; within each the variants take turns.
+func (r *rig) run(only string) (err error) {
+	for _, p := range []*string{&r.bin, &r.reference, &r.floor} {
+		if *p, err = filepath.Abs(*p); err != nil {
+			return err
+		}
+	}
+	if r.dir, err = os.MkdirTemp("", "bridgeport-bench-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(r.dir)
+	r.machine = look(r.dir)
+	// The driver's own collector must not run beside a plugin that is measured.
+	debug.SetGCPercent(1000)
+	for _, part := range []struct {
+		name string
+		do   func() error
+	}{
+		{"verbs", r.verbs}, {"dual", r.dual}, {"foreign", r.foreign}, {"leases", r.manyLeases}, {"data", r.connects}, {"streams", r.throughput},
+	} {
+		if only != "" && only != part.name {
+			continue
+		}
+		if err := part.do(); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
+	}
+	return nil
+}
+
+// progress goes to people who wait; the table is on standard output.
+func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, "bench: "+format+"\n", args...) }
+
+func (r *rig) write(file string) error {
+	text, err := json.Marshal(r.results.samples)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(text, '\n'), 0o644)
+}
