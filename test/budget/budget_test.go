@@ -1,0 +1,288 @@
+package budget
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/bridgeport-cni/bridgeport/test/lab"
+)
+
+var update = flag.Bool("update", false, "write budget.txt anew")
+
+func TestMain(m *testing.M) {
+	code, isChild := lab.Isolate()
+	if isChild {
+		code = m.Run()
+	}
+	os.Exit(code)
+}
+
+// runs: noise of the runtime is not in all of them.
+const runs = 7
+
+const (
+	table = "budget.txt"
+	head  = `What each verb asks of the kernel, for the second container of a network with an IPv4
+address and one published port, without what Go's runtime does for itself. A change here
+is a change of speed: say why in the commit. Written by go test ./test/budget -update.
+`
+)
+
+// TestCounter feeds the counter what strace writes.
+func TestCounter(t *testing.T) {
+	got := count(`7 execve("/bin/bridge", ["bridge"], 0x1 /* 9 vars */) = 0
+7 sendto(3<socket:[1]>, [{nlmsg_len=40, nlmsg_type=RTM_NEWLINK, nlmsg_seq=1}, {nlmsg_len=4, nlmsg_type=0x14 /* NLMSG_??? */}], 44, 0, NULL, 0) = 44
+7 recvfrom(3<socket:[1]>,  <unfinished ...>
+8 write(4<anon_inode:[eventfd]>, "\1", 8) = 8
+7 <... recvfrom resumed>0xc00, 32768, 0, NULL, NULL) = -1 EINTR (Interrupted system call)
+7 recvfrom(3<socket:[1]>, [{nlmsg_type=NLMSG_ERROR}], 32768, 0, NULL, NULL) = 36
+7 flock(5</run/lock>, LOCK_EX) = ? ERESTARTSYS (To be restarted if SA_RESTART is set)
+7 flock(5</run/lock>, LOCK_EX) = 0
+7 sendmsg(6<socket:[2]>, {msg_iov=[{iov_base=[{nlmsg_len=20, nlmsg_type=NFNL_SUBSYS_NFTABLES<<8|NFT_MSG_GETGEN, nlmsg_seq=1}], iov_len=20}]}, 0) = 20
+`).String()
+	want := `5 system calls, 3 netlink messages, 1 programs
+    files     flock 1
+    sockets   recvfrom 1, sendmsg 1, sendto 1
+    messages  NFT_MSG_GETGEN 1, RTM_NEWADDR 1, RTM_NEWLINK 1
+`
+	if got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// TestBudget runs every verb under strace and compares the counts with the table.
+func TestBudget(t *testing.T) {
+	got := head
+	for _, v := range []variant{
+		{name: "chained", chained: true},
+		{name: "one plugin"},
+		{name: "iptables", chained: true, iptables: true},
+	} {
+		got += "\n" + measure(t, v)
+	}
+	if *update {
+		if err := os.WriteFile(table, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := difference(string(want), got); diff != "" {
+		t.Errorf("the budget has changed. If it is meant: go test ./test/budget -update\n%s", diff)
+	}
+}
+
+// difference is the lines that only one of them has.
+func difference(want, got string) string {
+	var b strings.Builder
+	title := ""
+	wants, gots := strings.Split(want, "\n"), strings.Split(got, "\n")
+	for i := range max(len(wants), len(gots)) {
+		line := func(of []string) string {
+			if i < len(of) {
+				return of[i]
+			}
+			return ""
+		}
+		if w := line(wants); !strings.HasPrefix(w, " ") {
+			title, _, _ = strings.Cut(w, ":")
+		}
+		if line(wants) != line(gots) {
+			fmt.Fprintf(&b, "%s\n  - %s\n  + %s\n", title, line(wants), line(gots))
+		}
+	}
+	return b.String()
+}
+
+type object = map[string]any
+
+// variant is a configuration of the plugins.
+type variant struct {
+	name              string
+	chained, iptables bool
+}
+
+// call is one run of one plugin.
+type call struct {
+	verb   string
+	again  string // tells a second DEL from the first
+	config object
+}
+
+// measure gives the lines of the table for one variant.
+func measure(t *testing.T, v variant) string {
+	r := newRig(t, v)
+	least1 := make(map[string]counts)
+	var order []string
+	for run := range runs + 1 {
+		r.life(func(c call, counted counts) {
+			name := fmt.Sprintf("%s: %s %s%s", v.name, c.config["type"], c.verb, c.again)
+			if run == 0 {
+				order = append(order, name) // the first life makes the bridge and the rest
+				return
+			}
+			if v.iptables {
+				// iptables' own calls depend on its version.
+				counted = counts{"execve": counted["execve"]}
+			}
+			least1[name] = least(least1[name], counted)
+		})
+	}
+	var b strings.Builder
+	for _, name := range order {
+		fmt.Fprintf(&b, "%s: %s", name, least1[name])
+	}
+	return b.String()
+}
+
+// rig is a host with one container that stays.
+type rig struct {
+	t               *testing.T
+	host, container *lab.Space
+	bin, dir        string
+	strace          string
+	variant         variant
+	bridge, portmap object
+}
+
+func newRig(t *testing.T, v variant) *rig {
+	t.Helper()
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Fatal("strace is missing: run `make packages`")
+	}
+	bin := os.Getenv("BRIDGEPORT_BIN")
+	if bin == "" {
+		bin = "../../bin"
+	}
+	if bin, err = filepath.Abs(bin); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(bin, "portmap")); err != nil {
+		t.Fatalf("%v: run `make build`", err)
+	}
+	r := &rig{t: t, bin: bin, dir: t.TempDir(), strace: strace, variant: v}
+	r.host, r.container = r.space("host"), r.space("measured")
+	ports := object{"portMappings": []object{{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}}}
+	r.bridge = object{
+		"type": "bridge", "cniVersion": "1.1.0", "name": "net", "bridge": "cni0", "isGateway": true, "ipMasq": true, "hairpinMode": true,
+		"ipam": object{
+			"type": "host-local", "dataDir": r.dir,
+			"ranges": [][]object{{{"subnet": "10.88.0.0/16"}}}, "routes": []object{{"dst": "0.0.0.0/0"}},
+		},
+	}
+	r.portmap = object{"type": "portmap", "cniVersion": "1.1.0", "name": "net", "runtimeConfig": ports}
+	if !v.chained {
+		r.bridge["runtimeConfig"] = ports
+	}
+	if v.iptables {
+		r.bridge["ipMasqBackend"], r.portmap["backend"] = "iptables", "iptables"
+	}
+	neighbour := r.space("neighbour")
+	if r.variant.chained {
+		// Otherwise its port would be the measured one's.
+		r.run(call{verb: "ADD", config: r.bridge}, "neighbour", neighbour)
+	} else {
+		without := r.with(nil)
+		delete(without, "runtimeConfig")
+		r.run(call{verb: "ADD", config: without}, "neighbour", neighbour)
+	}
+	return r
+}
+
+func (r *rig) space(name string) *lab.Space {
+	r.t.Helper()
+	s, err := lab.NewSpace(strings.ReplaceAll(r.variant.name, " ", "-") + "-" + name)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// with is the bridge's configuration with a previous result.
+func (r *rig) with(result any) object {
+	c := make(object)
+	for k, v := range r.bridge {
+		c[k] = v
+	}
+	if result != nil {
+		c["prevResult"] = result
+	}
+	return c
+}
+
+// life is what happens to one container; see is told each call and its counts.
+func (r *rig) life(see func(call, counts)) {
+	r.t.Helper()
+	trace := func(c call) any {
+		counted, out := r.run(c, "measured", r.container)
+		see(c, counted)
+		var result any
+		if c.verb == "ADD" {
+			if err := json.Unmarshal(out, &result); err != nil {
+				r.t.Fatal(err)
+			}
+		}
+		return result
+	}
+	result := trace(call{verb: "ADD", config: r.bridge})
+	chain := object{}
+	for k, v := range r.portmap {
+		chain[k] = v
+	}
+	chain["prevResult"] = result
+	if r.variant.chained {
+		trace(call{verb: "ADD", config: chain})
+	}
+	trace(call{verb: "CHECK", config: r.with(result)})
+	if r.variant.chained {
+		trace(call{verb: "CHECK", config: chain})
+		trace(call{verb: "DEL", config: chain})
+	}
+	trace(call{verb: "DEL", config: r.with(result)})
+	if r.variant.chained {
+		trace(call{verb: "DEL", again: " again", config: r.portmap})
+	}
+	trace(call{verb: "DEL", again: " again", config: r.bridge})
+	if !r.variant.iptables {
+		trace(call{verb: "STATUS", config: r.bridge})
+		trace(call{verb: "VERSION", config: r.bridge})
+	}
+}
+
+// run is one call under strace.
+func (r *rig) run(c call, id string, container *lab.Space) (counts, []byte) {
+	r.t.Helper()
+	config, err := json.Marshal(c.config)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	log := filepath.Join(r.dir, "strace")
+	cmd := exec.Command(r.strace, "-f", "-y", "-qq", "--seccomp-bpf", "-s", "4096", "-e", "signal=none",
+		"-e", "trace=!"+strings.Join(runtimeCalls, ","), "-o", log, filepath.Join(r.bin, c.config["type"].(string)))
+	var out, errs bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(config), &out, &errs
+	cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "CNI_COMMAND=" + c.verb, "CNI_CONTAINERID=" + id, "CNI_NETNS=" + container.Path,
+		"CNI_IFNAME=eth0", "CNI_PATH=" + r.bin,
+	}
+	if err := r.host.Do(cmd.Run); err != nil {
+		r.t.Fatalf("%s %s: %v: %s%s", c.config["type"], c.verb, err, out.Bytes(), errs.Bytes())
+	}
+	text, err := os.ReadFile(log)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return count(string(text)), out.Bytes()
+}
