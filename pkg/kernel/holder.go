@@ -134,7 +134,7 @@ func (h *Host) routeTo(a netip.Addr) (index int, gateway bool, err error) {
 // have more than fits into an element's comment.
 func (h *Host) heldBy(held *nft.HeldError) error {
 	holder := held.Holder
-	if link, err := h.rt.Link(linkOf(tagOf(holder))); err == nil && SameTag(link.Alias, tagOf(holder)) {
+	if link, err := h.rt.Link(linkOf(tagOf(holder))); err == nil && strings.HasPrefix(link.Alias, holder) {
 		holder = link.Alias
 	}
 	return &PortHeldError{Port: portName(held.Element), Holder: describe(holder)}

@@ -137,7 +137,11 @@ func Del(req *cni.Request) (err error) {
 	if prev, perr := cni.PrevResult(req); perr == nil {
 		addrs = containerAddresses(prev, req.IfName)
 	}
-	return coded(Withdrawal(req, addrs).Del(h))
+	plan := Withdrawal(req, addrs)
+	if len(addrs) == 0 {
+		plan.Own = append(plan.Own, kernel.TheirPorts{Owner: owner(req)})
+	}
+	return coded(plan.Del(h))
 }
 
 // GC removes the ports of this network's attachments that are not valid any more.

@@ -44,6 +44,8 @@ func Withdrawal(req *cni.Request, addrs []netip.Prefix) kernel.Plan {
 	// A mapping that does not fit the addresses was never made.
 	in.ports, _ = in.conf.ports(addrs)
 	plan := in.plan()
-	plan.Own = append(plan.Own, kernel.TheirPorts{Owner: in.owner, Addrs: addrs})
+	if len(addrs) > 0 { // without them it would take what other networks have
+		plan.Own = append(plan.Own, kernel.TheirPorts{Owner: in.owner, Addrs: addrs})
+	}
 	return plan
 }
