@@ -102,7 +102,7 @@ var _ = Describe("portmap by nftables", func() {
 
 	It("leads to the first addresses, and masquerades clients in all subnets", func() {
 		var result *types100.Result
-		b, result = s.Attach(s.Bridge(SubnetV4, "10.62.0.0/24", SubnetV6))
+		b, result = s.Attach(s.Bridge(SubnetV4, "10.62.0.0/24", SubnetV6).With(Conf{"hairpinMode": true}))
 		Expect(result.IPs).To(HaveLen(3))
 		c = chained(result, nil, Port("tcp", 8080, 80))
 		ExpectOK("ADD", s.Call(b, "ADD", c))
