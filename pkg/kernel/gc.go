@@ -31,10 +31,18 @@ func marks(h *Host, set, network string) ([]string, error) {
 }
 
 // PublishedOwners lists the tags of a network's attachments with published ports.
+// Marks and ports: one may be left without the other where somebody deleted something.
 func PublishedOwners(h *Host, network string) ([]string, error) {
-	tags, err := marks(h, "published", network)
+	var tags []string
+	for _, set := range append(portMaps(), "published") {
+		marked, err := marks(h, set, network)
+		if err != nil {
+			return nil, err
+		}
+		tags = append(tags, marked...)
+	}
 	slices.Sort(tags)
-	return slices.Compact(tags), err
+	return slices.Compact(tags), nil
 }
 
 // Sweep removes links and masquerade elements of an attachment of which only the

@@ -215,6 +215,22 @@ func TestPortsHeld(t *testing.T) {
 	})
 }
 
+// TestSweepUnmarked: an attachment that lost its mark is found by its ports.
+func TestSweepUnmarked(t *testing.T) {
+	inWorld(t, func(w world) {
+		w.add(Rules{}, testPorts())
+		drops(nft.Holder("published", owner.LinkName(), ""))(w)
+		tags, err := PublishedOwners(w.Host, "net")
+		if err != nil || !slices.Equal(tags, []string{owner.Tag()}) {
+			t.Errorf("got %v, %v", tags, err)
+		}
+		w.must(SweepPorts(w.Host, owner.Tag()))
+		if n := w.count(owner.Tag()); n != 0 {
+			t.Errorf("%d elements left", n)
+		}
+	})
+}
+
 // TestSweep: by the tag alone, as GC and an operator do.
 func TestSweep(t *testing.T) {
 	inWorld(t, func(w world) {

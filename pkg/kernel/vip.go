@@ -14,20 +14,15 @@ import (
 // It is shared. Addresses that come later are known from the next Add on.
 type ServiceAddresses struct{}
 
-// Add brings the sets up to date. Without a dummy device it asks one question.
+// Add queues what brings the sets up to date. Without a dummy device it asks one
+// question.
 func (ServiceAddresses) Add(h *Host) error {
 	vips, err := h.rt.addressesOfKind("dummy")
 	if err != nil {
 		return fmt.Errorf("addresses of services: %w", err)
 	}
-	if vips == nil {
-		return nil
-	}
-	rules, err := h.Rules()
-	if err != nil {
-		return err
-	}
-	return rules.SetVIPs(vips)
+	h.queue.VIPs = vips
+	return nil
 }
 
 // addressesOfKind are the addresses of a kind of devices, with the device; nil where

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"syscall"
 
@@ -42,6 +43,9 @@ type Change struct {
 	Link     bool    // the same of family bridge
 	Chains   []Chain // shared; made if missing, never changed
 	Elements []Element
+	// VIPs are all addresses of services, with the device that has them; nil: as they
+	// are known.
+	VIPs map[netip.Addr]string
 	// Gone says whether the attachment that holds an element is gone, so that the
 	// element may be replaced by the wanted one; nil: never. It is asked only where
 	// an element is in the way.
@@ -50,7 +54,7 @@ type Change struct {
 
 // Empty says that there is nothing to do.
 func (c *Change) Empty() bool {
-	return !c.Base && !c.Link && len(c.Chains) == 0 && len(c.Elements) == 0
+	return !c.Base && !c.Link && len(c.Chains) == 0 && len(c.Elements) == 0 && c.VIPs == nil
 }
 
 // HeldError says that another owner has an element with the same key.
@@ -242,6 +246,13 @@ func (c *Conn) elements(change Change) (del, add []Element, err error) {
 			del = append(del, more...)
 		}
 		del, add = append(del, *have), append(add, e)
+	}
+	if change.VIPs != nil {
+		old, fresh, err := c.vips(change.VIPs)
+		if err != nil {
+			return nil, nil, err
+		}
+		del, add = append(del, old...), append(add, fresh...)
 	}
 	return unique(del), add, nil
 }

@@ -159,12 +159,19 @@ var _ = DescribeTableSubtree("portmap's iptables over", func(variant string) {
 		Entry("the mark", "iptables", contains("-A CNI-HOSTPORT-SETMARK")),
 		Entry("the masquerade", "iptables", contains("-A CNI-HOSTPORT-MASQ")),
 	)
+
+	It("CHECK names a guard of the loopback addresses that was deleted", func() {
+		b, result := s.Attach(unmasqueraded(s))
+		c := chained(result, nil, Port("tcp", 8080, 80))
+		ExpectOK("ADD", s.Call(b, "ADD", c))
+		x.Run(s.Host, "-t raw -D PREROUTING ! -i lo -j CNI-HOSTPORT-GUARD")
+		ExpectError(s.Call(b, "CHECK", c), Drift, "-t raw -A PREROUTING ! -i lo -j CNI-HOSTPORT-GUARD")
+	})
 },
 	Entry("nf_tables", "nft"),
 	Entry("legacy tables", "legacy"),
 )
 
-// What the reference's portmap publishes by nftables stays: it is a table of its own.
 var _ = Describe("ports of the reference's portmap", func() {
 	It("by iptables are taken back by ours", func() {
 		s := NewStage()
