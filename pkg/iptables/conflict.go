@@ -20,6 +20,23 @@ func (e *HeldError) Error() string {
 	return fmt.Sprintf("port %s is held by %s", e.Port.Name(), e.Rule)
 }
 
+// EntryChain is the chain that leads to those of all containers with published ports.
+const EntryChain = topDNAT
+
+// Free is nil if no other container has one of the ports, or only ones that are gone,
+// whose rules it removes. It is for a backend that would come after iptables.
+func (p Ports) Free(f Family) error {
+	top, err := f.List(topDNAT)
+	if err != nil {
+		return err
+	}
+	lines, err := p.conflict(f, top)
+	if err != nil {
+		return err
+	}
+	return f.Restore(lines)
+}
+
 // conflict looks for another container's rules for one of the ports. The entry rules
 // tell protocol and ports, the container's chain the host's address. It returns the
 // lines that remove the rules of containers that are gone.

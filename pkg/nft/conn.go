@@ -224,7 +224,7 @@ func (c *Conn) withSets(exprs []expr.Any) []expr.Any {
 // one's comment.
 func (c *Conn) elements(change Change) (del, add []Element, err error) {
 	wanted := unique(change.Elements)
-	found, err := c.find(wanted)
+	found, err := c.FindAll(wanted)
 	if err != nil {
 		return nil, nil, err
 	}

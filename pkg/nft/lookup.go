@@ -23,7 +23,7 @@ const (
 	answerSize = 8 << 10
 )
 
-// tune keeps the socket's descriptor for find, and makes the buffers large enough
+// tune keeps the socket's descriptor for FindAll, and makes the buffers large enough
 // once: with options the library does not do it at each change.
 func (c *Conn) tune(s *netlink.Conn) error {
 	raw, err := s.SyscallConn()
@@ -39,16 +39,16 @@ func (c *Conn) tune(s *netlink.Conn) error {
 // Find reads the element with e's key, without a dump. false where it, its map or
 // the table does not exist.
 func (c *Conn) Find(e Element) (Element, bool, error) {
-	found, err := c.find([]Element{e})
+	found, err := c.FindAll([]Element{e})
 	if err != nil || found[0] == nil {
 		return Element{}, false, err
 	}
 	return *found[0], true, nil
 }
 
-// find reads the elements with the given keys, many with each system call; nil for
+// FindAll reads the elements with the given keys, many with each system call; nil for
 // those that do not exist. The library asks for one at a time and waits.
-func (c *Conn) find(elements []Element) ([]*Element, error) {
+func (c *Conn) FindAll(elements []Element) ([]*Element, error) {
 	found := make([]*Element, len(elements))
 	answer := make([]byte, answerSize)
 	for from := 0; from < len(elements); from += window {
@@ -57,27 +57,35 @@ func (c *Conn) find(elements []Element) ([]*Element, error) {
 		for i := from; i < to; i++ {
 			out = c.appendQuestion(out, uint32(i+1), elements[i])
 		}
-		if err := c.send(out); err != nil {
-			return nil, fmt.Errorf("rules: read %s: %w", elements[from].Name(), err)
-		}
-		var errs []error // all answers are taken, so that none is there for the next question
-		for range to - from {
-			n, err := c.receive(answer)
-			if err != nil {
-				return nil, fmt.Errorf("rules: read %s: %w", elements[from].Name(), err)
+		err := c.ask(out, to-from, answer, func(b []byte) error {
+			seq, e, err := c.parseAnswer(b, elements)
+			if err == nil {
+				found[seq-1] = e
 			}
-			seq, e, err := c.parseAnswer(answer[:n], elements)
-			if err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			found[seq-1] = e
-		}
-		if err := errors.Join(errs...); err != nil {
+			return err
+		})
+		if err != nil {
 			return nil, fmt.Errorf("rules: read %s: %w", elements[from].Name(), err)
 		}
 	}
 	return found, nil
+}
+
+// ask sends questions in one piece and takes n answers. All are taken, whatever is in
+// them, so that none is there for the next question.
+func (c *Conn) ask(questions []byte, n int, buf []byte, take func([]byte) error) error {
+	if err := c.send(questions); err != nil {
+		return err
+	}
+	var errs []error
+	for range n {
+		size, err := c.receive(buf)
+		if err != nil {
+			return err
+		}
+		errs = append(errs, take(buf[:size]))
+	}
+	return errors.Join(errs...)
 }
 
 func (c *Conn) send(data []byte) error {
@@ -104,21 +112,24 @@ func (c *Conn) receive(buf []byte) (n int, err error) {
 // appendQuestion is NFT_MSG_GETSETELEM with one key.
 func (c *Conn) appendQuestion(b []byte, seq uint32, e Element) []byte {
 	set := c.sets[e.Set]
-	start := len(b)
-	b = binary.NativeEndian.AppendUint32(b, 0) // length, below
-	b = binary.NativeEndian.AppendUint16(b, unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_GETSETELEM)
-	b = binary.NativeEndian.AppendUint16(b, unix.NLM_F_REQUEST)
-	b = binary.NativeEndian.AppendUint32(b, seq)
-	b = binary.NativeEndian.AppendUint32(b, 0)
-	b = append(b, byte(set.Table.Family), unix.NFNETLINK_V0, 0, 0)
-	b = appendAttr(b, unix.NFTA_SET_ELEM_LIST_TABLE, append([]byte(set.Table.Name), 0))
-	b = appendAttr(b, unix.NFTA_SET_ELEM_LIST_SET, append([]byte(set.Name), 0))
 	value := appendAttr(nil, unix.NFTA_DATA_VALUE, e.Key)
 	key := appendAttr(nil, unix.NLA_F_NESTED|unix.NFTA_SET_ELEM_KEY, value)
 	elem := appendAttr(nil, unix.NLA_F_NESTED|unix.NFTA_LIST_ELEM, key)
-	b = appendAttr(b, unix.NLA_F_NESTED|unix.NFTA_SET_ELEM_LIST_ELEMENTS, elem)
-	binary.NativeEndian.PutUint32(b[start:], uint32(len(b)-start))
-	return b
+	attrs := appendAttr(nil, unix.NFTA_SET_ELEM_LIST_TABLE, append([]byte(set.Table.Name), 0))
+	attrs = appendAttr(attrs, unix.NFTA_SET_ELEM_LIST_SET, append([]byte(set.Name), 0))
+	attrs = appendAttr(attrs, unix.NLA_F_NESTED|unix.NFTA_SET_ELEM_LIST_ELEMENTS, elem)
+	return appendMessage(b, unix.NFT_MSG_GETSETELEM, set.Table.Family, seq, attrs)
+}
+
+// appendMessage is a request to nf_tables.
+func appendMessage(b []byte, kind uint16, family nftables.TableFamily, seq uint32, attrs []byte) []byte {
+	b = binary.NativeEndian.AppendUint32(b, uint32(messageHead+len(attrs)))
+	b = binary.NativeEndian.AppendUint16(b, unix.NFNL_SUBSYS_NFTABLES<<8|kind)
+	b = binary.NativeEndian.AppendUint16(b, unix.NLM_F_REQUEST)
+	b = binary.NativeEndian.AppendUint32(b, seq)
+	b = binary.NativeEndian.AppendUint32(b, 0)
+	b = append(b, byte(family), unix.NFNETLINK_V0, 0, 0)
+	return append(b, attrs...)
 }
 
 func appendAttr(b []byte, kind uint16, data []byte) []byte {
@@ -154,24 +165,35 @@ func nested(b []byte, kind uint16) (found []byte) {
 
 var errAnswer = errors.New("netlink: answer of unknown form")
 
+// messageHead is struct nlmsghdr and struct nfgenmsg.
+const messageHead = unix.SizeofNlMsghdr + 4
+
+// parseHead is the number of the question, and whether there is what was asked for.
+func parseHead(b []byte, asked int) (seq int, found bool, err error) {
+	if len(b) < messageHead || int(binary.NativeEndian.Uint32(b)) > len(b) {
+		return 0, false, errAnswer
+	}
+	seq = int(binary.NativeEndian.Uint32(b[8:]))
+	if seq < 1 || seq > asked {
+		return 0, false, errAnswer
+	}
+	if binary.NativeEndian.Uint16(b[4:]) != unix.NLMSG_ERROR {
+		return seq, true, nil
+	}
+	errno := syscall.Errno(-int32(binary.NativeEndian.Uint32(b[unix.SizeofNlMsghdr:])))
+	if errno == unix.ENOENT {
+		return seq, false, nil
+	}
+	return seq, false, errno
+}
+
 // parseAnswer is the number of the question and the element; nil if there is none.
-func (c *Conn) parseAnswer(b []byte, asked []Element) (uint32, *Element, error) {
-	const head = unix.SizeofNlMsghdr + 4 // struct nfgenmsg
-	if len(b) < head || int(binary.NativeEndian.Uint32(b)) > len(b) {
-		return 0, nil, errAnswer
+func (c *Conn) parseAnswer(b []byte, asked []Element) (int, *Element, error) {
+	seq, found, err := parseHead(b, len(asked))
+	if err != nil || !found {
+		return seq, nil, err
 	}
-	seq := binary.NativeEndian.Uint32(b[8:])
-	if seq < 1 || int(seq) > len(asked) {
-		return 0, nil, errAnswer
-	}
-	if binary.NativeEndian.Uint16(b[4:]) == unix.NLMSG_ERROR {
-		errno := syscall.Errno(-int32(binary.NativeEndian.Uint32(b[unix.SizeofNlMsghdr:])))
-		if errno == unix.ENOENT {
-			return seq, nil, nil
-		}
-		return seq, nil, errno
-	}
-	list := nested(b[head:binary.NativeEndian.Uint32(b)], unix.NFTA_SET_ELEM_LIST_ELEMENTS)
+	list := nested(b[messageHead:binary.NativeEndian.Uint32(b)], unix.NFTA_SET_ELEM_LIST_ELEMENTS)
 	item := nested(list, unix.NFTA_LIST_ELEM)
 	if item == nil {
 		return 0, nil, errAnswer

@@ -131,7 +131,7 @@ func (c *Conn) deleteOnce(tag string, elements []Element, atLeast int, guarded b
 		generation = gen.ID
 	}
 	elements = unique(elements)
-	found, err := c.find(elements)
+	found, err := c.FindAll(elements)
 	if err != nil {
 		return err
 	}

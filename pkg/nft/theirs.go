@@ -2,6 +2,7 @@ package nft
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -101,6 +102,62 @@ func target(exprs []expr.Any) netip.Addr {
 		}
 	}
 	return netip.Addr{}
+}
+
+// Others is where rules for published ports may be that are not in our table.
+type Others struct {
+	Chain4, Chain6 bool // in table nat of iptables over nf_tables
+	Theirs         bool // in tables of the reference
+}
+
+// Others looks for chain, which leads to those of iptables, and for the reference's
+// tables, with one system call for all questions.
+func (c *Conn) Others(chain string) (Others, error) {
+	ip4, ip6 := nftables.TableFamilyIPv4, nftables.TableFamilyIPv6
+	of := func(table string) []byte { return appendAttr(nil, unix.NFTA_TABLE_NAME, append([]byte(table), 0)) }
+	inNAT := appendAttr(appendAttr(nil, unix.NFTA_CHAIN_TABLE, []byte("nat\x00")), unix.NFTA_CHAIN_NAME, append([]byte(chain), 0))
+	out := appendMessage(nil, unix.NFT_MSG_GETCHAIN, ip4, 1, inNAT)
+	out = appendMessage(out, unix.NFT_MSG_GETCHAIN, ip6, 2, inNAT)
+	out = appendMessage(out, unix.NFT_MSG_GETTABLE, ip4, 3, of(theirPorts))
+	out = appendMessage(out, unix.NFT_MSG_GETTABLE, ip6, 4, of(theirPorts))
+	found := make([]bool, 5)
+	err := c.ask(out, 4, make([]byte, answerSize), func(b []byte) error {
+		seq, is, err := parseHead(b, 4)
+		found[seq] = is
+		return err
+	})
+	if err != nil {
+		return Others{}, fmt.Errorf("rules: look for other backends: %w", err)
+	}
+	return Others{Chain4: found[1], Chain6: found[2], Theirs: found[3] || found[4]}, nil
+}
+
+// Takes says whether the rule leads clients of the port elsewhere. hostIP is invalid for
+// every address of the host.
+func (r TheirRule) Takes(hostIP netip.Addr, proto uint8, holds func(port uint16) bool) bool {
+	if !r.Target.IsValid() {
+		return false
+	}
+	dest, port, protocol := netip.Addr{}, -1, -1
+	var loaded expr.Any
+	for _, e := range r.rule.Exprs {
+		if cmp, ok := e.(*expr.Cmp); ok && cmp.Op == expr.CmpOpEq {
+			switch l := loaded.(type) {
+			case *expr.Meta:
+				if l.Key == expr.MetaKeyL4PROTO && len(cmp.Data) == 1 {
+					protocol = int(cmp.Data[0])
+				}
+			case *expr.Payload:
+				if l.Base == expr.PayloadBaseNetworkHeader {
+					dest, _ = netip.AddrFromSlice(cmp.Data)
+				} else if len(cmp.Data) == 2 {
+					port = int(binary.BigEndian.Uint16(cmp.Data))
+				}
+			}
+		}
+		loaded = e
+	}
+	return protocol == int(proto) && port >= 0 && holds(uint16(port)) && (!dest.IsValid() || dest == hostIP)
 }
 
 // DeleteTheirs deletes rules of the reference. Those that are gone are success.

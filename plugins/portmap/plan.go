@@ -45,9 +45,11 @@ func (in inputs) plan() kernel.Plan {
 			shared = append(shared, kernel.ServiceAddresses{})
 		}
 	}
+	first := []kernel.Object{kernel.OtherBackends{Owner: in.owner, Ports: in.ports, IPTables: in.conf.IPTables}}
 	if in.conf.Check != off {
-		shared = append([]kernel.Object{kernel.Listeners{Ports: in.ports, Strict: in.conf.Check == strict}}, shared...)
+		first = append(first, kernel.Listeners{Ports: in.ports, Strict: in.conf.Check == strict})
 	}
+	shared = append(first, shared...)
 	return kernel.Plan{
 		Shared: shared,
 		Own:    append([]kernel.Object{byNFT, byIPTables, kernel.Arrivals{Ports: in.ports}}, last...),

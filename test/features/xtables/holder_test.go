@@ -96,6 +96,26 @@ var _ = DescribeTableSubtree("who has a port by", func(w way) {
 		ExpectSeen(s.Outside, HostV4, "8081", OutsideV4)
 	})
 
+	It("has it from the other backend, too", func() {
+		other := way{"nftables", ""}
+		if w.backend == "nftables" {
+			NewXtables(s, "nft")
+			other = way{"iptables", "nft"}
+		}
+		holder, _ := other.published(s, nil, Port("tcp", 8080, 80), with(Port("udp", 9000, 9000), map[string]any{"range": 10}))
+		b, result := s.Attach(unmasqueraded(s))
+		before := s.Settled()
+		for _, clash := range []map[string]any{Port("tcp", 8080, 80), Port("udp", 9005, 53)} {
+			ExpectError(s.Call(b, "ADD", w.behind(result, nil, clash)), Conflict, "hostPort "+fmt.Sprint(clash["hostPort"])+"/", holder.ID, NetworkName)
+			s.ExpectEqual(before)
+		}
+		ExpectOK("ADD", s.Call(b, "ADD", w.behind(result, nil, Port("udp", 8080, 80))))
+		Expect(holder.Close()).To(Succeed())
+		Eventually(func() int { return s.Call(b, "ADD", w.behind(result, nil, Port("tcp", 8080, 80))).Exit }).WithTimeout(Patience).Should(BeZero())
+		Serve(b.Space, "tcp", 80)
+		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
+	})
+
 	It("loses all by DEL, whatever backend is configured by then", func() {
 		b, c := w.published(s, nil, Port("tcp", 8080, 80), with(Port("tcp", 9000, 90), map[string]any{"range": 50, "allowFrom": []string{OutsideV4}}))
 		ExpectOK("DEL", s.Call(b, "DEL", c))

@@ -94,6 +94,19 @@ var _ = Describe("what the reference made by nftables", func() {
 		ExpectError(s.Call(b, "CHECK", bridge), Drift, "made by another version", "inet cni_plugins_masquerade", "link eth0")
 	})
 
+	It("keeps its port from ours, as long as it is there", func() {
+		other, result := s.Attach(s.Bridge(SubnetV4, SubnetV6).With(Conf{"ipMasqBackend": "nftables"}))
+		ours := way{"nftables", ""}.behind(result, nil, Port("tcp", 8080, 80))
+		before := s.Settled()
+		ExpectError(s.Call(other, "ADD", ours), Conflict, "hostPort 8080/tcp", b.ID, "table ip cni_hostport")
+		s.ExpectEqual(before)
+		ExpectOK("ADD", s.Call(other, "ADD", way{"nftables", ""}.behind(result, nil, Port("udp", 8080, 80), Port("tcp", 8081, 80))))
+		ExpectOK("DEL", s.Call(b, "DEL", c))
+		ExpectOK("ADD", s.Call(other, "ADD", ours))
+		Serve(other.Space, "tcp", 80)
+		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
+	})
+
 	It("makes room for the same container by ours", func() {
 		ExpectOK("DEL", s.Call(b, "DEL", c))
 		ExpectOK("DEL", s.Call(b, "DEL", bridge))

@@ -1,0 +1,145 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+)
+
+// OtherBackends looks for ports that are published already, but not by the backend that
+// is to publish them: by our other one, or by the reference. Rules of iptables and of
+// the reference come before ours of nftables, so that a taken port would lead elsewhere
+// without a word. Such a port is an ErrConflict.
+type OtherBackends struct {
+	Owner    Owner
+	Ports    []Port
+	IPTables bool // the ports are to be published by iptables
+}
+
+// Add looks. Where nobody uses another backend that is one system call.
+func (o OtherBackends) Add(h *Host) error {
+	if len(o.Ports) == 0 {
+		return nil
+	}
+	rules, err := h.Rules()
+	if errors.Is(err, nft.ErrUnsupported) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if o.IPTables {
+		return o.inOurTable(h, rules)
+	}
+	others, err := rules.Others(iptables.EntryChain)
+	if err != nil {
+		return err
+	}
+	if others.Theirs {
+		if err := o.inTheirTables(h, rules); err != nil {
+			return err
+		}
+	}
+	for _, ipv6 := range []bool{false, true} {
+		if err := o.inIPTables(h, ipv6, others.Chain4 && !ipv6 || others.Chain6 && ipv6); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inOurTable looks for elements with the same keys.
+func (o OtherBackends) inOurTable(h *Host, rules *nft.Conn) error {
+	var wanted []nft.Element
+	for _, p := range o.Ports {
+		p.each(func(hostPort uint16, to netip.AddrPort) {
+			wanted = append(wanted, nft.HostPort(p.HostIP, p.Protocol, hostPort, to, ""))
+		})
+	}
+	found, err := rules.FindAll(wanted)
+	if err != nil {
+		return err
+	}
+	gone := remembered(h.gone)
+	for i, held := range found {
+		if held == nil || SameTag(held.Comment, o.Owner.Tag()) {
+			continue
+		}
+		is, err := gone(wanted[i], *held)
+		if err != nil {
+			return err
+		}
+		if !is {
+			return h.heldBy(&nft.HeldError{Element: wanted[i], Holder: held.Comment})
+		}
+	}
+	return nil
+}
+
+// inTheirTables looks for rules of the reference; those of who is gone are removed.
+func (o OtherBackends) inTheirTables(h *Host, rules *nft.Conn) error {
+	list, err := rules.TheirPorts()
+	if err != nil {
+		return err
+	}
+	var stale []nft.TheirRule
+	for _, r := range list {
+		for _, p := range o.Ports {
+			to := p.Container.Addr()
+			if r.Comment == o.Owner.ContainerID || r.Target.Is4() != to.Is4() || !r.Takes(p.HostIP, p.Protocol, p.holds) {
+				continue
+			}
+			gone, err := h.vanished(r.Target, to, func(alias string) bool { return strings.Contains(alias, "/"+r.Comment+"/") })
+			if err != nil {
+				return err
+			}
+			if !gone {
+				return &PortHeldError{
+					Port:   fmt.Sprintf("hostPort %d/%s", p.HostPort, nft.ProtocolName(p.Protocol)),
+					Holder: fmt.Sprintf("container %s (by the reference plugins, table %s)", r.Comment, r.Table()),
+				}
+			}
+			stale = append(stale, r)
+			break
+		}
+	}
+	return rules.DeleteTheirs(stale)
+}
+
+// inIPTables looks for rules of our other backend and of the reference.
+func (o OtherBackends) inIPTables(h *Host, ipv6, overNFT bool) error {
+	p := PortsIPTables{Owner: o.Owner, Ports: o.Ports}.rules()
+	p.Gone = h.goneByName
+	var variants []iptables.Variant
+	if overNFT {
+		variants = append(variants, "nft")
+	}
+	if f := (iptables.Family{IPv6: ipv6}); f.LegacyInUse() {
+		found, err := f.LegacyHasChain(iptables.EntryChain)
+		if err != nil {
+			return err
+		}
+		if found {
+			variants = append(variants, "legacy")
+		}
+	}
+	for _, v := range variants {
+		err := p.Free(iptables.Family{IPv6: ipv6, Variant: v})
+		if err != nil && !errors.Is(err, iptables.ErrMissing) { // nobody can ask
+			return fmt.Errorf("published ports: %w", inWords(err))
+		}
+	}
+	return nil
+}
+
+// Check does nothing.
+func (OtherBackends) Check(*Host) error { return nil }
+
+// Del does nothing.
+func (OtherBackends) Del(*Host) error { return nil }
+
+func (OtherBackends) String() string { return "" }
