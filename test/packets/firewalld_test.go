@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -152,13 +153,15 @@ func reload(theirs string, b backend) {
 	}
 }
 
-// ours are our own rules as text.
+var counted = regexp.MustCompile(`packets \d+ bytes \d+`)
+
+// ours are our own rules as text, without what they have counted.
 func (h *home) ours() string {
 	GinkgoHelper()
 	if h.backend.name == "iptables" {
 		return Xtables.Saved(NewXtables(h.Stage, h.backend.xtables), h.Host, Savers...)
 	}
-	return Program(h.Host, "", "nft", "list", "table", "inet", "bridgeport")
+	return counted.ReplaceAllString(Program(h.Host, "", "nft", "list", "table", "inet", "bridgeport"), "")
 }
 
 // expectOutside wants the outside to be led to the container.

@@ -75,7 +75,13 @@ func (f flushed) expectMended() {
 func flushRuleset(b backend) {
 	f := newFlushed(b)
 	Program(f.Host, "", "nft", "flush", "ruleset")
-	if b.xtables == "legacy" { // other tables
+	if b.xtables == "legacy" { // other tables; but what keeps frames apart is in nf_tables
+		f.first.expectOpen(8080)
+		f.first.expectMasqueraded()
+		portmap, bridge := f.first.checks()
+		ExpectOK("CHECK", portmap)
+		ExpectError(bridge, Drift, "chain bridge bridgeport")
+		f.moveIn(tcp(8081))
 		f.expectWhole()
 		return
 	}

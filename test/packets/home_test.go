@@ -81,6 +81,15 @@ func (r *resident) checks() (portmap, bridge lab.Answer) {
 	return r.home.Call(r.Box, "CHECK", r.ports), r.home.Check(r.Box, r.lan, r.result)
 }
 
+// die ends the container without a DEL: its link goes with it.
+func (r *resident) die() {
+	GinkgoHelper()
+	Expect(r.servedBy.Close()).To(Succeed()) // a socket would keep the namespace
+	Expect(r.Close()).To(Succeed())
+	link := r.result.Interfaces[1].Name
+	Eventually(func() bool { return HasLink(r.home.Host, link) }).WithTimeout(Patience).Should(BeFalse())
+}
+
 func (r *resident) expectSound() {
 	GinkgoHelper()
 	portmap, bridge := r.checks()

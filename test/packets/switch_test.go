@@ -77,7 +77,7 @@ var _ = DescribeTable("a late DEL takes nothing from the container that has the 
 	for _, ip := range old.result.IPs {
 		Expect(os.Remove(h.Lease(ip.Address.IP.String()))).To(Succeed())
 	}
-	Expect(old.Close()).To(Succeed())
+	old.die()
 
 	h.address = []string{FirstV4 + "/24", FirstV6 + "/64"}
 	next := h.moveIn(tcp(port))

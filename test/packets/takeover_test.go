@@ -2,6 +2,8 @@ package packets_test
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -90,7 +92,19 @@ func fromReference(ports, masquerade string) {
 	beside.moveOut()
 	h.GC(beside.ports)
 	h.GC(h.lan())
-	h.ExpectEqual(before)
+	h.expectNothingMore(before)
+}
+
+// expectNothingMore is ExpectEqual, less what the reference leaves: empty tables, which it
+// makes by looking, and the chains that all share, which our GC takes away.
+func (h *home) expectNothingMore(before snapshot.Snapshot) {
+	GinkgoHelper()
+	Eventually(func() string {
+		lines := slices.DeleteFunc(snapshot.Diff(before, h.Snap()), func(line string) bool {
+			return strings.HasPrefix(line, "- ") && strings.Contains(line, "CNI-HOSTPORT-") || strings.HasSuffix(line, "nat: flags 0")
+		})
+		return strings.Join(lines, "\n")
+	}).WithTimeout(Patience).Should(BeEmpty(), "left behind, or lost")
 }
 
 func toReference(ports, masquerade string) {
@@ -127,5 +141,5 @@ func toReference(ports, masquerade string) {
 	next.expectOpen(8080)
 	next.moveOut()
 	stays.moveOut()
-	h.ExpectEqual(before)
+	h.expectNothingMore(before)
 }
