@@ -137,7 +137,7 @@ func RetireBridge(h *Host, name string) error {
 	return retireRules(h, name)
 }
 
-// retire says whether the bridge is no more.
+// retire says whether nothing of ours needs rules for the bridge any more.
 func retire(h *Host, name string) (bool, error) {
 	links, err := h.rt.Links()
 	if err != nil {
@@ -153,7 +153,10 @@ func retire(h *Host, name string) (bool, error) {
 		}
 	}
 	if bridge != nil && (bridge.Kind != "bridge" || !ours(bridge)) {
-		return false, nil
+		if bridge.Kind != "bridge" || hasPorts(links, bridge) {
+			return false, nil
+		}
+		return true, dropLoopback6(h, bridge) // somebody else's, which stays without us
 	}
 	links, err = dropHalfMade(h, links, name)
 	if err != nil || bridge != nil && hasPorts(links, bridge) {

@@ -45,18 +45,33 @@ func (l Loopback6) Add(h *Host) error {
 		return nil
 	}
 	// NLM_F_APPEND: lo has a route of the same key and metric.
-	req := nl.NewNetlinkRequest(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_APPEND)
+	req := loopback6Route(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_APPEND, link)
+	h.rt.Queue(req, "link %s: add local route ::1", l.Link)
+	if err := h.rt.Flush(); err != nil && !errors.Is(err, unix.EEXIST) {
+		return err
+	}
+	return nil
+}
+
+func loopback6Route(kind, flags int, link *Link) *nl.NetlinkRequest {
+	req := nl.NewNetlinkRequest(kind, flags)
 	req.AddData(&nl.RtMsg{RtMsg: unix.RtMsg{
 		Family: unix.AF_INET6, Dst_len: 128, Table: unix.RT_TABLE_LOCAL, Protocol: routeProto,
 		Scope: unix.RT_SCOPE_UNIVERSE, Type: unix.RTN_LOCAL,
 	}})
 	req.AddData(nl.NewRtAttr(unix.RTA_DST, netip.IPv6Loopback().AsSlice()))
 	req.AddData(nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(link.Index))))
-	h.rt.Queue(req, "link %s: add local route ::1", l.Link)
-	if err := h.rt.Flush(); err != nil && !errors.Is(err, unix.EEXIST) {
-		return err
+	return req
+}
+
+// dropLoopback6 deletes the local route of a link that stays.
+func dropLoopback6(h *Host, link *Link) error {
+	h.rt.Queue(loopback6Route(unix.RTM_DELROUTE, 0, link), "link %s: delete local route ::1", link.Name)
+	err := h.rt.Flush()
+	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT) {
+		return nil // there is none, or no IPv6
 	}
-	return nil
+	return err
 }
 
 // Check looks for route and rules.
