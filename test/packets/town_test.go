@@ -181,7 +181,7 @@ func (t *town) ask(c cell, patience time.Duration) string {
 	switch {
 	case errors.Is(err, unix.ECONNREFUSED):
 		return refused
-	case errors.As(err, &timed) && timed.Timeout(), errors.Is(err, unix.EINVAL): // the latter: there is no route from 127.0.0.1
+	case errors.As(err, &timed) && timed.Timeout(), errors.Is(err, unix.EINVAL) && c.by == loopback: // there is no route from 127.0.0.1
 		return silence
 	case err != nil:
 		return err.Error()
