@@ -2,7 +2,6 @@ package lab
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -48,51 +47,48 @@ func sockaddr(ap netip.AddrPort) unix.Sockaddr {
 	return &unix.SockaddrInet6{Port: int(ap.Port()), Addr: ap.Addr().As16()}
 }
 
-// listenSCTP listens in the thread's namespace.
-func listenSCTP(addr string) (net.Listener, error) {
+// withSCTP makes a socket for an address, "192.0.2.1:80", and lets package net have a
+// copy of it after do has.
+func withSCTP[T any](addr string, do func(fd int, ap netip.AddrPort) error, copied func(*os.File) (T, error)) (none T, err error) {
 	ap, err := netip.ParseAddrPort(addr)
 	if err != nil {
-		return nil, err
+		return none, err
 	}
 	fd, err := sctpSocket(ap.Addr())
 	if err != nil {
-		return nil, err
+		return none, err
 	}
 	file := os.NewFile(uintptr(fd), "sctp")
-	defer file.Close() // package net has a copy
-	if err := unix.Bind(fd, sockaddr(ap)); err != nil {
-		return nil, os.NewSyscallError("bind", err)
+	defer file.Close()
+	if err := do(fd, ap); err != nil {
+		return none, err
 	}
-	if err := unix.Listen(fd, unix.SOMAXCONN); err != nil {
-		return nil, os.NewSyscallError("listen", err)
-	}
-	return net.FileListener(file)
+	return copied(file)
+}
+
+// listenSCTP listens in the thread's namespace.
+func listenSCTP(addr string) (net.Listener, error) {
+	return withSCTP(addr, func(fd int, ap netip.AddrPort) error {
+		if err := unix.Bind(fd, sockaddr(ap)); err != nil {
+			return os.NewSyscallError("bind", err)
+		}
+		return os.NewSyscallError("listen", unix.Listen(fd, unix.SOMAXCONN))
+	}, net.FileListener)
 }
 
 // dialSCTP connects from the thread's namespace.
 func dialSCTP(local net.Addr, addr string, timeout time.Duration) (net.Conn, error) {
-	ap, err := netip.ParseAddrPort(addr)
-	if err != nil {
-		return nil, err
-	}
-	fd, err := sctpSocket(ap.Addr())
-	if err != nil {
-		return nil, err
-	}
-	file := os.NewFile(uintptr(fd), "sctp")
-	defer file.Close() // package net has a copy
-	if from, ok := local.(*net.TCPAddr); ok {
-		if err := unix.Bind(fd, sockaddr(from.AddrPort())); err != nil {
-			return nil, os.NewSyscallError("bind", err)
+	return withSCTP(addr, func(fd int, ap netip.AddrPort) error {
+		if from, ok := local.(*net.TCPAddr); ok {
+			if err := unix.Bind(fd, sockaddr(from.AddrPort())); err != nil {
+				return os.NewSyscallError("bind", err)
+			}
 		}
-	}
-	if err := unix.Connect(fd, sockaddr(ap)); err != nil && !errors.Is(err, unix.EINPROGRESS) {
-		return nil, os.NewSyscallError("connect", err)
-	}
-	if err := connected(fd, time.Now().Add(timeout)); err != nil {
-		return nil, fmt.Errorf("connect: %w", err)
-	}
-	return net.FileConn(file)
+		if err := unix.Connect(fd, sockaddr(ap)); err != nil && !errors.Is(err, unix.EINPROGRESS) {
+			return os.NewSyscallError("connect", err)
+		}
+		return os.NewSyscallError("connect", connected(fd, time.Now().Add(timeout)))
+	}, net.FileConn)
 }
 
 // connected waits for the end of a connect that is under way.

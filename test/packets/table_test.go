@@ -49,11 +49,11 @@ var flags = []flag{
 
 // row is one way to a port, and whom the container sees, by flag.
 type row struct {
-	client       string
-	by           []string
-	brNetfilter  string
-	seen         [3]string // default, snat false, masqAll
-	onlyIn, note string    // a backend and family, and why it differs; "" for all
+	client      string
+	by          []string
+	brNetfilter string
+	seen        [3]string // default, snat false, masqAll
+	onlyIn      string    // a backend and family; "" for all
 }
 
 var any3 = []string{uplink, second, gateway}
@@ -72,7 +72,7 @@ var table = []row{
 	{client: farOutside, by: any3, brNetfilter: both, seen: [3]string{own, own, bridge}},
 	{
 		client: host, by: []string{loopback}, brNetfilter: both, seen: [3]string{silence, silence, silence},
-		onlyIn: "iptables IPv6", note: "[::1]:hostPort is nftables only",
+		onlyIn: "iptables IPv6",
 	},
 }
 
