@@ -255,7 +255,7 @@ func Owners(h *Host, network string) ([]string, error) {
 	}
 	// Marks and elements: one may be left without the other where somebody else
 	// deleted something. GC may read whole maps.
-	for _, set := range append(portMaps(), "published", "masqueraded", "masquerade4", "masquerade6", "guarded", "macs") {
+	for _, set := range append(portMaps(), "published", "masqueraded", "masquerade4", "masquerade6", "guarded", "macs", "restricted") {
 		var marked []string
 		if marked, err = marks(h, set, network); err != nil {
 			break

@@ -51,6 +51,7 @@ func Sweep(h *Host, tag string) error {
 	return errors.Join(
 		sweepRules(h, tag, "masqueraded", "masquerade4", "masquerade6"),
 		sweepRules(h, tag, "guarded", guardSets()...),
+		sweepRules(h, tag, "restricted", restrictionMaps()...),
 		SweepPorts(h, tag),
 		h.deleteLink(linkOf(tag)))
 }

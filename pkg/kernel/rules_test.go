@@ -252,3 +252,22 @@ func TestSweep(t *testing.T) {
 		w.wantCheck(m, "")
 	})
 }
+
+func TestRestrictionCheck(t *testing.T) {
+	r := Restriction{
+		Owner: owner, Link: "br0", Connections: 100,
+		Addrs: []netip.Prefix{netip.MustParsePrefix("10.88.0.2/16"), netip.MustParsePrefix("fd00::2/64")},
+	}
+	e := r.elements()
+	checkTampered(t, r, []Object{TrafficRules{}}, []tamper{
+		{"nothing", func(world) {}, ""},
+		{"who reaches it", drops(e[0]), "restriction: element hidden4 { 10.88.0.2 } is missing"},
+		{"the limit", drops(e[3]), "restriction: element limited6 { fd00::2 } is missing"},
+		{"the mark", drops(e[4]), `restriction: element restricted { "vethfca877ccd11" } is missing`},
+		{
+			"all", func(w world) { w.must(Restriction{Owner: owner}.Del(w.Host)); w.must(TidyRules(w.Host)) },
+			`restriction: element hidden4 { 10.88.0.2 } is missing, element hidden6 { fd00::2 } is missing, element limited4 { 10.88.0.2 } is missing, element limited6 { fd00::2 } is missing, element restricted { "vethfca877ccd11" } is missing; ` +
+				"chain inet bridgeport " + nft.HideChain("net", "br0").Name + " is missing; chain inet bridgeport " + nft.LimitChain("net", 100).Name + " is missing",
+		},
+	})
+}

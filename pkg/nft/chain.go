@@ -20,6 +20,11 @@ const (
 	vlanPrefix = "vlan-"
 )
 
+// networkPrefixes are those of all chains that elements lead to, and nothing else.
+func networkPrefixes() []string {
+	return []string{masqPrefix, snatPrefix, gatePrefix, hidePrefix, limitPrefix}
+}
+
 // Chain is a chain of our table with its rules. Chains are never changed once
 // they exist: the name of a network's chain ends in a digest of its rules, so a
 // changed configuration makes a new chain and old attachments keep theirs.

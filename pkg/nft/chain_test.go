@@ -2,9 +2,11 @@ package nft
 
 import (
 	"flag"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -39,7 +41,7 @@ func prefixes(text string) []netip.Prefix {
 // TestBase: all that exists before the first attachment.
 func TestBase(t *testing.T) {
 	text := Base() + "\n"
-	for _, c := range linkChains() {
+	for _, c := range append(linkChains(), TrafficChains()...) {
 		text += c.String() + "\n"
 	}
 	golden(t, "base.nft", text)
@@ -52,6 +54,9 @@ func TestNetworkChains(t *testing.T) {
 		MasqueradeChain("net", two).String(),
 		ReplyChain("net", two, false).String(),
 		ReplyChain("net", two, true).String(),
+		HideChain("net", "cni0").String(),
+		LimitChain("net", 1000).String(),
+		BoundChain("veth1", net.HardwareAddr{0x0a, 0x58, 10, 88, 0, 2}, []netip.Addr{netip.MustParseAddr("10.88.0.2"), netip.MustParseAddr("fd00::2")}).String(),
 	}, "\n")+"\n")
 }
 
@@ -156,7 +161,7 @@ func TestRuleComment(t *testing.T) {
 			}
 		}
 	}
-	for _, s := range append(baseSets(nil), linkSets(nil)...) {
+	for _, s := range slices.Concat(baseSets(nil), linkSets(nil), trafficSets(nil)) {
 		if len(s.Comment) > CommentLimit || s.Comment == "" {
 			t.Errorf("%s: comment of %d bytes: %s", s.Name, len(s.Comment), s.Comment)
 		}

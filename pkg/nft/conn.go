@@ -32,7 +32,9 @@ type Conn struct {
 	table *nftables.Table // family inet
 	link  *nftables.Table // family bridge
 	order []*nftables.Set
-	sets  map[string]*nftables.Set
+	// The same by what they are made with.
+	base, frames, traffic []*nftables.Set
+	sets                  map[string]*nftables.Set
 	// tables are all of the namespace, once they were asked for.
 	tables []*nftables.Table
 }
@@ -41,6 +43,7 @@ type Conn struct {
 type Change struct {
 	Base     bool    // table, sets and base chains must exist
 	Link     bool    // the same of family bridge
+	Traffic  bool    // the chain that looks at connections, in the table of Base
 	Chains   []Chain // shared; made if missing, never changed
 	Elements []Element
 	// VIPs are all addresses of services, with the device that has them; nil: as they
@@ -54,7 +57,7 @@ type Change struct {
 
 // Empty says that there is nothing to do.
 func (c *Change) Empty() bool {
-	return !c.Base && !c.Link && len(c.Chains) == 0 && len(c.Elements) == 0 && c.VIPs == nil
+	return !c.Base && !c.Link && !c.Traffic && len(c.Chains) == 0 && len(c.Elements) == 0 && c.VIPs == nil
 }
 
 // HeldError says that another owner has an element with the same key.
@@ -82,7 +85,9 @@ func Open() (*Conn, error) {
 	}
 	t := &nftables.Table{Name: Table, Family: nftables.TableFamilyINet}
 	link := &nftables.Table{Name: Table, Family: nftables.TableFamilyBridge}
-	conn.nl, conn.table, conn.link, conn.order = c, t, link, append(baseSets(t), linkSets(link)...)
+	conn.nl, conn.table, conn.link = c, t, link
+	conn.base, conn.frames, conn.traffic = baseSets(t), linkSets(link), trafficSets(t)
+	conn.order = slices.Concat(conn.base, conn.frames, conn.traffic)
 	for _, s := range conn.order {
 		conn.sets[s.Name] = s
 	}
@@ -141,9 +146,15 @@ func (c *Conn) chainSteps(change Change) ([]step, error) {
 	fresh := false
 	for _, t := range []struct {
 		wanted bool
+		first  bool // without it our networks' chains don't exist either
 		table  *nftables.Table
+		sets   []*nftables.Set
 		chains []Chain
-	}{{change.Base, c.table, baseChains()}, {change.Link, c.link, linkChains()}} {
+	}{
+		{change.Base, true, c.table, c.base, baseChains()},
+		{change.Link, false, c.link, c.frames, linkChains()},
+		{change.Traffic, false, c.table, c.traffic, TrafficChains()},
+	} {
 		if !t.wanted {
 			continue
 		}
@@ -152,8 +163,8 @@ func (c *Conn) chainSteps(change Change) ([]step, error) {
 			return nil, err
 		}
 		if have == nil {
-			steps = append(steps, func() error { return c.queueTable(t.table, t.chains) })
-			fresh = fresh || t.table == c.table
+			steps = append(steps, func() error { return c.queueTable(t.table, t.sets, t.chains) })
+			fresh = fresh || t.first
 		}
 	}
 	for _, ch := range change.Chains {
@@ -171,12 +182,9 @@ func (c *Conn) chainSteps(change Change) ([]step, error) {
 	return steps, nil
 }
 
-func (c *Conn) queueTable(t *nftables.Table, chains []Chain) error {
+func (c *Conn) queueTable(t *nftables.Table, sets []*nftables.Set, chains []Chain) error {
 	c.nl.AddTable(t)
-	for _, s := range c.order {
-		if s.Table != t {
-			continue
-		}
+	for _, s := range sets {
 		if err := c.nl.AddSet(s, nil); err != nil {
 			return fmt.Errorf("rules: set %s: %w", s.Name, err)
 		}
@@ -212,8 +220,11 @@ func (c *Conn) tableOf(ch Chain) *nftables.Table {
 // is made in the same transaction is known by.
 func (c *Conn) withSets(exprs []expr.Any) []expr.Any {
 	for _, e := range exprs {
-		if l, ok := e.(*expr.Lookup); ok {
-			l.SetID = c.sets[l.SetName].ID
+		switch e := e.(type) {
+		case *expr.Lookup:
+			e.SetID = c.sets[e.SetName].ID
+		case *expr.Dynset:
+			e.SetID = c.sets[e.SetName].ID
 		}
 	}
 	return exprs

@@ -25,9 +25,9 @@ var ErrFewer = errors.New("fewer elements than expected")
 // perAddress says whether a map is keyed by a container's own address or port, or by a
 // port of the host that has been decided upon before.
 func perAddress(set string) bool {
-	return slices.ContainsFunc([]string{"masquerade", "snat", "hostgate", "anygate"}, func(prefix string) bool {
+	return slices.ContainsFunc([]string{"masquerade", "snat", "hostgate", "anygate", "hidden", "limited"}, func(prefix string) bool {
 		return strings.HasPrefix(set, prefix)
-	}) || set == "published" || set == "bound"
+	}) || set == "published" || set == "bound" || set == "restricted"
 }
 
 // sameOwner compares the tags that two comments begin with.

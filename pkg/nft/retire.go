@@ -26,7 +26,7 @@ func (c *Conn) Tidy() error {
 	}
 	for _, ch := range chains {
 		ofNetwork := func(prefix string) bool { return strings.HasPrefix(ch.Name, prefix) }
-		if ch.Table.Name != Table || !slices.ContainsFunc([]string{masqPrefix, snatPrefix, gatePrefix}, ofNetwork) {
+		if ch.Table.Name != Table || !slices.ContainsFunc(networkPrefixes(), ofNetwork) {
 			continue
 		}
 		c.nl.DelChain(ch)
@@ -109,7 +109,8 @@ func (c *Conn) retire(t *nftables.Table, chains []Chain) error {
 		return err
 	}
 	for _, s := range c.order {
-		if s.Table != t || s.Name == loop6Set || s.Name == vips4 || s.Name == vips6 { // no attachments
+		// Of these sets the elements are no attachments.
+		if s.Table != t || s.Name == loop6Set || s.Name == vips4 || s.Name == vips6 || counting(s.Name) {
 			continue
 		}
 		if elements, err := c.List(s.Name); err != nil || len(elements) > 0 {

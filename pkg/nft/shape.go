@@ -28,6 +28,8 @@ func shape(e expr.Any) string {
 		return fmt.Sprint("bitwise ", e.Mask, e.Xor)
 	case *expr.Meta:
 		return fmt.Sprint("meta ", e.Key, e.Register)
+	case *expr.Dynset:
+		return fmt.Sprint("dynset ", e.SetName, e.Operation, e.SrcRegKey)
 	case *expr.Ct:
 		return fmt.Sprint("ct ", e.Key)
 	case *expr.Fib:

@@ -41,6 +41,8 @@ type Conf struct {
 	KeepVlan1        bool
 	MACGuard         bool
 	Bound            bool // MACGuard, and the same for IP addresses
+	HideFromLan      bool // only the own bridge reaches the containers' addresses
+	MaxConnections   int  // at once, that the container may open with each address; 0 for any number
 	ControlFrames    bool // the container may send what switches, routers and DHCP servers do
 	DAD              bool
 	IfDown           bool
@@ -72,6 +74,8 @@ type wire struct {
 	MacSpoofChk               bool         `json:"macspoofchk"`
 	IPSpoofChk                bool         `json:"ipspoofchk"`
 	ControlFrames             bool         `json:"controlFrames"`
+	IsolateFromLan            bool         `json:"isolateFromLan"`
+	MaxConnections            int          `json:"maxConnections"`
 	EnableDad                 bool         `json:"enabledad"`
 	DisableContainerInterface bool         `json:"disableContainerInterface"`
 	PortIsolation             bool         `json:"portIsolation"`
@@ -122,8 +126,8 @@ func parse(req *cni.Request) (*Conf, error) {
 		ForceAddress: w.ForceAddress, IPMasq: w.IPMasq, MTU: w.MTU.bytes, AutoMTU: w.MTU.auto,
 		Hairpin: w.HairpinMode, Promisc: w.PromiscMode,
 		Isolated: w.PortIsolation, KeepVlan1: w.PreserveDefaultVlan, MACGuard: w.MacSpoofChk || w.IPSpoofChk, Bound: w.IPSpoofChk,
-		ControlFrames: w.ControlFrames,
-		DAD:           w.EnableDad, IfDown: w.DisableContainerInterface, KeepIPv6: w.EnableIPv6LinkLocal,
+		ControlFrames: w.ControlFrames, HideFromLan: w.IsolateFromLan, MaxConnections: w.MaxConnections,
+		DAD: w.EnableDad, IfDown: w.DisableContainerInterface, KeepIPv6: w.EnableIPv6LinkLocal,
 		NoDefaultRoute: w.NoDefaultRoute, ForwardAccept: w.ForwardAccept, RouteMetric: w.RouteMetric, DNS: w.DNS, IPAM: w.IPAM.Type,
 	}
 	if w.Bridge != nil {
@@ -163,6 +167,12 @@ func (c *Conf) check() error {
 	}
 	if c.Bound && c.IPAM == "" {
 		return errors.New("ipspoofchk: needs \"ipam\", a layer 2 network has no addresses that a port could be bound to: add it or use macspoofchk")
+	}
+	if c.MaxConnections < 0 || c.MaxConnections > 1<<31-1 {
+		return fmt.Errorf("maxConnections: %d is outside 0-%d; 0 or none is any number", c.MaxConnections, 1<<31-1)
+	}
+	if (c.HideFromLan || c.MaxConnections > 0) && c.IPAM == "" {
+		return errors.New("isolateFromLan, maxConnections: need \"ipam\", they know containers by their addresses: add it or remove them")
 	}
 	if c.Bound && len(c.Trunk) > 0 {
 		return errors.New("ipspoofchk: cannot be true together with vlanTrunk, it drops tagged frames: remove one of them")

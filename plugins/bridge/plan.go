@@ -67,7 +67,7 @@ func (in inputs) links() []kernel.Object {
 }
 
 func (in inputs) rest(addrs []address) []kernel.Object {
-	return slices.Concat(in.inside(addrs), in.masquerade(addrs), in.ports.Own)
+	return slices.Concat(in.restricted(addrs), in.inside(addrs), in.masquerade(addrs), in.ports.Own)
 }
 
 // early is what an IPAM plugin that asks on the network itself, such as dhcp, needs
@@ -98,6 +98,19 @@ func (in inputs) port() []kernel.Object {
 		list = append(list, kernel.FrameRules{Optional: !in.conf.MACGuard})
 	}
 	return append(list, in.guard())
+}
+
+// restricted comes before the container's link is up. As masquerade it is listed in
+// any case.
+func (in inputs) restricted(addrs []address) []kernel.Object {
+	r := kernel.Restriction{Owner: in.owner, Connections: in.conf.MaxConnections}
+	if in.conf.HideFromLan {
+		r.Link = in.outLink()
+	}
+	for _, a := range addrs {
+		r.Addrs = append(r.Addrs, a.prefix)
+	}
+	return []kernel.Object{r}
 }
 
 // guard is what the port may send from. Its addresses are not known early; then it
@@ -152,6 +165,9 @@ func (in inputs) shared(addrs []address) []kernel.Object {
 	}
 	if c.IPMasq && !c.IPTables && len(addrs) > 0 {
 		list = append(list, kernel.Rules{})
+	}
+	if c.HideFromLan || c.MaxConnections > 0 {
+		list = append(list, kernel.TrafficRules{})
 	}
 	return list
 }

@@ -101,7 +101,7 @@ func TestPlanOwn(t *testing.T) {
 	for _, o := range (inputs{conf: &Conf{IfDown: true}, owner: testOwner}).plan().Own {
 		kinds = append(kinds, strings.TrimPrefix(strings.SplitN(typeName(o), "{", 2)[0], "kernel."))
 	}
-	if got := strings.Join(kinds, " "); got != "Veth Guard Masquerade MasqueradeIPTables" {
+	if got := strings.Join(kinds, " "); got != "Veth Guard Restriction Masquerade MasqueradeIPTables" {
 		t.Errorf("got %s", got)
 	}
 }

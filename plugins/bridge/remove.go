@@ -35,6 +35,7 @@ func delKernel(req *cni.Request, k known) (err error) {
 		kernel.Inherited{IfName: req.IfName, Addrs: k.prev},
 		kernel.Veth{Owner: o},
 		kernel.Guard{Owner: o},
+		kernel.Restriction{Owner: o},
 		kernel.Masquerade{Owner: o, Addrs: k.prev},
 		kernel.MasqueradeIPTables{Owner: o, Known: k.prev},
 		kernel.TheirMasquerade{Owner: o},

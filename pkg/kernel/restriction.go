@@ -1,0 +1,98 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+)
+
+// TrafficRules are the chain and the sets that Restriction needs, in the table of
+// Rules. They are shared.
+type TrafficRules struct{}
+
+// Add queues them.
+func (TrafficRules) Add(h *Host) error {
+	h.queue.Base, h.queue.Traffic = true, true
+	return nil
+}
+
+// Check compares chain, hook and rules.
+func (TrafficRules) Check(h *Host) error { return checkChains(h, nft.TrafficChains()...) }
+
+// Del keeps them: they are shared.
+func (TrafficRules) Del(*Host) error { return nil }
+
+func (TrafficRules) String() string { return nft.TrafficBase() }
+
+// Restriction is what connections to and from a container must not be. With neither
+// Link nor Connections its Add does nothing, and its Del finds it by the owner.
+type Restriction struct {
+	Owner       Owner
+	Addrs       []netip.Prefix // the container's
+	Link        string         // the only one that may reach the container's own addresses; "" for all
+	Connections int            // at once, that the container may open with each address; 0 for any number
+}
+
+// chains are the networks' chains, and for each of them how an address gets there.
+func (r Restriction) chains() (list []nft.Chain, enter []func(netip.Addr, string, string) nft.Element) {
+	if r.Link != "" {
+		list, enter = append(list, nft.HideChain(r.Owner.Network, r.Link)), append(enter, nft.Hidden)
+	}
+	if r.Connections > 0 {
+		list, enter = append(list, nft.LimitChain(r.Owner.Network, uint32(r.Connections))), append(enter, nft.Limited)
+	}
+	return list, enter
+}
+
+func (r Restriction) elements() []nft.Element {
+	comment := r.Owner.Comment(nft.CommentLimit)
+	chains, enter := r.chains()
+	var elements []nft.Element
+	for i, c := range chains {
+		for _, a := range r.Addrs {
+			elements = append(elements, enter[i](a.Addr(), c.Name, comment))
+		}
+	}
+	if len(elements) == 0 {
+		return nil
+	}
+	return append(elements, nft.Holder("restricted", r.Owner.LinkName(), markComment(r.Owner, len(elements))))
+}
+
+// Add queues chains and elements.
+func (r Restriction) Add(h *Host) error {
+	chains, _ := r.chains()
+	h.queue.Chains = append(h.queue.Chains, chains...)
+	h.queue.Elements = append(h.queue.Elements, r.elements()...)
+	return nil
+}
+
+// Check looks for each element and for the rules it leads to.
+func (r Restriction) Check(h *Host) error {
+	chains, _ := r.chains()
+	if len(chains) == 0 {
+		return nil
+	}
+	return errors.Join(checkElements(h, "restriction", r.Owner, r.elements()), checkChains(h, chains...))
+}
+
+// restrictionMaps hold what belongs to owners, beside the mark in "restricted".
+func restrictionMaps() []string { return []string{"hidden4", "hidden6", "limited4", "limited6"} }
+
+// Del removes what belongs to the owner.
+func (r Restriction) Del(h *Host) error {
+	_, err := deleteOwned(h, r.Owner, "restricted", restrictionMaps(), r.elements())
+	return err
+}
+
+func (r Restriction) String() string {
+	var b strings.Builder
+	chains, _ := r.chains()
+	for _, c := range chains {
+		fmt.Fprintln(&b, c)
+	}
+	return b.String() + elementsText(r.elements())
+}
