@@ -53,8 +53,8 @@ func Open(path string) (*NS, error) {
 	return ns, nil
 }
 
-// OpenOther is Open, but refuses the calling thread's own namespace with ErrOwn
-// unless allowed: there a container's link would be one of the host's.
+// OpenOther is Open, but refuses the calling thread's own namespace, and process 1's,
+// with ErrOwn unless allowed: there a container's link would be one of the host's.
 func OpenOther(path string, allowOwn bool) (*NS, error) {
 	ns, err := Open(path)
 	if err != nil || allowOwn {
@@ -65,11 +65,21 @@ func OpenOther(path string, allowOwn bool) (*NS, error) {
 		return nil, errors.Join(err, ns.Close())
 	}
 	defer own.Close()
-	if own.Ino() == ns.Ino() {
+	if own.Ino() == ns.Ino() || ns.Ino() == firstProcess() {
 		_ = ns.Close() // read-only
 		return nil, fmt.Errorf("%s %w: give the container's", path, ErrOwn)
 	}
 	return ns, nil
+}
+
+// firstProcess is the inode number of process 1's namespace, which is no container's,
+// even where this process runs in another one; 0 where we may not know.
+func firstProcess() uint64 {
+	var st unix.Stat_t
+	if unix.Stat("/proc/1/ns/net", &st) != nil {
+		return 0
+	}
+	return st.Ino
 }
 
 // Current opens the network namespace of the calling thread.

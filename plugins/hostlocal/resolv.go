@@ -1,7 +1,6 @@
 package hostlocal
 
 import (
-	"os"
 	"strings"
 
 	"github.com/containernetworking/cni/pkg/types"
@@ -11,7 +10,7 @@ import (
 // beginning of a line, comments only there, the last of several search or domain
 // lines counts.
 func readResolvConf(path string) (types.DNS, error) {
-	data, err := os.ReadFile(path)
+	data, err := readText(path, 0)
 	if err != nil {
 		return types.DNS{}, err
 	}

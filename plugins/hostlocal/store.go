@@ -46,6 +46,11 @@ var errNoStore = errors.New("no leases")
 func open(dataDir, network string, create bool) (*Store, error) {
 	dir := filepath.Join(dataDir, network)
 	s := &Store{dir: dir, index: index{dir: filepath.Join(dataDir, indexName, network)}}
+	if create { // the others write nothing, and DEL must not refuse
+		if err := trusted(dataDir, dir); err != nil {
+			return nil, err
+		}
+	}
 	f, err := s.openLock()
 	if errors.Is(err, os.ErrNotExist) {
 		if !create {
@@ -72,7 +77,7 @@ func open(dataDir, network string, create bool) (*Store, error) {
 
 // openLock creates the file as the reference does: opened for reading, mode 0750.
 func (s *Store) openLock() (*os.File, error) {
-	return os.OpenFile(filepath.Join(s.dir, lockName), os.O_RDONLY|os.O_CREATE, 0o750)
+	return os.OpenFile(filepath.Join(s.dir, lockName), os.O_RDONLY|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o750)
 }
 
 func (s *Store) makeDirs() error {
@@ -276,7 +281,7 @@ func (s *Store) names() ([]netip.Addr, error) {
 
 // last reads where round-robin stands in a set; invalid where nothing is written.
 func (s *Store) last(set int) netip.Addr {
-	data, err := os.ReadFile(filepath.Join(s.dir, fmt.Sprint(lastName, set)))
+	data, err := readText(filepath.Join(s.dir, fmt.Sprint(lastName, set)), unix.O_NOFOLLOW)
 	if err != nil {
 		return netip.Addr{} // then round-robin begins anew
 	}
@@ -286,7 +291,12 @@ func (s *Store) last(set int) netip.Addr {
 
 func (s *Store) setLast(set int, a netip.Addr) error {
 	name := filepath.Join(s.dir, fmt.Sprint(lastName, set))
-	if err := os.WriteFile(name, []byte(a.String()), 0o600); err != nil {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	if err == nil {
+		_, err = f.WriteString(a.String())
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
 		return ioError("write "+filepath.Base(name), err)
 	}
 	return nil
