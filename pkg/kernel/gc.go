@@ -92,5 +92,5 @@ func TidyRules(h *Host) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(rules.Tidy(), rules.Retire(h.unruled))
+	return errors.Join(rules.Tidy(), rules.Retire(h.needed))
 }

@@ -120,16 +120,19 @@ func (g Guard) String() string {
 	return b.String() + elementsText(g.elements())
 }
 
-// unruled says whether no port needs the FrameRules for its group alone.
-func (h *Host) unruled() (bool, error) {
+// needed says which of our tables must stay although nothing is in them: that of family
+// inet while packets for 127.0.0.0/8 are routed from a link, since it has the guard
+// against them; that of family bridge while a port relies on its rules.
+func (h *Host) needed() (base, link bool, err error) {
 	links, err := h.rt.Links()
 	if err != nil {
-		return false, fmt.Errorf("list links: %w", err)
+		return false, false, fmt.Errorf("list links: %w", err)
 	}
 	for _, l := range links {
-		if l.Group == nft.ContainerGroup {
-			return false, nil
-		}
+		link = link || l.Group == nft.ContainerGroup
+		// A link that goes meanwhile needs nothing.
+		value, _ := readSysctl("net/ipv4/conf/" + l.Name + "/route_localnet")
+		base = base || value == "1"
 	}
-	return true, nil
+	return base, link, nil
 }

@@ -87,21 +87,27 @@ func OfBridge(link, bridge string) bool {
 	return err == nil && vid == fmt.Sprintf(".%d", n)
 }
 
-// Retire deletes each of our tables if no attachment is left in it. The one of family
-// bridge stays, too, unless unruled says that no port needs its rules. It is asked
-// under the lock: a port that is made meanwhile looks for the table afterwards.
-func (c *Conn) Retire(unruled func() (bool, error)) error {
+// Retire deletes each of our tables if no attachment is left in it. needed says which
+// of them, in families inet and bridge, is to stay for its rules alone. It is asked
+// under the lock: who comes to need them meanwhile looks for the table afterwards.
+func (c *Conn) Retire(needed func() (base, link bool, err error)) error {
 	unlock, err := flock.Netns()
 	if err != nil {
 		return err
 	}
 	defer unlock.Close()
-	err = c.retire(c.table, baseChains())
-	free, uerr := unruled()
-	if uerr != nil || !free {
-		return errors.Join(err, uerr)
+	base, link, err := needed()
+	if err != nil {
+		return err
 	}
-	return errors.Join(err, c.retire(c.link, linkChains()))
+	var errs []error
+	if !base {
+		errs = append(errs, c.retire(c.table, baseChains()))
+	}
+	if !link {
+		errs = append(errs, c.retire(c.link, linkChains()))
+	}
+	return errors.Join(errs...)
 }
 
 func (c *Conn) retire(t *nftables.Table, chains []Chain) error {

@@ -1,0 +1,29 @@
+// Package attack_test tries what an attacker would: each row of the threat table in
+// the README is a spec. It first shows that the attack works where the defence is not,
+// with the reference plugins or with ours disarmed, and then that it fails.
+package attack_test
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/bridgeport-cni/bridgeport/test/lab"
+)
+
+func TestMain(m *testing.M) {
+	code, isChild := lab.Isolate()
+	if isChild {
+		code = m.Run()
+		fmt.Println(figures())
+	}
+	os.Exit(code)
+}
+
+func TestAttack(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "Attack")
+}
