@@ -23,14 +23,12 @@ type FDBEntry struct {
 }
 
 // Add makes the entry. Without a VLAN in the request the kernel makes one for each
-// VLAN of the port too (br_fdb_add), so it comes after the Vlans. A learned entry is
-// replaced, one that was set is ErrConflict.
+// VLAN of the port too (br_fdb_add), so it comes after the Vlans; and after PortReady,
+// which knows the port's index. A learned entry is replaced, one of another port that
+// somebody set is ErrConflict.
 func (f FDBEntry) Add(h *Host) error {
-	link, err := h.rt.Link(f.Owner.LinkName())
-	if err != nil {
-		return fmt.Errorf("link %s: %w", f.Owner.LinkName(), err)
-	}
-	err = f.set(h, link.Index, unix.NLM_F_EXCL)
+	port := h.index[f.Owner.LinkName()]
+	err := f.set(h, port, unix.NLM_F_EXCL)
 	if !errors.Is(err, unix.EEXIST) {
 		return err
 	}
@@ -38,10 +36,13 @@ func (f FDBEntry) Add(h *Host) error {
 	if err != nil {
 		return err
 	}
+	if found && isStatic(have) && int(have.Index) == port {
+		return nil
+	}
 	if found && isStatic(have) {
 		return fmt.Errorf("mac: %s is on bridge %s already, at its port %s: give the container another: %w", f.MAC, f.Bridge, h.linkName(int(have.Index)), ErrConflict)
 	}
-	return f.set(h, link.Index, unix.NLM_F_REPLACE)
+	return f.set(h, port, unix.NLM_F_REPLACE)
 }
 
 func (f FDBEntry) set(h *Host, port, flags int) error {

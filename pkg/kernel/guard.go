@@ -18,15 +18,10 @@ type FrameRules struct {
 	Optional bool
 }
 
-// Add makes them, at once: what follows relies on them, and the port's group alone
-// does nothing. The port is there already, so that no TidyRules takes them away.
+// Add queues them. The port is there already, so that no TidyRules takes them away.
 func (f FrameRules) Add(h *Host) error {
-	h.queue.Link = true
-	err := h.Flush()
-	if f.Optional && nft.Unsupported(err) {
-		return nil
-	}
-	return err
+	h.queue.Link, h.queue.LinkOptional = true, f.Optional
+	return nil
 }
 
 // Check compares chains, hooks and rules.

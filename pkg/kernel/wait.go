@@ -26,7 +26,7 @@ func (p PortReady) Add(h *Host) error {
 		return err
 	}
 	name := p.Owner.LinkName()
-	if ready, err := portReady(h.rt, name); ready || err != nil {
+	if ready, err := h.portReady(name); ready || err != nil {
 		return err
 	}
 	events, err := dial()
@@ -37,15 +37,15 @@ func (p PortReady) Add(h *Host) error {
 	if err := events.join(unix.RTNLGRP_LINK); err != nil {
 		return err
 	}
-	return waitPort(h.rt, events, name)
+	return waitPort(h, events, name)
 }
 
 // waitPort looks again after each event; the first look is after joining the
 // group, so that no event is lost.
-func waitPort(rt, events *Conn, name string) error {
+func waitPort(h *Host, events *Conn, name string) error {
 	deadline := time.Now().Add(portTimeout)
 	for {
-		ready, err := portReady(rt, name)
+		ready, err := h.portReady(name)
 		if ready || err != nil {
 			return err
 		}
@@ -55,11 +55,12 @@ func waitPort(rt, events *Conn, name string) error {
 	}
 }
 
-func portReady(rt *Conn, name string) (bool, error) {
-	link, err := rt.Link(name)
+func (h *Host) portReady(name string) (bool, error) {
+	link, err := h.rt.Link(name)
 	if err != nil {
 		return false, fmt.Errorf("veth %s: %w", name, err)
 	}
+	h.index[name] = link.Index
 	// With STP the port stays listening and learning for 30 s; that is the
 	// administrator's choice and not ours to wait for.
 	return link.Oper && (link.Port == nil || link.Port.State != 0), nil

@@ -41,11 +41,13 @@ type Conn struct {
 
 // Change is what one ADD wants: chains that must exist, and elements to add.
 type Change struct {
-	Base     bool    // table, sets and base chains must exist
-	Link     bool    // the same of family bridge
-	Traffic  bool    // the chain that looks at connections, in the table of Base
-	Chains   []Chain // shared; made if missing, never changed
-	Elements []Element
+	Base bool // table, sets and base chains must exist
+	Link bool // the same of family bridge
+	// LinkOptional is success for Link on a kernel without nf_tables for bridges.
+	LinkOptional bool
+	Traffic      bool    // the chain that looks at connections, in the table of Base
+	Chains       []Chain // shared; made if missing, never changed
+	Elements     []Element
 	// VIPs are all addresses of services, with the device that has them; nil: as they
 	// are known.
 	VIPs map[netip.Addr]string
@@ -162,6 +164,12 @@ func (c *Conn) chainSteps(change Change) ([]step, error) {
 		if err != nil {
 			return nil, err
 		}
+		if have == nil && t.table == c.link && change.LinkOptional {
+			if err := c.tryTable(t.table, t.sets, t.chains); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		if have == nil {
 			steps = append(steps, func() error { return c.queueTable(t.table, t.sets, t.chains) })
 			fresh = fresh || t.first
@@ -180,6 +188,17 @@ func (c *Conn) chainSteps(change Change) ([]step, error) {
 		steps = append(steps, func() error { c.queueChain(ch); return nil })
 	}
 	return steps, nil
+}
+
+// tryTable makes a table in a transaction of its own, where the kernel has its family.
+func (c *Conn) tryTable(t *nftables.Table, sets []*nftables.Set, chains []Chain) error {
+	if err := c.queueTable(t, sets, chains); err != nil {
+		return err
+	}
+	if err := c.nl.Flush(); err != nil && !Unsupported(err) {
+		return fmt.Errorf("rules: add table %s of family bridge: %w", t.Name, err)
+	}
+	return nil
 }
 
 func (c *Conn) queueTable(t *nftables.Table, sets []*nftables.Set, chains []Chain) error {

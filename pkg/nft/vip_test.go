@@ -26,7 +26,7 @@ func TestVIPs(t *testing.T) {
 				t.Errorf("%d addresses, want %v", n, want)
 			}
 		}
-		if err := c.Retire(func() (bool, error) { return true, nil }); err != nil { // they are no attachments
+		if err := c.Retire(func() (bool, bool, error) { return false, false, nil }); err != nil { // they are no attachments
 			t.Error(err)
 		}
 		if ch, err := c.chain(baseChains()[0]); ch != nil || err != nil {

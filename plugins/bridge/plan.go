@@ -75,7 +75,7 @@ func (in inputs) rest(addrs []address) []kernel.Object {
 func (in inputs) early() kernel.Plan {
 	return kernel.Plan{
 		Shared: in.shared(nil),
-		Own:    append(in.links(), kernel.LinkUp{IfName: in.owner.IfName}, kernel.PortReady{Owner: in.owner}),
+		Own:    slices.Concat(in.links(), []kernel.Object{kernel.LinkUp{IfName: in.owner.IfName}}, in.ready()),
 	}
 }
 
@@ -91,13 +91,23 @@ func (in inputs) port() []kernel.Object {
 	if in.conf.Vlans && (in.conf.Vlan != 0 || len(in.conf.Trunk) > 0) {
 		list = append(list, in.conf.port(in.owner.LinkName()))
 	}
+	if in.conf.MACGuard {
+		list = append(list, kernel.FrameRules{})
+	}
+	return append(list, in.guard())
+}
+
+// ready is what follows as soon as the port carries packets.
+func (in inputs) ready() []kernel.Object {
+	list := []kernel.Object{kernel.PortReady{Owner: in.owner}}
 	if in.conf.routed() {
 		list = append(list, kernel.FDBEntry{Owner: in.owner, Bridge: in.conf.Bridge, MAC: in.mac, Changed: in.changed})
 	}
-	if in.conf.dropsControl() || in.conf.MACGuard {
-		list = append(list, kernel.FrameRules{Optional: !in.conf.MACGuard})
+	if in.conf.dropsControl() && !in.conf.MACGuard {
+		// They are there, save for the host's first container: no reason to ask before.
+		list = append(list, kernel.FrameRules{Optional: true})
 	}
-	return append(list, in.guard())
+	return list
 }
 
 // restricted comes before the container's link is up. As masquerade it is listed in
@@ -222,7 +232,7 @@ func (in inputs) inside(addrs []address) []kernel.Object {
 		}
 	}
 	list := slices.Concat(in.sysctls(addrs), before, []kernel.Object{kernel.LinkUp{IfName: ifName}}, after)
-	list = append(list, kernel.PortReady{Owner: in.owner})
+	list = append(list, in.ready()...)
 	if len(after) > 0 {
 		list = append(list, kernel.Settled{IfName: ifName})
 	}
