@@ -56,6 +56,8 @@ func main() {
 	plot := flag.String("plot", "", "draw the samples of that `file` instead, as SVG on standard output")
 	only := flag.String("only", "", "one `part` alone: verbs, dual, foreign, leases, data, streams")
 	isQuick := flag.Bool("quick", os.Getenv("BENCH") == "quick", "fewer rounds, and no crowd of 900")
+	other := flag.String("against", "", "compare -bin with that `folder` of plugins instead")
+	rounds := flag.Int("rounds", 100, "with -against")
 	flag.StringVar(&r.bin, "bin", "bin", "`folder` of the plugins")
 	flag.StringVar(&r.reference, "reference", "bin/reference", "`folder` of the reference plugins")
 	flag.StringVar(&r.floor, "floor", "bin/floor", "the C `program`")
@@ -72,7 +74,11 @@ func main() {
 	if *isQuick {
 		r.scope = quick
 	}
-	err := r.run(*only)
+	if *other != "" {
+		exitOn(r.prepared(func() error { return r.against(*other, *rounds, os.Stdout) }))
+		return
+	}
+	err := r.prepared(func() error { return r.run(*only) })
 	if err == nil && *out != "" {
 		err = r.write(*out)
 	}
@@ -91,8 +97,8 @@ func exitOn(err error) {
 	}
 }
 
-// run does the parts one after the other; within each the variants take turns.
-func (r *rig) run(only string) (err error) {
+// prepared calls do with the rig's folders in place.
+func (r *rig) prepared(do func() error) (err error) {
 	for _, p := range []*string{&r.bin, &r.reference, &r.floor} {
 		if *p, err = filepath.Abs(*p); err != nil {
 			return err
@@ -105,6 +111,11 @@ func (r *rig) run(only string) (err error) {
 	r.machine = look(r.dir)
 	// The driver's own collector must not run beside a plugin that is measured.
 	debug.SetGCPercent(1000)
+	return do()
+}
+
+// run does the parts one after the other; within each the variants take turns.
+func (r *rig) run(only string) error {
 	for _, part := range []struct {
 		name string
 		do   func() error
