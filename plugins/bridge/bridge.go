@@ -129,10 +129,6 @@ func Check(req *cni.Request) (err error) {
 	if err != nil {
 		return err
 	}
-	prev, err := cni.PrevResult(req)
-	if err != nil {
-		return err
-	}
 	pool, err := newIPAM(req, c)
 	if err != nil {
 		return err
@@ -147,16 +143,8 @@ func Check(req *cni.Request) (err error) {
 		return cni.WithCode(cni.CodeKernel, err)
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
-	facts, err := look(c, h)
+	in, err := expected(req, c, h)
 	if err != nil {
-		return coded(err)
-	}
-	ports, err := portmap.Publish(req)
-	if err != nil {
-		return err
-	}
-	in := inputs{conf: c, owner: owner(req), facts: facts}
-	if err := errors.Join(in.takePrevious(prev), in.publish(ports)); err != nil {
 		return err
 	}
 	err = in.plan().Check(h)
@@ -170,6 +158,24 @@ func Check(req *cni.Request) (err error) {
 		return pool.Check(req)
 	}
 	return nil
+}
+
+// expected is the inputs of an attachment that exists, by the result of its ADD.
+func expected(req *cni.Request, c *Conf, h *kernel.Host) (inputs, error) {
+	prev, err := cni.PrevResult(req)
+	if err != nil {
+		return inputs{}, err
+	}
+	facts, err := look(c, h)
+	if err != nil {
+		return inputs{}, coded(err)
+	}
+	ports, err := portmap.Publish(req)
+	if err != nil {
+		return inputs{}, err
+	}
+	in := inputs{conf: c, owner: owner(req), facts: facts}
+	return in, errors.Join(in.takePrevious(prev), in.publish(ports))
 }
 
 // Del removes everything of the attachment: rules, links, and last the leases, so

@@ -54,22 +54,26 @@ func Add(req *cni.Request) (_ *current.Result, err error) {
 
 // prepare combines configuration and previous result; the caller closes the Host.
 func prepare(req *cni.Request, c *Conf, prev *current.Result) (*kernel.Host, inputs, error) {
-	in := inputs{conf: c, owner: owner(req), addrs: containerAddresses(prev, req.IfName)}
-	var err error
-	if in.ports, err = c.ports(in.addrs); err != nil {
-		return nil, in, err
-	}
 	h, err := kernel.Open(nil)
 	if err != nil {
-		return nil, in, cni.WithCode(cni.CodeKernel, err)
+		return nil, inputs{}, cni.WithCode(cni.CodeKernel, err)
+	}
+	in, err := expected(req, c, prev, h)
+	if err != nil {
+		return nil, in, errors.Join(err, h.Close())
+	}
+	return h, in, nil
+}
+
+func expected(req *cni.Request, c *Conf, prev *current.Result, h *kernel.Host) (in inputs, err error) {
+	in = inputs{conf: c, owner: owner(req), addrs: containerAddresses(prev, req.IfName)}
+	if in.ports, err = c.ports(in.addrs); err != nil {
+		return in, err
 	}
 	if in.link4, err = h.LinkTowards(first(in.addrs, true)); err == nil {
 		in.link6, err = h.LinkTowards(first(in.addrs, false))
 	}
-	if err != nil {
-		return nil, in, errors.Join(cni.WithCode(cni.CodeKernel, err), h.Close())
-	}
-	return h, in, nil
+	return in, cni.WithCode(cni.CodeKernel, err)
 }
 
 // first is the first address of a family, invalid if there is none.

@@ -11,11 +11,13 @@ const module = "github.com/bridgeport-cni/bridgeport/"
 
 // only says which packages alone may import a library, tests aside.
 var only = map[string][]string{
-	"github.com/vishvananda/netlink": {"pkg/kernel", "plugins/installer"},
-	"github.com/google/nftables":     {"pkg/nft"},
-	"github.com/spf13/cobra":         {"plugins/bridgeport"},
-	// Starting a program costs milliseconds; only delegation and iptables may.
-	"os/exec":  {"pkg/iptables", "pkg/ipam"},
+	// The operator's command reads what no plugin asks for.
+	"github.com/vishvananda/netlink": {"pkg/kernel", "plugins/installer", "plugins/bridgeport/node", "plugins/bridgeport/playground"},
+	"github.com/google/nftables":     {"pkg/nft", "plugins/bridgeport/node"},
+	"github.com/spf13/cobra":         {"plugins/bridgeport/command"},
+	"github.com/charmbracelet":       {"plugins/bridgeport/show"},
+	// Starting a program costs milliseconds; of the plugins' only delegation and iptables may.
+	"os/exec":  {"pkg/iptables", "pkg/ipam", "plugins/bridgeport/node", "plugins/bridgeport/command", "plugins/bridgeport/playground"},
 	"net/http": {"plugins/installer"},
 }
 
@@ -26,7 +28,12 @@ var layers = map[string]int{
 	"pkg/nft": 1, "pkg/iptables": 1, "pkg/conntrack": 1, "pkg/ipam": 1,
 	"pkg/kernel":        2,
 	"plugins/hostlocal": 3, "plugins/portmap": 3, "plugins/loopback": 3,
-	"plugins/bridge": 4, "plugins/bridgeport": 5, "plugins/installer": 5, "plugins": 5,
+	"plugins/bridge": 4, "plugins/installer": 5, "plugins": 5,
+	// The operator's command: reading, joining, the sub-commands' work, the command.
+	"plugins/bridgeport/show": 5, "plugins/bridgeport/node": 5, "plugins/bridgeport/attachment": 6,
+	"plugins/bridgeport/doctor": 7, "plugins/bridgeport/mend": 7, "plugins/bridgeport/lint": 7, "plugins/bridgeport/trace": 7,
+	"plugins/bridgeport/graph": 7, "plugins/bridgeport/setup": 8, "plugins/bridgeport/playground": 7, "plugins/bridgeport/report": 8,
+	"plugins/bridgeport/command": 9, "plugins/bridgeport": 10,
 }
 
 func imports(t *testing.T) map[string][]string {
@@ -87,7 +94,7 @@ func TestStart(t *testing.T) {
 		t.Fatalf("go list: %v", err)
 	}
 	for _, pkg := range strings.Fields(string(out)) {
-		if pkg == "net/http" || pkg == "crypto/tls" || strings.HasPrefix(pkg, "go.opentelemetry.io/") {
+		if pkg == "net/http" || pkg == "log/slog" || strings.Contains(pkg, "/plugins/bridgeport/") || strings.HasPrefix(pkg, "github.com/charmbracelet/") || pkg == "crypto/tls" || strings.HasPrefix(pkg, "go.opentelemetry.io/") {
 			t.Errorf("the plugins depend on %s", pkg)
 		}
 	}

@@ -1,0 +1,68 @@
+package bridge
+
+import (
+	"errors"
+	"net/netip"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
+	current "github.com/containernetworking/cni/pkg/types/100"
+)
+
+// Expected is the plan of an attachment that exists, as CHECK compares it. h is open in
+// the container.
+func Expected(req *cni.Request, h *kernel.Host) (kernel.Plan, error) {
+	c, err := parse(req)
+	if err != nil {
+		return kernel.Plan{}, err
+	}
+	in, err := expected(req, c, h)
+	if err != nil {
+		return kernel.Plan{}, err
+	}
+	return in.plan(), nil
+}
+
+// Draft is what an ADD would make, with nothing changed.
+type Draft struct {
+	Plan   kernel.Plan
+	Result *current.Result
+	Addrs  []netip.Prefix
+	Out    kernel.Towards // the host's link towards the container
+}
+
+// Planned drafts an ADD that was given the lease.
+func Planned(req *cni.Request, h *kernel.Host, lease *current.Result) (*Draft, error) {
+	c, err := parse(req)
+	if err != nil {
+		return nil, err
+	}
+	ports, err := portmap.Publish(req)
+	if err != nil {
+		return nil, err
+	}
+	facts, err := look(c, h)
+	if err != nil {
+		return nil, coded(err)
+	}
+	in := inputs{conf: c, owner: owner(req), facts: facts, mac: c.MAC}
+	in.take(lease)
+	if err := errors.Join(in.fits(), in.publish(ports)); err != nil {
+		return nil, err
+	}
+	d := &Draft{
+		Plan: in.plan(), Result: in.result(req, lease.DNS),
+		Out: kernel.Towards{Link: in.outLink(), Bridge: in.outLink() == in.conf.Bridge},
+	}
+	for _, a := range in.addresses() {
+		d.Addrs = append(d.Addrs, a.prefix)
+	}
+	return d, nil
+}
+
+// Validate says what is wrong with a configuration, as ADD would.
+func Validate(req *cni.Request) error {
+	_, err := parse(req)
+	return err
+}

@@ -1,0 +1,134 @@
+// Package attachment joins what a node knows of each attachment from links, rules,
+// leases and libcni's cache, and judges its state.
+package attachment
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
+)
+
+// States of an attachment.
+const (
+	OK      = "ok"
+	Drift   = "drift"   // alive, but not as its ADD made it
+	Orphan  = "orphan"  // dead: something is left of it
+	Doubt   = "unsure"  // no sign of life, but no proof of death either
+	Foreign = "foreign" // alive, made by another implementation of the plugin
+)
+
+// Attachment is one container's interface in one network.
+type Attachment struct {
+	Network   string     `json:"network"`
+	Container string     `json:"container"`
+	IfName    string     `json:"ifName"`
+	Pod       string     `json:"pod,omitempty"`
+	State     string     `json:"state"`
+	Notes     []string   `json:"notes,omitempty"` // why the state is not ok
+	Netns     string     `json:"netns,omitempty"`
+	Addresses []string   `json:"addresses"`
+	Bridge    string     `json:"bridge,omitempty"`
+	Link      string     `json:"hostLink,omitempty"`
+	MAC       string     `json:"mac,omitempty"`
+	MTU       int        `json:"mtu,omitempty"`
+	Ports     []Port     `json:"ports,omitempty"`
+	Since     *time.Time `json:"since,omitempty"`
+	Traffic   Traffic    `json:"traffic"`
+	Left      []string   `json:"left,omitempty"` // of an orphan: what exists
+	Tag       string     `json:"tag"`
+
+	Cached   *node.Cached  `json:"-"`
+	Host     *node.Link    `json:"-"` // the host's end
+	Inner    *node.Link    `json:"-"` // the container's end; nil if it can't be seen
+	Inside   *node.Inside  `json:"-"`
+	Leases   []node.Lease  `json:"-"`
+	Elements []nft.Element `json:"-"`
+}
+
+// Traffic is what the container has received and sent since its link was made.
+type Traffic struct {
+	RxBytes   uint64 `json:"rxBytes"`
+	TxBytes   uint64 `json:"txBytes"`
+	RxPackets uint64 `json:"rxPackets"`
+	TxPackets uint64 `json:"txPackets"`
+}
+
+// Port is one published port.
+type Port struct {
+	HostIP    string `json:"hostIP,omitempty"` // "" for every address of the host
+	Protocol  string `json:"protocol"`
+	HostPort  uint16 `json:"hostPort"`
+	Container string `json:"container"` // address and port
+	Backend   string `json:"backend"`
+}
+
+func (p Port) String() string {
+	host := ""
+	if p.HostIP != "" {
+		host = p.HostIP + ":"
+		if strings.Contains(p.HostIP, ":") {
+			host = "[" + p.HostIP + "]:"
+		}
+	}
+	to, err := netip.ParseAddrPort(p.Container)
+	if err == nil && to.Port() == p.HostPort {
+		return fmt.Sprintf("%s%d/%s", host, p.HostPort, p.Protocol)
+	}
+	return fmt.Sprintf("%s%d→%d/%s", host, p.HostPort, to.Port(), p.Protocol)
+}
+
+// Name is network/container/interface.
+func (a *Attachment) Name() string { return a.Network + "/" + a.Container + "/" + a.IfName }
+
+// Alive says whether the attachment is in use, as far as can be told.
+func (a *Attachment) Alive() bool { return a.State == OK || a.State == Drift || a.State == Foreign }
+
+// Addr is the first address of the family; invalid without one.
+func (a *Attachment) Addr(is4 bool) netip.Addr {
+	for _, text := range a.Addresses {
+		if addr, err := netip.ParseAddr(text); err == nil && addr.Is4() == is4 {
+			return addr
+		}
+	}
+	return netip.Addr{}
+}
+
+// Has says whether the address is the attachment's.
+func (a *Attachment) Has(addr netip.Addr) bool { return slices.Contains(a.Addresses, addr.String()) }
+
+func (a *Attachment) owner() kernel.Owner {
+	return kernel.Owner{Network: a.Network, ContainerID: a.Container, IfName: a.IfName, Pod: a.Pod}
+}
+
+// named reads "tag network/container/ifname pod namespace/name", or the same with a
+// count after the tag. A comment may have been cut short: then names that do not give
+// the tag are left out.
+func named(comment string) (a Attachment, ok bool) {
+	words := strings.Fields(comment)
+	if len(words) == 0 || !node.IsTag(words[0]) {
+		return a, false
+	}
+	a.Tag = words[0]
+	rest := words[1:]
+	if len(rest) > 0 && !strings.Contains(rest[0], "/") {
+		rest = rest[1:] // a holder mark's count
+	}
+	if len(rest) > 0 {
+		if parts := strings.Split(rest[0], "/"); len(parts) == 3 {
+			a.Network, a.Container, a.IfName = parts[0], parts[1], parts[2]
+			if a.owner().Tag() != a.Tag {
+				a.Network, a.Container, a.IfName = parts[0], parts[1]+"…", ""
+			}
+		}
+	}
+	if len(rest) > 2 && rest[1] == "pod" {
+		a.Pod = rest[2]
+	}
+	return a, true
+}

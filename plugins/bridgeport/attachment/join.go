@@ -1,0 +1,208 @@
+package attachment
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
+)
+
+// List finds all attachments of the node, sorted by network and address.
+func List(n *node.Node) []*Attachment {
+	j := joiner{node: n, byTag: make(map[string]*Attachment)}
+	j.cache()
+	j.links()
+	j.leases()
+	j.elements()
+	for _, a := range j.list {
+		j.complete(a)
+	}
+	slices.SortFunc(j.list, func(a, b *Attachment) int {
+		return cmp.Or(strings.Compare(a.Network, b.Network), compareAddr(a, b), strings.Compare(a.Container, b.Container))
+	})
+	return j.list
+}
+
+func compareAddr(a, b *Attachment) int {
+	if c := a.Addr(true).Compare(b.Addr(true)); c != 0 {
+		return c
+	}
+	return a.Addr(false).Compare(b.Addr(false))
+}
+
+type joiner struct {
+	node  *node.Node
+	list  []*Attachment
+	byTag map[string]*Attachment
+	inUse map[netip.Addr]string // by whom; nil until needed
+}
+
+// get finds the attachment or begins one. Names that are known once stay.
+func (j *joiner) get(known Attachment) *Attachment {
+	a := j.byTag[known.Tag]
+	if a == nil {
+		a = &known
+		j.byTag[a.Tag], j.list = a, append(j.list, a)
+	}
+	if a.IfName == "" && known.IfName != "" {
+		a.Network, a.Container, a.IfName = known.Network, known.Container, known.IfName
+	}
+	a.Pod = cmp.Or(a.Pod, known.Pod)
+	return a
+}
+
+func (j *joiner) ofNames(network, container, ifName, pod string) *Attachment {
+	a := Attachment{Network: network, Container: container, IfName: ifName, Pod: pod}
+	a.Tag = a.owner().Tag()
+	return j.get(a)
+}
+
+func (j *joiner) cache() {
+	for i := range j.node.Cached {
+		c := &j.node.Cached[i]
+		if !ours(c.Plugins) {
+			continue
+		}
+		pod := ""
+		if name := c.Arg("K8S_POD_NAME"); name != "" {
+			pod = c.Arg("K8S_POD_NAMESPACE") + "/" + name
+		}
+		a := j.ofNames(c.NetworkName, c.ContainerID, c.IfName, pod)
+		a.Cached, a.Netns = c, c.NetNS
+		a.Since = &c.Time
+	}
+}
+
+// ours says whether a plugin of the list is one of the kinds that Bridgeport makes.
+func ours(list []node.Plugin) bool {
+	return slices.ContainsFunc(list, func(p node.Plugin) bool {
+		return p.Type == "bridge" || p.Type == "portmap" || p.IPAM.Type == "host-local"
+	})
+}
+
+func (j *joiner) links() {
+	for i := range j.node.Links {
+		l := &j.node.Links[i]
+		if l.Kind != "veth" {
+			continue
+		}
+		if known, ok := named(l.Alias); ok {
+			j.get(known).Host = l
+		}
+	}
+	// Of another implementation only the result tells which link it is.
+	for _, a := range j.list {
+		if a.Host != nil || a.Cached == nil || a.Cached.Result == nil {
+			continue
+		}
+		for _, i := range a.Cached.Result.Interfaces {
+			if l := j.node.Link(i.Name); i.Sandbox == "" && l != nil && l.Kind == "veth" && l.MAC == i.Mac {
+				a.Host = l
+			}
+		}
+	}
+}
+
+func (j *joiner) leases() {
+	for _, l := range j.node.Leases {
+		if l.Key.ContainerID == "" {
+			continue // an empty file: doctor tells of it
+		}
+		ifName := l.Key.IfName
+		if ifName == "" {
+			ifName = "eth0" // the oldest form has no name
+		}
+		a := j.ofNames(l.Network, l.Key.ContainerID, ifName, "")
+		a.Leases = append(a.Leases, l)
+		if a.Since == nil {
+			a.Since = &l.Time
+		}
+	}
+}
+
+func (j *joiner) elements() {
+	for _, e := range j.node.Rules {
+		if known, ok := named(e.Comment); ok {
+			a := j.get(known)
+			a.Elements = append(a.Elements, e)
+		}
+	}
+}
+
+// complete fills in what follows from the parts.
+func (j *joiner) complete(a *Attachment) {
+	if a.Netns == "" {
+		if s := j.node.SpaceOf(a.Host); s != nil {
+			a.Netns = s.Path
+		}
+	}
+	if l := a.Host; l != nil {
+		a.Link, a.MTU = l.Name, l.MTU
+		a.Traffic = Traffic{RxBytes: l.TxBytes, TxBytes: l.RxBytes, RxPackets: l.TxPackets, TxPackets: l.RxPackets}
+		if master := j.node.LinkAt(l.Master); master != nil && l.Master != 0 {
+			a.Bridge = master.Name
+		}
+	}
+	a.addresses()
+	a.ports()
+	j.judge(a)
+	if a.Inner != nil {
+		a.MAC, a.MTU = a.Inner.MAC, a.Inner.MTU
+	}
+	if a.Since != nil {
+		t := a.Since.Truncate(time.Second).UTC()
+		a.Since = &t
+	}
+}
+
+// addresses come from the result, from leases, and where there is neither from rules.
+func (a *Attachment) addresses() {
+	seen := make(map[netip.Addr]bool)
+	add := func(addr netip.Addr) {
+		if addr.IsValid() && !seen[addr] {
+			seen[addr] = true
+			a.Addresses = append(a.Addresses, addr.String())
+		}
+	}
+	if a.Cached != nil && a.Cached.Result != nil {
+		for _, ip := range a.Cached.Result.IPs {
+			add(cni.Addr(ip.Address.IP))
+		}
+	}
+	for _, l := range a.Leases {
+		add(l.Addr)
+	}
+	for _, e := range a.Elements {
+		add(e.Address())
+	}
+	for _, e := range a.Elements {
+		if _, _, to, ok := e.Forward(); ok && len(a.Addresses) == 0 {
+			add(to.Addr())
+		}
+	}
+}
+
+func (a *Attachment) ports() {
+	for _, e := range a.Elements {
+		proto, port, to, ok := e.Forward()
+		if !ok || !e.IsPort() {
+			continue
+		}
+		p := Port{Protocol: nft.ProtocolName(proto), HostPort: port, Container: to.String(), Backend: "nftables"}
+		if ip := e.HostIP(); ip.IsValid() {
+			p.HostIP = ip.String()
+		}
+		a.Ports = append(a.Ports, p)
+	}
+	if len(a.Ports) == 0 {
+		a.Ports = a.wished()
+	}
+	slices.SortFunc(a.Ports, func(p, q Port) int {
+		return cmp.Or(cmp.Compare(p.HostPort, q.HostPort), cmp.Compare(p.Protocol, q.Protocol), cmp.Compare(p.HostIP, q.HostIP), len(p.Container)-len(q.Container))
+	})
+}

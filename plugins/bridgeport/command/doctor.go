@@ -1,0 +1,91 @@
+package command
+
+import (
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/doctor"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
+	"github.com/spf13/cobra"
+)
+
+func doctorCommand(o *options) *cobra.Command {
+	var list, verbose bool
+	c := &cobra.Command{
+		Use:   "doctor",
+		Short: "Tell what is wrong with this node's container networks, and how to fix it",
+		Long: `Ask every check. Each finding tells what it saw, what follows from it, and the command
+that fixes it. Exit status: 0 all is well, 1 there are warnings, 2 something does
+not work.`,
+		Example: `  bridgeport doctor
+  bridgeport doctor --list
+  bridgeport doctor -o json | jq -r '.findings[] | .fix'`,
+		Args: cobra.NoArgs,
+	}
+	c.Flags().BoolVar(&list, "list", false, "list the checks and do nothing")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "name the checks that found nothing, too")
+	c.RunE = o.run(func(p *show.Printer, _ []string) error {
+		if list {
+			return listChecks(p)
+		}
+		n, attachments, err := o.look()
+		if err != nil {
+			return err
+		}
+		found := doctor.Examine(n, attachments).Run()
+		status := doctor.Status(found)
+		err = p.Value(map[string]any{"findings": found, "status": status}, func() { printFindings(p, found, verbose) })
+		if err == nil && status != 0 {
+			return Exit{Status: status}
+		}
+		return err
+	})
+	return c
+}
+
+func listChecks(p *show.Printer) error {
+	type check struct {
+		Name        string `json:"name"`
+		Severity    string `json:"severity"`
+		Well        string `json:"well"`
+		Consequence string `json:"consequence"`
+	}
+	var all []check
+	var rows [][]string
+	for _, c := range doctor.Checks() {
+		all = append(all, check{c.Name, c.Severity, c.About, c.Consequence})
+		rows = append(rows, []string{p.Name(c.Name), c.Severity, c.About})
+	}
+	return p.Value(all, func() { p.Table([]string{"CHECK", "SEVERITY", "WELL IF"}, rows) })
+}
+
+func printFindings(p *show.Printer, found []doctor.Finding, verbose bool) {
+	bad := make(map[string]bool)
+	for _, f := range found {
+		bad[f.Check] = true
+		mark := p.Warn("warn")
+		if f.Severity == doctor.Fail {
+			mark = p.Bad("FAIL")
+		}
+		p.Line("%s  %s", mark, p.Title(f.Check))
+		p.Line("      seen  %s", f.Evidence)
+		p.Line("      so    %s", f.Consequence)
+		p.Line("      fix   %s\n", p.Name(strings.ReplaceAll(f.Fix, "\n", "\n            ")))
+	}
+	checks := doctor.Checks()
+	for _, c := range checks {
+		if verbose && !bad[c.Name] {
+			p.Line("%s  %s: %s", p.Good("  ok"), p.Title(c.Name), c.About)
+		}
+	}
+	fails := 0
+	for _, f := range found {
+		if f.Severity == doctor.Fail {
+			fails++
+		}
+	}
+	summary := p.Good("all is well")
+	if len(found) > 0 {
+		summary = show.Count(fails, "failure") + ", " + show.Count(len(found)-fails, "warning")
+	}
+	p.Line("%s: %s", show.Count(len(checks), "check"), summary)
+}

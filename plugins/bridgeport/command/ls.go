@@ -1,0 +1,173 @@
+package command
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
+	"github.com/spf13/cobra"
+)
+
+func lsCommand(o *options) *cobra.Command {
+	var network, state string
+	var wide bool
+	c := &cobra.Command{
+		Use:     "ls",
+		Aliases: []string{"list"},
+		Short:   "List networks and attachments",
+		Long: `List the networks, then each attachment: whose it is, where it is plugged in, what
+it publishes and what it has sent and received. States:
+
+  ok       as its ADD made it
+  foreign  alive, made by another implementation of the plugin
+  drift    alive, but something of it has changed or is missing (repair mends it)
+  orphan   dead: something of it is left (gc removes it)
+  unsure   neither a sign of life nor a proof of death; nothing is ever removed`,
+		Example: `  bridgeport ls
+  bridgeport ls --network podnet --state drift
+  bridgeport ls -o json | jq -r '.attachments[] | select(.state=="orphan") | .container'`,
+		Args: cobra.NoArgs,
+	}
+	c.Flags().StringVar(&network, "network", "", "of this network only")
+	c.Flags().StringVar(&state, "state", "", "in this state only")
+	c.Flags().BoolVarP(&wide, "wide", "w", false, "full names, MAC and MTU")
+	c.RunE = o.run(func(p *show.Printer, _ []string) error {
+		n, list, err := o.look()
+		if err != nil {
+			return err
+		}
+		networks := attachment.Networks(n, list)
+		list = slices.DeleteFunc(list, func(a *attachment.Attachment) bool {
+			return network != "" && a.Network != network || state != "" && a.State != state
+		})
+		networks = slices.DeleteFunc(networks, func(w attachment.Network) bool { return network != "" && w.Name != network })
+		if list == nil {
+			list = []*attachment.Attachment{}
+		}
+		return p.Value(map[string]any{"networks": networks, "attachments": list}, func() {
+			printNetworks(p, networks)
+			printAttachments(p, list, wide)
+		})
+	})
+	return c
+}
+
+func printNetworks(p *show.Printer, networks []attachment.Network) {
+	if len(networks) == 0 {
+		p.Line("no networks: neither a configuration file nor an attachment names one")
+		return
+	}
+	var rows [][]string
+	for _, w := range networks {
+		var pools []string
+		for _, pool := range w.Pools {
+			text := pool.String()
+			switch {
+			case pool.Full() >= 1:
+				text = p.Bad(text)
+			case pool.Full() >= 0.9:
+				text = p.Warn(text)
+			}
+			pools = append(pools, text)
+		}
+		rows = append(rows, []string{
+			p.Name(w.Name), show.Dash(w.Bridge), show.Dash(w.SubnetText()), show.Dash(strings.Join(pools, ", ")),
+			show.Dash(strings.Join(w.Gateways, ", ")), show.Dash(number(w.MTU)), show.Dash(w.File),
+		})
+	}
+	p.Table([]string{"NETWORK", "BRIDGE", "SUBNET", "LEASED", "GATEWAY", "MTU", "CONFIGURATION"}, rows)
+}
+
+func number(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return show.Number(n)
+}
+
+func printAttachments(p *show.Printer, list []*attachment.Attachment, wide bool) {
+	if len(list) == 0 {
+		p.Line("\nno attachments")
+		return
+	}
+	headings := []string{"CONTAINER", "IF", "NETWORK", "ADDRESS", "HOST LINK", "PORTS", "AGE", "RECEIVED", "SENT", "STATE"}
+	if wide {
+		headings = append(headings, "POD", "MAC", "MTU", "NETNS")
+	}
+	var rows [][]string
+	counts := make(map[string]int)
+	for _, a := range list {
+		counts[a.State]++
+		var ports []string
+		for _, port := range dual(a.Ports) {
+			ports = append(ports, port)
+		}
+		row := []string{
+			label(a, wide), a.IfName, a.Network, strings.Join(a.Addresses, "\n"), show.Dash(a.Link), some(ports, wide),
+			show.Age(a.Since, time.Now()), show.Bytes(a.Traffic.RxBytes), show.Bytes(a.Traffic.TxBytes), p.State(a.State),
+		}
+		if wide {
+			row = append(row, show.Dash(a.Pod), show.Dash(a.MAC), show.Dash(number(a.MTU)), show.Dash(a.Netns))
+		}
+		rows = append(rows, row)
+	}
+	p.Line("")
+	p.Table(headings, rows)
+	p.Line("")
+	for _, a := range list {
+		for i, note := range a.Notes {
+			if i == 3 && !wide {
+				p.Line("%s %s: and %s more (-w)", p.State(a.State), label(a, wide), show.Number(len(a.Notes)-i))
+				break
+			}
+			p.Line("%s %s: %s", p.State(a.State), label(a, wide), note)
+		}
+	}
+	var sums []string
+	for _, s := range []string{attachment.OK, attachment.Foreign, attachment.Drift, attachment.Orphan, attachment.Doubt} {
+		if counts[s] > 0 {
+			sums = append(sums, show.Number(counts[s])+" "+p.State(s))
+		}
+	}
+	p.Line("%s: %s", show.Count(len(list), "attachment"), strings.Join(sums, ", "))
+}
+
+// label is what a person calls the attachment: its pod, or its container, cut as
+// container runtimes cut long IDs.
+func label(a *attachment.Attachment, wide bool) string {
+	if wide {
+		return a.Container
+	}
+	if a.Pod != "" {
+		return a.Pod
+	}
+	if len(a.Container) > 24 && !strings.Contains(a.Container, "…") {
+		return a.Container[:12]
+	}
+	return a.Container
+}
+
+// dual are the ports as text, each once for both families.
+func dual(ports []attachment.Port) []string {
+	var list []string
+	for _, p := range ports {
+		if text := p.String(); !slices.Contains(list, text) {
+			list = append(list, text)
+		}
+	}
+	return list
+}
+
+// some is the first of a list, one a line.
+func some(list []string, all bool) string {
+	const most = 3
+	if len(list) == 0 {
+		return "-"
+	}
+	if len(list) > most+1 && !all {
+		list = append(slices.Clone(list[:most]), "+"+show.Number(len(list)-most)+" more")
+	}
+	return strings.Join(list, "\n")
+}

@@ -1,0 +1,116 @@
+// Package command is the sub-commands of the operator's command: flags, and how to
+// print what the other packages find.
+package command
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/netns"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
+	"github.com/spf13/cobra"
+)
+
+// Exit is an error with an exit status of its own. Without text it is silent: what
+// there is to say has been printed.
+type Exit struct {
+	Status int
+	Text   string
+}
+
+func (e Exit) Error() string { return e.Text }
+
+// options are the flags that each sub-command has.
+type options struct {
+	place  node.Place
+	netns  string
+	output string
+}
+
+// Root is the whole command.
+func Root() *cobra.Command {
+	o := &options{place: node.Default()}
+	root := &cobra.Command{
+		Use:   "bridgeport",
+		Short: "Container networks on this node, for the person who operates it",
+		Long: `bridgeport shows the container networks of this node as they are, tells what is
+wrong with them, and mends it. It reads the kernel, the lease files and libcni's
+cache; there is no daemon, and only gc, repair, init, install and lab change
+anything.`,
+		Version:       fmt.Sprintf("%s (commit %s)", cni.Version, cni.Commit),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetVersionTemplate("bridgeport {{.Version}}\n")
+	f := root.PersistentFlags()
+	f.StringVar(&o.place.Data, "data-dir", o.place.Data, "leases of host-local")
+	f.StringVar(&o.place.Cache, "cache-dir", o.place.Cache, "libcni's cache")
+	f.StringVar(&o.place.Conf, "conf-dir", o.place.Conf, "network configurations")
+	f.StringVar(&o.place.Bin, "bin-dir", o.place.Bin, "plugins")
+	f.StringVar(&o.netns, "netns", "", "look at the node in this network namespace (a path, or a name in /run/netns)")
+	f.StringVarP(&o.output, "output", "o", "table", "table, json or yaml")
+	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
+	root.AddGroup(
+		&cobra.Group{ID: "see", Title: "See:"},
+		&cobra.Group{ID: "mend", Title: "Mend:"},
+		&cobra.Group{ID: "set", Title: "Set up:"},
+	)
+	for group, list := range map[string][]*cobra.Command{
+		"see": {lsCommand(o), whoCommand(o), doctorCommand(o)},
+	} {
+		for _, c := range list {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	return root
+}
+
+// run makes a sub-command's function: it runs in the namespace that --netns names.
+func (o *options) run(fn func(*show.Printer, []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		p, err := show.New(cmd.OutOrStdout(), o.output)
+		if err != nil {
+			return err
+		}
+		if o.netns == "" {
+			return fn(p, args)
+		}
+		path := o.netns
+		if !strings.Contains(path, "/") {
+			path = filepath.Join("/run/netns", path)
+		}
+		ns, err := netns.Open(path)
+		if err != nil {
+			return fmt.Errorf("--netns: %w", err)
+		}
+		defer ns.Close()
+		return ns.Do(func() error { return fn(p, args) })
+	}
+}
+
+// look reads the node and joins its attachments.
+func (o *options) look() (*node.Node, []*attachment.Attachment, error) {
+	n, err := node.Read(o.place)
+	if err != nil {
+		return nil, nil, err
+	}
+	return n, attachment.List(n), nil
+}
+
+// Status is the exit status for an error of Root's Execute.
+func Status(err error) int {
+	var exit Exit
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.Status
+	}
+	return 1
+}

@@ -1,0 +1,187 @@
+package command
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
+	"github.com/spf13/cobra"
+)
+
+// Finding is one holder of what was asked for.
+type Finding struct {
+	What   string                 `json:"what"`
+	Holder string                 `json:"holder"`
+	Alive  bool                   `json:"alive"`
+	Since  *time.Time             `json:"since,omitempty"`
+	How    string                 `json:"how"`
+	Full   *attachment.Attachment `json:"attachment,omitempty"`
+}
+
+func whoCommand(o *options) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "who ADDRESS|PROTOCOL/PORT|LINK|CONTAINER",
+		Short: "Tell who holds an address, a port, a link; since when; alive or dead",
+		Example: `  bridgeport who 10.88.0.7
+  bridgeport who tcp/8080
+  bridgeport who veth1b753752339
+  bridgeport who 0a:58:0a:58:00:07`,
+		Long: `Tell who holds an address (IP or MAC), a published port, a link, or what a
+container or pod holds. The exit status is 0 where somebody was found, and 1 where
+nobody holds it.`,
+		Args: cobra.ExactArgs(1),
+	}
+	c.RunE = o.run(func(p *show.Printer, args []string) error {
+		n, list, err := o.look()
+		if err != nil {
+			return err
+		}
+		found, err := who(n, list, args[0])
+		if err != nil {
+			return err
+		}
+		err = p.Value(found, func() { printWho(p, args[0], found) })
+		if err == nil && len(found) == 0 {
+			return Exit{Status: 1}
+		}
+		return err
+	})
+	return c
+}
+
+func printWho(p *show.Printer, what string, found []Finding) {
+	if len(found) == 0 {
+		p.Line("nobody holds %s", what)
+	}
+	for _, f := range found {
+		life := p.Good("alive")
+		if !f.Alive {
+			life = p.Bad("dead")
+		}
+		since := ""
+		if f.Since != nil {
+			since = fmt.Sprintf(", since %s (%s ago)", f.Since.Format(time.RFC3339), show.Age(f.Since, time.Now()))
+		}
+		p.Line("%s: %s, %s%s", f.What, p.Name(f.Holder), life, since)
+		p.Line("  %s", f.How)
+		if a := f.Full; a != nil {
+			if a.Pod != "" {
+				p.Line("  pod        %s", a.Pod)
+			}
+			p.Line("  addresses  %s", show.Dash(strings.Join(a.Addresses, ", ")))
+			p.Line("  links      %s on bridge %s, MAC %s in %s", show.Dash(a.Link), show.Dash(a.Bridge), show.Dash(a.MAC), show.Dash(a.Netns))
+			if len(a.Ports) > 0 {
+				p.Line("  ports      %s", strings.Join(dual(a.Ports), ", "))
+			}
+			for _, note := range a.Notes {
+				p.Line("  %s: %s", p.State(a.State), note)
+			}
+			for _, left := range a.Left {
+				p.Line("  left: %s", left)
+			}
+		}
+	}
+}
+
+// who decides by its form what the word is.
+func who(n *node.Node, list []*attachment.Attachment, word string) ([]Finding, error) {
+	if addr, err := netip.ParseAddr(word); err == nil {
+		return whoAddress(n, list, addr.Unmap()), nil
+	}
+	if proto, port, ok := strings.Cut(word, "/"); ok {
+		if _, known := nft.Protocol(strings.ToLower(proto)); known {
+			number, err := strconv.ParseUint(port, 10, 16)
+			if err != nil || number == 0 {
+				return nil, fmt.Errorf("%s: %q is outside 1-65535", word, port)
+			}
+			return whoPort(list, strings.ToLower(proto), uint16(number)), nil
+		}
+	}
+	var found []Finding
+	for _, a := range list {
+		switch {
+		case strings.EqualFold(a.MAC, word) && a.MAC != "":
+			found = append(found, finding(word, a, "it is the address of "+a.IfName+" inside the container"))
+		case a.Link == word:
+			found = append(found, finding("link "+word, a, "the link's alias tells it"))
+		case a.Pod == word || len(word) >= 6 && strings.HasPrefix(a.Container, word) || a.Container == word:
+			found = append(found, finding("container "+word, a, "network "+a.Network+", interface "+a.IfName))
+		}
+	}
+	if l := n.Link(word); l != nil && len(found) == 0 {
+		maker := "not made by Bridgeport"
+		if l.Ours() {
+			maker = "made by Bridgeport"
+		}
+		found = append(found, Finding{What: "link " + word, Holder: "the host", Alive: true, How: fmt.Sprintf("a %s with %s, %s", l.Kind, show.Count(len(n.Ports(l)), "port"), maker)})
+	}
+	return found, nil
+}
+
+func finding(what string, a *attachment.Attachment, how string) Finding {
+	return Finding{What: what, Holder: a.Name(), Alive: a.State != attachment.Orphan, Since: a.Since, How: how, Full: a}
+}
+
+func whoAddress(n *node.Node, list []*attachment.Attachment, addr netip.Addr) []Finding {
+	var found []Finding
+	for _, a := range list {
+		if !a.Has(addr) {
+			continue
+		}
+		how := "the rules name it"
+		for _, l := range a.Leases {
+			if l.Addr == addr {
+				how = "leased by " + l.Path()
+			}
+		}
+		found = append(found, finding(addr.String(), a, how))
+	}
+	for _, l := range n.Links {
+		if l.Has(addr) {
+			found = append(found, Finding{What: addr.String(), Holder: "the host", Alive: true, How: "an address of its link " + l.Name})
+		}
+	}
+	for _, l := range n.Leases {
+		if l.Addr == addr && l.Key.ContainerID == "" {
+			found = append(found, Finding{What: addr.String(), Holder: "nobody", Since: &l.Time, How: "an empty lease file, left by a crash: " + l.Path()})
+		}
+	}
+	return found
+}
+
+func whoPort(list []*attachment.Attachment, proto string, port uint16) []Finding {
+	var found []Finding
+	for _, a := range list {
+		for _, p := range a.Ports {
+			if p.Protocol == proto && p.HostPort == port {
+				at := "every address of the host"
+				if p.HostIP != "" {
+					at = p.HostIP
+				}
+				found = append(found, finding(fmt.Sprintf("%s/%d", proto, port), a, fmt.Sprintf("%s leads to %s (%s)", at, p.Container, p.Backend)))
+			}
+		}
+	}
+	return append(found, listeners(proto, port)...)
+}
+
+// listeners are processes of the host on the port: a published port wins over them.
+func listeners(proto string, port uint16) []Finding {
+	var found []Finding
+	for _, s := range node.Listeners() {
+		if s.Protocol == proto && s.Addr.Port() == port {
+			holder := s.ProcessOf()
+			if holder == "" {
+				holder = "a process of the host"
+			}
+			found = append(found, Finding{What: fmt.Sprintf("%s/%d", proto, port), Holder: holder, Alive: true, How: "listens on " + s.Addr.String()})
+		}
+	}
+	return found
+}

@@ -1,0 +1,140 @@
+package node
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Link is a network device with its addresses.
+type Link struct {
+	Index     int
+	Name      string
+	Kind      string // "bridge", "veth"; "device" for real hardware
+	Alias     string
+	MAC       string
+	MTU       int // bytes
+	Master    int // index, 0 for none
+	Peer      int // a veth's other end: index, in the namespace of PeerSpace
+	PeerSpace int // the kernel's number of that namespace; -1 for this one
+	Up        bool
+	Carrier   bool
+	Promisc   bool
+	Addrs     []netip.Prefix
+	// Bytes and packets since the link was made.
+	RxBytes, TxBytes, RxPackets, TxPackets, Drops uint64
+}
+
+// Has says whether the link has the address.
+func (l Link) Has(a netip.Addr) bool {
+	return slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return p.Addr() == a })
+}
+
+// Ours says whether Bridgeport made the link.
+func (l Link) Ours() bool {
+	word, _, _ := strings.Cut(l.Alias, " ")
+	if l.Kind == "bridge" {
+		return word == "bridgeport"
+	}
+	return l.Kind == "veth" && IsTag(word)
+}
+
+// IsTag says whether the word is the tag of an owner: 8 digits, '-' and 11 digits.
+func IsTag(word string) bool {
+	network, rest, ok := strings.Cut(word, "-")
+	return ok && len(network) == 8 && len(rest) == 11 && !strings.ContainsFunc(network+rest, func(r rune) bool {
+		return !strings.ContainsRune("0123456789abcdef", r)
+	})
+}
+
+func links() ([]Link, error) {
+	all, err := netlink.LinkList()
+	if err != nil {
+		return nil, fmt.Errorf("links: list: %w", err)
+	}
+	addrs, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, fmt.Errorf("addresses: list: %w", err)
+	}
+	at := make(map[int]int)
+	list := make([]Link, len(all))
+	for i, l := range all {
+		list[i] = linkOf(l)
+		at[list[i].Index] = i
+	}
+	for _, a := range addrs {
+		if i, ok := at[a.LinkIndex]; ok && a.IPNet != nil {
+			list[i].Addrs = append(list[i].Addrs, cni.Prefix(*a.IPNet))
+		}
+	}
+	return list, nil
+}
+
+func linkOf(l netlink.Link) Link {
+	a := l.Attrs()
+	out := Link{
+		Index: a.Index, Name: a.Name, Kind: l.Type(), Alias: a.Alias, MAC: a.HardwareAddr.String(),
+		MTU: a.MTU, Master: a.MasterIndex, Peer: a.ParentIndex, PeerSpace: a.NetNsID,
+		Up: a.Flags&net.FlagUp != 0, Carrier: a.RawFlags&unix.IFF_LOWER_UP != 0, Promisc: a.Promisc > 0,
+	}
+	if s := a.Statistics; s != nil {
+		out.RxBytes, out.TxBytes, out.RxPackets, out.TxPackets = s.RxBytes, s.TxBytes, s.RxPackets, s.TxPackets
+		out.Drops = s.RxDropped + s.TxDropped
+	}
+	return out
+}
+
+// Route is one route of the main table, or a local one.
+type Route struct {
+	Dst      netip.Prefix // of length 0 for a default route
+	Gateway  netip.Addr   // invalid without one
+	Link     int          // index
+	Protocol int          // RTPROT_*: 2 kernel, 9 ra
+	Priority int
+	MTU      int // bytes, 0 for the link's
+}
+
+func routes() ([]Route, error) {
+	var list []Route
+	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		all, err := netlink.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
+		if err != nil {
+			return nil, fmt.Errorf("routes: list: %w", err)
+		}
+		for _, r := range all {
+			zero := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+			if family == netlink.FAMILY_V6 {
+				zero = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+			}
+			route := Route{Dst: zero, Gateway: cni.Addr(r.Gw), Link: r.LinkIndex, Protocol: int(r.Protocol), Priority: r.Priority, MTU: r.MTU}
+			if r.Dst != nil {
+				route.Dst = cni.Prefix(*r.Dst)
+			}
+			if len(r.MultiPath) > 0 {
+				route.Link, route.Gateway = r.MultiPath[0].LinkIndex, cni.Addr(r.MultiPath[0].Gw)
+			}
+			list = append(list, route)
+		}
+	}
+	return list, nil
+}
+
+// RouteTo is the route of the main table that packets to the address take; nil if none.
+func (n *Node) RouteTo(a netip.Addr) *Route {
+	var best *Route
+	for i, r := range n.Routes {
+		if r.Dst.Addr().Is4() != a.Is4() || !r.Dst.Contains(a) {
+			continue
+		}
+		if best == nil || r.Dst.Bits() > best.Dst.Bits() || r.Dst.Bits() == best.Dst.Bits() && r.Priority < best.Priority {
+			best = &n.Routes[i]
+		}
+	}
+	return best
+}

@@ -1,0 +1,101 @@
+package node
+
+import (
+	"bufio"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Socket is a socket of the node that waits for clients.
+type Socket struct {
+	Protocol string // "tcp" or "udp"
+	Addr     netip.AddrPort
+	Inode    uint64
+	Process  string // "name[pid]"; "" where it was not found
+}
+
+// Listeners lists the sockets of the calling thread's namespace.
+func Listeners() []Socket {
+	var list []Socket
+	for _, f := range []struct{ file, proto, state string }{
+		{"tcp", "tcp", "0A"}, {"tcp6", "tcp", "0A"}, {"udp", "udp", "07"}, {"udp6", "udp", "07"}, // TCP_LISTEN, TCP_CLOSE
+	} {
+		list = append(list, sockets("/proc/thread-self/net/"+f.file, f.proto, f.state)...)
+	}
+	return list
+}
+
+func sockets(file, proto, state string) []Socket {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	var list []Socket
+	for s := bufio.NewScanner(f); s.Scan(); {
+		fields := strings.Fields(s.Text())
+		if len(fields) < 10 || fields[3] != state {
+			continue
+		}
+		addr, ok := hexAddr(fields[1])
+		inode, err := strconv.ParseUint(fields[9], 10, 64)
+		if ok && err == nil {
+			list = append(list, Socket{Protocol: proto, Addr: addr, Inode: inode})
+		}
+	}
+	return list
+}
+
+// hexAddr reads "0100007F:1F90": words of the host's byte order (tcp4_seq_show).
+func hexAddr(text string) (netip.AddrPort, bool) {
+	host, port, _ := strings.Cut(text, ":")
+	raw, err := hex.DecodeString(host)
+	number, perr := strconv.ParseUint(port, 16, 16)
+	if err != nil || perr != nil {
+		return netip.AddrPort{}, false
+	}
+	for word := range slices.Chunk(raw, 4) {
+		slices.Reverse(word) // little endian, as all our machines are
+	}
+	addr, ok := netip.AddrFromSlice(raw)
+	return netip.AddrPortFrom(addr.Unmap(), uint16(number)), ok
+}
+
+// ProcessOf finds who has the socket open.
+func (s Socket) ProcessOf() string {
+	want := fmt.Sprintf("socket:[%d]", s.Inode)
+	fds, _ := filepath.Glob("/proc/[0-9]*/fd/*") // the pattern is right
+	for _, fd := range fds {
+		if target, err := os.Readlink(fd); err == nil && target == want {
+			pid := strings.Split(fd, "/")[2]
+			name, _ := os.ReadFile("/proc/" + pid + "/comm") // gone meanwhile: no name
+			return strings.TrimSpace(string(name)) + "[" + pid + "]"
+		}
+	}
+	return ""
+}
+
+// PluginVersion is what a plugin says of itself when a person calls it: its --version,
+// or, as the reference's, what it prints without arguments. "" where it says nothing.
+func PluginVersion(path string) string {
+	for _, args := range [][]string{{"--version"}, nil} {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		cmd := exec.CommandContext(ctx, path, args...)
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH")} // without CNI_COMMAND it does nothing
+		out, _ := cmd.CombinedOutput()                  // the reference exits 1 for --version
+		cancel()
+		if line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n"); strings.Contains(strings.ToLower(line), "plugin") {
+			return line
+		}
+	}
+	return ""
+}

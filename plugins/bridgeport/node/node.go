@@ -1,0 +1,172 @@
+// Package node reads a node as it is: links, addresses, routes, rules, leases, libcni's
+// cache and the configuration files. It changes nothing. It belongs to the operator's
+// command: what plugins read on their way is in pkg/kernel.
+package node
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
+)
+
+// Place is where a node keeps its files.
+type Place struct {
+	Data  string // leases of host-local
+	Cache string // libcni's cache; its results are in "results" below
+	Conf  string // network configurations
+	Bin   string // plugins
+}
+
+// Default is where container runtimes look.
+func Default() Place {
+	return Place{Data: hostlocal.DefaultDataDir, Cache: "/var/lib/cni", Conf: "/etc/cni/net.d", Bin: "/opt/cni/bin"}
+}
+
+// Node is one look at a node. Its parts are read one after another, so what changes
+// meanwhile may be in one and not in the other: rules are read before links, since ADD
+// makes links first and DEL removes rules first.
+type Node struct {
+	Place    Place
+	Rules    []nft.Element // of our tables
+	Links    []Link
+	Routes   []Route
+	Leases   []Lease
+	Cached   []Cached
+	Networks []Network // of the configuration files, in the order of their names
+	Spaces   []Space   // other network namespaces that could be found
+	NoRules  error     // why Rules could not be read; nil if they could
+}
+
+// Lease is one lease file and where it is.
+type Lease struct {
+	hostlocal.File
+	Dir, Network string
+}
+
+// Read takes the look, in the calling thread's network namespace. It needs
+// CAP_NET_ADMIN for rules and CAP_SYS_ADMIN for containers.
+func Read(p Place) (*Node, error) {
+	n := &Node{Place: p}
+	var err error
+	n.Rules, n.NoRules = elements()
+	if n.Links, err = links(); err != nil {
+		return nil, err
+	}
+	if n.Routes, err = routes(); err != nil {
+		return nil, err
+	}
+	if n.Cached, err = cached(p.Cache); err != nil {
+		return nil, err
+	}
+	if n.Networks, err = networks(p.Conf); err != nil {
+		return nil, err
+	}
+	n.Spaces = spaces()
+	n.Leases, err = n.leases()
+	return n, err
+}
+
+func elements() ([]nft.Element, error) {
+	c, err := nft.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close() // nothing was deleted
+	return c.Everything()
+}
+
+// leases reads the given directory, and those that configurations name.
+func (n *Node) leases() ([]Lease, error) {
+	dirs := []string{n.Place.Data}
+	add := func(list []Plugin) {
+		for _, p := range list {
+			if d := p.IPAM.DataDir; d != "" && !slices.Contains(dirs, d) {
+				dirs = append(dirs, d)
+			}
+		}
+	}
+	for _, net := range n.Networks {
+		add(net.Plugins)
+	}
+	for _, c := range n.Cached {
+		add(c.Plugins)
+	}
+	var list []Lease
+	for _, dir := range dirs {
+		entries, err := os.ReadDir(dir)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("leases: %w", err)
+		}
+		for _, e := range entries {
+			if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+				continue
+			}
+			files, err := hostlocal.Files(dir, e.Name())
+			if err != nil {
+				return nil, err
+			}
+			for _, f := range files {
+				list = append(list, Lease{File: f, Dir: dir, Network: e.Name()})
+			}
+		}
+	}
+	return list, nil
+}
+
+// Path is the lease's file.
+func (l Lease) Path() string { return filepath.Join(l.Dir, l.Network, l.Addr.String()) }
+
+// Link finds a link by its name; nil without one.
+func (n *Node) Link(name string) *Link {
+	return n.linkWhere(func(l *Link) bool { return l.Name == name })
+}
+
+// LinkAt finds a link by its index; nil without one.
+func (n *Node) LinkAt(index int) *Link {
+	return n.linkWhere(func(l *Link) bool { return l.Index == index })
+}
+
+func (n *Node) linkWhere(is func(*Link) bool) *Link {
+	for i := range n.Links {
+		if is(&n.Links[i]) {
+			return &n.Links[i]
+		}
+	}
+	return nil
+}
+
+// Ports are the links plugged into a bridge.
+func (n *Node) Ports(bridge *Link) []*Link {
+	var list []*Link
+	for i := range n.Links {
+		if n.Links[i].Master == bridge.Index {
+			list = append(list, &n.Links[i])
+		}
+	}
+	return list
+}
+
+// Local says whether the address is one of the node's own.
+func (n *Node) Local(a netip.Addr) bool {
+	return a.IsLoopback() || slices.ContainsFunc(n.Links, func(l Link) bool { return l.Has(a) })
+}
+
+// Sysctl reads a setting of the calling thread's namespace, "net/ipv4/ip_forward"; ""
+// where the kernel has no such setting.
+func Sysctl(key string) string {
+	data, err := os.ReadFile("/proc/sys/" + key)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(data))
+}

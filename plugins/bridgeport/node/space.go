@@ -1,0 +1,121 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/netns"
+	"github.com/vishvananda/netlink"
+)
+
+// Space is a network namespace other than the node's.
+type Space struct {
+	Path string
+	Ino  uint64
+	ID   int // the number by which the node's links know it; -1 if none does
+}
+
+// spaces finds namespaces where they are mounted and through processes. One that only
+// a file descriptor keeps alive is not found.
+func spaces() []Space {
+	self, err := netns.Current()
+	if err != nil {
+		return nil
+	}
+	defer self.Close()
+	seen := map[uint64]bool{self.Ino(): true}
+	var paths []string
+	for _, pattern := range []string{"/run/netns/*", "/var/run/netns/*", "/run/docker/netns/*", "/proc/[0-9]*/ns/net"} {
+		found, _ := filepath.Glob(pattern) // the patterns are right
+		paths = append(paths, found...)
+	}
+	var list []Space
+	for _, path := range paths {
+		if s, ok := space(path, seen); ok {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+func space(path string, seen map[uint64]bool) (Space, bool) {
+	var ino uint64
+	// A link of /proc tells the number without being opened.
+	if target, err := os.Readlink(path); err == nil {
+		if _, err := fmt.Sscanf(target, "net:[%d]", &ino); err == nil && seen[ino] {
+			return Space{}, false
+		}
+	}
+	ns, err := netns.Open(path)
+	if err != nil {
+		return Space{}, false // gone meanwhile, or no namespace
+	}
+	defer ns.Close()
+	if seen[ns.Ino()] {
+		return Space{}, false
+	}
+	seen[ns.Ino()] = true
+	id, err := netlink.GetNetNsIdByFd(ns.Fd())
+	if err != nil {
+		id = -1
+	}
+	return Space{Path: path, Ino: ns.Ino(), ID: id}, true
+}
+
+// SpaceOf is where a veth's other end is; nil if it could not be found.
+func (n *Node) SpaceOf(l *Link) *Space {
+	if l == nil || l.Kind != "veth" || l.PeerSpace < 0 {
+		return nil
+	}
+	i := slices.IndexFunc(n.Spaces, func(s Space) bool { return s.ID == l.PeerSpace })
+	if i < 0 {
+		return nil
+	}
+	return &n.Spaces[i]
+}
+
+// Inside is the links and routes of another namespace.
+type Inside struct {
+	Links  []Link
+	Routes []Route
+}
+
+// ErrGone says that a namespace does not exist any more.
+var ErrGone = errors.New("the namespace is gone")
+
+// Enter looks inside the namespace at path; ErrGone where there is none. The node's own
+// is an error, too: no container is there.
+func Enter(path string) (*Inside, error) {
+	ns, err := netns.Open(path)
+	if errors.Is(err, netns.ErrNotExist) || errors.Is(err, netns.ErrNotNetns) {
+		return nil, fmt.Errorf("%s: %w", path, ErrGone)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer ns.Close()
+	self, err := netns.Current()
+	if err != nil {
+		return nil, err
+	}
+	defer self.Close()
+	if self.Ino() == ns.Ino() {
+		return nil, fmt.Errorf("%s: is the node's own namespace: %w", path, ErrGone)
+	}
+	in := &Inside{}
+	err = ns.Do(func() (err error) {
+		if in.Links, err = links(); err == nil {
+			in.Routes, err = routes()
+		}
+		return err
+	})
+	return in, err
+}
+
+// Link finds a link by its name; nil without one.
+func (in *Inside) Link(name string) *Link {
+	return (&Node{Links: in.Links}).Link(name)
+}

@@ -1,0 +1,30 @@
+package portmap
+
+import (
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+)
+
+// Expected is the plan of published ports that exist, as CHECK compares it. Without
+// ports it is empty.
+func Expected(req *cni.Request, h *kernel.Host) (kernel.Plan, error) {
+	c, err := parse(req)
+	if err != nil {
+		return kernel.Plan{}, err
+	}
+	prev, err := cni.PrevResult(req)
+	if err != nil || len(c.Mappings) == 0 || len(containerAddresses(prev, req.IfName)) == 0 {
+		return kernel.Plan{}, err
+	}
+	in, err := expected(req, c, prev, h)
+	if err != nil {
+		return kernel.Plan{}, err
+	}
+	return in.plan(), nil
+}
+
+// Validate says what is wrong with a configuration, as ADD would.
+func Validate(req *cni.Request) error {
+	_, err := parse(req)
+	return err
+}

@@ -1,0 +1,26 @@
+// Package operator_test shows the operator's command on a real kernel: nodes with three
+// and with 200 attachments, whole and broken.
+package operator_test
+
+import (
+	"os"
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/bridgeport-cni/bridgeport/test/lab"
+)
+
+func TestMain(m *testing.M) {
+	code, isChild := lab.Isolate()
+	if isChild {
+		code = m.Run()
+	}
+	os.Exit(code)
+}
+
+func TestOperator(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "Operator")
+}
