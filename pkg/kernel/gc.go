@@ -48,12 +48,16 @@ func PublishedOwners(h *Host, network string) ([]string, error) {
 // Sweep removes links and masquerade elements of an attachment of which only the
 // tag is known.
 func Sweep(h *Host, tag string) error {
+	return errors.Join(SweepRules(h, tag), h.deleteLink(LinkOf(tag)))
+}
+
+// SweepRules is Sweep without the links.
+func SweepRules(h *Host, tag string) error {
 	return errors.Join(
 		sweepRules(h, tag, "masqueraded", "masquerade4", "masquerade6"),
 		sweepRules(h, tag, "guarded", guardSets()...),
 		sweepRules(h, tag, "restricted", restrictionMaps()...),
-		SweepPorts(h, tag),
-		h.deleteLink(linkOf(tag)))
+		SweepPorts(h, tag))
 }
 
 // SweepPorts removes published ports of an attachment of which only the tag is
@@ -62,7 +66,8 @@ func SweepPorts(h *Host, tag string) error {
 	return sweepRules(h, tag, "published", portMaps()...)
 }
 
-func linkOf(tag string) string {
+// LinkOf is the host's link of the attachment with the tag.
+func LinkOf(tag string) string {
 	_, digits, _ := strings.Cut(tag, "-")
 	return "veth" + digits
 }

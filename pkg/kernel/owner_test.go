@@ -60,8 +60,8 @@ func TestOwnerForms(t *testing.T) {
 				t.Errorf("%s is not a locally administered unicast address", mac)
 			}
 		}
-		if linkOf(o.Tag()) != o.LinkName() {
-			t.Errorf("tag %s leads to link %s, want %s", o.Tag(), linkOf(o.Tag()), o.LinkName())
+		if LinkOf(o.Tag()) != o.LinkName() {
+			t.Errorf("tag %s leads to link %s, want %s", o.Tag(), LinkOf(o.Tag()), o.LinkName())
 		}
 	}
 }

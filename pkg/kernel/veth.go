@@ -180,6 +180,54 @@ func (v Veth) checkContainer(h *Host) error {
 	return d.err()
 }
 
+// Mend brings an existing pair back to the plan: up, plugged in, with MTU, alias and the
+// port's flags. It does not make a missing end: the container would lose its address.
+func (v Veth) Mend(h *Host) error {
+	name := v.Owner.LinkName()
+	if _, err := h.rt.Link(name); err != nil {
+		return fmt.Errorf("veth %s: %w: only a new ADD can make it: replace the container", name, err)
+	}
+	req := linkRequest(unix.RTM_NEWLINK, 0, name, true)
+	inside := linkRequest(unix.RTM_NEWLINK, 0, v.IfName, !v.IfDown)
+	if v.MTU > 0 {
+		req.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(v.MTU))))
+		inside.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(v.MTU))))
+	}
+	if len(v.MAC) > 0 {
+		inside.AddData(nl.NewRtAttr(unix.IFLA_ADDRESS, v.MAC))
+	}
+	if v.Master != "" {
+		req.AddData(nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(h.index[v.Master]))))
+	}
+	h.rt.Queue(req, "veth %s: plug in", name)
+	configured := v
+	configured.Hairpin, configured.Isolated = false, false
+	h.rt.Queue(configured.configure(name), "veth %s: configure", name)
+	if v.Master != "" {
+		h.rt.Queue(v.portFlags(name), "veth %s: set port flags", name)
+	}
+	h.cont.Queue(inside, "container link %s: set up", v.IfName)
+	return h.Flush()
+}
+
+// portFlags sets both flags, on or off.
+func (v Veth) portFlags(name string) *nl.NetlinkRequest {
+	req := linkRequest(unix.RTM_NEWLINK, 0, name, false)
+	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
+	info.AddRtAttr(nl.IFLA_INFO_SLAVE_KIND, nl.NonZeroTerminated("bridge"))
+	port := info.AddRtAttr(nl.IFLA_INFO_SLAVE_DATA, nil)
+	port.AddRtAttr(brportMode, flag(v.Hairpin))
+	port.AddRtAttr(brportIsolated, flag(v.Isolated))
+	req.AddData(info)
+	return req
+}
+
+// Exists says whether the host has a link of the name.
+func (h *Host) Exists(name string) bool {
+	_, err := h.rt.Link(name)
+	return err == nil
+}
+
 // Del removes the pair.
 func (v Veth) Del(h *Host) error { return h.deleteLink(v.Owner.LinkName()) }
 

@@ -142,3 +142,35 @@ func count(a, b netip.Addr) float64 {
 	}
 	return n + 1
 }
+
+// Restore leases an address again to an attachment that uses it, but has lost its
+// lease. CodeConflict if somebody else has it.
+func Restore(dataDir, network string, key Key, a netip.Addr) error {
+	s, err := open(dataDir, network, true)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := s.sync(); err != nil {
+		return err
+	}
+	have, exists, err := s.holder(a)
+	switch {
+	case err != nil || exists && have == key:
+		return err
+	case exists && have.ContainerID != "":
+		return cni.Errorf(cni.CodeConflict, "leases: %s is leased to container %s link %s: replace one of the two", a, have.ContainerID, have.IfName)
+	case exists:
+		if err := s.reclaim(a); err != nil {
+			return err
+		}
+	}
+	held, _ := s.index.get(key)
+	if err := s.lease(key, []netip.Addr{a}); err != nil {
+		return err
+	}
+	if err := s.index.put(key, append(held, a)); err != nil {
+		return ioError("write index", err)
+	}
+	return s.stamp()
+}

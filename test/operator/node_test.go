@@ -25,6 +25,7 @@ type Node struct {
 	*stage.Stage
 	Net   *lab.Network
 	Boxes []*stage.Box
+	ports map[string][]map[string]any // by container, what ADD was asked for
 }
 
 // names are the containers' IDs: fixed, since the links' names follow from them.
@@ -44,7 +45,7 @@ func newNode(changes stage.Conf) *Node {
 	Expect(s.Host.Route("default", stage.OutsideV4)).To(Succeed())
 	Expect(s.Host.Route("default6", stage.OutsideV6)).To(Succeed())
 	list := conflist(s, changes)
-	n := &Node{Stage: s, Net: s.Network(list)}
+	n := &Node{Stage: s, Net: s.Network(list), ports: make(map[string][]map[string]any)}
 	Expect(os.MkdirAll(n.conf(), 0o755)).To(Succeed())
 	Expect(os.WriteFile(n.conf("10-lan.conflist"), list, 0o644)).To(Succeed())
 	return n
@@ -79,7 +80,7 @@ func crowd() *Node {
 func (n *Node) add(id string, ports ...map[string]any) *stage.Box {
 	GinkgoHelper()
 	b := &stage.Box{Space: n.Space(id), ID: id}
-	n.Boxes = append(n.Boxes, b)
+	n.Boxes, n.ports[id] = append(n.Boxes, b), ports
 	_, err := n.Net.Add(id, b.Path, "eth0", ports)
 	Expect(err).NotTo(HaveOccurred())
 	return b

@@ -61,7 +61,8 @@ anything.`,
 		&cobra.Group{ID: "set", Title: "Set up:"},
 	)
 	for group, list := range map[string][]*cobra.Command{
-		"see": {lsCommand(o), whoCommand(o), doctorCommand(o)},
+		"mend": {gcCommand(o), repairCommand(o)},
+		"see":  {lsCommand(o), whoCommand(o), doctorCommand(o)},
 	} {
 		for _, c := range list {
 			c.GroupID = group

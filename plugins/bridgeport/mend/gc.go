@@ -1,0 +1,151 @@
+// Package mend removes what is dead and puts back what is missing.
+package mend
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
+	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
+)
+
+// Removal is one dead attachment, or one file that is no lease.
+type Removal struct {
+	Name    string   `json:"name"`
+	Why     string   `json:"why"`
+	Items   []string `json:"items"`
+	Kept    string   `json:"kept,omitempty"`  // why it stays; "" where it goes
+	Error   string   `json:"error,omitempty"` // what went wrong while removing
+	orphan  *attachment.Attachment
+	strange node.Lease
+}
+
+// Dead lists what belongs to no living attachment. What is younger than grace, or from
+// the future, stays: an ADD takes the lease before it makes the link.
+func Dead(n *node.Node, list []*attachment.Attachment, grace time.Duration) []Removal {
+	out := []Removal{}
+	for _, a := range list {
+		switch a.State {
+		case attachment.Orphan:
+			r := Removal{Name: a.Name(), Why: notes(a), Items: a.Left, orphan: a}
+			r.Kept = young(a.Since, grace)
+			out = append(out, r)
+		case attachment.Doubt:
+			out = append(out, Removal{Name: a.Name(), Why: notes(a), Items: a.Left, Kept: "in doubt"})
+		}
+	}
+	for _, l := range n.Leases {
+		if l.Key.ContainerID == "" {
+			t := l.Time
+			out = append(out, Removal{
+				Name: l.Network + "/" + l.Addr.String(), Why: "the file names nobody: a crash left it", Items: []string{"lease " + l.Path()},
+				Kept: young(&t, grace), strange: l,
+			})
+		}
+	}
+	return out
+}
+
+func notes(a *attachment.Attachment) string {
+	if len(a.Notes) == 0 {
+		return ""
+	}
+	return a.Notes[0]
+}
+
+func young(since *time.Time, grace time.Duration) string {
+	if since == nil {
+		return "" // rules alone: ADD makes them after the link
+	}
+	switch age := time.Since(*since); {
+	case age < 0:
+		return "its time lies in the future: set the clock first"
+	case age < grace:
+		return fmt.Sprintf("younger than %s: an ADD may be on its way", grace)
+	}
+	return ""
+}
+
+// Remove removes what Dead does not keep, and notes what went wrong.
+func Remove(list []Removal) error {
+	h, err := kernel.Open(nil)
+	if err != nil {
+		return err
+	}
+	defer h.Close() // every change has been confirmed
+	var errs []error
+	for i := range list {
+		r := &list[i]
+		if r.Kept != "" {
+			continue
+		}
+		if r.orphan == nil {
+			_, err = hostlocal.Reclaim(r.strange.Dir, r.strange.Network, r.strange.File)
+		} else {
+			err = bury(h, r)
+		}
+		if err != nil {
+			r.Error = err.Error()
+			errs = append(errs, fmt.Errorf("%s: %w", r.Name, err))
+		}
+	}
+	return errors.Join(append(errs, kernel.TidyRules(h))...)
+}
+
+// bury removes rules, then leases, then the cache's entry. Leases come first to be
+// looked at: one that is not the one that was seen means that the attachment has come
+// back.
+func bury(h *kernel.Host, r *Removal) error {
+	a := r.orphan
+	back := func() bool { return a.IfName != "" && h.Exists(kernel.LinkOf(a.Tag)) || changed(a.Leases) }
+	if back() {
+		r.Kept = "it has come back to life"
+		return nil
+	}
+	errs := []error{kernel.SweepRules(h, a.Tag)}
+	if a.IfName != "" {
+		o := kernel.Owner{Network: a.Network, ContainerID: a.Container, IfName: a.IfName}
+		errs = append(errs, kernel.Plan{Own: []kernel.Object{kernel.MasqueradeIPTables{Owner: o}, kernel.PortsIPTables{Owner: o}}}.Del(h))
+	}
+	for _, l := range a.Leases {
+		_, err := hostlocal.Reclaim(l.Dir, l.Network, l.File)
+		errs = append(errs, err)
+	}
+	if a.Cached != nil {
+		if err := forget(a.Cached); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// forget removes the cache's entry, unless an ADD has written it anew.
+func forget(c *node.Cached) error {
+	info, err := os.Stat(c.File)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil || info.ModTime().After(c.Time.Add(time.Second)) {
+		return err
+	}
+	return os.Remove(c.File)
+}
+
+func changed(list []node.Lease) bool {
+	for _, l := range list {
+		files, err := hostlocal.Files(l.Dir, l.Network)
+		if err != nil {
+			return true
+		}
+		for _, f := range files {
+			if f.Addr == l.Addr && (f.Key != l.Key || !f.Time.Equal(l.Time)) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,114 @@
+package mend
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
+	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
+)
+
+// Mended is what was missing of one attachment.
+type Mended struct {
+	Name     string   `json:"name"`
+	Missing  []string `json:"missing"`            // as CHECK says it
+	Commands []string `json:"commands"`           // what was, or would be, put back
+	Error    string   `json:"error,omitempty"`    // what could not be put back
+	Restored bool     `json:"restored,omitempty"` // CHECK finds nothing any more
+}
+
+// Repair puts back what living attachments lack, from libcni's cache, object by object:
+// what is as it should be is not touched, so connections go on. With dry it changes
+// nothing.
+func Repair(n *node.Node, list []*attachment.Attachment, dry bool) []Mended {
+	out := []Mended{}
+	for _, a := range list {
+		if a.State != attachment.Drift {
+			continue
+		}
+		m := Mended{Name: a.Name(), Missing: a.Notes}
+		err := a.With(func(h *kernel.Host, p kernel.Plan) error { return mendPlan(h, p, dry, &m) })
+		err = errors.Join(err, mendLease(a, n, dry, &m))
+		if err == nil && !dry {
+			err = a.With(func(h *kernel.Host, p kernel.Plan) error { return p.Check(h) })
+			m.Restored = err == nil
+		}
+		if err != nil {
+			m.Error = strings.ReplaceAll(err.Error(), "\n", "; ")
+		}
+		m.Commands = slices.Compact(m.Commands)
+		out = append(out, m)
+	}
+	return out
+}
+
+// mendPlan adds each object that is not as it should be, in the order of the plan: what
+// comes first may be what the next one stands on.
+func mendPlan(h *kernel.Host, p kernel.Plan, dry bool, m *Mended) error {
+	ports := false
+	for _, o := range slices.Concat(p.Shared, p.Own) {
+		_, arrivals := o.(kernel.Arrivals)
+		if o.Check(h) == nil && !(arrivals && ports) {
+			continue
+		}
+		m.note(o)
+		switch o := o.(type) {
+		case kernel.Ports, kernel.PortsIPTables:
+			ports = true // connections of the time without them are forgotten
+		case kernel.Veth:
+			if !dry {
+				if err := o.Mend(h); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		if dry {
+			continue
+		}
+		if err := o.Add(h); err != nil {
+			return err
+		}
+		if err := h.Flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *Mended) note(o kernel.Object) {
+	if text := o.String(); text != "" {
+		m.Commands = append(m.Commands, strings.Split(text, "\n")...)
+	}
+}
+
+// mendLease leases again what the attachment has. An address that somebody else has
+// got meanwhile is an error.
+func mendLease(a *attachment.Attachment, n *node.Node, dry bool, m *Mended) error {
+	if len(a.Leases) > 0 || a.Cached == nil || a.Inner == nil {
+		return nil
+	}
+	w := attachment.Networks(n, []*attachment.Attachment{a})
+	i := slices.IndexFunc(w, func(w attachment.Network) bool { return w.Name == a.Network })
+	if i < 0 || w[i].DataDir == "" {
+		return nil
+	}
+	var errs []error
+	key := hostlocal.Key{ContainerID: a.Container, IfName: a.IfName}
+	for _, set := range w[i].Sets {
+		for _, addr := range a.Inner.Addrs {
+			if !set.Has(addr.Addr()) || !a.Has(addr.Addr()) {
+				continue
+			}
+			m.Commands = append(m.Commands, fmt.Sprintf("printf '%s\\r\\n%s' >%s/%s/%s", a.Container, a.IfName, w[i].DataDir, a.Network, addr.Addr()))
+			if !dry {
+				errs = append(errs, hostlocal.Restore(w[i].DataDir, a.Network, key, addr.Addr()))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
