@@ -66,3 +66,6 @@ func Validate(req *cni.Request) error {
 	_, err := parse(req)
 	return err
 }
+
+// Wire is the configuration as JSON has it, for tools that need to know its keys.
+func Wire() any { return wire{} }

@@ -174,3 +174,6 @@ func Restore(dataDir, network string, key Key, a netip.Addr) error {
 	}
 	return s.stamp()
 }
+
+// Wire is the configuration as JSON has it, for tools that need to know its keys.
+func Wire() any { return wire{} }

@@ -136,6 +136,8 @@ func (n *Node) plain(text string) string {
 	return strings.NewReplacer(n.Dir, "/node", n.Bin, "/opt/cni/bin", "/run/netns/"+host, "/run/netns/").Replace(text)
 }
 
+var counters = regexp.MustCompile(`\d+ packets`)
+
 var moving = []struct {
 	pattern *regexp.Regexp
 	text    string

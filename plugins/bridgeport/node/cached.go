@@ -67,7 +67,7 @@ func cached(dir string) ([]Cached, error) {
 		if res, err := create.CreateFromBytes(c.RawResult); err == nil {
 			c.Result, _ = current.NewResultFromResult(res) // nil where it can't be read
 		}
-		if net, err := parseNetwork(c.Config); err == nil {
+		if net, err := ParseNetwork(c.Config); err == nil {
 			c.Plugins = net.Plugins
 		}
 		list = append(list, c)

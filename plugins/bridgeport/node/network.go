@@ -67,7 +67,7 @@ func networks(dir string) ([]Network, error) {
 		data, err := os.ReadFile(path)
 		var net Network
 		if err == nil {
-			net, err = parseNetwork(data)
+			net, err = ParseNetwork(data)
 		}
 		net.File, net.Bytes, net.Bad = path, data, err
 		if err == nil && strings.HasSuffix(path, ".conflist") && !listed(data) {
@@ -85,8 +85,8 @@ func listed(data []byte) bool {
 	return json.Unmarshal(data, &w) == nil && len(w.Plugins) > 0
 }
 
-// parseNetwork reads a list, or a single plugin's configuration.
-func parseNetwork(data []byte) (Network, error) {
+// ParseNetwork reads a list, or a single plugin's configuration.
+func ParseNetwork(data []byte) (Network, error) {
 	var net Network
 	if err := json.Unmarshal(data, &net); err != nil {
 		return net, err

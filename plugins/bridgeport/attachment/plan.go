@@ -1,0 +1,107 @@
+package attachment
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridge"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
+	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
+	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
+	current "github.com/containernetworking/cni/pkg/types/100"
+)
+
+// Step is what one plugin of a list would do.
+type Step struct {
+	Plugin   string `json:"plugin"`
+	About    string `json:"about"`
+	Commands string `json:"commands,omitempty"`
+}
+
+// Plan is what an ADD would do, with nothing changed. given are addresses for an IPAM
+// plugin that can't be asked without leasing one.
+func Plan(net *node.Network, call node.Call, given []string) (steps []Step, err error) {
+	h, err := kernel.Open(nil)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	var draft *bridge.Draft
+	for _, p := range net.Plugins {
+		req, err := Request(net, p, call, "ADD", nil)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p.Type, err)
+		}
+		switch {
+		case p.Type == "bridge":
+			var lease *current.Result
+			if lease, err = nextLease(req, net, p, given, &steps); err != nil {
+				return nil, err
+			}
+			if draft, err = bridge.Planned(req, h, lease); err != nil {
+				return nil, err
+			}
+			steps = append(steps, Step{"bridge", "bridge: container " + call.ContainerID + ", interface " + call.IfName, draft.Plan.String()})
+		case p.Type == "portmap" && draft != nil:
+			pub, err := portmap.Publish(req)
+			if err != nil {
+				return nil, err
+			}
+			plan, err := pub.Plan(draft.Addrs, draft.Out)
+			if err != nil {
+				return nil, err
+			}
+			about := "portmap: published ports"
+			if text := plan.String(); text == "" {
+				about = "portmap: no ports are asked for (--port)"
+			}
+			steps = append(steps, Step{"portmap", about, plan.String()})
+		default:
+			steps = append(steps, Step{p.Type, p.Type + ": not ours, not planned", ""})
+		}
+	}
+	return steps, nil
+}
+
+// nextLease is the result that the IPAM plugin would give.
+func nextLease(req *cni.Request, net *node.Network, p node.Plugin, given []string, steps *[]Step) (*current.Result, error) {
+	res := &current.Result{CNIVersion: current.ImplementedSpecVersion}
+	if p.IPAM.Type == "" {
+		return res, nil
+	}
+	if p.IPAM.Type != "host-local" {
+		for _, text := range given {
+			prefix, err := netip.ParsePrefix(text)
+			if err != nil {
+				return nil, fmt.Errorf("--ip: %q is not an address with the length of its subnet", text)
+			}
+			res.IPs = append(res.IPs, &current.IPConfig{Address: cni.IPNet(prefix)})
+		}
+		about := p.IPAM.Type + ": not asked, since asking takes an address"
+		if len(given) == 0 {
+			about += "; --ip 192.0.2.7/24 plans with one"
+		}
+		*steps = append(*steps, Step{p.IPAM.Type, about, ""})
+		return res, nil
+	}
+	conf, err := hostlocal.Parse(req)
+	if err != nil {
+		return nil, err
+	}
+	leases, err := hostlocal.Next(conf, net.Name)
+	if err != nil {
+		return nil, err
+	}
+	var commands []string
+	for _, l := range leases {
+		res.IPs = append(res.IPs, &current.IPConfig{Address: cni.IPNet(netip.PrefixFrom(l.Addr, l.Subnet.Bits())), Gateway: l.Gateway.AsSlice()})
+		commands = append(commands, fmt.Sprintf("printf '%s\\r\\n%s' >%s/%s/%s", req.ContainerID, req.IfName, conf.DataDir, net.Name, l.Addr))
+	}
+	res.Routes, res.DNS = conf.Routes, conf.DNS
+	*steps = append(*steps, Step{"host-local", "host-local: the next address of each range set", strings.Join(commands, "\n")})
+	return res, nil
+}

@@ -1,0 +1,131 @@
+package command
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
+	"github.com/spf13/cobra"
+)
+
+func planCommand(o *options) *cobra.Command {
+	call := node.Call{NetNS: "$CNI_NETNS"}
+	var ports, args, ips []string
+	c := &cobra.Command{
+		Use:   "plan [FILE|-]",
+		Short: "Print what an ADD would create, as ip and nft commands, and change nothing",
+		Long: `Print what an ADD of this configuration would create, as the commands that a person
+would type, with the addresses that are really next. The configuration comes from a
+file, from standard input with "-", or, without an argument, is the first one in
+--conf-dir. Nothing is changed, and no other plugin is executed.`,
+		Example: `  bridgeport plan /etc/cni/net.d/10-bridgeport.conflist
+  bridgeport plan --port 8080:80 --port 127.0.0.1:5353:53/udp <10-bridgeport.conflist -
+  bridgeport plan | grep '^nft'`,
+		Args: cobra.MaximumNArgs(1),
+	}
+	f := c.Flags()
+	f.StringVar(&call.ContainerID, "container", "example", "the container's ID")
+	f.StringVar(&call.IfName, "ifname", "eth0", "the interface in the container")
+	f.StringArrayVarP(&ports, "port", "p", nil, "publish a port: [hostIP:]hostPort:containerPort[/protocol]")
+	f.StringArrayVar(&ips, "ip", nil, "ask for this address; with an IPAM plugin other than host-local take it, with the length of its subnet")
+	f.StringArrayVar(&args, "arg", nil, "one of CNI_ARGS: KEY=VALUE")
+	c.RunE = o.run(func(p *show.Printer, files []string) error {
+		net, err := o.network(c, files)
+		if err != nil {
+			return err
+		}
+		if call.CapabilityArgs, err = capabilities(ports, ips); err != nil {
+			return err
+		}
+		for _, a := range args {
+			key, value, _ := strings.Cut(a, "=")
+			call.CNIArgs = append(call.CNIArgs, [2]string{key, value})
+		}
+		steps, err := attachment.Plan(net, call, ips)
+		if err != nil {
+			return err
+		}
+		return p.Value(steps, func() {
+			for _, s := range steps {
+				p.Line("%s", p.Faint("# "+s.About))
+				if s.Commands != "" {
+					p.Line("%s", strings.TrimRight(s.Commands, "\n"))
+				}
+			}
+		})
+	})
+	return c
+}
+
+// network reads the configuration that a command is about.
+func (o *options) network(c *cobra.Command, files []string) (*node.Network, error) {
+	if len(files) == 0 {
+		n, err := node.Read(o.place)
+		if err != nil {
+			return nil, err
+		}
+		i := slices.IndexFunc(n.Networks, func(net node.Network) bool { return net.Bad == nil })
+		if i < 0 {
+			return nil, fmt.Errorf("plan: no configuration in %s: name a file, or - for standard input", o.place.Conf)
+		}
+		return &n.Networks[i], nil
+	}
+	_, data, err := input(c.InOrStdin(), files[0])
+	if err != nil {
+		return nil, err
+	}
+	net, err := node.ParseNetwork(data)
+	return &net, err
+}
+
+// capabilities are what a runtime would pass on.
+func capabilities(ports, ips []string) (map[string]any, error) {
+	caps := make(map[string]any)
+	var list []map[string]any
+	for _, text := range ports {
+		m, err := mapping(text)
+		if err != nil {
+			return nil, fmt.Errorf("--port %s: %w", text, err)
+		}
+		list = append(list, m)
+	}
+	if list != nil {
+		caps["portMappings"] = list
+	}
+	if ips != nil {
+		caps["ips"] = ips
+	}
+	return caps, nil
+}
+
+// mapping reads [hostIP:]hostPort:containerPort[/protocol].
+func mapping(text string) (map[string]any, error) {
+	text, proto, _ := strings.Cut(text, "/")
+	i := strings.LastIndex(text, ":")
+	if i < 0 {
+		return nil, errors.New("wants [hostIP:]hostPort:containerPort[/protocol]")
+	}
+	host, inner := text[:i], text[i+1:]
+	ip := ""
+	if j := strings.LastIndex(host, ":"); j >= 0 {
+		ip, host = strings.Trim(host[:j], "[]"), host[j+1:]
+		if _, err := netip.ParseAddr(ip); err != nil {
+			return nil, err
+		}
+	}
+	hostPort, err := strconv.ParseUint(host, 10, 16)
+	containerPort, cerr := strconv.ParseUint(inner, 10, 16)
+	if err = errors.Join(err, cerr); err != nil {
+		return nil, err
+	}
+	return map[string]any{
+		"hostPort": hostPort, "containerPort": containerPort, "protocol": cmp.Or(proto, "tcp"), "hostIP": ip,
+	}, nil
+}

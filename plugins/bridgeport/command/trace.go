@@ -1,0 +1,167 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/trace"
+	"github.com/spf13/cobra"
+)
+
+func traceCommand(o *options) *cobra.Command {
+	var live bool
+	var duration time.Duration
+	c := &cobra.Command{
+		Use:   "trace SOURCE[:PORT] PROTOCOL/PORT | SOURCE[:PORT] ADDRESS:PORT[/PROTOCOL]",
+		Short: "Follow a packet: published port, route, bridge port, container, reply",
+		Long: `Follow a packet from a source to a port of this host, or to an address and port,
+through rules, routes and links as they are now, and tell where it would be dropped.
+Exit status: 0 it arrives, 2 it does not. With --live real packets are followed by
+nft's trace, until --duration is over or you press Ctrl-C.`,
+		Example: `  bridgeport trace 203.0.113.9:5555 tcp/8080
+  bridgeport trace 127.0.0.1 tcp/8080
+  bridgeport trace 203.0.113.9 10.88.0.7:80
+  bridgeport trace --live 203.0.113.9 tcp/8080`,
+		Args: cobra.ExactArgs(2),
+	}
+	c.Flags().BoolVar(&live, "live", false, "follow real packets")
+	c.Flags().DurationVar(&duration, "duration", time.Minute, "how long --live looks")
+	c.RunE = o.run(func(p *show.Printer, args []string) error {
+		n, list, err := o.look()
+		if err != nil {
+			return err
+		}
+		t, err := trace.New(n, list)
+		if err != nil {
+			return err
+		}
+		packet, err := parsePacket(t, args[0], args[1])
+		if err != nil {
+			return err
+		}
+		if live {
+			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			ctx, cancel := context.WithTimeout(ctx, duration)
+			defer cancel()
+			return node.Live(ctx, p.Out, packet.From.Addr(), packet.Protocol, packet.To.Port())
+		}
+		hops, arrives := t.Follow(packet)
+		err = p.Value(map[string]any{"hops": hops, "arrives": arrives}, func() { printHops(p, packet, hops, arrives) })
+		if err == nil && !arrives {
+			return Exit{Status: 2}
+		}
+		return err
+	})
+	return c
+}
+
+// parsePacket reads the two words.
+func parsePacket(t *trace.Tracer, from, to string) (trace.Packet, error) {
+	var p trace.Packet
+	source, err := netip.ParseAddrPort(from)
+	if err != nil {
+		addr, aerr := netip.ParseAddr(from)
+		if aerr != nil {
+			return p, fmt.Errorf("%q is neither an address nor address:port", from)
+		}
+		source = netip.AddrPortFrom(addr, 40000) // any will do
+	}
+	p.From, p.Protocol = source, "tcp"
+	if proto, port, ok := strings.Cut(to, "/"); ok {
+		if _, known := nft.Protocol(proto); known {
+			number, err := strconv.ParseUint(port, 10, 16)
+			if err != nil || number == 0 {
+				return p, fmt.Errorf("%s: %q is outside 1-65535", to, port)
+			}
+			host := t.HostAddress(source.Addr())
+			if !host.IsValid() {
+				return p, fmt.Errorf("%s: this host has no route and so no address for %s: give address:port", to, source.Addr())
+			}
+			p.Protocol, p.To = proto, netip.AddrPortFrom(host, uint16(number))
+			return p, nil
+		}
+		to, p.Protocol = proto, port
+	}
+	if p.To, err = netip.ParseAddrPort(to); err != nil {
+		return p, fmt.Errorf("%q is neither protocol/port nor address:port", to)
+	}
+	if _, known := nft.Protocol(p.Protocol); !known {
+		return p, fmt.Errorf("%q is none of tcp, udp, sctp", p.Protocol)
+	}
+	return p, nil
+}
+
+func printHops(p *show.Printer, packet trace.Packet, hops []trace.Hop, arrives bool) {
+	p.Line("%s from %s to %s", packet.Protocol, packet.From, packet.To)
+	for _, h := range hops {
+		mark := p.Good("→")
+		switch {
+		case h.Drops:
+			mark = p.Bad("✗")
+		case h.Doubt:
+			mark = p.Warn("?")
+		}
+		p.Line("  %s %-15s %s", mark, h.Name, h.Says)
+		if h.Counter != "" {
+			p.Line("    %-15s %s", "", p.Faint(h.Counter))
+		}
+	}
+	if arrives {
+		p.Line("%s", p.Good("it arrives"))
+	} else {
+		p.Line("%s", p.Bad("it does not arrive"))
+	}
+}
+
+func exposureCommand(o *options) *cobra.Command {
+	var all bool
+	c := &cobra.Command{
+		Use:   "exposure",
+		Short: "Tell which ports of this host are reached by which links and from where",
+		Long: `List the ports that containers publish: by which links and addresses of the host they
+are reached, and from where. The rules of the input hook do not protect them: their
+packets are forwarded. With --all the sockets of the host's own processes are listed,
+too.`,
+		Example: `  bridgeport exposure
+  bridgeport exposure -o json | jq '.[] | select(.public)'`,
+		Args: cobra.NoArgs,
+	}
+	c.Flags().BoolVarP(&all, "all", "a", false, "the host's own sockets, too")
+	c.RunE = o.run(func(p *show.Printer, _ []string) error {
+		n, list, err := o.look()
+		if err != nil {
+			return err
+		}
+		t, err := trace.New(n, list)
+		if err != nil {
+			return err
+		}
+		exposed := t.Exposure(all)
+		return p.Value(exposed, func() {
+			var rows [][]string
+			for _, e := range exposed {
+				sources := e.Sources
+				if e.Public && sources == "everybody" {
+					sources = p.Warn("everybody, the internet too")
+				}
+				rows = append(rows, []string{p.Name(e.Port), e.LeadsTo, e.Holder, show.Dash(strings.Join(e.Links, "\n")), sources, show.Dash(e.Remark)})
+			}
+			if len(rows) == 0 {
+				p.Line("no ports are published")
+				return
+			}
+			p.Table([]string{"PORT", "LEADS TO", "OF", "REACHED BY", "FROM", "REMARK"}, rows)
+		})
+	})
+	return c
+}

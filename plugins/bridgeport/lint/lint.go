@@ -1,0 +1,170 @@
+package lint
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridge"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
+	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
+	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
+)
+
+// Problem is one thing to change, or to think about.
+type Problem struct {
+	File     string `json:"file"`
+	Line     int    `json:"line"`
+	Column   int    `json:"column"`
+	Severity string `json:"severity"` // "error": a call will fail; "warning": think about it
+	Text     string `json:"text"`
+}
+
+func (p Problem) String() string {
+	return fmt.Sprintf("%s:%d:%d: %s: %s", p.File, p.Line, p.Column, p.Severity, p.Text)
+}
+
+// linter gathers the problems of one file.
+type linter struct {
+	file string
+	data []byte
+	list []Problem
+}
+
+func (l *linter) add(severity string, at int, format string, args ...any) {
+	line, column := place(l.data, at)
+	l.list = append(l.list, Problem{l.file, line, column, severity, fmt.Sprintf(format, args...)})
+}
+
+func (l *linter) fail(at int, format string, args ...any) { l.add("error", at, format, args...) }
+func (l *linter) warn(at int, format string, args ...any) { l.add("warning", at, format, args...) }
+
+// File examines one configuration. name is for the messages, and tells by its ending
+// what the runtime takes the file for.
+func File(name string, data []byte) []Problem {
+	l := &linter{file: name, data: data}
+	root, at, err := parse(data)
+	if err != nil {
+		l.fail(at, "not valid JSON: %v", err)
+		return l.list
+	}
+	if !root.object {
+		l.fail(root.at, "a network configuration is an object: { … }")
+		return l.list
+	}
+	l.duplicates(root)
+	l.network(root)
+	slices.SortStableFunc(l.list, func(a, b Problem) int { return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column)) })
+	return slices.Compact(l.list)
+}
+
+func (l *linter) duplicates(v *value) {
+	seen := make(map[string]bool)
+	for _, k := range v.kids {
+		if v.object && seen[strings.ToLower(k.name)] {
+			l.warn(k.key, "%q stands here twice: the last one counts", k.name)
+		}
+		seen[strings.ToLower(k.name)] = true
+		l.duplicates(k)
+	}
+}
+
+// network examines the list and each plugin in it.
+func (l *linter) network(root *value) {
+	plugins := root.kid("plugins")
+	list := filepath.Ext(l.file) == ".conflist"
+	switch {
+	case plugins == nil && list:
+		l.fail(root.at, "plugins: missing: a .conflist needs a list of them")
+		return
+	case plugins == nil:
+		l.plugin(root, root)
+		l.doubts(root, []*value{root})
+		return
+	case plugins.object || plugins.scalar != nil || len(plugins.kids) == 0:
+		l.fail(plugins.at, "plugins: wants a list of at least one plugin")
+		return
+	}
+	if filepath.Ext(l.file) == ".conf" {
+		l.warn(plugins.key, "plugins: runtimes read a .conf as a single plugin: rename the file to .conflist")
+	}
+	l.keys(root, listKeys, "")
+	for _, p := range plugins.kids {
+		if !p.object || p.kid("type").text() == "" {
+			l.fail(p.at, "type: missing: each plugin needs the name of its program")
+			continue
+		}
+		l.plugin(root, p)
+	}
+	l.doubts(root, plugins.kids)
+}
+
+// validators are what each plugin itself says of its configuration.
+var validators = map[string]func(*cni.Request) error{"bridge": bridge.Validate, "portmap": portmap.Validate}
+
+func (l *linter) plugin(root, p *value) {
+	kind := p.kid("type").text()
+	if known := pluginKeys(kind); known != nil {
+		l.keys(p, known, "")
+	}
+	if p.kid("ipam").kid("type").text() == "host-local" && pluginKeys(kind) == nil {
+		l.keys(p.kid("ipam"), hostLocalKeys(), "ipam.")
+	}
+	req, err := l.request(root, p)
+	if err != nil {
+		l.place(root, p, err)
+		return
+	}
+	if check := validators[kind]; check != nil {
+		l.place(root, p, check(req))
+	}
+	if p.kid("ipam").kid("type").text() == "host-local" {
+		_, err := hostlocal.Parse(req)
+		l.place(root, p, err)
+	}
+}
+
+// request is the call as a runtime would make it, without anything from the runtime.
+func (l *linter) request(root, p *value) (*cni.Request, error) {
+	var plugin node.Plugin
+	raw := l.data
+	if p != root {
+		raw = l.slice(p)
+	}
+	if err := json.Unmarshal(raw, &plugin.Raw); err != nil {
+		return nil, err
+	}
+	net := node.Network{Name: root.kid("name").text(), CNIVersion: cmp.Or(root.kid("cniVersion").text(), "0.1.0")}
+	call := node.Call{ContainerID: "lint", IfName: "eth0", NetNS: "/run/netns/lint"}
+	return attachment.Request(&net, plugin, call, "ADD", nil)
+}
+
+// slice is the text of a value.
+func (l *linter) slice(v *value) []byte {
+	var raw json.RawMessage
+	d := json.NewDecoder(strings.NewReader(string(l.data[v.at:])))
+	_ = d.Decode(&raw) // it has been parsed once
+	return raw
+}
+
+// place puts an error where the key is that it begins with.
+func (l *linter) place(root, p *value, err error) {
+	if err == nil {
+		return
+	}
+	text := err.Error()
+	path, _, _ := strings.Cut(text, ":")
+	at := p.at
+	for _, v := range []*value{p, root} {
+		if found := v.find(path); found != v {
+			at = found.at
+			break
+		}
+	}
+	l.fail(at, "%s", text)
+}

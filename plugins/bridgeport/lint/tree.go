@@ -1,0 +1,142 @@
+// Package lint finds mistakes and doubtful choices in network configurations, with line
+// and column, before a runtime sees them.
+package lint
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// value is a JSON value with its place in the file.
+type value struct {
+	at     int // offset of the value, in bytes
+	key    int // offset of its key; at where it has none
+	name   string
+	kids   []*value // of an object or a list
+	object bool
+	scalar any
+}
+
+// kid finds an object's member; nil without one. Keys match as package json has it.
+func (v *value) kid(name string) *value {
+	if v == nil || !v.object {
+		return nil
+	}
+	for _, k := range v.kids {
+		if strings.EqualFold(k.name, name) {
+			return k
+		}
+	}
+	return nil
+}
+
+func (v *value) text() string {
+	if v == nil {
+		return ""
+	}
+	s, _ := v.scalar.(string)
+	return s
+}
+
+func (v *value) truth() bool { return v != nil && v.scalar == true }
+
+// find follows a path such as "ipam.ranges[0][1].subnet" as far as it goes.
+func (v *value) find(path string) *value {
+	for _, step := range strings.FieldsFunc(path, func(r rune) bool { return r == '.' || r == '[' || r == ']' }) {
+		next := v.kid(step)
+		if i, err := strconv.Atoi(step); err == nil && !v.object && i < len(v.kids) {
+			next = v.kids[i]
+		}
+		if next == nil {
+			break
+		}
+		v = next
+	}
+	return v
+}
+
+// parse reads the whole file. A syntax error has its offset.
+func parse(data []byte) (*value, int, error) {
+	d := json.NewDecoder(bytes.NewReader(data))
+	p := parser{d, data}
+	v, err := p.value()
+	if err == nil {
+		if _, more := d.Token(); !errors.Is(more, io.EOF) {
+			return v, skip(data, int(d.InputOffset())), errors.New("there is more behind the end of the configuration")
+		}
+		return v, 0, nil
+	}
+	// Only Unmarshal counts up to the very character.
+	var syntax *json.SyntaxError
+	var any any
+	err = json.Unmarshal(data, &any)
+	at := int(d.InputOffset())
+	switch {
+	case errors.As(err, &syntax) && int(syntax.Offset) < len(bytes.TrimRight(data, " \t\r\n")):
+		at = max(0, int(syntax.Offset)-1)
+	case err != nil:
+		at, err = len(bytes.TrimRight(data, " \t\r\n")), errors.New("the file ends too early: a bracket or brace is not closed")
+	}
+	return nil, at, err
+}
+
+type parser struct {
+	*json.Decoder
+	data []byte
+}
+
+func (p parser) value() (*value, error) {
+	at := skip(p.data, int(p.InputOffset()))
+	token, err := p.Token()
+	if err != nil {
+		return nil, err
+	}
+	v := &value{at: at, key: at, scalar: token}
+	delim, ok := token.(json.Delim)
+	if !ok {
+		return v, nil
+	}
+	v.object, v.scalar = delim == '{', nil
+	for p.More() {
+		key, name := 0, ""
+		if v.object {
+			key = skip(p.data, int(p.InputOffset()))
+			token, err := p.Token()
+			if err != nil {
+				return nil, err
+			}
+			name = fmt.Sprint(token)
+		}
+		kid, err := p.value()
+		if err != nil {
+			return nil, err
+		}
+		kid.name = name
+		if v.object {
+			kid.key = key
+		}
+		v.kids = append(v.kids, kid)
+	}
+	_, err = p.Token()
+	return v, err
+}
+
+// skip is the offset of the next token: behind space, comma and colon.
+func skip(data []byte, at int) int {
+	for at < len(data) && strings.ContainsRune(" \t\r\n,:", rune(data[at])) {
+		at++
+	}
+	return at
+}
+
+// place is line and column of an offset, both from 1; columns count characters.
+func place(data []byte, at int) (line, column int) {
+	before := data[:min(at, len(data))]
+	line = 1 + bytes.Count(before, []byte("\n"))
+	return line, 1 + len([]rune(string(before[bytes.LastIndexByte(before, '\n')+1:])))
+}
