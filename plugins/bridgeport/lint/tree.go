@@ -77,7 +77,7 @@ func parse(data []byte) (*value, int, error) {
 	err = json.Unmarshal(data, &any)
 	at := int(d.InputOffset())
 	switch {
-	case errors.As(err, &syntax) && int(syntax.Offset) < len(bytes.TrimRight(data, " \t\r\n")):
+	case errors.As(err, &syntax) && !strings.Contains(err.Error(), "unexpected end"):
 		at = max(0, int(syntax.Offset)-1)
 	case err != nil:
 		at, err = len(bytes.TrimRight(data, " \t\r\n")), errors.New("the file ends too early: a bracket or brace is not closed")
