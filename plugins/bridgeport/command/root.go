@@ -62,7 +62,7 @@ anything.`,
 	)
 	for group, list := range map[string][]*cobra.Command{
 		"mend": {gcCommand(o), repairCommand(o)},
-		"see":  {lsCommand(o), whoCommand(o), doctorCommand(o), traceCommand(o), exposureCommand(o), graphCommand(o)}, "set": {planCommand(o), lintCommand(o)},
+		"see":  {lsCommand(o), whoCommand(o), doctorCommand(o), traceCommand(o), exposureCommand(o), graphCommand(o), topCommand(o), metricsCommand(o), bundleCommand(o)}, "set": {planCommand(o), lintCommand(o), initCommand(o), installCommand(o), labCommand(o)},
 	} {
 		for _, c := range list {
 			c.GroupID = group

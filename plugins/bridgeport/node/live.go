@@ -63,3 +63,20 @@ func load(script string) error {
 	}
 	return nil
 }
+
+// Ruleset is everybody's rules: as nft(8) prints them where it is installed, else the
+// chains and how many rules they have.
+func Ruleset() string {
+	if out, err := exec.Command("nft", "list", "ruleset").Output(); err == nil {
+		return string(out)
+	}
+	chains, err := Chains()
+	if err != nil {
+		return err.Error() + "\n"
+	}
+	text := ""
+	for _, c := range chains {
+		text += fmt.Sprintf("%s hook %s priority %d: %d rules\n", c, c.Hook, c.Priority, c.Length())
+	}
+	return text
+}

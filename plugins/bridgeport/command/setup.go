@@ -1,0 +1,185 @@
+package command
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/lint"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/setup"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
+	"github.com/spf13/cobra"
+)
+
+// besides is the directory of this executable, where its plugins are.
+func besides() string {
+	path, err := os.Executable()
+	if err != nil {
+		return "."
+	}
+	return filepath.Dir(path)
+}
+
+func installCommand(o *options) *cobra.Command {
+	var from string
+	var rollback bool
+	c := &cobra.Command{
+		Use:   "install",
+		Short: "Install the plugins while the node runs; go back with --rollback",
+		Long: `Copy bridge, portmap, host-local and this command into --bin-dir, each by a rename, so
+that a call at any moment finds a whole plugin, old or new. The set that was there is
+kept in .bridgeport-previous; --rollback exchanges the two. Each new plugin is tried
+before anything is changed. The configurations in --conf-dir are examined afterwards.`,
+		Example: `  bridgeport install
+  bridgeport install --bin-dir /usr/lib/cni
+  bridgeport install --rollback`,
+		Args: cobra.NoArgs,
+	}
+	c.Flags().StringVar(&from, "from", "", "directory with the new set (default: that of this executable)")
+	c.Flags().BoolVar(&rollback, "rollback", false, "put the previous set back")
+	c.RunE = o.run(func(p *show.Printer, _ []string) error {
+		if from == "" {
+			from = besides()
+		}
+		var done []setup.Installed
+		var err error
+		switch same := sameDir(from, o.place.Bin); {
+		case rollback:
+			done, err = setup.Rollback(o.place.Bin)
+		case same:
+			err = fmt.Errorf("install: %s is where this executable is: give --from or --bin-dir", o.place.Bin)
+		default:
+			done, err = setup.Install(from, o.place.Bin)
+		}
+		if err != nil {
+			return err
+		}
+		return p.Value(done, func() {
+			for _, d := range done {
+				p.Line("%s: %s → %s", p.Name(d.Path), show.Dash(d.Was), show.Dash(d.Is))
+			}
+			o.remarks(p)
+		})
+	})
+	return c
+}
+
+func sameDir(a, b string) bool {
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	return errX == nil && errY == nil && os.SameFile(x, y)
+}
+
+// remarks tells what lint thinks of the configurations.
+func (o *options) remarks(p *show.Printer) {
+	n, _, err := o.look()
+	if err != nil {
+		return // nothing to do with the installation
+	}
+	if len(n.Networks) == 0 {
+		p.Line("%s has no configuration yet: bridgeport init", o.place.Conf)
+	}
+	for _, net := range n.Networks {
+		for _, problem := range lint.File(net.File, net.Bytes) {
+			p.Line("%s", problem)
+		}
+	}
+}
+
+func initCommand(o *options) *cobra.Command {
+	w := setup.Wish{}
+	var print, force bool
+	c := &cobra.Command{
+		Use:   "init",
+		Short: "Write a configuration for containerd, CRI-O, nerdctl or kind",
+		Long: `Write a network configuration into --conf-dir, linted, by a rename. On a terminal what
+the flags leave open is asked for; otherwise it has the defaults.`,
+		Example: `  bridgeport init
+  bridgeport init --runtime containerd --name podnet --subnet 10.244.1.0/24 --mtu auto
+  bridgeport init --runtime crio --print`,
+		Args: cobra.NoArgs,
+	}
+	f := c.Flags()
+	f.StringVar(&w.Runtime, "runtime", "containerd", strings.Join(setup.Runtimes, ", "))
+	f.StringVar(&w.Name, "name", "bridgeport", "the network's name")
+	f.StringVar(&w.Bridge, "bridge", "cni0", "the bridge")
+	f.StringSliceVar(&w.Subnets, "subnet", []string{"10.88.0.0/16"}, "subnets, one of each family at most")
+	f.StringVar(&w.MTU, "mtu", "", "bytes or auto")
+	f.BoolVar(&w.NoPorts, "no-ports", false, "without portmap")
+	f.BoolVar(&print, "print", false, "print it and write nothing")
+	f.BoolVar(&force, "force", false, "replace a file of the same name")
+	c.RunE = o.run(func(p *show.Printer, _ []string) error {
+		if terminal(c.InOrStdin()) && !print {
+			ask(c, &w)
+		}
+		if !slices.Contains(setup.Runtimes, w.Runtime) {
+			return fmt.Errorf("--runtime: %q is none of %s", w.Runtime, strings.Join(setup.Runtimes, ", "))
+		}
+		text, err := w.Conflist()
+		if err != nil {
+			return err
+		}
+		if print {
+			_, err := p.Out.Write(text)
+			return err
+		}
+		path := filepath.Join(o.place.Conf, w.File())
+		if _, err := os.Stat(path); err == nil && !force {
+			return fmt.Errorf("%s exists: --force replaces it", path)
+		} else if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		if err := setup.WriteFile(path, text, 0o644); err != nil {
+			return err
+		}
+		p.Line("wrote %s", p.Name(path))
+		n, _, err := o.look()
+		if err == nil && len(n.Networks) > 1 && n.Networks[0].File != path {
+			p.Line("%s: runtimes that use one network take %s, which comes first", p.Warn("mind"), n.Networks[0].File)
+		}
+		return nil
+	})
+	return c
+}
+
+func terminal(in io.Reader) bool {
+	f, ok := in.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && f.Name() != os.DevNull
+}
+
+// ask asks for each flag that was not given; an empty answer takes the default.
+func ask(c *cobra.Command, w *setup.Wish) {
+	in := bufio.NewScanner(c.InOrStdin())
+	for _, q := range []struct {
+		flag, text string
+		into       *string
+	}{
+		{"runtime", "Which runtime (" + strings.Join(setup.Runtimes, ", ") + ")", &w.Runtime},
+		{"name", "The network's name", &w.Name},
+		{"bridge", "The bridge", &w.Bridge},
+		{"mtu", "MTU (bytes, auto, or nothing for the bridge's)", &w.MTU},
+	} {
+		if c.Flags().Changed(q.flag) {
+			continue
+		}
+		fmt.Fprintf(c.OutOrStdout(), "%s [%s]: ", q.text, *q.into)
+		if in.Scan() && strings.TrimSpace(in.Text()) != "" {
+			*q.into = strings.TrimSpace(in.Text())
+		}
+	}
+	if !c.Flags().Changed("subnet") {
+		fmt.Fprintf(c.OutOrStdout(), "Subnets, separated by commas [%s]: ", strings.Join(w.Subnets, ","))
+		if in.Scan() && strings.TrimSpace(in.Text()) != "" {
+			w.Subnets = strings.Split(in.Text(), ",")
+		}
+	}
+}

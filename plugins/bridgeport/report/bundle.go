@@ -1,0 +1,127 @@
+package report
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/doctor"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
+)
+
+// tail is how much of a log goes into a bundle, in bytes.
+const tail = 1 << 20
+
+// part is one file of a bundle.
+type part struct {
+	name string
+	data []byte
+}
+
+// Bundle writes a tar, compressed by gzip, of what a bug report needs. With scrub,
+// addresses and names are replaced, the same ones by the same words.
+func Bundle(w io.Writer, p *doctor.Patient, findings []doctor.Finding, logs []string, scrub bool) error {
+	parts := []part{
+		{"version.txt", []byte(versions(p))},
+		{"attachments.json", encode(p.List)},
+		{"networks.json", encode(p.Networks)},
+		{"doctor.json", encode(findings)},
+		{"links.json", encode(p.Links)},
+		{"routes.json", encode(p.Routes)},
+		{"leases.json", encode(p.Leases)},
+		{"ruleset.txt", []byte(node.Ruleset())},
+		{"sysctl.txt", []byte(settings(p))},
+	}
+	for _, n := range p.Node.Networks {
+		parts = append(parts, part{"net.d/" + filepath.Base(n.File), n.Bytes})
+	}
+	for _, c := range p.Cached {
+		parts = append(parts, part{"cache/" + filepath.Base(c.File) + ".json", cacheEntry(c)})
+	}
+	for _, l := range logs {
+		parts = append(parts, part{"log/" + filepath.Base(l), last(l)})
+	}
+	s := newScrubber(p)
+	z := gzip.NewWriter(w)
+	t := tar.NewWriter(z)
+	for _, f := range parts {
+		if scrub {
+			f = part{s.text(f.name), []byte(s.text(string(f.data)))}
+		}
+		err := t.WriteHeader(&tar.Header{Name: "bridgeport-bundle/" + f.name, Mode: 0o600, Size: int64(len(f.data)), ModTime: time.Now()})
+		if err == nil {
+			_, err = t.Write(f.data)
+		}
+		if err != nil {
+			return fmt.Errorf("bundle: %w", err)
+		}
+	}
+	return errors.Join(t.Close(), z.Close())
+}
+
+// cacheEntry is the entry with its configuration as text: it is base64 there, which no
+// scrubber could read.
+func cacheEntry(c node.Cached) []byte {
+	return encode(map[string]any{
+		"network": c.NetworkName, "container": c.ContainerID, "ifName": c.IfName, "netns": c.NetNS, "args": c.CNIArgs,
+		"capabilities": c.CapabilityArgs, "config": json.RawMessage(c.Config), "result": c.RawResult,
+	})
+}
+
+func encode(v any) []byte {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return []byte(err.Error())
+	}
+	return append(text, '\n')
+}
+
+func versions(p *doctor.Patient) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "bridgeport %s (commit %s)\n", cni.Version, cni.Commit)
+	for _, name := range []string{"bridge", "portmap", "host-local"} {
+		fmt.Fprintf(&b, "%s: %s\n", name, node.PluginVersion(filepath.Join(p.Place.Bin, name)))
+	}
+	for _, file := range []string{"/proc/version", "/etc/os-release"} {
+		data, _ := os.ReadFile(file) // as far as there is any
+		b.Write(data)
+	}
+	return b.String()
+}
+
+// settings are the sysctls that decide about forwarding.
+func settings(p *doctor.Patient) string {
+	keys := []string{
+		"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/ipv4/conf/all/rp_filter", "net/bridge/bridge-nf-call-iptables",
+		"net/bridge/bridge-nf-call-ip6tables", "net/netfilter/nf_conntrack_count", "net/netfilter/nf_conntrack_max",
+	}
+	for _, l := range p.Links {
+		if l.Kind == "bridge" {
+			for _, k := range []string{"ipv4/conf/%s/rp_filter", "ipv4/conf/%s/route_localnet", "ipv6/conf/%s/accept_ra", "ipv6/conf/%s/forwarding"} {
+				keys = append(keys, "net/"+fmt.Sprintf(k, l.Name))
+			}
+		}
+	}
+	var b strings.Builder
+	for _, k := range keys {
+		fmt.Fprintf(&b, "%s = %s\n", strings.ReplaceAll(k, "/", "."), node.Sysctl(k))
+	}
+	return b.String()
+}
+
+// last is the end of a file.
+func last(path string) []byte {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return []byte(err.Error())
+	}
+	return data[max(0, len(data)-tail):]
+}

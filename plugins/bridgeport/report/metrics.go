@@ -1,0 +1,164 @@
+// Package report writes the node's state for others to read: metrics, and a bundle for
+// a bug report.
+package report
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/doctor"
+)
+
+// metric is one line of Prometheus' text format, without the value.
+type sample struct {
+	labels []string // name, value, name, value…
+	value  float64
+}
+
+func family(w io.Writer, name, kind, help string, samples []sample) {
+	fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
+	for _, s := range samples {
+		var pairs []string
+		for i := 0; i+1 < len(s.labels); i += 2 {
+			pairs = append(pairs, s.labels[i]+"="+strconv.Quote(s.labels[i+1]))
+		}
+		text := ""
+		if pairs != nil {
+			text = "{" + strings.Join(pairs, ",") + "}"
+		}
+		fmt.Fprintf(w, "%s%s %s\n", name, text, strconv.FormatFloat(s.value, 'g', -1, 64))
+	}
+}
+
+// Metrics is the node in Prometheus' text format. logs are files that the plugins
+// write, for latency and failures.
+func Metrics(p *doctor.Patient, findings []doctor.Finding, logs []string) []byte {
+	var b bytes.Buffer
+	networks(&b, p)
+	var checks []sample
+	count := make(map[string]float64)
+	for _, f := range findings {
+		count[f.Check]++
+	}
+	for _, c := range doctor.Checks() {
+		checks = append(checks, sample{[]string{"check", c.Name, "severity", c.Severity}, count[c.Name]})
+	}
+	family(&b, "bridgeport_findings", "gauge", "What each check of doctor finds.", checks)
+	verbs(&b, logs)
+	return b.Bytes()
+}
+
+func networks(w io.Writer, p *doctor.Patient) {
+	var size, used, ports, states, rx, tx []sample
+	for _, n := range p.Networks {
+		for _, pool := range n.Pools {
+			labels := []string{"network", n.Name, "range", pool.Range}
+			size = append(size, sample{labels, pool.Size})
+			used = append(used, sample{labels, float64(pool.Used)})
+		}
+		count := make(map[string]float64)
+		var in, out float64
+		for _, a := range p.List {
+			if a.Network == n.Name {
+				count[a.State]++
+				in += float64(a.Traffic.RxBytes)
+				out += float64(a.Traffic.TxBytes)
+			}
+		}
+		for _, state := range []string{attachment.OK, attachment.Foreign, attachment.Drift, attachment.Orphan, attachment.Doubt} {
+			states = append(states, sample{[]string{"network", n.Name, "state", state}, count[state]})
+		}
+		ports = append(ports, sample{[]string{"network", n.Name}, float64(n.Ports)})
+		rx = append(rx, sample{[]string{"network", n.Name}, in})
+		tx = append(tx, sample{[]string{"network", n.Name}, out})
+	}
+	family(w, "bridgeport_pool_addresses", "gauge", "Addresses that a pool may hand out.", size)
+	family(w, "bridgeport_pool_leased", "gauge", "Addresses that are leased.", used)
+	family(w, "bridgeport_attachments", "gauge", "Attachments by state: drift wants repair, orphans are leaks and want gc.", states)
+	family(w, "bridgeport_published_ports", "gauge", "Published ports.", ports)
+	family(w, "bridgeport_attachments_received_bytes", "gauge", "What the containers that are attached now have received.", rx)
+	family(w, "bridgeport_attachments_sent_bytes", "gauge", "What the containers that are attached now have sent.", tx)
+}
+
+// Line is one line of the plugins' log.
+type Line struct {
+	Plugin, Verb, Network string
+	Milliseconds          float64 `json:"ms"`
+	Code                  uint    `json:"code"` // 0 for success
+}
+
+// bounds of the latency histogram, in seconds.
+var bounds = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5}
+
+// verbs counts the log's lines. Without a log there are none.
+func verbs(w io.Writer, logs []string) {
+	type key struct{ plugin, verb, network string }
+	buckets := make(map[key][]float64)
+	sums := make(map[key]float64)
+	failures := make(map[key]map[uint]float64)
+	each(logs, func(l Line) {
+		k := key{l.Plugin, l.Verb, l.Network}
+		if buckets[k] == nil {
+			buckets[k], failures[k] = make([]float64, len(bounds)+1), make(map[uint]float64)
+		}
+		seconds := l.Milliseconds / 1000
+		i, _ := slices.BinarySearch(bounds, seconds)
+		buckets[k][i]++
+		sums[k] += seconds
+		if l.Code != 0 {
+			failures[k][l.Code]++
+		}
+	})
+	keys := slices.SortedFunc(maps.Keys(buckets), func(a, b key) int {
+		return cmp.Or(cmp.Compare(a.plugin, b.plugin), cmp.Compare(a.verb, b.verb), cmp.Compare(a.network, b.network))
+	})
+	const name = "bridgeport_verb_duration_seconds"
+	fmt.Fprintf(w, "# HELP %s How long calls took, by the plugins' log.\n# TYPE %s histogram\n", name, name)
+	var failed []sample
+	for _, k := range keys {
+		labels := fmt.Sprintf("plugin=%q,verb=%q,network=%q", k.plugin, k.verb, k.network)
+		total := 0.0
+		for i, n := range buckets[k] {
+			total += n
+			le := "+Inf"
+			if i < len(bounds) {
+				le = strconv.FormatFloat(bounds[i], 'g', -1, 64)
+			}
+			fmt.Fprintf(w, "%s_bucket{%s,le=%q} %g\n", name, labels, le, total)
+		}
+		fmt.Fprintf(w, "%s_sum{%s} %g\n%s_count{%s} %g\n", name, labels, sums[k], name, labels, total)
+		for _, code := range slices.Sorted(maps.Keys(failures[k])) {
+			failed = append(failed, sample{[]string{"plugin", k.plugin, "verb", k.verb, "network", k.network, "code", fmt.Sprint(code)}, failures[k][code]})
+		}
+	}
+	family(w, "bridgeport_verb_failures", "counter", "Calls that failed, by the code of the error.", failed)
+}
+
+// each reads the lines of logs, the older file of each first.
+func each(logs []string, fn func(Line)) {
+	for _, path := range logs {
+		for _, file := range []string{path + ".1", path} {
+			f, err := os.Open(file)
+			if err != nil {
+				continue // not written yet
+			}
+			for s := bufio.NewScanner(f); s.Scan(); {
+				var l Line
+				if json.Unmarshal(s.Bytes(), &l) == nil && l.Verb != "" {
+					fn(l)
+				}
+			}
+			_ = f.Close() // read-only
+		}
+	}
+}

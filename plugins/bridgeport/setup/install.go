@@ -1,0 +1,121 @@
+package setup
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
+)
+
+// Names are the plugins of a set. The command itself is installed beside them.
+var Names = []string{"bridge", "portmap", "host-local", "bridgeport"}
+
+// previous is the directory that keeps the set before; no runtime looks into it.
+const previous = ".bridgeport-previous"
+
+// Installed is what became of one file.
+type Installed struct {
+	Path string `json:"path"`
+	Was  string `json:"was,omitempty"` // version; "" where there was none
+	Is   string `json:"is,omitempty"`  // "" where it was removed
+}
+
+// Install copies the set of the directory from into bin, each file by a rename, and
+// keeps the files that were there for Rollback. Every new file is tried first.
+func Install(from, bin string) ([]Installed, error) {
+	for _, name := range Names {
+		if node.PluginVersion(filepath.Join(from, name)) == "" && name != "bridgeport" {
+			return nil, fmt.Errorf("install: %s: does not say its version: is it a plugin for this machine?", filepath.Join(from, name))
+		}
+	}
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		return nil, err
+	}
+	staged := filepath.Join(bin, ".bridgeport-new")
+	if err := errors.Join(os.RemoveAll(staged), os.Mkdir(staged, 0o755)); err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(staged) // empty by then
+	for i, name := range Names {
+		source, target := filepath.Join(from, name), filepath.Join(staged, name)
+		// The plugins are one file under three names.
+		if i > 0 && sameFile(source, filepath.Join(from, Names[0])) {
+			if err := os.Link(filepath.Join(staged, Names[0]), target); err == nil {
+				continue
+			}
+		}
+		if _, err := os.Stat(source); name == "bridgeport" && errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err := copyFile(source, target, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	return exchange(bin, staged)
+}
+
+func sameFile(a, b string) bool {
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	return errX == nil && errY == nil && os.SameFile(x, y)
+}
+
+// Rollback puts the previous set back, and keeps the present one in its place: a second
+// Rollback takes the first one back.
+func Rollback(bin string) ([]Installed, error) {
+	dir := filepath.Join(bin, previous)
+	if _, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("rollback: %s: there is no previous set: %w", bin, err)
+	}
+	staged := filepath.Join(bin, ".bridgeport-new")
+	if err := errors.Join(os.RemoveAll(staged), os.Rename(dir, staged)); err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(staged) // what is kept has been moved
+	return exchange(bin, staged)
+}
+
+// exchange moves the present set to previous and the staged one into its place. Each
+// name is a plugin at every moment: the old file stays until the rename.
+func exchange(bin, staged string) ([]Installed, error) {
+	old := filepath.Join(bin, previous)
+	if err := errors.Join(os.RemoveAll(old), os.Mkdir(old, 0o755)); err != nil {
+		return nil, err
+	}
+	for _, name := range Names {
+		if err := os.Link(filepath.Join(bin, name), filepath.Join(old, name)); ignoreMissing(err) != nil {
+			return nil, err
+		}
+	}
+	var list []Installed
+	for _, name := range Names {
+		path := filepath.Join(bin, name)
+		done := Installed{Path: path, Was: short(path)}
+		err := os.Rename(filepath.Join(staged, name), path)
+		if errors.Is(err, os.ErrNotExist) { // the staged set had none
+			err = ignoreMissing(os.Remove(path))
+		}
+		if err != nil {
+			return list, err
+		}
+		done.Is = short(path)
+		list = append(list, done)
+	}
+	return list, nil
+}
+
+// short is the first words of what a plugin says of itself.
+func short(path string) string {
+	if _, err := os.Stat(path); err != nil {
+		return ""
+	}
+	version := node.PluginVersion(path)
+	if version == "" && filepath.Base(path) == "bridgeport" {
+		return "present"
+	}
+	version, _, _ = strings.Cut(version, " (")
+	return version
+}
