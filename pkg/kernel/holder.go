@@ -28,7 +28,7 @@ func (h *Host) gone(wanted, held nft.Element) (bool, error) {
 	if !isTag(tag) {
 		return false, nil // somebody's own element, or of a version to come
 	}
-	_, err := h.rt.Link(linkOf(tag))
+	_, err := h.rt.Link(LinkOf(tag))
 	if !errors.Is(err, errNoLink) {
 		return false, err
 	}
@@ -134,7 +134,7 @@ func (h *Host) routeTo(a netip.Addr) (index int, gateway bool, err error) {
 // have more than fits into an element's comment.
 func (h *Host) heldBy(held *nft.HeldError) error {
 	holder := held.Holder
-	if link, err := h.rt.Link(linkOf(tagOf(holder))); err == nil && strings.HasPrefix(link.Alias, holder) {
+	if link, err := h.rt.Link(LinkOf(tagOf(holder))); err == nil && strings.HasPrefix(link.Alias, holder) {
 		holder = link.Alias
 	}
 	return &PortHeldError{Port: portName(held.Element), Holder: describe(holder)}

@@ -24,15 +24,6 @@ func (e Element) IsPort() bool {
 	return strings.HasPrefix(e.Set, "hostport") || strings.HasPrefix(e.Set, "anyport")
 }
 
-// HostIP is the host's address of a published port; invalid for every address.
-func (e Element) HostIP() netip.Addr {
-	if !strings.HasPrefix(e.Set, "hostport") || len(e.Key) < 8 {
-		return netip.Addr{}
-	}
-	a, _ := netip.AddrFromSlice(e.Key[:len(e.Key)-8])
-	return a
-}
-
 // Address is the container's address that the element is keyed by, in the maps that
 // are; invalid elsewhere.
 func (e Element) Address() netip.Addr {

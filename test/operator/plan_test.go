@@ -158,3 +158,21 @@ var _ = Describe("exposure", func() {
 		Expect(n.ok("exposure", "--all")).To(ContainSubstring("tcp/7777"))
 	})
 })
+
+var _ = Describe("a port for some clients only", func() {
+	It("is seen by trace and exposure", func() {
+		n := newNode(nil)
+		port := stage.Port("tcp", 8080, 80)
+		port["allowFrom"] = []string{"203.0.113.9/32"}
+		web := n.add("web", port)
+		stage.Serve(web.Space, "tcp", 80)
+		stage.ExpectSeen(n.Outside, stage.HostV4, "8080", stage.OutsideV4)
+		out := n.ok("trace", stage.OutsideV4, "tcp/8080")
+		Expect(out).To(ContainSubstring("allowFrom has 203.0.113.9"))
+		Expect(out).To(ContainSubstring("1 connections"))
+		r := n.ran("trace", "203.0.113.77", "tcp/8080")
+		Expect(r.Status).To(Equal(2))
+		Expect(r.Out).To(ContainSubstring("allowFrom has no 203.0.113.77"))
+		Expect(n.ok("exposure")).To(ContainSubstring("203.0.113.9/32"))
+	})
+})

@@ -66,6 +66,9 @@ type Port struct {
 	HostPort  uint16 `json:"hostPort"`
 	Container string `json:"container"` // address and port
 	Backend   string `json:"backend"`
+	// AllowFrom are the clients that may use it; nil where everybody may.
+	AllowFrom   []string `json:"allowFrom,omitempty"`
+	Connections uint64   `json:"connections"` // since it was published
 }
 
 func (p Port) String() string {

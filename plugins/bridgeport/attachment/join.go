@@ -193,14 +193,22 @@ func (a *Attachment) ports() {
 		if !ok || !e.IsPort() {
 			continue
 		}
-		p := Port{Protocol: nft.ProtocolName(proto), HostPort: port, Container: to.String(), Backend: "nftables"}
-		if ip := e.HostIP(); ip.IsValid() {
+		p := Port{Protocol: nft.ProtocolName(proto), HostPort: port, Container: to.String(), Backend: "nftables", Connections: e.Connections}
+		if ip, ok := e.HostIP(); ok {
 			p.HostIP = ip.String()
 		}
 		a.Ports = append(a.Ports, p)
 	}
+	wished := a.wished()
 	if len(a.Ports) == 0 {
-		a.Ports = a.wished()
+		a.Ports = wished
+	}
+	for i := range a.Ports {
+		for _, w := range wished {
+			if w.HostPort == a.Ports[i].HostPort && w.Protocol == a.Ports[i].Protocol {
+				a.Ports[i].AllowFrom = w.AllowFrom
+			}
+		}
 	}
 	slices.SortFunc(a.Ports, func(p, q Port) int {
 		return cmp.Or(cmp.Compare(p.HostPort, q.HostPort), cmp.Compare(p.Protocol, q.Protocol), cmp.Compare(p.HostIP, q.HostIP), len(p.Container)-len(q.Container))

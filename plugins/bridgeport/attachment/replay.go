@@ -1,6 +1,7 @@
 package attachment
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -129,12 +130,20 @@ func (a *Attachment) wished() (list []Port) {
 	var wishes []struct {
 		HostPort, ContainerPort int
 		Protocol, HostIP        string
+		AllowFrom               []string
 	}
 	if err != nil || json.Unmarshal(raw, &wishes) != nil {
 		return nil
 	}
 	backend := "missing"
+	var network []string // what the network's configuration allows
 	for _, p := range a.Cached.Plugins {
+		if list, ok := p.Raw["allowFrom"].([]any); ok {
+			network = []string{}
+			for _, text := range list {
+				network = append(network, fmt.Sprint(text))
+			}
+		}
 		if p.Type == "portmap" && p.Backend == "iptables" || p.Raw["markMasqBit"] != nil || p.Raw["externalSetMarkChain"] != nil {
 			backend = "iptables"
 		}
@@ -144,8 +153,12 @@ func (a *Attachment) wished() (list []Port) {
 		if !to.IsValid() && len(a.Addresses) > 0 {
 			to, _ = netip.ParseAddr(a.Addresses[0]) // an address by its own making
 		}
+		if w.AllowFrom == nil {
+			w.AllowFrom = network
+		}
 		list = append(list, Port{
-			HostIP: w.HostIP, Protocol: strings.ToLower(w.Protocol), HostPort: uint16(w.HostPort), Backend: backend,
+			AllowFrom: w.AllowFrom,
+			HostIP:    w.HostIP, Protocol: cmp.Or(strings.ToLower(w.Protocol), "tcp"), HostPort: uint16(w.HostPort), Backend: backend,
 			Container: netip.AddrPortFrom(to, uint16(w.ContainerPort)).String(),
 		})
 	}

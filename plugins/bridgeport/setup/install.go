@@ -11,7 +11,7 @@ import (
 )
 
 // Names are the plugins of a set. The command itself is installed beside them.
-var Names = []string{"bridge", "portmap", "host-local", "bridgeport"}
+var Names = []string{"bridge", "portmap", "host-local", "loopback", "bridgeport"}
 
 // previous is the directory that keeps the set before; no runtime looks into it.
 const previous = ".bridgeport-previous"

@@ -36,6 +36,9 @@ func (t *Tracer) Exposure(all bool) []Exposed {
 			}
 			host, _ := netip.ParseAddr(p.HostIP) // invalid for every address
 			e.Links, e.Public = t.reached(host, to.Addr().Is4())
+			if p.AllowFrom != nil {
+				e.Sources = strings.Join(p.AllowFrom, ", ")
+			}
 			switch {
 			case host.IsLoopback():
 				e.Sources = "the host only"

@@ -144,6 +144,9 @@ func (t *Tracer) translation(p Packet) (netip.AddrPort, bool) {
 		return p.To, false
 	}
 	_, _, to, _ := e.Forward()
+	if g, gated := t.gate(e); gated && !t.admitted(p, g, to) {
+		return to, false
+	}
 	h := t.hop("published port", "chain inet %s hostports, %s: dnat to %s", nft.Table, e.Name(), to)
 	h.Counter = counter(e)
 	if !slices.ContainsFunc(t.Chains, func(c node.Chain) bool {
@@ -153,6 +156,24 @@ func (t *Tracer) translation(p Packet) (netip.AddrPort, bool) {
 		return to, false
 	}
 	return to, true
+}
+
+// admitted asks the port's gate.
+func (t *Tracer) admitted(p Packet, g nft.Element, to netip.AddrPort) bool {
+	for _, a := range t.List {
+		if !a.Has(to.Addr()) {
+			continue
+		}
+		if ok, known := admits(a, p.To.Port(), p.From.Addr()); known && !ok {
+			t.drop("who may", "chain inet %s %s: allowFrom has no %s: the packet goes to the host itself", nft.Table, g.Chain, p.From.Addr())
+			return false
+		} else if known {
+			t.hop("who may", "chain inet %s %s: allowFrom has %s", nft.Table, g.Chain, p.From.Addr())
+			return true
+		}
+	}
+	t.hop("who may", "chain inet %s %s decides by conditions that are not judged here", nft.Table, g.Chain).Doubt = true
+	return true
 }
 
 func name(process string) string {
@@ -170,10 +191,11 @@ func (t *Tracer) mapping(p Packet) (found nft.Element, ok bool) {
 		if !is || !e.IsPort() || proto != number || port != p.To.Port() || to.Addr().Is4() != p.To.Addr().Is4() {
 			continue
 		}
-		if e.HostIP() == p.To.Addr() {
+		host, one := e.HostIP()
+		if one && host == p.To.Addr() {
 			return e, true
 		}
-		if !e.HostIP().IsValid() && !ok {
+		if !one && !ok {
 			found, ok = e, true
 		}
 	}
