@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/log"
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/cni/pkg/version"
@@ -47,13 +48,37 @@ func Main(p Plugin, args []string) int {
 	}
 	req, err := Read(os.Environ(), os.Stdin)
 	if err == nil {
-		err = Run(p, req, os.Stdout)
+		err = logged(p, req)
 	}
 	if err != nil {
 		writeError(os.Stdout, req.CNIVersion, err)
 		return 1
 	}
 	return 0
+}
+
+// logged is Run with a line in the log, where one is asked for. What is wrong with the
+// log's settings fails no DEL and no GC, which must clean up in any case.
+func logged(p Plugin, req *Request) error {
+	settings, err := log.Read(req.Config)
+	if err != nil && req.Command != "DEL" && req.Command != "GC" && req.Command != "VERSION" {
+		return WithCode(CodeConfig, err)
+	}
+	if req.Command != "VERSION" {
+		log.Begin(settings, log.Entry{
+			Plugin: p.Name, Verb: req.Command, Network: req.Network, Container: req.ContainerID, IfName: req.IfName,
+			Pod: req.Args.Pod(), Version: Version, Config: req.Config,
+		})
+	}
+	err = Run(p, req, os.Stdout)
+	code := uint(0)
+	if err != nil {
+		code = Code(err)
+	}
+	if lerr := log.End(code, err); lerr != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", p.Name, lerr)
+	}
+	return err
 }
 
 func flags(p Plugin, args []string) int {

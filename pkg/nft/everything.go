@@ -41,4 +41,3 @@ func (e Element) LinkName() string {
 	}
 	return strings.TrimRight(string(e.Key[:ifNameSize]), "\x00")
 }
-

@@ -9,6 +9,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/ipam"
 	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+	"github.com/bridgeport-cni/bridgeport/pkg/log"
 	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
 	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 	current "github.com/containernetworking/cni/pkg/types/100"
@@ -74,11 +75,13 @@ func (in *inputs) addAfter(req *cni.Request, h *kernel.Host, pool *ipam.IPAM, po
 		if lease, err = pool.Add(req); err != nil {
 			return nil, err
 		}
+		log.Step("lease")
 	}
 	in.take(lease)
 	err := errors.Join(in.fits(), in.publish(ports))
 	if err == nil {
 		err = in.plan().Add(h)
+		log.Step("kernel")
 	}
 	if err != nil && pool != nil {
 		err = errors.Join(coded(err), pool.Del(req))
@@ -196,11 +199,13 @@ func Del(req *cni.Request) error {
 		// The lease stays: something of the container may still use the address.
 		return errors.Join(append(errs, coded(err))...)
 	}
+	log.Step("kernel")
 	if pool != nil {
 		if pool.InProcess() {
 			errs = append(errs, coded(dropGateways(req, addrsOf(k.prev))))
 		}
 		errs = append(errs, pool.Del(req))
+		log.Step("lease")
 	}
 	return errors.Join(errs...)
 }

@@ -50,14 +50,4 @@ var _ = Describe("graph", func() {
 		}
 		Expect(n.ran("graph", "-f", "gif").Err).To(ContainSubstring("none of term, svg"))
 	})
-
-	It("draws 200", func() {
-		n := crowd()
-		svg := n.ok("graph", "-f", "svg")
-		golden("graph-200.svg", svg)
-		text := wellFormed(svg)
-		Expect(text).To(ContainSubstring("c199"))
-		Expect(text).To(ContainSubstring("10.60.0.201"))
-		Expect(text).To(ContainSubstring("9190→80/tcp"))
-	})
 })

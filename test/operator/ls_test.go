@@ -3,7 +3,6 @@ package operator_test
 import (
 	"encoding/json"
 	"os"
-	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -69,15 +68,6 @@ var _ = Describe("ls", func() {
 		Expect(n.state("db")).To(Equal("orphan"))
 	})
 
-	It("lists 200", func() {
-		l := crowd().listed()
-		Expect(l.Attachments).To(HaveLen(200))
-		for _, a := range l.Attachments {
-			Expect(a.State).To(Equal("ok"), "%s %v", a.Container, a.Notes)
-		}
-		Expect(l.Networks[0].Pools[0].Used).To(Equal(200))
-	})
-
 	It("has colours for terminals only", func() {
 		Expect(three().ok("ls")).NotTo(ContainSubstring("\x1b["))
 	})
@@ -99,10 +89,5 @@ var _ = Describe("who", func() {
 			Expect(b.Close()).To(Succeed())
 		}
 		Eventually(func() string { return n.ok("who", stage.SecondV4) }).Should(ContainSubstring("dead"))
-	})
-
-	It("finds among 200", func() {
-		n := crowd()
-		Expect(strings.Fields(n.ok("who", "tcp/9190"))).To(ContainElement(ContainSubstring("lan/c190/eth0")))
 	})
 })

@@ -37,11 +37,6 @@ var _ = Describe("plan", func() {
 		}
 	})
 
-	It("counts on with 200", func() {
-		n := crowd()
-		Expect(n.ok("plan")).To(ContainSubstring("ip address add 10.60.0.202/24 dev eth0"))
-	})
-
 	It("says what is wrong", func() {
 		n := three()
 		Expect(n.ran("plan", "--port", "80").Err).To(ContainSubstring("[hostIP:]hostPort:containerPort"))

@@ -67,7 +67,8 @@ func blocked(p *Patient) []symptom {
 		if w.Conf.Raw["forwardAccept"] == true || p.Link(w.Bridge) == nil {
 			continue
 		}
-		if err := p.forwardBlocked(w.Bridge); err != nil {
+		// Of iptables-legacy the next check tells.
+		if err := p.forwardBlocked(w.Bridge); err != nil && p.place(err.Error()) != "" {
 			list = append(list, symptom{
 				fmt.Sprintf("network %s: %v (set by %s)", w.Name, err, p.author(err.Error())),
 				"set \"forwardAccept\": true in " + fileOf(w.File) + ", or now: nft insert rule " + p.place(err.Error()) + " iifname " + w.Bridge + " accept; nft insert rule " + p.place(err.Error()) + " oifname " + w.Bridge + " accept",
@@ -125,14 +126,15 @@ func (p *Patient) owner(c node.Chain) string {
 	return "an administrator"
 }
 
-// place is "family table chain" of the chain that the text names.
+// place is "family table chain" of the chain that the text names; "" where it is none
+// of nf_tables.
 func (p *Patient) place(text string) string {
 	for _, c := range p.Chains {
 		if c.Hook == "forward" && strings.Contains(text, c.String()) {
 			return fmt.Sprintf("%s %s %s", c.Family, c.Table, c.Name)
 		}
 	}
-	return "FAMILY TABLE CHAIN"
+	return ""
 }
 
 func blockedLegacy(p *Patient) []symptom {

@@ -1,0 +1,237 @@
+// Package log writes one line of JSON for each verb of a plugin, in the form of
+// log/slog's JSONHandler, where the configuration or the environment asks for it. It
+// does not import log/slog, and costs two comparisons where nobody asks.
+package log
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Variable turns the log on without a configuration: a level, a file, or
+// "level:file".
+const Variable = "BRIDGEPORT_LOG"
+
+// DefaultFile is where lines go when only a level is given.
+const DefaultFile = "/var/log/bridgeport.log"
+
+// MaxSize is how long a file gets, in bytes; then it becomes file.1, and the file.1
+// before it is gone. So the log takes at most twice as much.
+const MaxSize = 4 << 20
+
+// Levels: error writes only verbs that fail, info all, debug the configuration, too.
+const (
+	levelError = "error"
+	levelInfo  = "info"
+	levelDebug = "debug"
+)
+
+// Settings are where and what to write. The zero Settings write nothing.
+type Settings struct {
+	Level, File string
+}
+
+// Read takes settings from the key "log" of a plugin's configuration, else from the
+// environment. The error names the key and what is wrong; the log is off then.
+func Read(config []byte) (Settings, error) {
+	if !bytes.Contains(config, []byte(`"log"`)) {
+		text := os.Getenv(Variable)
+		if text == "" {
+			return Settings{}, nil
+		}
+		return parse(text)
+	}
+	var w struct {
+		Log *struct {
+			Level string `json:"level"`
+			File  string `json:"file"`
+		} `json:"log"`
+	}
+	if err := json.Unmarshal(config, &w); err != nil {
+		return Settings{}, errors.New("log: wants an object such as {\"level\": \"info\", \"file\": \"/var/log/bridgeport.log\"}")
+	}
+	if w.Log == nil {
+		return Settings{}, nil // somebody else's key of that name, deeper down
+	}
+	return check("log.", Settings{w.Log.Level, w.Log.File})
+}
+
+// parse reads the variable.
+func parse(text string) (Settings, error) {
+	level, file, ok := strings.Cut(text, ":")
+	if !ok && strings.HasPrefix(text, "/") {
+		level, file = "", text
+	}
+	return check(Variable+" ", Settings{level, file})
+}
+
+func check(key string, s Settings) (Settings, error) {
+	if s.Level == "" {
+		s.Level = levelInfo
+	}
+	if s.File == "" {
+		s.File = DefaultFile
+	}
+	switch s.Level {
+	case levelError, levelInfo, levelDebug:
+	default:
+		return Settings{}, fmt.Errorf("%slevel: %q is none of error, info, debug", key, s.Level)
+	}
+	if !filepath.IsAbs(s.File) {
+		return Settings{}, fmt.Errorf("%sfile: %q is not an absolute path", key, s.File)
+	}
+	return s, nil
+}
+
+// Entry is what a line says beside time and level.
+type Entry struct {
+	Plugin, Verb, Network, Container, IfName, Pod, Version string
+	Config                                                 []byte // written at level debug
+}
+
+// record is the verb that is under way; nil where nothing is written.
+var record *running
+
+type running struct {
+	Settings
+	Entry
+	start, last time.Time
+	steps       []byte // a JSON object without its end
+}
+
+// Begin starts the clock. Without settings it does nothing.
+func Begin(s Settings, e Entry) {
+	if s.File == "" {
+		return
+	}
+	now := time.Now()
+	record = &running{Settings: s, Entry: e, start: now, last: now}
+}
+
+// Step notes how long the part of the verb took that ends now.
+func Step(name string) {
+	if record == nil {
+		return
+	}
+	now := time.Now()
+	if record.steps != nil {
+		record.steps = append(record.steps, ',')
+	}
+	record.steps = fmt.Appendf(record.steps, "%q:%.3f", name, milliseconds(now.Sub(record.last)))
+	record.last = now
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// End writes the line. code is 0 for success. A log that can't be written does not
+// fail the verb: the error is for stderr.
+func End(code uint, failure error) error {
+	r := record
+	record = nil
+	if r == nil || failure == nil && r.Level == levelError {
+		return nil
+	}
+	line, err := r.line(code, failure)
+	if err != nil {
+		return fmt.Errorf("log: %w", err)
+	}
+	if err := write(r.File, line); err != nil {
+		return fmt.Errorf("log: %w", err)
+	}
+	return nil
+}
+
+// attributes are the line, in the order in which people read it.
+type attributes struct {
+	Time      time.Time       `json:"time"`
+	Level     string          `json:"level"`
+	Msg       string          `json:"msg"`
+	Plugin    string          `json:"plugin"`
+	Verb      string          `json:"verb"`
+	Network   string          `json:"network,omitempty"`
+	Container string          `json:"container,omitempty"`
+	IfName    string          `json:"ifName,omitempty"`
+	Pod       string          `json:"pod,omitempty"`
+	MS        float64         `json:"ms"`
+	Steps     json.RawMessage `json:"steps,omitempty"`
+	Code      uint            `json:"code"`
+	Error     string          `json:"error,omitempty"`
+	Trace     string          `json:"traceparent,omitempty"`
+	Version   string          `json:"version,omitempty"`
+	Config    json.RawMessage `json:"config,omitempty"`
+}
+
+// isTraceParent knows the form of https://www.w3.org/TR/trace-context/, version 00. What
+// libcni hands on may be anything.
+func isTraceParent(text string) bool {
+	parts := strings.Split(text, "-")
+	if len(parts) != 4 || len(parts[1]) != 32 || len(parts[2]) != 16 || len(parts[3]) != 2 || parts[0] != "00" {
+		return false
+	}
+	return !strings.ContainsFunc(text, func(r rune) bool { return !strings.ContainsRune("0123456789abcdef-", r) })
+}
+
+func (r *running) line(code uint, failure error) ([]byte, error) {
+	now := time.Now()
+	a := attributes{
+		Time: now, Level: "INFO", Msg: r.Plugin + " " + r.Verb, Plugin: r.Plugin, Verb: r.Verb, Network: r.Network,
+		Container: r.Container, IfName: r.IfName, Pod: r.Pod, MS: milliseconds(now.Sub(r.start)), Code: code, Version: r.Version,
+	}
+	if failure != nil {
+		a.Level, a.Error = "ERROR", failure.Error()
+	}
+	if r.steps != nil {
+		a.Steps = append(append([]byte{'{'}, r.steps...), '}')
+	}
+	if trace := os.Getenv("TRACEPARENT"); isTraceParent(trace) {
+		a.Trace = trace
+	}
+	if r.Level == levelDebug && json.Valid(r.Config) {
+		a.Config = r.Config
+	}
+	line, err := json.Marshal(a)
+	return append(line, '\n'), err
+}
+
+// write appends the line by one system call, so that lines of processes that run at
+// once do not mix (O_APPEND).
+func write(path string, line []byte) error {
+	if err := rotate(path); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(line)
+	return errors.Join(err, f.Close())
+}
+
+// rotate moves a file away that is full. Of several processes one does it: who finds
+// the lock taken writes a line more into the old file.
+func rotate(path string) error {
+	info, err := os.Stat(path)
+	if err != nil || info.Size() < MaxSize || !info.Mode().IsRegular() {
+		return nil // absent, or a pipe: nothing to move
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close() // and with it the lock
+	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+		return nil
+	}
+	if again, err := os.Stat(path); err != nil || !os.SameFile(info, again) {
+		return nil // another one was faster
+	}
+	return os.Rename(path, path+".1")
+}
