@@ -28,9 +28,6 @@ type Node struct {
 	ports map[string][]map[string]any // by container, what ADD was asked for
 }
 
-// names are the containers' IDs: fixed, since the links' names follow from them.
-var names = []string{"web", "db", "dns"}
-
 // conflist is what the node's file says.
 func conflist(s *stage.Stage, changes stage.Conf) []byte {
 	GinkgoHelper()

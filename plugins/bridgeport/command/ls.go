@@ -100,12 +100,8 @@ func printAttachments(p *show.Printer, list []*attachment.Attachment, wide bool)
 	counts := make(map[string]int)
 	for _, a := range list {
 		counts[a.State]++
-		var ports []string
-		for _, port := range dual(a.Ports) {
-			ports = append(ports, port)
-		}
 		row := []string{
-			label(a, wide), a.IfName, a.Network, strings.Join(a.Addresses, "\n"), show.Dash(a.Link), some(ports, wide),
+			label(a, wide), a.IfName, a.Network, strings.Join(a.Addresses, "\n"), show.Dash(a.Link), some(dual(a.Ports), wide),
 			show.Age(a.Since, time.Now()), show.Bytes(a.Traffic.RxBytes), show.Bytes(a.Traffic.TxBytes), p.State(a.State),
 		}
 		if wide {
