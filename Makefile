@@ -16,7 +16,7 @@ PROGRAMS := strace:strace nft:nftables iptables:iptables
 bench: PROGRAMS += gcc:gcc ld:binutils iperf3:iperf3
 REF      := github.com/containernetworking/plugins/plugins
 
-.PHONY: help build install lint test unit vm-test e2e-programs e2e-containerd e2e-kubernetes demo bench bench-plot reference reference-table packages clean
+.PHONY: help build install lint test unit attack vm-test e2e-programs e2e-containerd e2e-kubernetes demo bench bench-plot reference reference-table packages clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -59,6 +59,10 @@ test: packages build reference lint ## everything CI runs (as root)
 
 reference-table: build reference ## the table of test/packets, asked of the reference plugins (about 3 minutes)
 	PACKETS_REFERENCE=1 $(GO) test -count=1 -timeout 20m ./test/packets -ginkgo.focus='and the reference'
+
+attack: build reference ## what an attacker would try, row by row of the README's threat table (as root)
+	@$(GO) test -c -o bin/attack.test ./test/attack
+	@cd test/attack && ../../bin/attack.test -test.timeout 10m -ginkgo.succinct
 
 vm-test: packages build reference ## the same on a stock Debian 6.1 kernel, in a virtual machine (about 25 minutes)
 	test/vm/setup.sh
