@@ -18,14 +18,17 @@ type FDBEntry struct {
 	Owner  Owner
 	Bridge string
 	MAC    net.HardwareAddr
+	VLAN   uint16 // the one that the container is in; 0 for none, or all that the port has
+	// Asked says that the MAC address was asked for, not chosen: then another's is
+	// refused. A chosen one follows from an IP address, whose newest owner is right.
+	Asked bool
 	// Changed says that a plugin after us gave the container another MAC address.
 	Changed bool
 }
 
-// Add makes the entry. Without a VLAN in the request the kernel makes one for each
-// VLAN of the port too (br_fdb_add), so it comes after the Vlans; and after PortReady,
-// which knows the port's index. A learned entry is replaced, one of another port that
-// somebody set is ErrConflict.
+// Add makes the entry: after the Vlans, which it may name, and after PortReady, which
+// knows the port's index. A learned entry is replaced; one of another port that somebody
+// set is ErrConflict, if the address was asked for.
 func (f FDBEntry) Add(h *Host) error {
 	port := h.index[f.Owner.LinkName()]
 	err := f.set(h, port, unix.NLM_F_EXCL)
@@ -33,13 +36,12 @@ func (f FDBEntry) Add(h *Host) error {
 		return err
 	}
 	have, found, err := f.find(h)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if found && isStatic(have) && int(have.Index) == port {
+	case found && isStatic(have) && int(have.Index) == port:
 		return nil
-	}
-	if found && isStatic(have) {
+	case found && isStatic(have) && f.Asked:
 		return fmt.Errorf("mac: %s is on bridge %s already, at its port %s: give the container another: %w", f.MAC, f.Bridge, h.linkName(int(have.Index)), ErrConflict)
 	}
 	return f.set(h, port, unix.NLM_F_REPLACE)
@@ -48,12 +50,19 @@ func (f FDBEntry) Add(h *Host) error {
 func (f FDBEntry) set(h *Host, port, flags int) error {
 	req := nl.NewNetlinkRequest(unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|flags)
 	req.AddData(&netlink.Ndmsg{Family: unix.AF_BRIDGE, Index: uint32(port), State: unix.NUD_NOARP, Flags: unix.NTF_MASTER})
-	req.AddData(nl.NewRtAttr(unix.NDA_LLADDR, f.MAC))
+	f.key(req)
 	h.rt.Queue(req, "fdb %s dev %s: add", f.MAC, f.Owner.LinkName())
 	return h.rt.Flush()
 }
 
-// find asks the bridge for the entry of the MAC address, in no VLAN.
+func (f FDBEntry) key(req *nl.NetlinkRequest) {
+	req.AddData(nl.NewRtAttr(unix.NDA_LLADDR, f.MAC))
+	if f.VLAN != 0 {
+		req.AddData(nl.NewRtAttr(unix.NDA_VLAN, nl.Uint16Attr(f.VLAN)))
+	}
+}
+
+// find asks the bridge for the entry.
 func (f FDBEntry) find(h *Host) (have netlink.Ndmsg, found bool, err error) {
 	bridge, err := h.rt.Link(f.Bridge)
 	if err != nil {
@@ -61,7 +70,7 @@ func (f FDBEntry) find(h *Host) (have netlink.Ndmsg, found bool, err error) {
 	}
 	req := nl.NewNetlinkRequest(unix.RTM_GETNEIGH, 0)
 	req.AddData(&netlink.Ndmsg{Family: unix.AF_BRIDGE})
-	req.AddData(nl.NewRtAttr(unix.NDA_LLADDR, f.MAC))
+	f.key(req)
 	req.AddData(nl.NewRtAttr(unix.NDA_MASTER, nl.Uint32Attr(uint32(bridge.Index))))
 	err = h.rt.get(req, func(data []byte) error {
 		if len(data) < unix.SizeofNdMsg {
@@ -126,5 +135,9 @@ func (f FDBEntry) Check(h *Host) error {
 func (FDBEntry) Del(*Host) error { return nil }
 
 func (f FDBEntry) String() string {
-	return fmt.Sprintf("bridge fdb add %s dev %s master static", f.MAC, f.Owner.LinkName())
+	text := fmt.Sprintf("bridge fdb add %s dev %s master static", f.MAC, f.Owner.LinkName())
+	if f.VLAN != 0 {
+		text += fmt.Sprintf(" vlan %d", f.VLAN)
+	}
+	return text
 }

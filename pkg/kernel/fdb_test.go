@@ -21,7 +21,7 @@ func TestFDBEntry(t *testing.T) {
 		second := veth
 		second.Owner, second.IfName = other, "eth1"
 		w.add(second, LinkUp{"eth1"}, PortReady{other})
-		err := FDBEntry{Owner: other, Bridge: "br0", MAC: veth.MAC}.Add(w.Host)
+		err := FDBEntry{Owner: other, Bridge: "br0", MAC: veth.MAC, Asked: true}.Add(w.Host)
 		want := "mac: " + veth.MAC.String() + " is on bridge br0 already, at its port " + owner.LinkName() + ": give the container another: conflict"
 		if !errors.Is(err, ErrConflict) || err.Error() != want {
 			t.Errorf("got %v", err)
@@ -30,5 +30,7 @@ func TestFDBEntry(t *testing.T) {
 		w.wantCheck(entry, "")
 		entry.Changed = false
 		w.wantCheck(entry, "bridge br0: port of "+veth.MAC.String()+" is "+owner.LinkName()+", expected "+other.LinkName())
+		w.add(entry) // not asked for: the newest is right
+		w.wantCheck(entry, "")
 	})
 }

@@ -101,7 +101,9 @@ func (in inputs) port() []kernel.Object {
 func (in inputs) ready() []kernel.Object {
 	list := []kernel.Object{kernel.PortReady{Owner: in.owner}}
 	if in.conf.routed() {
-		list = append(list, kernel.FDBEntry{Owner: in.owner, Bridge: in.conf.Bridge, MAC: in.mac, Changed: in.changed})
+		list = append(list, kernel.FDBEntry{
+			Owner: in.owner, Bridge: in.conf.Bridge, MAC: in.mac, VLAN: in.conf.Vlan, Asked: in.conf.MAC != nil, Changed: in.changed,
+		})
 	}
 	if in.conf.dropsControl() && !in.conf.MACGuard {
 		// They are there, save for the host's first container: no reason to ask before.
