@@ -291,13 +291,22 @@ func (s *Store) last(set int) netip.Addr {
 
 func (s *Store) setLast(set int, a netip.Addr) error {
 	name := filepath.Join(s.dir, fmt.Sprint(lastName, set))
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
-	if err == nil {
-		_, err = f.WriteString(a.String())
-		err = errors.Join(err, f.Close())
-	}
-	if err != nil {
+	if err := overwrite(name, a.String()); err != nil {
 		return ioError("write "+filepath.Base(name), err)
 	}
 	return nil
+}
+
+// overwrite gives a file new content without emptying it first: where a file was
+// emptied, ext4 starts to write to the disk when it is closed (auto_da_alloc).
+func overwrite(name, text string) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	if err == nil {
+		err = f.Truncate(int64(len(text)))
+	}
+	return errors.Join(err, f.Close())
 }
