@@ -84,7 +84,8 @@ func sweepRules(h *Host, tag, mark string, maps ...string) error {
 	if err != nil || len(all) == 0 {
 		return err
 	}
-	return rules.Delete(tag, all, 0)
+	_, err = rules.Delete(tag, all, 0)
+	return err
 }
 
 // TidyRules deletes chains that no attachment uses any more, and our table if none

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
@@ -168,20 +169,33 @@ func deleteOwned(h *Host, owner Owner, mark string, maps []string, known []nft.E
 		if len(known) == 0 {
 			return nil, nil
 		}
-		return known, rules.Delete(owner.Tag(), known, 0)
+		gone, err := rules.Delete(owner.Tag(), known, 0)
+		return asRead(known, gone), err
 	}
 	if len(known) == 0 {
 		known = []nft.Element{held}
 	}
-	err = rules.Delete(owner.Tag(), known, wanted(held.Comment))
+	gone, err := rules.Delete(owner.Tag(), known, wanted(held.Comment))
 	if !errors.Is(err, nft.ErrFewer) {
-		return known, err
+		return asRead(known, gone), err
 	}
 	all, err := owned(rules, maps, owner.Tag())
 	if err != nil {
 		return nil, err
 	}
-	return all, rules.Delete(owner.Tag(), append(all, held), 0)
+	_, err = rules.Delete(owner.Tag(), append(all, held), 0)
+	return all, err
+}
+
+// asRead is the known elements, with what the kernel knew of those that are gone.
+func asRead(known, gone []nft.Element) []nft.Element {
+	list := slices.Clone(known)
+	for i, k := range list {
+		if at := slices.IndexFunc(gone, k.SameKey); at >= 0 {
+			list[i] = gone[at]
+		}
+	}
+	return list
 }
 
 // owned searches maps for the elements with a tag.

@@ -49,7 +49,8 @@ func drops(e nft.Element) func(w world) {
 	return func(w world) {
 		rules, err := w.Rules()
 		w.must(err)
-		w.must(rules.Delete(owner.Tag(), []nft.Element{e}, 1))
+		_, err = rules.Delete(owner.Tag(), []nft.Element{e}, 1)
+		w.must(err)
 	}
 }
 

@@ -111,7 +111,7 @@ func TestEmpty(t *testing.T) {
 		if _, found, err := c.Find(e); found || err != nil {
 			t.Errorf("find: got %t, %v", found, err)
 		}
-		if err := c.Delete(tagA, []Element{e}, 0); err != nil {
+		if _, err := c.Delete(tagA, []Element{e}, 0); err != nil {
 			t.Errorf("delete: %v", err)
 		}
 		if err := errors.Join(c.Tidy(), c.Retire(none)); err != nil {
@@ -167,7 +167,7 @@ func TestSuccessor(t *testing.T) {
 		a, b := attachment(addr4, 8080, byA), attachment(addr4, 9090, byB)
 		add(t, c, a)
 		add(t, c, b)
-		if err := c.Delete(tagA, a.Elements, 0); err != nil {
+		if _, err := c.Delete(tagA, a.Elements, 0); err != nil {
 			t.Error(err)
 		}
 		var want []string
@@ -176,7 +176,7 @@ func TestSuccessor(t *testing.T) {
 			want = append(want, s)
 		}
 		wantHeld(t, c, want...)
-		if err := c.Delete(tagB, b.Elements, len(b.Elements)); err != nil {
+		if _, err := c.Delete(tagB, b.Elements, len(b.Elements)); err != nil {
 			t.Error(err)
 		}
 		wantHeld(t, c)
@@ -190,16 +190,16 @@ func TestDelete(t *testing.T) {
 		add(t, c, a)
 		// Known to have more than are named: nothing is deleted, so that the caller
 		// can search.
-		if err := c.Delete(tagA, a.Elements[:2], 5); !errors.Is(err, ErrFewer) {
+		if _, err := c.Delete(tagA, a.Elements[:2], 5); !errors.Is(err, ErrFewer) {
 			t.Errorf("got %v, want %v", err, ErrFewer)
 		}
 		wantHeld(t, c, ofA()...)
-		if err := c.Delete(tagA, a.Elements[:2], 2); err != nil {
+		if _, err := c.Delete(tagA, a.Elements[:2], 2); err != nil {
 			t.Error(err)
 		}
 		wantHeld(t, c, ofA()[2:]...)
 		for range 2 {
-			if err := c.Delete(tagA, a.Elements, 0); err != nil {
+			if _, err := c.Delete(tagA, a.Elements, 0); err != nil {
 				t.Error(err)
 			}
 			wantHeld(t, c)
@@ -213,7 +213,7 @@ func TestTwice(t *testing.T) {
 		e := HostPort(noAddr, 6, 8080, to4, byA)
 		add(t, c, Change{Base: true, Elements: []Element{e, e}})
 		wantHeld(t, c, ofA()[0])
-		if err := c.Delete(tagA, []Element{e, e}, 0); err != nil {
+		if _, err := c.Delete(tagA, []Element{e, e}, 0); err != nil {
 			t.Error(err)
 		}
 		wantHeld(t, c)
@@ -231,7 +231,7 @@ func TestMany(t *testing.T) {
 		if list, err := c.List("anyport4"); err != nil || len(list) != len(change.Elements) {
 			t.Errorf("got %d elements, %v", len(list), err)
 		}
-		if err := c.Delete(tagA, change.Elements, len(change.Elements)); err != nil {
+		if _, err := c.Delete(tagA, change.Elements, len(change.Elements)); err != nil {
 			t.Error(err)
 		}
 		wantHeld(t, c)
@@ -266,7 +266,8 @@ func TestTidyRetire(t *testing.T) {
 			{a.Elements[3:], "[]"},          // the masquerade
 		}
 		for _, s := range steps {
-			if err := errors.Join(c.Delete(tagA, s.del, 0), c.Tidy(), c.Retire(none)); err != nil {
+			_, err := c.Delete(tagA, s.del, 0)
+			if err := errors.Join(err, c.Tidy(), c.Retire(none)); err != nil {
 				t.Error(err)
 			}
 			exists(s.want)

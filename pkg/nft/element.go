@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -23,6 +24,7 @@ type Element struct {
 	// Connections that matched since the element was added, in maps of ports; of what
 	// was read alone. Adding an element starts at 0.
 	Connections uint64
+	Counted     bool   // Connections was read; kernels before 5.7 don't count
 	text        string // "key : value" as nft prints it
 }
 
@@ -30,6 +32,9 @@ type Element struct {
 func (e Element) String() string {
 	return fmt.Sprintf("nft add element %s %s %s { %s }", familyOf(e.Set), Table, e.Set, e.withComment())
 }
+
+// SameKey says whether both are the same place in the same set.
+func (e Element) SameKey(o Element) bool { return e.Set == o.Set && bytes.Equal(e.Key, o.Key) }
 
 // familyOf is the family of the table that has the set.
 func familyOf(set string) string {

@@ -206,6 +206,7 @@ func (c *Conn) parseAnswer(b []byte, asked []Element) (int, *Element, error) {
 func (c *Conn) parseElement(set *nftables.Set, item []byte) Element {
 	w := nftables.SetElement{}
 	var packets uint64
+	counted := false
 	attrs(item, func(kind uint16, data []byte) {
 		switch kind {
 		case unix.NFTA_SET_ELEM_KEY:
@@ -221,12 +222,12 @@ func (c *Conn) parseElement(set *nftables.Set, item []byte) Element {
 		case unix.NFTA_SET_ELEM_EXPR:
 			if strings.TrimRight(string(nested(data, unix.NFTA_EXPR_NAME)), "\x00") == "counter" {
 				if n := nested(nested(data, unix.NFTA_EXPR_DATA), unix.NFTA_COUNTER_PACKETS); len(n) == 8 {
-					packets = binary.BigEndian.Uint64(n)
+					packets, counted = binary.BigEndian.Uint64(n), true
 				}
 			}
 		}
 	})
 	e := fromWire(set, w)
-	e.Connections = packets
+	e.Connections, e.Counted = packets, counted
 	return e
 }

@@ -70,7 +70,7 @@ func (c *Conn) List(name string) ([]Element, error) {
 func fromWire(set *nftables.Set, w nftables.SetElement) Element {
 	e := Element{Set: set.Name, Key: w.Key, Comment: w.Comment, text: keyText(set.Name, w.Key)}
 	if w.Counter != nil {
-		e.Connections = w.Counter.Packets
+		e.Connections, e.Counted = w.Counter.Packets, true
 	}
 	switch {
 	case set.IsMap && set.DataType.Name == nftables.TypeVerdict.Name:
@@ -104,36 +104,36 @@ func verdictChain(data []byte) string {
 // Delete removes the elements, by their keys, but only those whose comment has the
 // tag: an address or port that belongs to the next attachment survives a late DEL.
 // Absent ones are success, but with fewer than atLeast it changes nothing and
-// returns ErrFewer.
-func (c *Conn) Delete(tag string, elements []Element, atLeast int) error {
+// returns ErrFewer. What it removed is returned as it was.
+func (c *Conn) Delete(tag string, elements []Element, atLeast int) ([]Element, error) {
 	unlock, err := flock.Netns()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer unlock.Close()
 	for try := 1; ; try++ {
-		err := c.deleteOnce(tag, elements, atLeast, try < maxTries)
+		gone, err := c.deleteOnce(tag, elements, atLeast, try < maxTries)
 		if !errors.Is(err, unix.ERESTART) && !errors.Is(err, unix.ENOENT) || try >= maxTries {
-			return err
+			return gone, err
 		}
 	}
 }
 
 // deleteOnce commits only if nothing changed since it read the owners. Not guarded,
 // it relies on our lock alone.
-func (c *Conn) deleteOnce(tag string, elements []Element, atLeast int, guarded bool) error {
+func (c *Conn) deleteOnce(tag string, elements []Element, atLeast int, guarded bool) ([]Element, error) {
 	var generation uint32
 	if guarded {
 		gen, err := c.nl.GetGen()
 		if err != nil {
-			return fmt.Errorf("rules: read generation: %w", err)
+			return nil, fmt.Errorf("rules: read generation: %w", err)
 		}
 		generation = gen.ID
 	}
 	elements = unique(elements)
 	found, err := c.FindAll(elements)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var del []Element
 	for _, have := range found {
@@ -142,15 +142,15 @@ func (c *Conn) deleteOnce(tag string, elements []Element, atLeast int, guarded b
 		}
 	}
 	if len(del) < atLeast {
-		return ErrFewer
+		return nil, ErrFewer
 	}
 	if err := c.queueDelete(del); err != nil {
-		return err
+		return nil, err
 	}
 	if err := c.nl.FlushWithGenID(generation); err != nil {
-		return fmt.Errorf("rules: delete: %w", err)
+		return nil, fmt.Errorf("rules: delete: %w", err)
 	}
-	return nil
+	return del, nil
 }
 
 // unique leaves each key once.
