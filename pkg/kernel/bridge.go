@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/plainfile"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
@@ -140,9 +140,9 @@ func ours(link *Link) bool {
 // machine tells this machine from others on the same segment, so that bridges of
 // one name have different addresses. Without an ID, names are all there is.
 func machine() string {
-	id, err := os.ReadFile("/etc/machine-id")
+	id, err := plainfile.Read("/etc/machine-id")
 	if err != nil {
-		id, _ = os.ReadFile("/proc/sys/kernel/random/boot_id")
+		id, _ = plainfile.Read("/proc/sys/kernel/random/boot_id")
 	}
 	return strings.TrimSpace(string(id))
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/plainfile"
 )
 
 const sysctlRoot = "/proc/sys/"
@@ -66,7 +68,7 @@ func dotted(key string) string {
 }
 
 func readSysctl(key string) (string, error) {
-	data, err := os.ReadFile(sysctlRoot + key)
+	data, err := plainfile.Read(sysctlRoot + key)
 	if err != nil {
 		return "", fmt.Errorf("sysctl %s: %w", dotted(key), err)
 	}
@@ -74,12 +76,7 @@ func readSysctl(key string) (string, error) {
 }
 
 func writeSysctl(key, value string) error {
-	f, err := os.OpenFile(sysctlRoot+key, os.O_WRONLY, 0)
-	if err != nil {
-		return fmt.Errorf("sysctl %s: %w", dotted(key), err)
-	}
-	_, err = f.WriteString(value)
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err := plainfile.Write(sysctlRoot+key, 0, 0, value); err != nil {
 		return fmt.Errorf("sysctl %s: write %s: %w", dotted(key), value, err)
 	}
 	have, err := readSysctl(key)

@@ -29,7 +29,8 @@ const nsGetType = 0xb703
 // alive and makes sure that every step of a verb works on the same one, even
 // when the path is swapped meanwhile. Close it after use.
 type NS struct {
-	file *os.File
+	path string
+	fd   int // -1 when closed
 	ino  uint64
 }
 
@@ -44,13 +45,12 @@ func Open(path string) (*NS, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: open: %w", path, err)
 	}
-	f := os.NewFile(uintptr(fd), path)
-	ns, err := check(f)
+	ino, err := check(fd)
 	if err != nil {
-		_ = f.Close() // read-only, nothing to lose
+		_ = unix.Close(fd) // read-only, nothing to lose
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return ns, nil
+	return &NS{path: path, fd: fd, ino: ino}, nil
 }
 
 // OpenOther is Open, but refuses the calling thread's own namespace, and process 1's,
@@ -84,61 +84,72 @@ func firstProcess() uint64 {
 
 // Current opens the network namespace of the calling thread.
 func Current() (*NS, error) {
-	return Open("/proc/thread-self/ns/net")
+	return Open(ownPath)
 }
 
-func check(f *os.File) (*NS, error) {
+// ownPath is the calling thread's network namespace.
+const ownPath = "/proc/thread-self/ns/net"
+
+// check is nil for a network namespace, and tells its inode number.
+func check(fd int) (ino uint64, err error) {
 	var fs unix.Statfs_t
-	if err := unix.Fstatfs(int(f.Fd()), &fs); err != nil {
-		return nil, fmt.Errorf("statfs: %w", err)
+	if err := unix.Fstatfs(fd, &fs); err != nil {
+		return 0, fmt.Errorf("statfs: %w", err)
 	}
 	if fs.Type != unix.NSFS_MAGIC {
-		return nil, ErrNotNetns
+		return 0, ErrNotNetns
 	}
-	kind, err := unix.IoctlRetInt(int(f.Fd()), nsGetType)
+	kind, err := unix.IoctlRetInt(fd, nsGetType)
 	if err != nil {
-		return nil, fmt.Errorf("ask for its kind: %w", err)
+		return 0, fmt.Errorf("ask for its kind: %w", err)
 	}
 	if kind != unix.CLONE_NEWNET {
-		return nil, fmt.Errorf("%w but one of another kind", ErrNotNetns)
+		return 0, fmt.Errorf("%w but one of another kind", ErrNotNetns)
 	}
 	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return nil, fmt.Errorf("stat: %w", err)
+	if err := unix.Fstat(fd, &st); err != nil {
+		return 0, fmt.Errorf("stat: %w", err)
 	}
-	return &NS{file: f, ino: st.Ino}, nil
+	return st.Ino, nil
 }
 
 // Fd is the open file descriptor. It stays the property of the NS.
-func (ns *NS) Fd() int { return int(ns.file.Fd()) }
+func (ns *NS) Fd() int { return ns.fd }
 
 // Ino is the inode number: equal for two NS exactly if they are the same
 // namespace. It is unique only as long as the namespace lives.
 func (ns *NS) Ino() uint64 { return ns.ino }
 
-// Close releases the file descriptor.
-func (ns *NS) Close() error { return ns.file.Close() }
+// Close releases the file descriptor. A second Close is os.ErrClosed.
+func (ns *NS) Close() error {
+	if ns.fd < 0 {
+		return os.ErrClosed
+	}
+	err := unix.Close(ns.fd)
+	ns.fd = -1
+	return err
+}
 
 // Do runs fn with the calling thread inside the namespace and brings the thread
 // back afterwards. fn must not start goroutines that rely on the namespace. It
 // needs CAP_SYS_ADMIN in both namespaces' owners (setns(2)).
 func (ns *NS) Do(fn func() error) error {
 	runtime.LockOSThread()
-	host, err := Current()
+	host, err := unix.Open(ownPath, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		runtime.UnlockOSThread()
-		return err
+		return fmt.Errorf("%s: open: %w", ownPath, err)
 	}
-	defer host.Close()
-	if err := unix.Setns(ns.Fd(), unix.CLONE_NEWNET); err != nil {
+	defer unix.Close(host)
+	if err := unix.Setns(ns.fd, unix.CLONE_NEWNET); err != nil {
 		runtime.UnlockOSThread()
-		return fmt.Errorf("enter %s: %w", ns.file.Name(), err)
+		return fmt.Errorf("enter %s: %w", ns.path, err)
 	}
 	ferr := fn()
-	if err := unix.Setns(host.Fd(), unix.CLONE_NEWNET); err != nil {
+	if err := unix.Setns(host, unix.CLONE_NEWNET); err != nil {
 		// The thread stays locked, so the Go runtime ends it with its
 		// goroutine instead of running others in the wrong namespace.
-		return errors.Join(ferr, fmt.Errorf("leave %s: %w", ns.file.Name(), err))
+		return errors.Join(ferr, fmt.Errorf("leave %s: %w", ns.path, err))
 	}
 	runtime.UnlockOSThread()
 	return ferr

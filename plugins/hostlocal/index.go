@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/plainfile"
 	"golang.org/x/sys/unix"
 )
 
@@ -76,7 +77,7 @@ func (x index) remove(key Key) error {
 
 // bootID tells this boot of the machine from all others, in 8 digits.
 func bootID() string {
-	data, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	data, err := plainfile.Read("/proc/sys/kernel/random/boot_id")
 	if err != nil || len(data) < 8 {
 		return "-"
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
+	"github.com/bridgeport-cni/bridgeport/pkg/plainfile"
 	"golang.org/x/sys/unix"
 )
 
@@ -180,13 +181,10 @@ func (s *Store) lease(key Key, addrs []netip.Addr) error {
 func (s *Store) temporary(key Key) (string, error) {
 	tmp := filepath.Join(s.index.dir, ".lease")
 	_ = os.Remove(tmp) // left by a crash; O_EXCL says if it stays
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	err := plainfile.Write(tmp, unix.O_CREAT|unix.O_EXCL, 0o600, key.ContainerID+"\r\n"+key.IfName)
 	if err != nil {
+		_ = os.Remove(tmp) // half of it, if anything
 		return "", ioError("write lease", err)
-	}
-	_, err = f.WriteString(key.ContainerID + "\r\n" + key.IfName)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return "", errors.Join(ioError("write lease", err), os.Remove(tmp))
 	}
 	return tmp, nil
 }
@@ -291,22 +289,8 @@ func (s *Store) last(set int) netip.Addr {
 
 func (s *Store) setLast(set int, a netip.Addr) error {
 	name := filepath.Join(s.dir, fmt.Sprint(lastName, set))
-	if err := overwrite(name, a.String()); err != nil {
+	if err := plainfile.Overwrite(name, 0o600, a.String()); err != nil {
 		return ioError("write "+filepath.Base(name), err)
 	}
 	return nil
-}
-
-// overwrite gives a file new content without emptying it first: where a file was
-// emptied, ext4 starts to write to the disk when it is closed (auto_da_alloc).
-func overwrite(name, text string) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text)
-	if err == nil {
-		err = f.Truncate(int64(len(text)))
-	}
-	return errors.Join(err, f.Close())
 }

@@ -1,0 +1,98 @@
+// Package plainfile opens, reads and writes small files by as few system calls as it
+// takes. Package os makes up to nine out of three, since it offers each file to its
+// poller, which is for files that keep one waiting; in an ADD that opens thirty files
+// that is a hundred calls, and 5 % of the CPU.
+package plainfile
+
+import (
+	"errors"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// Open is os.OpenFile for files that never keep one waiting. Flags are unix.O_*.
+func Open(path string, flags int, mode uint32) (*os.File, error) {
+	fd, err := open(path, flags, mode)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+func open(path string, flags int, mode uint32) (int, error) {
+	for {
+		fd, err := unix.Open(path, flags|unix.O_CLOEXEC, mode)
+		if err == nil {
+			return fd, nil
+		}
+		if !errors.Is(err, unix.EINTR) {
+			return -1, &os.PathError{Op: "open", Path: path, Err: err}
+		}
+	}
+}
+
+// Read is os.ReadFile.
+func Read(path string) ([]byte, error) {
+	fd, err := open(path, unix.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	data := make([]byte, 0, 1024)
+	for {
+		n, err := unix.Read(fd, data[len(data):cap(data)])
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return nil, &os.PathError{Op: "read", Path: path, Err: err}
+		}
+		if n == 0 {
+			return data, nil
+		}
+		data = data[:len(data)+n]
+		if len(data) == cap(data) {
+			data = slices.Grow(data, len(data))
+		}
+	}
+}
+
+// Write writes text to the beginning of the file. What is behind it stays.
+func Write(path string, flags int, mode uint32, text string) error {
+	fd, err := open(path, flags|unix.O_WRONLY, mode)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(fd, path, text), unix.Close(fd))
+}
+
+// Overwrite gives the file new content without emptying it first: where a file was
+// emptied, ext4 starts to write to the disk when it is closed (auto_da_alloc), which
+// is 5 % of an ADD. A link or FIFO that was planted at the path is an error.
+func Overwrite(path string, mode uint32, text string) error {
+	fd, err := open(path, unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_NONBLOCK, mode)
+	if err != nil {
+		return err
+	}
+	err = write(fd, path, text)
+	if err == nil {
+		err = unix.Ftruncate(fd, int64(len(text)))
+	}
+	return errors.Join(err, unix.Close(fd))
+}
+
+func write(fd int, path, text string) error {
+	for data := []byte(text); len(data) > 0; {
+		n, err := unix.Write(fd, data)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return &os.PathError{Op: "write", Path: path, Err: err}
+		}
+		data = data[n:]
+	}
+	return nil
+}
