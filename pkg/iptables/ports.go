@@ -20,70 +20,6 @@ const (
 // perRule is how many ports the multiport match takes (XT_MULTI_PORTS).
 const perRule = 15
 
-// Port is one published port, or several in a row.
-type Port struct {
-	HostIP    netip.Addr // invalid or unspecified: every address
-	Protocol  string
-	HostPort  uint16
-	Container netip.AddrPort
-	Range     uint16 // how many, from HostPort and the container's on; 0 is 1
-	Limited   bool   // only clients in Allow may; without it everybody
-	Allow     []netip.Prefix
-}
-
-// last is the last port of the host.
-func (p Port) last() uint16 { return p.HostPort + max(p.Range, 1) - 1 }
-
-// numbers are the ports of the host as matches write them.
-func (p Port) numbers() string {
-	if p.Range <= 1 {
-		return fmt.Sprint(p.HostPort)
-	}
-	return fmt.Sprintf("%d:%d", p.HostPort, p.last())
-}
-
-// Name is the ports for people: 8080/tcp, 8080-8089/tcp.
-func (p Port) Name() string { return strings.ReplaceAll(p.numbers(), ":", "-") + "/" + p.Protocol }
-
-// target is where DNAT leads. Without a port each keeps its own; a range that is
-// shifted names its base, too (kernel 4.18, iptables 1.8).
-func (p Port) target() string {
-	switch first, n := p.Container.Port(), max(p.Range, 1); {
-	case n == 1:
-		return p.Container.String()
-	case first == p.HostPort:
-		return p.Container.Addr().String()
-	default:
-		return fmt.Sprintf("%s-%d/%d", p.Container, first+n-1, p.HostPort)
-	}
-}
-
-// from are the allowed clients of the family that are in a subnet, as matches; "" is
-// everybody. An invalid subnet is every client.
-func (p Port) from(ipv6 bool, in netip.Prefix) []string {
-	if !p.Limited {
-		if !in.IsValid() {
-			return []string{""}
-		}
-		return []string{"-s " + in.String() + " "}
-	}
-	var list []string
-	for _, a := range p.Allow {
-		if a.Addr().Is4() == ipv6 || in.IsValid() && !a.Overlaps(in) {
-			continue
-		}
-		if in.IsValid() && in.Bits() > a.Bits() {
-			a = in
-		}
-		match := "-s " + a.String() + " "
-		if a.Bits() == 0 {
-			match = ""
-		}
-		list = append(list, match)
-	}
-	return slices.Compact(list)
-}
-
 // Ports is the rules of a container's published ports, named and written as the
 // reference does.
 type Ports struct {
@@ -124,14 +60,6 @@ func (p Ports) of(ipv6 bool) []Port {
 	return list
 }
 
-// dest is the match of the host's address, "" for all.
-func (p Port) dest() string {
-	if !p.HostIP.IsValid() || p.HostIP.IsUnspecified() {
-		return ""
-	}
-	return "-d " + netip.PrefixFrom(p.HostIP, p.HostIP.BitLen()).String() + " "
-}
-
 func (p Ports) mark() string { return fmt.Sprintf("0x%x", 1<<p.MarkBit) }
 
 // leading are the lines that lead all attachments' packets to their chains.
@@ -170,37 +98,6 @@ func guard() []string {
 		"-A " + guardChain + " -s 127.0.0.0/8 -j DROP",
 	}
 }
-
-// services are the lines that keep ports of every address of the host away from the
-// addresses of services, as far as they differ from those in the chain. A port that is
-// published on such an address by name has its way.
-func (p Ports) services(ipv6 bool, top []string) []string {
-	if !slices.ContainsFunc(p.of(ipv6), func(port Port) bool { return port.dest() == "" }) {
-		return nil
-	}
-	var lines, want []string
-	for _, a := range p.Services {
-		named := slices.ContainsFunc(p.Ports, func(port Port) bool { return port.HostIP == a })
-		if a.Is4() == ipv6 || named {
-			continue
-		}
-		rule := fmt.Sprintf("%s -d %s -m comment --comment %s -j RETURN", topDNAT, netip.PrefixFrom(a, a.BitLen()), serviceComment)
-		want = append(want, "-A "+rule)
-		if !slices.Contains(top, "-A "+rule) {
-			lines = append(lines, "-I "+rule)
-		}
-	}
-	for _, line := range top {
-		if isService(line) && !slices.Contains(want, line) {
-			lines = append(lines, "-D"+strings.TrimPrefix(line, "-A"))
-		}
-	}
-	return lines
-}
-
-const serviceComment = `"an address of a service is not every host address"`
-
-func isService(line string) bool { return strings.Contains(line, serviceComment) }
 
 // own are the lines of the container's chain, as `iptables -S` prints them.
 func (p Ports) own(ipv6 bool) []string {
@@ -410,25 +307,4 @@ func (p Ports) Del(f Family) ([]Forward, error) {
 		return nil, err
 	}
 	return forwards(own), f.Restore(removal(p.Chain(), top))
-}
-
-// Forward is ports that a rule led to a container.
-type Forward struct {
-	Protocol    string
-	First, Last uint16 // of the host
-	Target      netip.Addr
-}
-
-// forwards reads the rules of a container's chain.
-func forwards(lines []string) []Forward {
-	var list []Forward
-	for _, line := range lines {
-		words := strings.Fields(line)
-		low, high, ok := span(after(words, "--dport"))
-		to := leadsTo(after(words, "--to-destination"))
-		if ok && to.IsValid() && slices.Contains(words, "DNAT") {
-			list = append(list, Forward{after(words, "-p"), low, high, to})
-		}
-	}
-	return list
 }

@@ -1,0 +1,101 @@
+package iptables
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Port is one published port, or several in a row.
+type Port struct {
+	HostIP    netip.Addr // invalid or unspecified: every address
+	Protocol  string
+	HostPort  uint16
+	Container netip.AddrPort
+	Range     uint16 // how many, from HostPort and the container's on; 0 is 1
+	Limited   bool   // only clients in Allow may; without it everybody
+	Allow     []netip.Prefix
+}
+
+// last is the last port of the host.
+func (p Port) last() uint16 { return p.HostPort + max(p.Range, 1) - 1 }
+
+// numbers are the ports of the host as matches write them.
+func (p Port) numbers() string {
+	if p.Range <= 1 {
+		return fmt.Sprint(p.HostPort)
+	}
+	return fmt.Sprintf("%d:%d", p.HostPort, p.last())
+}
+
+// Name is the ports for people: 8080/tcp, 8080-8089/tcp.
+func (p Port) Name() string { return strings.ReplaceAll(p.numbers(), ":", "-") + "/" + p.Protocol }
+
+// target is where DNAT leads. Without a port each keeps its own; a range that is
+// shifted names its base, too (kernel 4.18, iptables 1.8).
+func (p Port) target() string {
+	switch first, n := p.Container.Port(), max(p.Range, 1); {
+	case n == 1:
+		return p.Container.String()
+	case first == p.HostPort:
+		return p.Container.Addr().String()
+	default:
+		return fmt.Sprintf("%s-%d/%d", p.Container, first+n-1, p.HostPort)
+	}
+}
+
+// from are the allowed clients of the family that are in a subnet, as matches; "" is
+// everybody. An invalid subnet is every client.
+func (p Port) from(ipv6 bool, in netip.Prefix) []string {
+	if !p.Limited {
+		if !in.IsValid() {
+			return []string{""}
+		}
+		return []string{"-s " + in.String() + " "}
+	}
+	var list []string
+	for _, a := range p.Allow {
+		if a.Addr().Is4() == ipv6 || in.IsValid() && !a.Overlaps(in) {
+			continue
+		}
+		if in.IsValid() && in.Bits() > a.Bits() {
+			a = in
+		}
+		match := "-s " + a.String() + " "
+		if a.Bits() == 0 {
+			match = ""
+		}
+		list = append(list, match)
+	}
+	return slices.Compact(list)
+}
+
+// dest is the match of the host's address, "" for all.
+func (p Port) dest() string {
+	if !p.HostIP.IsValid() || p.HostIP.IsUnspecified() {
+		return ""
+	}
+	return "-d " + netip.PrefixFrom(p.HostIP, p.HostIP.BitLen()).String() + " "
+}
+
+// Forward is ports that a rule led to a container.
+type Forward struct {
+	Protocol    string
+	First, Last uint16 // of the host
+	Target      netip.Addr
+}
+
+// forwards reads the rules of a container's chain.
+func forwards(lines []string) []Forward {
+	var list []Forward
+	for _, line := range lines {
+		words := strings.Fields(line)
+		low, high, ok := span(after(words, "--dport"))
+		to := leadsTo(after(words, "--to-destination"))
+		if ok && to.IsValid() && slices.Contains(words, "DNAT") {
+			list = append(list, Forward{after(words, "-p"), low, high, to})
+		}
+	}
+	return list
+}
