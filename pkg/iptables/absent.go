@@ -30,7 +30,7 @@ func (f Family) absent(table string, lines []string, all bool) ([]string, error)
 					return nil, err
 				}
 			}
-			if !slices.Contains(have[chain], asListed(line)) {
+			if !slices.Contains(have[chain], asListed(line)) && (all || !leads(have[chain], line)) {
 				missing = append(missing, line)
 			}
 		}
@@ -43,4 +43,11 @@ func (f Family) absent(table string, lines []string, all bool) ([]string, error)
 		}
 	}
 	return look(func(string) bool { return true })
+}
+
+// leads says whether one of the rules leads to the same chain of ours as the line, however
+// this version of iptables prints the rest: ADD must not write it once more each time.
+func leads(rules []string, line string) bool {
+	_, chain, found := strings.Cut(line, " -j CNI-")
+	return found && slices.ContainsFunc(rules, func(r string) bool { return strings.HasSuffix(r, " -j CNI-"+chain) })
 }

@@ -94,6 +94,9 @@ func newTown(bin string, b backend, ip hostIP, f flag, protocols []string) *town
 		"backend": b.name, "prevResult": result, "runtimeConfig": Conf{"portMappings": ip.mappings(protocols)},
 	})
 	ExpectOK("ADD", t.Call(t.server, "ADD", ports))
+	if bin == "" {
+		ExpectOK("CHECK", t.Call(t.server, "CHECK", ports))
+	}
 	for _, p := range protocols {
 		Serve(t.server.Space, p, 80)
 	}
