@@ -16,7 +16,7 @@ PROGRAMS := strace:strace nft:nftables iptables:iptables
 bench: PROGRAMS += gcc:gcc ld:binutils iperf3:iperf3
 REF      := github.com/containernetworking/plugins/plugins
 
-.PHONY: help build install lint test unit attack vm-test e2e-programs e2e-containerd e2e-kubernetes demo bench bench-plot reference reference-table packages clean
+.PHONY: help build install lint test unit attack vm-test e2e-programs e2e-containerd e2e-kubernetes demo bench bench-plot reference reference-table packages clean docs
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,12 +34,16 @@ install: build ## into $(DESTDIR)$(BINDIR), by rename, so that a running node ne
 	install -m 755 bin/bridgeport $(DESTDIR)$(BINDIR)/.bridgeport.new
 	mv -f $(DESTDIR)$(BINDIR)/.bridgeport.new $(DESTDIR)$(BINDIR)/bridgeport
 
+docs: ## man pages and shell completions of bridgeport, in bin/share/
+	rm -rf bin/share
+	$(GO) run ./docs/gen bin/share
+
 reference: ## the reference plugins and cnitool that tests compare with, in bin/reference/
 	@mkdir -p bin/reference
 	$(REFBUILD) -o bin/reference/ $(REF)/main/bridge $(REF)/main/loopback $(REF)/meta/portmap $(REF)/ipam/host-local $(REF)/ipam/static $(REF)/ipam/dhcp github.com/containernetworking/cni/cnitool
 
 lint: ## gofumpt, go vet, staticcheck, borders between packages
-	@out=$$($(TOOL) gofumpt -l conf pkg plugins test); if [ -n "$$out" ]; then echo "gofumpt: not formatted:"; echo "$$out"; exit 1; fi
+	@out=$$($(TOOL) gofumpt -l conf docs pkg plugins test); if [ -n "$$out" ]; then echo "gofumpt: not formatted:"; echo "$$out"; exit 1; fi
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
 	$(GO) test -count=1 ./test/borders

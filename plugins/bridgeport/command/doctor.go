@@ -67,8 +67,8 @@ func printFindings(p *show.Printer, found []doctor.Finding, verbose bool) {
 			mark = p.Bad("FAIL")
 		}
 		p.Line("%s  %s", mark, p.Title(f.Check))
-		p.Line("      seen  %s", f.Evidence)
-		p.Line("      so    %s", f.Consequence)
+		p.Line("      seen  %s", show.Wrap(f.Evidence, 88, "            "))
+		p.Line("      so    %s", show.Wrap(f.Consequence, 88, "            "))
 		p.Line("      fix   %s\n", p.Name(strings.ReplaceAll(f.Fix, "\n", "\n            ")))
 	}
 	checks := doctor.Checks()

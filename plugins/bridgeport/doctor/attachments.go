@@ -40,7 +40,7 @@ func attachmentChecks() []Check {
 }
 
 // told are drifts that have a check of their own.
-var told = []string{"element", "masquerade", "published port", "is down", "plugged into no bridge", "port of bridge", "the host's link", ": address ", ": route ", "the lease of"}
+var told = []string{"element", "masquerade", "published port", "is down", "plugged into no bridge", "port of bridge", "the host's link", ": address ", ": route ", "the lease of", "ip_forward", "all.forwarding", "accept_ra is"}
 
 func drift(p *Patient) []symptom {
 	var list []symptom

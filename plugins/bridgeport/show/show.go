@@ -170,3 +170,25 @@ func Count(n int, thing string) string {
 
 // Number is a whole number.
 func Number(n int) string { return fmt.Sprint(n) }
+
+// Wrap breaks a text into lines of at most width characters, where it has spaces; the
+// following lines are indented.
+func Wrap(text string, width int, indent string) string {
+	var b strings.Builder
+	used := 0
+	for i, word := range strings.Fields(text) {
+		n := len([]rune(word))
+		switch {
+		case i == 0:
+		case used+1+n > width:
+			b.WriteString("\n" + indent)
+			used = 0
+		default:
+			b.WriteByte(' ')
+			used++
+		}
+		b.WriteString(word)
+		used += n
+	}
+	return b.String()
+}
