@@ -48,7 +48,8 @@ func newNode(changes stage.Conf) *Node {
 	return n
 }
 
-// three is a node with three containers, two of them with published ports.
+// three is a node with three containers, two of them with published ports. Their IDs
+// are fixed, since the links' names follow from them.
 func three() *Node {
 	GinkgoHelper()
 	n := newNode(nil)

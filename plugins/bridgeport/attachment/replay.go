@@ -69,11 +69,11 @@ func (a *Attachment) With(fn func(*kernel.Host, kernel.Plan) error) (err error) 
 		return err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
-	net := node.Network{Name: a.Network}
-	if err := json.Unmarshal(a.Cached.Config, &net); err != nil {
+	net, err := node.ParseNetwork(a.Cached.Config)
+	if err != nil {
 		return fmt.Errorf("cached configuration: %w", err)
 	}
-	for _, p := range a.Cached.Plugins {
+	for _, p := range net.Plugins {
 		expected := map[string]func(*cni.Request, *kernel.Host) (kernel.Plan, error){
 			"bridge": bridge.Expected, "portmap": portmap.Expected,
 		}[p.Type]

@@ -100,8 +100,9 @@ func printAttachments(p *show.Printer, list []*attachment.Attachment, wide bool)
 	counts := make(map[string]int)
 	for _, a := range list {
 		counts[a.State]++
+		ports := dual(a.Ports)
 		row := []string{
-			label(a, wide), a.IfName, a.Network, strings.Join(a.Addresses, "\n"), show.Dash(a.Link), some(dual(a.Ports), wide),
+			label(a, wide), a.IfName, a.Network, strings.Join(a.Addresses, "\n"), show.Dash(a.Link), some(ports, wide),
 			show.Age(a.Since, time.Now()), show.Bytes(a.Traffic.RxBytes), show.Bytes(a.Traffic.TxBytes), p.State(a.State),
 		}
 		if wide {

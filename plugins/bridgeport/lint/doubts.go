@@ -44,10 +44,23 @@ func (l *linter) version(root *value) {
 	case !slices.Contains(version.All.SupportedVersions(), v.text()):
 		l.fail(v.at, "cniVersion: %q is none of %s", v.text(), strings.Join(version.All.SupportedVersions(), ", "))
 	default:
-		if ok, _ := version.GreaterThanOrEqualTo(v.text(), "1.1.0"); !ok {
+		if ok, _ := version.GreaterThanOrEqualTo(newest(root), "1.1.0"); !ok {
 			l.warn(v.at, "cniVersion: %s has no GC and STATUS: with \"1.1.0\" the runtime cleans up, and knows when the network is not ready", v.text())
 		}
 	}
+}
+
+// newest is the version that a runtime of today takes: of cniVersion and cniVersions.
+func newest(root *value) string {
+	best := root.kid("cniVersion").text()
+	if list := root.kid("cniVersions"); list != nil {
+		for _, v := range list.kids {
+			if ok, err := version.GreaterThan(v.text(), best); err == nil && ok && slices.Contains(version.All.SupportedVersions(), v.text()) {
+				best = v.text()
+			}
+		}
+	}
+	return best
 }
 
 func (l *linter) bridge(p *value, ports bool) {

@@ -139,7 +139,7 @@ func (l *linter) request(root, p *value) (*cni.Request, error) {
 	if err := json.Unmarshal(raw, &plugin.Raw); err != nil {
 		return nil, err
 	}
-	net := node.Network{Name: root.kid("name").text(), CNIVersion: cmp.Or(root.kid("cniVersion").text(), "0.1.0")}
+	net := node.Network{Name: root.kid("name").text(), CNIVersion: cmp.Or(newest(root), "0.1.0")}
 	call := node.Call{ContainerID: "lint", IfName: "eth0", NetNS: "/run/netns/lint"}
 	return attachment.Request(&net, plugin, call, "ADD", nil)
 }

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"github.com/containernetworking/cni/pkg/version"
 )
 
 // Network is a network's configuration.
@@ -14,7 +17,10 @@ type Network struct {
 	File       string   `json:"-"`
 	Name       string   `json:"name"`
 	CNIVersion string   `json:"cniVersion"`
-	Plugins    []Plugin `json:"-"`
+	// Versions are those that the list allows beside it; a runtime takes the newest
+	// that it knows.
+	Versions []string `json:"cniVersions"`
+	Plugins  []Plugin `json:"-"`
 	Bytes      []byte   `json:"-"`
 	Bad        error    `json:"-"` // why a runtime can't read it; nil if it can
 }
@@ -90,6 +96,11 @@ func ParseNetwork(data []byte) (Network, error) {
 	var net Network
 	if err := json.Unmarshal(data, &net); err != nil {
 		return net, err
+	}
+	for _, v := range net.Versions {
+		if newer, err := version.GreaterThan(v, net.CNIVersion); err == nil && newer && slices.Contains(version.All.SupportedVersions(), v) {
+			net.CNIVersion = v
+		}
 	}
 	var w struct {
 		Plugins []json.RawMessage `json:"plugins"`

@@ -60,7 +60,9 @@ func (w Wish) Conflist() ([]byte, error) {
 	if !w.NoPorts && w.Runtime != "crio" {
 		plugins = append(plugins, map[string]any{"type": "portmap", "capabilities": map[string]bool{"portMappings": true}})
 	}
-	text, err := json.MarshalIndent(map[string]any{"cniVersion": "1.1.0", "name": w.Name, "plugins": plugins}, "", "  ")
+	text, err := json.MarshalIndent(map[string]any{
+		"cniVersion": "1.0.0", "cniVersions": []string{"1.0.0", "1.1.0"}, "name": w.Name, "plugins": plugins,
+	}, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("--mtu: %q is neither a number of bytes nor \"auto\"", w.MTU)
 	}
