@@ -65,7 +65,7 @@ func links() ([]Link, error) {
 	at := make(map[int]int)
 	list := make([]Link, len(all))
 	for i, l := range all {
-		list[i] = LinkOf(l)
+		list[i] = linkOf(l)
 		at[list[i].Index] = i
 	}
 	for _, a := range addrs {
@@ -76,7 +76,7 @@ func links() ([]Link, error) {
 	return list, nil
 }
 
-func LinkOf(l netlink.Link) Link {
+func linkOf(l netlink.Link) Link {
 	a := l.Attrs()
 	out := Link{
 		Index: a.Index, Name: a.Name, Kind: l.Type(), Alias: a.Alias, MAC: a.HardwareAddr.String(),

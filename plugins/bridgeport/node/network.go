@@ -14,15 +14,15 @@ import (
 
 // Network is a network's configuration.
 type Network struct {
-	File       string   `json:"-"`
-	Name       string   `json:"name"`
-	CNIVersion string   `json:"cniVersion"`
+	File       string `json:"-"`
+	Name       string `json:"name"`
+	CNIVersion string `json:"cniVersion"`
 	// Versions are those that the list allows beside it; a runtime takes the newest
 	// that it knows.
 	Versions []string `json:"cniVersions"`
 	Plugins  []Plugin `json:"-"`
-	Bytes      []byte   `json:"-"`
-	Bad        error    `json:"-"` // why a runtime can't read it; nil if it can
+	Bytes    []byte   `json:"-"`
+	Bad      error    `json:"-"` // why a runtime can't read it; nil if it can
 }
 
 // Plugin is what the operator's command needs to know of one plugin's configuration,
