@@ -224,6 +224,15 @@ var _ = Describe("gc", func() {
 		n.ExpectEqual(before)
 	})
 
+	It("keeps what a namesake may hide", func() {
+		n := three()
+		n.dies(1)
+		namesake := n.Space("db")
+		Expect(lab.Wire(namesake, "eth0", "192.0.2.1/24", n.Outside, "other0", "")).To(Succeed())
+		Expect(n.ok("gc", "--grace", "0s")).To(ContainSubstring("another container may have taken the name"))
+		Expect(n.Lease(stage.SecondV4)).To(BeAnExistingFile())
+	})
+
 	It("keeps everything when run in the wrong namespace", func() {
 		n := three()
 		before := n.Settled()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
@@ -27,6 +28,8 @@ func (j *joiner) judge(a *Attachment) {
 	switch {
 	case a.Host != nil:
 		j.judgeLink(a)
+	case a.Inner != nil && !a.innerOwn():
+		a.State, a.Notes = Doubt, []string{fmt.Sprintf("%s in %s has none of its addresses: another container may have taken the name", a.IfName, a.Netns)}
 	case a.Inner != nil:
 		a.State = Foreign
 		if !a.byOthers() {
@@ -38,6 +41,11 @@ func (j *joiner) judge(a *Attachment) {
 		a.Notes = append(a.Notes, a.obituary())
 		a.left()
 	}
+}
+
+// innerOwn says whether the link in the namespace has one of the attachment's addresses.
+func (a *Attachment) innerOwn() bool {
+	return len(a.Addresses) == 0 || slices.ContainsFunc(a.Inner.Addrs, func(p netip.Prefix) bool { return a.Has(p.Addr()) })
 }
 
 func (a *Attachment) obituary() string {

@@ -1,0 +1,176 @@
+package trace
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+	"github.com/bridgeport-cni/bridgeport/pkg/netns"
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
+)
+
+// routing is the way from the host to the container.
+func (t *Tracer) routing(p Packet, in *node.Link, to netip.AddrPort) bool {
+	for _, a := range t.List {
+		if a.Alive() && a.Has(to.Addr()) {
+			t.target = a
+		}
+	}
+	r := t.RouteTo(to.Addr())
+	if r == nil {
+		t.drop("route", "the host has no route to %s", to.Addr())
+		return false
+	}
+	l := t.LinkAt(r.Link)
+	if l == nil {
+		t.drop("route", "the route to %s leads to no link", to.Addr())
+		return false
+	}
+	t.hop("route", "%s dev %s", r.Dst, l.Name)
+	if in == nil || in.Index == l.Index && !t.Local(p.To.Addr()) {
+		return true // nothing is forwarded
+	}
+	key := "net/ipv4/ip_forward"
+	if !to.Addr().Is4() {
+		key = "net/ipv6/conf/all/forwarding"
+	}
+	if node.Sysctl(key) == "0" {
+		t.drop("forward", "%s is 0: the host does not forward", strings.ReplaceAll(key, "/", "."))
+		return false
+	}
+	return t.forward(l)
+}
+
+func (t *Tracer) forward(l *node.Link) bool {
+	h, err := kernel.Open(nil)
+	if err != nil {
+		t.hop("forward", "rules can't be read: %v", err).Doubt = true
+		return true
+	}
+	defer h.Close()
+	if err := kernel.ForwardBlocked(h, l.Name); err != nil {
+		t.drop("forward", "%v", err)
+		return false
+	}
+	var others []string
+	for _, c := range t.Chains {
+		if c.Hook == "forward" && c.Type == "filter" && c.Table != nft.Table && c.Length() > 0 {
+			others = append(others, c.String())
+		}
+	}
+	says := t.hop("forward", "nothing drops what is forwarded to %s", l.Name)
+	if len(others) > 0 {
+		says.Says += "; rules of others that were looked at only roughly: " + strings.Join(others, ", ")
+	}
+	return true
+}
+
+// masquerade is the source that the container sees.
+func (t *Tracer) masquerade(p Packet, to netip.AddrPort) netip.Addr {
+	source := p.From.Addr()
+	for _, e := range t.Rules {
+		if !strings.HasPrefix(e.Set, "snat") || e.Address() != to.Addr() || !t.Local(p.To.Addr()) {
+			continue
+		}
+		near := t.target != nil && t.sameSubnet(source)
+		if near || source.IsLoopback() {
+			if r := t.RouteTo(to.Addr()); r != nil {
+				if l := t.LinkAt(r.Link); l != nil {
+					for _, a := range l.Addrs {
+						if a.Addr().Is4() == to.Addr().Is4() && !a.Addr().IsLinkLocalUnicast() {
+							source = a.Addr()
+							break
+						}
+					}
+				}
+			}
+			t.hop("masquerade", "chain inet %s %s: the container sees %s, since its reply must pass the host", nft.Table, e.Chain, source).Counter = counter(e)
+			return source
+		}
+	}
+	t.hop("masquerade", "none: the container sees %s", source)
+	return source
+}
+
+func (t *Tracer) sameSubnet(a netip.Addr) bool {
+	return t.target.Inner != nil && slices.ContainsFunc(t.target.Inner.Addrs, func(p netip.Prefix) bool { return p.Masked().Contains(a) })
+}
+
+// plug is the way over the bridge.
+func (t *Tracer) plug(to netip.AddrPort) bool {
+	a := t.target
+	switch {
+	case a == nil:
+		t.drop("bridge port", "no living attachment has %s: nobody answers ARP", to.Addr())
+		return false
+	case a.Host == nil:
+		t.drop("bridge port", "%s has no link on the host", a.Name())
+		return false
+	case !a.Host.Up:
+		t.drop("bridge port", "%s is down: bridgeport repair", a.Link)
+		return false
+	case a.Host.Master == 0:
+		t.drop("bridge port", "%s is plugged into no bridge: bridgeport repair", a.Link)
+		return false
+	case !a.Host.Carrier:
+		t.drop("bridge port", "%s has no carrier: the container's %s is down", a.Link, a.IfName)
+		return false
+	}
+	t.hop("bridge port", "%s of bridge %s", a.Link, a.Bridge).Counter = fmt.Sprintf("%d packets to the container, %d from it, %d dropped", a.Traffic.RxPackets, a.Traffic.TxPackets, a.Host.Drops)
+	return true
+}
+
+// container is what happens inside.
+func (t *Tracer) container(p Packet, to netip.AddrPort) bool {
+	a := t.target
+	if a.Inner == nil {
+		t.hop("container", "%s can't be looked into", a.Name()).Doubt = true
+		return true
+	}
+	if !a.Inner.Has(to.Addr()) {
+		t.drop("container", "%s inside %s has not the address %s", a.IfName, a.Name(), to.Addr())
+		return false
+	}
+	var sockets []node.Socket
+	ns, err := netns.Open(a.Netns)
+	if err == nil {
+		err = ns.Do(func() error { sockets = node.Listeners(); return nil })
+		_ = ns.Close() // read-only
+	}
+	if err != nil {
+		t.hop("container", "%s: %v", a.Name(), err).Doubt = true
+		return true
+	}
+	for _, s := range sockets {
+		if s.Protocol == p.Protocol && s.Addr.Port() == to.Port() && (s.Addr.Addr().IsUnspecified() || s.Addr.Addr() == to.Addr()) {
+			t.hop("container", "%s listens on %s/%s in %s", name(s.ProcessOf()), s.Addr, s.Protocol, a.Name())
+			return true
+		}
+	}
+	t.drop("container", "nothing in %s listens on %s/%s: it refuses the connection", a.Name(), to, p.Protocol)
+	return false
+}
+
+// way is the reply's.
+func (t *Tracer) way(source netip.Addr, to netip.AddrPort) bool {
+	a := t.target
+	if a.Inside == nil {
+		return true
+	}
+	r := (&node.Node{Routes: a.Inside.Routes}).RouteTo(source)
+	switch {
+	case r == nil:
+		t.drop("reply", "the container has no route to %s", source)
+		return false
+	case r.Gateway.IsValid() && !t.Local(r.Gateway):
+		t.hop("reply", "by the gateway %s, which is not this host: its translation would be missed", r.Gateway).Doubt = true
+	case r.Gateway.IsValid():
+		t.hop("reply", "by the gateway %s, back through the host, which undoes the translation", r.Gateway)
+	default:
+		t.hop("reply", "directly on %s", r.Dst)
+	}
+	return true
+}
