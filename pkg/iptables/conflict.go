@@ -67,6 +67,9 @@ func (p Ports) conflict(f Family, top []string) ([]string, error) {
 			}
 			held := &HeldError{Port: port, Rule: holder(line)}
 			held.Network, held.ContainerID, _ = names(held.Rule)
+			if held.ContainerID == p.ContainerID {
+				continue // on another network: its rules come first
+			}
 			if err := p.gone(held, target); err != nil {
 				return nil, err
 			}

@@ -45,13 +45,14 @@ func (r Route) priority() int {
 	return r.Priority
 }
 
-// Add queues the route.
+// Add queues the route. Another network's to the same destination may be there: without
+// NLM_F_EXCL the new one comes first (IPv4), or both are used (IPv6).
 func (r Route) Add(h *Host) error {
 	index, err := h.containerIndex(r.IfName)
 	if err != nil {
 		return err
 	}
-	req := nl.NewNetlinkRequest(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
+	req := nl.NewNetlinkRequest(unix.RTM_NEWROUTE, unix.NLM_F_CREATE)
 	req.AddData(r.message())
 	req.AddData(nl.NewRtAttr(unix.RTA_DST, r.Dst.Addr().AsSlice()))
 	req.AddData(nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(index))))
@@ -182,8 +183,10 @@ func (c *Conn) routes(dst netip.Prefix, table, index int) ([]Route, error) {
 			return err
 		}
 		got, oif := parseRoute(m, attrs)
-		if got.Dst == dst && oif == index && got.Table == table {
-			list = append(list, got)
+		for _, hop := range append(hops(attrs), hop{got.Gw, oif}) {
+			if got.Gw = hop.gw; got.Dst == dst && hop.oif == index && got.Table == table {
+				list = append(list, got)
+			}
 		}
 		return nil
 	})
@@ -191,6 +194,41 @@ func (c *Conn) routes(dst netip.Prefix, table, index int) ([]Route, error) {
 		return nil, nil
 	}
 	return list, err
+}
+
+// hop is one way of a route that has several.
+type hop struct {
+	gw  netip.Addr
+	oif int
+}
+
+// hops reads RTA_MULTIPATH, a list of struct rtnexthop with attributes: IPv6 routes of
+// one destination and metric are one to the kernel (fib6_add_rt2node).
+func hops(attrs []syscall.NetlinkRouteAttr) (list []hop) {
+	for _, a := range attrs {
+		if a.Attr.Type != unix.RTA_MULTIPATH {
+			continue
+		}
+		for b := a.Value; len(b) >= unix.SizeofRtNexthop; {
+			length := int(binary.NativeEndian.Uint16(b))
+			if length < unix.SizeofRtNexthop || length > len(b) {
+				return list
+			}
+			h := hop{oif: int(binary.NativeEndian.Uint32(b[4:]))}
+			own, err := nl.ParseRouteAttr(b[unix.SizeofRtNexthop:length])
+			if err != nil {
+				return list
+			}
+			for _, o := range own {
+				if o.Attr.Type == unix.RTA_GATEWAY {
+					h.gw, _ = netip.AddrFromSlice(o.Value)
+				}
+			}
+			list = append(list, h)
+			b = b[min((length+3)&^3, len(b)):]
+		}
+	}
+	return list
 }
 
 func parseRoute(m *nl.RtMsg, attrs []syscall.NetlinkRouteAttr) (Route, int) {

@@ -1,7 +1,6 @@
 package kernel
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -61,10 +60,8 @@ func (c *Conn) defaultRoutes(family uint8) ([]defaultRoute, error) {
 		if oif != 0 {
 			list = append(list, defaultRoute{oif, r.MTU})
 		}
-		for _, a := range attrs {
-			if a.Attr.Type == unix.RTA_MULTIPATH {
-				list = append(list, hops(a.Value, r.MTU)...)
-			}
+		for _, hop := range hops(attrs) {
+			list = append(list, defaultRoute{hop.oif, r.MTU})
 		}
 		return nil
 	})
@@ -72,18 +69,4 @@ func (c *Conn) defaultRoutes(family uint8) ([]defaultRoute, error) {
 		return nil, nil
 	}
 	return list, err
-}
-
-// hops reads the links of a route with several next hops (struct rtnexthop).
-func hops(data []byte, mtu int) []defaultRoute {
-	var list []defaultRoute
-	for len(data) >= unix.SizeofRtNexthop {
-		n := int(binary.NativeEndian.Uint16(data))
-		if n < unix.SizeofRtNexthop || n > len(data) {
-			break
-		}
-		list = append(list, defaultRoute{int(binary.NativeEndian.Uint32(data[4:])), mtu})
-		data = data[min((n+3)&^3, len(data)):]
-	}
-	return list
 }

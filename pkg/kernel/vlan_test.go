@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -49,20 +50,21 @@ func TestVlansOrder(t *testing.T) {
 
 // TestHops: struct rtnexthop is read as long as it makes sense.
 func TestHops(t *testing.T) {
-	hop := "\x08\x00\x00\x00\x07\x00\x00\x00"
+	one := "\x08\x00\x00\x00\x07\x00\x00\x00"
 	tests := []struct {
 		name, data string
 		want       int
 	}{
 		{"none", "", 0},
-		{"two", hop + hop, 2},
-		{"cut", hop + hop[:7], 1},
-		{"length 0", "\x00" + hop[1:] + hop, 0},
-		{"longer than the message", "\xff" + hop[1:], 0},
-		{"padded", "\x09" + hop[1:] + "x\x00\x00\x00" + hop, 2},
+		{"two", one + one, 2},
+		{"cut", one + one[:7], 1},
+		{"length 0", "\x00" + one[1:] + one, 0},
+		{"longer than the message", "\xff" + one[1:], 0},
+		{"padded", "\x09" + one[1:] + "x\x00\x00\x00" + one, 2},
 	}
 	for _, tt := range tests {
-		if got := hops([]byte(tt.data), 1400); len(got) != tt.want || tt.want > 0 && got[0] != (defaultRoute{7, 1400}) {
+		attrs := []syscall.NetlinkRouteAttr{{Attr: syscall.RtAttr{Type: unix.RTA_MULTIPATH}, Value: []byte(tt.data)}}
+		if got := hops(attrs); len(got) != tt.want || tt.want > 0 && got[0] != (hop{oif: 7}) {
 			t.Errorf("%s: got %v, want %d", tt.name, got, tt.want)
 		}
 	}

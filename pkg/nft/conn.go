@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
@@ -268,6 +269,9 @@ func (c *Conn) elements(change Change) (del, add []Element, err error) {
 		if mine && have.sameValue(e) {
 			continue
 		}
+		if !mine && !perAddress(e.Set) && SameContainer(have.Comment, e.Comment) {
+			continue
+		}
 		if !mine && !perAddress(e.Set) {
 			more, err := c.replace(change, e, *have)
 			if err != nil {
@@ -285,6 +289,27 @@ func (c *Conn) elements(change Change) (del, add []Element, err error) {
 		del, add = append(del, old...), append(add, fresh...)
 	}
 	return unique(del), add, nil
+}
+
+// SameContainer says whether two comments are of one container, on two networks: a
+// runtime hands each of them the same ports, and the first that has one keeps it.
+func SameContainer(a, b string) bool {
+	id := containerOf(a)
+	return id != "" && id == containerOf(b)
+}
+
+// containerOf is the container's ID in "tag network/container/link …"; "" where the
+// comment was cut before its end.
+func containerOf(comment string) string {
+	words := strings.Fields(comment)
+	if len(words) < 2 {
+		return ""
+	}
+	parts := strings.Split(words[1], "/")
+	if len(parts) != 3 {
+		return ""
+	}
+	return parts[1]
 }
 
 // replace says what must go beside an element of somebody who is gone.
