@@ -16,7 +16,7 @@ PROGRAMS := strace:strace nft:nftables iptables:iptables
 bench: PROGRAMS += gcc:gcc ld:binutils iperf3:iperf3
 REF      := github.com/containernetworking/plugins/plugins
 
-.PHONY: help build install lint test unit attack vm-test e2e-programs e2e-containerd e2e-kubernetes demo bench bench-plot reference reference-table packages clean docs
+.PHONY: help build install lint test unit attack vm-test e2e-programs e2e-containerd e2e-kubernetes demo bench bench-plot reference reference-table packages clean docs e2e-podman
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -85,6 +85,10 @@ e2e-containerd: e2e-programs ## pods through containerd, Debian's and the newest
 e2e-kubernetes: e2e-programs reference ## two nodes with kubelet, kube-proxy and our DaemonSet (the first build takes long)
 	test/e2e/fetch.sh containerd debian-containerd crictl etcd kubernetes
 	bin/e2e/kubernetes
+
+e2e-podman: e2e-programs ## containers through Debian's podman and its CNI backend
+	test/e2e/fetch.sh podman
+	bin/e2e/podman
 
 demo: build ## the main job, shown step by step (as root)
 	@$(GO) build -trimpath -o bin/demo ./test/demo
