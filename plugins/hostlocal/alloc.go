@@ -54,7 +54,8 @@ func (s *Store) allocate(c *Conf, key Key) ([]Lease, error) {
 			return nil, errors.Join(err, s.drop(key, addrs))
 		}
 	}
-	return leases, s.stamp()
+	s.stamp()
+	return leases, nil
 }
 
 // choose decides without changing anything.
@@ -199,7 +200,8 @@ func (s *Store) reclaimDead(set RangeSet) (n, total int, err error) {
 			return 0, total, err
 		}
 	}
-	return len(dead), total, s.stamp()
+	s.stamp()
+	return len(dead), total, nil
 }
 
 // dead finds leases of the set that can have no owner: from before the last boot, or
@@ -236,6 +238,7 @@ func (s *Store) reclaim(a netip.Addr) error {
 
 // release gives back all leases of an attachment.
 func (s *Store) release(key Key) error {
+	s.index.tidy()
 	o, err := s.of(key)
 	if err != nil {
 		return err
@@ -243,5 +246,7 @@ func (s *Store) release(key Key) error {
 	if len(o.addrs) == 0 {
 		return s.index.remove(key) // left by a crash between the two
 	}
-	return errors.Join(s.drop(o.key, o.addrs), s.stamp())
+	err = s.drop(o.key, o.addrs)
+	s.stamp()
+	return err
 }

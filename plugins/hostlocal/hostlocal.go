@@ -189,20 +189,26 @@ func GC(req *cni.Request) error {
 	for _, a := range list {
 		valid[Key{a.ContainerID, a.IfName}], ids[a.ContainerID] = true, true
 	}
+	s.index.tidy()
 	if err := s.sync(); err != nil {
 		return err
 	}
-	var errs []error
+	// All leases of an owner go together: as long as one is left the index knows it.
+	dead := make(map[Key][]netip.Addr)
 	err = s.each(func(a netip.Addr, key Key) error {
-		if valid[key] || key.IfName == "" && ids[key.ContainerID] {
-			return nil
-		}
-		if err := s.drop(key, []netip.Addr{a}); err != nil {
-			errs = append(errs, err)
+		if !valid[key] && (key.IfName != "" || !ids[key.ContainerID]) {
+			dead[key] = append(dead[key], a)
 		}
 		return nil
 	})
-	return errors.Join(append(errs, err, s.stamp())...)
+	var errs []error
+	for key, addrs := range dead {
+		if err := s.drop(key, addrs); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	s.stamp()
+	return errors.Join(append(errs, err)...)
 }
 
 // Status says whether an ADD would get an address: the configuration is right, the

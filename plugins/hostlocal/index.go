@@ -4,10 +4,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"math"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,6 +32,12 @@ func (x index) path(key Key) string {
 	sum := sha256.Sum256([]byte(key.ContainerID + "\x00" + key.IfName))
 	return filepath.Join(x.dir, hex.EncodeToString(sum[:12]))
 }
+
+// temporary is where the content of a lease is written before it is linked.
+func (x index) temporary() string { return filepath.Join(x.dir, ".lease") }
+
+// tidy removes what an ADD that was killed may have left there.
+func (x index) tidy() { _ = unix.Unlink(x.temporary()) }
 
 func (x index) put(key Key, addrs []netip.Addr) error {
 	return x.write(key, bootID(), addrs)
@@ -85,19 +93,20 @@ func bootID() string {
 }
 
 // sync makes the index anew if something else has changed the directory of leases
-// since our last change: then their modification times differ.
+// since our last change, or the machine was started since: a power cut may have lost
+// any part of either.
 func (s *Store) sync() error {
-	dir, err := os.Stat(s.dir)
-	if err != nil {
+	var dir, idx unix.Stat_t
+	if err := unix.Stat(s.dir, &dir); err != nil {
 		return ioError("look at "+s.dir, err)
 	}
-	idx, err := os.Stat(s.index.dir)
+	err := unix.Stat(s.index.dir, &idx)
 	if errors.Is(err, os.ErrNotExist) {
 		if err := s.makeDirs(); err != nil {
 			return err
 		}
 	}
-	if err == nil && idx.ModTime().Equal(dir.ModTime()) {
+	if err == nil && idx.Mtim == dir.Mtim && idx.Atim.Sec == bootTime().Unix() {
 		return nil
 	}
 	return s.rebuild()
@@ -130,7 +139,8 @@ func (s *Store) rebuild() error {
 			return ioError("write index", err)
 		}
 	}
-	return s.stamp()
+	s.stamp()
+	return nil
 }
 
 // prune removes the entries of attachments that have no lease any more.
@@ -165,15 +175,18 @@ func containsAll(set, addrs []netip.Addr) bool {
 }
 
 // stamp gives the index the modification time of the leases, as the mark of our
-// last change.
-func (s *Store) stamp() error {
+// last change, and this boot's as access time. Without the mark the index is made anew
+// next time, so a failure is none of the verb's.
+func (s *Store) stamp() {
 	var st unix.Stat_t
-	if err := unix.Stat(s.dir, &st); err != nil {
-		return ioError("look at "+s.dir, err)
+	if unix.Stat(s.dir, &st) == nil {
+		_ = os.Chtimes(s.index.dir, bootTime(), time.Unix(st.Mtim.Unix()))
 	}
-	mtime := time.Unix(st.Mtim.Unix())
-	if err := os.Chtimes(s.index.dir, time.Time{}, mtime); err != nil {
-		return ioError("mark index", err)
-	}
-	return nil
+}
+
+// bootTime is no time but the boot's ID in the form of one, below 2^31 seconds, which
+// every file system can hold.
+func bootTime() time.Time {
+	n, _ := strconv.ParseUint(bootID(), 16, 32) // 0 where it can't be known
+	return time.Unix(int64(n&math.MaxInt32), 0)
 }

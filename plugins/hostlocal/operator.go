@@ -74,7 +74,21 @@ func Reclaim(dataDir, network string, seen File) (bool, error) {
 	if err := unix.Lstat(s.path(seen.Addr), &st); err != nil || !time.Unix(st.Mtim.Unix()).Equal(seen.Time) {
 		return false, nil
 	}
-	return true, errors.Join(s.drop(key, []netip.Addr{seen.Addr}), s.stamp())
+	err = s.dropOne(key, seen.Addr)
+	s.stamp()
+	return true, err
+}
+
+// dropOne is drop for one lease of an owner who may have others, which the index goes on
+// to know.
+func (s *Store) dropOne(key Key, a netip.Addr) error {
+	if hint, _ := s.index.get(key); len(hint) < 2 {
+		return s.drop(key, []netip.Addr{a})
+	}
+	if err := s.free(a); err != nil {
+		return ioError("remove lease", err)
+	}
+	return nil
 }
 
 // BootID is what File.Boot is in this boot.
@@ -172,7 +186,8 @@ func Restore(dataDir, network string, key Key, a netip.Addr) error {
 	if err := s.index.put(key, append(held, a)); err != nil {
 		return ioError("write index", err)
 	}
-	return s.stamp()
+	s.stamp()
+	return nil
 }
 
 // Wire is the configuration as JSON has it, for tools that need to know its keys.

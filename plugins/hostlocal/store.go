@@ -88,12 +88,7 @@ func (s *Store) makeDirs() error {
 	if err := os.MkdirAll(filepath.Join(s.index.dir, freedName), 0o700); err != nil {
 		return ioError("make directory", err)
 	}
-	// A new index knows nothing, even if it was made in the same tick of the file
-	// system's clock as the last lease.
-	if err := os.Chtimes(s.index.dir, time.Time{}, time.Unix(1, 0)); err != nil {
-		return ioError("mark index", err)
-	}
-	return nil
+	return nil // a new index has no mark, so it is made anew before it is asked
 }
 
 func ioError(action string, err error) error {
@@ -136,10 +131,14 @@ func (s *Store) holder(a netip.Addr) (key Key, exists bool, err error) {
 	return parseLease(string(data[:n])), true, nil
 }
 
-// parseLease also reads the form from before link names were written.
+// parseLease also reads the form from before link names were written. Zeros, as file
+// systems show for content that a power cut has lost, are no owner.
 func parseLease(text string) Key {
 	const space = " \t\r\n\v\f" // ASCII only: a link's name may hold any other character
 	id, ifName, _ := strings.Cut(strings.Trim(text, space), "\n")
+	if strings.ContainsRune(id, 0) {
+		return Key{}
+	}
 	return Key{strings.Trim(id, space), strings.Trim(ifName, space)}
 }
 
@@ -179,11 +178,11 @@ func (s *Store) lease(key Key, addrs []netip.Addr) error {
 // temporary writes the content of a lease beside the index, on the same file
 // system. There is one writer, so one name is enough.
 func (s *Store) temporary(key Key) (string, error) {
-	tmp := filepath.Join(s.index.dir, ".lease")
-	_ = os.Remove(tmp) // left by a crash; O_EXCL says if it stays
+	tmp := s.index.temporary()
+	s.index.tidy() // O_EXCL says if it stays
 	err := plainfile.Write(tmp, unix.O_CREAT|unix.O_EXCL, 0o600, key.ContainerID+"\r\n"+key.IfName)
 	if err != nil {
-		_ = os.Remove(tmp) // half of it, if anything
+		s.index.tidy() // half of it, if anything
 		return "", ioError("write lease", err)
 	}
 	return tmp, nil

@@ -214,3 +214,12 @@ func TestOpenErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestAddTidy: the file that a lease was written in is gone.
+func TestAddTidy(t *testing.T) {
+	p := newPool(t, dual)
+	p.wantAdd("c1", "10.1.0.2 fd00::2")
+	if files, err := filepath.Glob(filepath.Join(p.data, indexName, "net", ".lease*")); err != nil || len(files) > 0 {
+		t.Errorf("left: %v %v", files, err)
+	}
+}
