@@ -8,9 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/containernetworking/cni/pkg/types"
 	"golang.org/x/sys/unix"
 )
@@ -52,7 +54,15 @@ func (p *IPAM) once(ctx context.Context, req *cni.Request, verb string) ([]byte,
 	cmd := exec.CommandContext(ctx, p.path)
 	cmd.Env = append(os.Environ(), "CNI_COMMAND="+verb)
 	cmd.Stdin, cmd.Stderr = bytes.NewReader(req.Config), os.Stderr
-	return cmd.Output()
+	// If we are killed the plugin must not go on: it would lease behind the DEL that
+	// follows. The signal comes at the end of the thread that started it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	var out []byte
+	err := netns.Stay(func() (err error) {
+		out, err = cmd.Output()
+		return err
+	})
+	return out, err
 }
 
 // refused is the error that the plugin answered with: its code and text are kept.

@@ -13,7 +13,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 )
 
 const (
@@ -76,7 +79,10 @@ func run(stdin, program string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, file, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
-	if err := cmd.Run(); err != nil {
+	// If we are killed the program must not go on: it would add rules behind the DEL that
+	// follows. The signal comes at the end of the thread that started it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := netns.Stay(cmd.Run); err != nil {
 		return "", &RunError{Program: program, Text: strings.TrimSpace(stderr.String()), Err: err}
 	}
 	return stdout.String(), nil

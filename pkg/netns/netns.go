@@ -154,3 +154,11 @@ func (ns *NS) Do(fn func() error) error {
 	runtime.UnlockOSThread()
 	return ferr
 }
+
+// Stay runs fn on one thread from beginning to end: a program that is started with
+// Pdeathsig is killed at the end of the thread that started it.
+func Stay(fn func() error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	return fn()
+}
