@@ -111,7 +111,7 @@ func (c *Conn) addresses(index int) ([]netip.Prefix, error) {
 	var list []netip.Prefix
 	err := c.dump(req, func() { list = nil }, func(data []byte) error {
 		m := nl.DeserializeIfAddrmsg(data)
-		attrs, err := nl.ParseRouteAttr(data[m.Len():])
+		attrs, err := attributes(data[m.Len():])
 		if err != nil || index != 0 && int(m.Index) != index {
 			return err
 		}

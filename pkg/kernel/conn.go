@@ -15,6 +15,8 @@ const (
 	// answerBuffer holds one datagram of answers: the kernel builds dumps in
 	// skbs of at most 32 KiB (netlink_dump).
 	answerBuffer = 32 << 10
+	// shortestAnswer is struct ifinfomsg; the others are shorter, but have attributes.
+	shortestAnswer = unix.SizeofIfInfomsg
 	// answerTimeout bounds the wait for one answer. The kernel answers in
 	// microseconds, unless rtnl_mutex is held by something that hangs.
 	answerTimeout = 10 * time.Second
@@ -132,6 +134,9 @@ func (c *Conn) get(req *nl.NetlinkRequest, fn func(data []byte) error) error {
 				return nil
 			}
 			done = done || !dump
+			if len(data) < shortestAnswer {
+				return fmt.Errorf("netlink: answer of %d bytes", len(data))
+			}
 			return fn(data)
 		})
 		if err != nil {
@@ -164,9 +169,12 @@ func (c *Conn) dump(req *nl.NetlinkRequest, reset func(), fn func(data []byte) e
 
 func (c *Conn) send(data []byte) error {
 	for {
-		err := unix.Sendto(c.fd, data, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+		_, err := unix.Write(c.fd, data) // to the kernel, as the socket is connected to nobody
+		if err == nil {
+			return nil
+		}
 		if !errors.Is(err, unix.EINTR) {
-			return err
+			return fmt.Errorf("netlink: send: %w", err)
 		}
 	}
 }
@@ -248,13 +256,13 @@ func ackError(h unix.NlMsghdr, data []byte) error {
 	if skip > len(data) {
 		return e
 	}
-	attrs, err := nl.ParseRouteAttr(data[skip:])
+	attrs, err := attributes(data[skip:])
 	if err != nil {
 		return e // the errno alone is still true
 	}
 	for _, a := range attrs {
 		if a.Attr.Type == unix.NLMSGERR_ATTR_MSG {
-			e.Text = nl.BytesToString(a.Value)
+			e.Text = cString(a.Value)
 		}
 	}
 	return e

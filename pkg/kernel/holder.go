@@ -1,7 +1,6 @@
 package kernel
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -110,14 +109,14 @@ func (h *Host) routeTo(a netip.Addr) (index int, gateway bool, err error) {
 	req.AddData(nl.NewRtAttr(unix.RTA_DST, a.AsSlice()))
 	err = h.rt.get(req, func(data []byte) error {
 		m := nl.DeserializeRtMsg(data)
-		attrs, err := nl.ParseRouteAttr(data[m.Len():])
+		attrs, err := attributes(data[m.Len():])
 		if err != nil || m.Type != unix.RTN_UNICAST {
 			return err
 		}
 		for _, at := range attrs {
 			switch at.Attr.Type {
 			case unix.RTA_OIF:
-				index = int(binary.NativeEndian.Uint32(at.Value))
+				index = int(u32(at.Value))
 			case unix.RTA_GATEWAY, unix.RTA_VIA:
 				gateway = true
 			}

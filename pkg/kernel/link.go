@@ -1,7 +1,6 @@
 package kernel
 
 import (
-	"encoding/binary"
 	"errors"
 	"net"
 
@@ -87,7 +86,7 @@ func parseLink(data []byte) (*Link, error) {
 		return nil, errors.New("netlink: link message too short")
 	}
 	info := nl.DeserializeIfInfomsg(data)
-	attrs, err := nl.ParseRouteAttr(data[unix.SizeofIfInfomsg:])
+	attrs, err := attributes(data[unix.SizeofIfInfomsg:])
 	if err != nil {
 		return nil, err
 	}
@@ -98,19 +97,19 @@ func parseLink(data []byte) (*Link, error) {
 	for _, a := range attrs {
 		switch a.Attr.Type {
 		case unix.IFLA_IFNAME:
-			l.Name = nl.BytesToString(a.Value)
+			l.Name = cString(a.Value)
 		case unix.IFLA_ADDRESS:
 			l.MAC = net.HardwareAddr(append([]byte(nil), a.Value...))
 		case unix.IFLA_MTU:
-			l.MTU = int(binary.NativeEndian.Uint32(a.Value))
+			l.MTU = int(u32(a.Value))
 		case unix.IFLA_MASTER:
-			l.Master = int(binary.NativeEndian.Uint32(a.Value))
+			l.Master = int(u32(a.Value))
 		case unix.IFLA_OPERSTATE:
-			l.Oper = a.Value[0] == operUp
+			l.Oper = u8(a.Value) == operUp
 		case unix.IFLA_IFALIAS:
-			l.Alias = nl.BytesToString(a.Value)
+			l.Alias = cString(a.Value)
 		case unix.IFLA_GROUP:
-			l.Group = binary.NativeEndian.Uint32(a.Value)
+			l.Group = u32(a.Value)
 		case unix.IFLA_LINKINFO:
 			if err := l.parseInfo(a.Value); err != nil {
 				return nil, err
@@ -121,7 +120,7 @@ func parseLink(data []byte) (*Link, error) {
 }
 
 func (l *Link) parseInfo(data []byte) error {
-	attrs, err := nl.ParseRouteAttr(data)
+	attrs, err := attributes(data)
 	if err != nil {
 		return err
 	}
@@ -129,11 +128,11 @@ func (l *Link) parseInfo(data []byte) error {
 	for _, a := range attrs {
 		switch a.Attr.Type {
 		case nl.IFLA_INFO_KIND:
-			l.Kind = nl.BytesToString(a.Value)
+			l.Kind = cString(a.Value)
 		case nl.IFLA_INFO_DATA:
 			own = a.Value
 		case nl.IFLA_INFO_SLAVE_KIND:
-			l.SlaveKind = nl.BytesToString(a.Value)
+			l.SlaveKind = cString(a.Value)
 		case nl.IFLA_INFO_SLAVE_DATA:
 			slave = a.Value
 		}
@@ -146,7 +145,7 @@ func (l *Link) parseInfo(data []byte) error {
 	if l.SlaveKind != "bridge" {
 		return nil
 	}
-	attrs, err = nl.ParseRouteAttr(slave)
+	attrs, err = attributes(slave)
 	if err != nil {
 		return err
 	}
@@ -154,23 +153,23 @@ func (l *Link) parseInfo(data []byte) error {
 	for _, a := range attrs {
 		switch a.Attr.Type {
 		case brportState:
-			l.Port.State = a.Value[0]
+			l.Port.State = u8(a.Value)
 		case brportMode:
-			l.Port.Hairpin = a.Value[0] != 0
+			l.Port.Hairpin = u8(a.Value) != 0
 		case brportLearning:
-			l.Port.Learning = a.Value[0] != 0
+			l.Port.Learning = u8(a.Value) != 0
 		case brportIsolated:
-			l.Port.Isolated = a.Value[0] != 0
+			l.Port.Isolated = u8(a.Value) != 0
 		}
 	}
 	return nil
 }
 
 func hasFiltering(data []byte) (bool, error) {
-	attrs, err := nl.ParseRouteAttr(data)
+	attrs, err := attributes(data)
 	for _, a := range attrs {
 		if a.Attr.Type == brFiltering {
-			return a.Value[0] != 0, nil
+			return u8(a.Value) != 0, nil
 		}
 	}
 	return false, err

@@ -151,7 +151,7 @@ func parseListener(proto uint8, data []byte) (listener, bool) {
 		proto: proto, addr: netip.AddrPortFrom(addr.Unmap(), binary.BigEndian.Uint16(data[4:])),
 		uid: binary.NativeEndian.Uint32(data[64:]),
 	}
-	if attrs, err := nl.ParseRouteAttr(data[diagSize:]); err == nil && data[0] == unix.AF_INET6 {
+	if attrs, err := attributes(data[diagSize:]); err == nil && data[0] == unix.AF_INET6 {
 		for _, a := range attrs {
 			s.both = s.both || a.Attr.Type == diagV6Only && len(a.Value) > 0 && a.Value[0] == 0 && addr.IsUnspecified()
 		}

@@ -178,7 +178,7 @@ func (c *Conn) routes(dst netip.Prefix, table, index int) ([]Route, error) {
 	var list []Route
 	err := c.dump(req, func() { list = nil }, func(data []byte) error {
 		m := nl.DeserializeRtMsg(data)
-		attrs, err := nl.ParseRouteAttr(data[m.Len():])
+		attrs, err := attributes(data[m.Len():])
 		if err != nil {
 			return err
 		}
@@ -215,7 +215,7 @@ func hops(attrs []syscall.NetlinkRouteAttr) (list []hop) {
 				return list
 			}
 			h := hop{oif: int(binary.NativeEndian.Uint32(b[4:]))}
-			own, err := nl.ParseRouteAttr(b[unix.SizeofRtNexthop:length])
+			own, err := attributes(b[unix.SizeofRtNexthop:length])
 			if err != nil {
 				return list
 			}
@@ -244,11 +244,11 @@ func parseRoute(m *nl.RtMsg, attrs []syscall.NetlinkRouteAttr) (Route, int) {
 		case unix.RTA_GATEWAY:
 			r.Gw, _ = netip.AddrFromSlice(a.Value)
 		case unix.RTA_OIF:
-			oif = int(binary.NativeEndian.Uint32(a.Value))
+			oif = int(u32(a.Value))
 		case unix.RTA_PRIORITY:
-			r.Priority = int(binary.NativeEndian.Uint32(a.Value))
+			r.Priority = int(u32(a.Value))
 		case unix.RTA_TABLE:
-			r.Table = int(binary.NativeEndian.Uint32(a.Value))
+			r.Table = int(u32(a.Value))
 		case unix.RTA_METRICS:
 			r.parseMetrics(a.Value)
 		}
@@ -258,16 +258,16 @@ func parseRoute(m *nl.RtMsg, attrs []syscall.NetlinkRouteAttr) (Route, int) {
 }
 
 func (r *Route) parseMetrics(data []byte) {
-	attrs, err := nl.ParseRouteAttr(data)
+	attrs, err := attributes(data)
 	if err != nil {
 		return // then the comparison says that they are missing
 	}
 	for _, a := range attrs {
 		switch a.Attr.Type {
 		case unix.RTAX_MTU:
-			r.MTU = int(binary.NativeEndian.Uint32(a.Value))
+			r.MTU = int(u32(a.Value))
 		case unix.RTAX_ADVMSS:
-			r.AdvMSS = int(binary.NativeEndian.Uint32(a.Value))
+			r.AdvMSS = int(u32(a.Value))
 		}
 	}
 }

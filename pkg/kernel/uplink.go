@@ -52,7 +52,7 @@ func (c *Conn) defaultRoutes(family uint8) ([]defaultRoute, error) {
 		if m.Dst_len != 0 || m.Type != unix.RTN_UNICAST || m.Table != unix.RT_TABLE_MAIN {
 			return nil
 		}
-		attrs, err := nl.ParseRouteAttr(data[m.Len():])
+		attrs, err := attributes(data[m.Len():])
 		if err != nil {
 			return err
 		}

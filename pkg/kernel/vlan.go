@@ -170,7 +170,7 @@ func (c *Conn) vlans(index int) (map[uint16]uint16, error) {
 		if int(nl.DeserializeIfInfomsg(data).Index) != index {
 			return nil
 		}
-		attrs, err := nl.ParseRouteAttr(data[unix.SizeofIfInfomsg:])
+		attrs, err := attributes(data[unix.SizeofIfInfomsg:])
 		if err != nil {
 			return err
 		}
@@ -187,14 +187,14 @@ func (c *Conn) vlans(index int) (map[uint16]uint16, error) {
 }
 
 func readVlans(spec []byte, into map[uint16]uint16) error {
-	attrs, err := nl.ParseRouteAttr(spec)
+	attrs, err := attributes(spec)
 	if err != nil {
 		return err
 	}
 	for _, a := range attrs {
 		if a.Attr.Type == bridgeVlanInfo && len(a.Value) >= 4 {
-			flags := binary.NativeEndian.Uint16(a.Value)
-			into[binary.NativeEndian.Uint16(a.Value[2:])] = flags & (vlanPVID | vlanUntagged)
+			flags := u16(a.Value)
+			into[u16(a.Value[2:])] = flags & (vlanPVID | vlanUntagged)
 		}
 	}
 	return nil

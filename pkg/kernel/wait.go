@@ -158,7 +158,7 @@ func (c *Conn) tentative(index int) (bool, error) {
 		if int(m.Index) != index {
 			return nil
 		}
-		attrs, err := nl.ParseRouteAttr(data[m.Len():])
+		attrs, err := attributes(data[m.Len():])
 		if err != nil {
 			return err
 		}

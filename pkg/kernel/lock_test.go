@@ -1,0 +1,46 @@
+package kernel
+
+import (
+	"testing"
+	"time"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/flock"
+	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
+	"github.com/bridgeport-cni/bridgeport/test/lab"
+)
+
+// TestLocked: whatever changes what attachments share waits for whoever does so just now.
+func TestLocked(t *testing.T) {
+	for name, change := range map[string]func() error{
+		"settings": func() error { return locked(func() error { return nil }) },
+		"legacy":   func() error { return eachLegacy(func(iptables.Family) error { return nil }) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := lab.NewSpace("locked" + name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			var lock interface{ Close() error }
+			if err := s.Do(func() (err error) {
+				lock, err = flock.Netns()
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan error, 1)
+			go func() { done <- s.Do(change) }()
+			select {
+			case err := <-done:
+				t.Errorf("did not wait for the lock: %v", err)
+			case <-time.After(200 * time.Millisecond):
+			}
+			if err := lock.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
