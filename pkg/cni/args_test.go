@@ -3,6 +3,8 @@ package cni
 import (
 	"maps"
 	"testing"
+
+	"github.com/bridgeport-cni/bridgeport/test/limit"
 )
 
 func TestParseArgs(t *testing.T) {
@@ -58,6 +60,7 @@ func FuzzParseArgs(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, in string) {
+		defer limit.Cost(t)()
 		args, err := ParseArgs(in)
 		if args == nil {
 			t.Errorf("%q: no map, but callers look into it even after %v", in, err)

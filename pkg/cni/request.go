@@ -16,6 +16,10 @@ import (
 // ones (thousands of port mappings) stay below a tenth of it.
 const MaxStdin = 1 << 20
 
+// maxDepth is how deep configurations may be nested: the specification's need six, and
+// a parser's memory and time grow with it.
+const maxDepth = 64
+
 // maxIfName is IFNAMSIZ less the terminating zero (linux/if.h).
 const maxIfName = 15
 
@@ -101,6 +105,9 @@ func (req *Request) readConfig(stdin io.Reader) error {
 	if len(data) > MaxStdin {
 		return Errorf(CodeDecode, "stdin: network configuration is longer than %d bytes", MaxStdin)
 	}
+	if tooDeep(data) {
+		return Errorf(CodeDecode, "stdin: network configuration is nested more than %d levels deep", maxDepth)
+	}
 	req.Config = data
 	if req.Command == "VERSION" {
 		// Old runtimes send nothing, and the answer depends on nothing else.
@@ -120,6 +127,27 @@ func (req *Request) readConfig(stdin io.Reader) error {
 		req.CNIVersion = "0.1.0" // what a configuration from before the key means
 	}
 	return nil
+}
+
+// tooDeep counts brackets outside of strings, without parsing anything.
+func tooDeep(data []byte) bool {
+	depth, inString := 0, false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			if depth++; depth > maxDepth {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
 }
 
 func (req *Request) validate() error {

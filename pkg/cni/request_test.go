@@ -75,6 +75,8 @@ func TestReadErrors(t *testing.T) {
 		{"half a configuration", "", `{"name":`, CodeDecode, "network configuration: not valid JSON: unexpected end of JSON input"},
 		{"a list", "", `[]`, CodeDecode, "network configuration: wants an object, but has an array"},
 		{"number for a name", "", `{"name": 5}`, CodeDecode, "name: wants a string, but has a number"},
+		{"too deep", "", `{"name": ` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + `}`, CodeDecode, "stdin: network configuration is nested more than 64 levels deep"},
+		{"brackets in text", "", `{"cniVersion": "1.1.0", "name": "` + strings.Repeat(`\"[`, 65) + `"}`, CodeConfig, `name: "` + strings.Repeat(`\"[`, 65) + `" must begin with a letter or digit and hold only letters, digits, '_', '.', '-'`},
 		{"too much on stdin", "", `{"name": "` + strings.Repeat("x", MaxStdin) + `"}`, CodeDecode, "stdin: network configuration is longer than 1048576 bytes"},
 		{"no name", "", `{"cniVersion": "1.1.0"}`, CodeConfig, "name: missing, every network needs one"},
 		{"bad name", "", `{"cniVersion": "1.1.0", "name": "a/b"}`, CodeConfig, `name: "a/b" must begin with a letter or digit and hold only letters, digits, '_', '.', '-'`},

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/test/limit"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
 
@@ -20,6 +21,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, config string) {
+		defer limit.Cost(t)()
 		c, err := parse(request(config))
 		var coded *cni.Error
 		if err != nil {
@@ -40,6 +42,7 @@ func FuzzTolerant(f *testing.F) {
 	f.Add([]byte(`{"ipam": 5, "cni.dev/valid-attachments": [{"containerID": 5}]}`))
 	f.Add([]byte(`{"bridge": {`))
 	f.Fuzz(func(t *testing.T, config []byte) {
+		defer limit.Cost(t)()
 		for _, p := range tolerant(config).prev {
 			if !p.IsValid() {
 				t.Errorf("%s: an invalid address", config)
@@ -47,6 +50,40 @@ func FuzzTolerant(f *testing.F) {
 		}
 		if bridgeName(config) == "" {
 			t.Errorf("%s: no bridge", config)
+		}
+	})
+}
+
+// FuzzCheck: CHECK goes by whatever result it is handed, of any version.
+func FuzzCheck(f *testing.F) {
+	for _, v := range []string{"0.4.0", "1.0.0", "1.1.0"} {
+		for _, prev := range []string{
+			`{"interfaces": [{"name": "eth0", "sandbox": "/x", "mac": "0a:58:0a:01:00:02"}], "ips": [{"interface": 0, "address": "10.1.0.2/24", "gateway": "10.1.0.1"}], "routes": [{"dst": "0.0.0.0/0", "gw": "10.1.0.1"}]}`,
+			`{"interfaces": [{"name": "eth0", "sandbox": "/x", "mac": "x"}], "ips": [{"interface": 7, "address": "::/0"}]}`,
+			`{"ips": [{"version": "6", "address": "fd00::2/64"}], "routes": [{"dst": "::/0"}]}`, `{}`, `null`, `[`,
+		} {
+			f.Add(v, prev)
+		}
+	}
+	f.Fuzz(func(t *testing.T, version, prev string) {
+		defer limit.Cost(t)()
+		req := request(`{"isDefaultGateway": true, "ipMasq": true}`)
+		c, err := parse(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Config = []byte(`{"prevResult": ` + prev + `}`)
+		req.CNIVersion = version
+		res, err := cni.PrevResult(req)
+		in := inputs{conf: c, owner: testOwner}
+		if err == nil {
+			err = in.takePrevious(res)
+		}
+		if err != nil && cni.Code(err) == 0 {
+			t.Errorf("no code: %v", err)
+		}
+		if err == nil {
+			_ = in.plan().String()
 		}
 	})
 }

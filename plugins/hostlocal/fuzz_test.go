@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/test/limit"
 )
 
 // FuzzParse: whatever comes on stdin, there is no panic, each error has a code, and
@@ -21,6 +22,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, config string) {
+		defer limit.Cost(t)()
 		c, err := Parse(request(config))
 		var coded *cni.Error
 		if err != nil {
@@ -47,6 +49,7 @@ func FuzzLease(f *testing.F) {
 	f.Add("a\r\nb", "\n")
 	f.Add("c1", "eth0\u2003") // the kernel takes it for a name: only ASCII is space to it
 	f.Fuzz(func(t *testing.T, id, ifName string) {
+		defer limit.Cost(t)()
 		key := parseLease(id + "\r\n" + ifName)
 		if cni.ValidName(id) && cni.CheckLinkName(ifName) == nil && key != (Key{id, ifName}) {
 			t.Errorf("wrote %q %q, read %q", id, ifName, key)
@@ -60,6 +63,7 @@ func FuzzTolerant(f *testing.F) {
 	f.Add([]byte(`{"ipam": "no", "cni.dev/valid-attachments": null}`))
 	f.Add([]byte(`[`))
 	f.Fuzz(func(t *testing.T, config []byte) {
+		defer limit.Cost(t)()
 		if dir, _ := tolerant(config); !filepath.IsAbs(dir) {
 			t.Errorf("%s: dataDir %q", config, dir)
 		}

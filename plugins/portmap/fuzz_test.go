@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/test/limit"
 )
 
 // FuzzParse: whatever comes on stdin, there is no panic and each error has a code.
@@ -16,6 +17,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, config string) {
+		defer limit.Cost(t)()
 		c, err := parse(request(config))
 		var coded *cni.Error
 		if err != nil {
@@ -43,6 +45,7 @@ func FuzzTolerant(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, config string) {
+		defer limit.Cost(t)()
 		req := request(config)
 		in := inputs{conf: &Conf{SNAT: true, Mappings: tolerantMappings(req.Config)}, owner: owner(req)}
 		if prev, err := cni.PrevResult(req); err == nil {
