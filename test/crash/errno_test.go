@@ -1,0 +1,162 @@
+package crash
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/containernetworking/cni/pkg/types"
+	"golang.org/x/sys/unix"
+
+	"github.com/bridgeport-cni/bridgeport/test/crash/trace"
+	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+)
+
+// errnos are what each call is made to fail with.
+var errnos = []unix.Errno{
+	unix.ENOSPC, unix.EIO, unix.EMFILE, unix.ENOMEM, unix.EINTR, unix.EAGAIN, unix.EBUSY,
+	unix.EEXIST, unix.ENOENT, unix.EPERM, unix.ENOBUFS, unix.ENODEV, unix.EOPNOTSUPP,
+}
+
+// TestErrno lets each call of each verb fail once, with each errno: the verb says what
+// failed, and a failed ADD leaves nothing; or it has truly succeeded.
+func TestErrno(t *testing.T) {
+	for _, n := range networks {
+		t.Run(n.name, func(t *testing.T) {
+			t.Parallel()
+			boots.RLock()
+			defer boots.RUnlock()
+			r := newRoom(t, n)
+			for _, a := range n.acts() {
+				r.failAll(a)
+			}
+		})
+	}
+}
+
+// failAll goes through points and errnos; a quick run takes one errno for each point.
+func (r *room) failAll(a act) {
+	r.t.Helper()
+	r.prepare(a)
+	start := r.state()
+	done := r.perform(a, trace.Run{})
+	r.want(told(done), a.String())
+	end := r.state()
+	r.reset(a, done.Stdout)
+	choose := random()
+	step := every
+	if every > 1 {
+		step = 2 * every // each point costs as much as a kill, and there are as many
+	}
+	for n := first(); n <= len(done.Effects); n += step {
+		if !wanted(done.Effects[n-1]) {
+			continue
+		}
+		points.Add(1)
+		list := errnos
+		if every > 1 {
+			list = errnos[choose.IntN(len(errnos)):][:1]
+		}
+		for _, errno := range list {
+			if unreal(a, done.Effects[n-1], errno) {
+				continue
+			}
+			r.failOne(a, n, errno, start, end)
+		}
+		if last(n) {
+			return
+		}
+	}
+}
+
+// unreal failures can't come from the kernel. "Not there" is said of things that are
+// not there, and then it is right to go on: of files DEL and GC want to be gone, and of
+// nf_tables objects (in an answer, never by the send). nf_tables' library has
+// non-blocking sockets, on which a send is never interrupted; and where it would have to
+// wait, the kernel says when to go on, which it can't after a failure that it knows
+// nothing of.
+func unreal(a act, e trace.Effect, errno unix.Errno) bool {
+	switch errno {
+	case unix.ENOENT:
+		return e.Name == "sendmsg" || a.verb == "DEL" || a.verb == "GC"
+	case unix.EINTR, unix.EAGAIN:
+		return e.Name == "sendmsg"
+	}
+	return false
+}
+
+func (r *room) failOne(a act, n int, errno unix.Errno, start, end snapshot.Snapshot) {
+	r.t.Helper()
+	r.prepare(a)
+	out := r.perform(a, trace.Run{At: n, Errno: errno})
+	// What the run before had in this place may have come sooner or later in this one.
+	if !out.Hit || unreal(a, out.Effects[n-1], errno) {
+		r.reset(a, out.Stdout)
+		return
+	}
+	where := fmt.Sprintf("%s, %s at %d (%s)", a, unix.ErrnoName(errno), n, out.Effects[n-1])
+	recoveries.Add(1)
+	if out.Exit == 0 {
+		// The temporary file of a lease may stay until the next ADD or DEL.
+		diff := slices.DeleteFunc(r.differs(end), func(line string) bool { return strings.Contains(line, "/.lease:") })
+		if len(diff) > 0 {
+			r.complain(where, "false success: %s", shown(diff))
+			return
+		}
+	} else {
+		if err := named(out); err != nil {
+			r.complain(where, "%v", err)
+			return
+		}
+		// What is shared stays after a failed ADD; what DEL and GC have done is done.
+		if a.verb == "CHECK" || a.verb == "STATUS" || a.verb == "ADD" && !r.net.cold {
+			if diff := r.differs(start); len(diff) > 0 {
+				r.complain(where, "failed (%s), but %s", out.Stdout, shown(diff))
+				return
+			}
+		}
+	}
+	r.reset(a, out.Stdout)
+	if r.net.cold {
+		r.want(r.gc(), "GC")
+	}
+	if diff := r.differs(r.before); len(diff) > 0 {
+		r.complain(where, "exit %d (%s), and after DEL: %s", out.Exit, out.Stdout, shown(diff))
+	}
+}
+
+// reset takes back what there is.
+func (r *room) reset(a act, result []byte) {
+	r.t.Helper()
+	previous := r.previous
+	if a.verb == "ADD" && json.Valid(result) && !strings.Contains(string(result), `"code"`) {
+		previous = result
+	}
+	r.want(r.del(r.mine(), previous), "DEL after "+a.String())
+}
+
+// told is nil for a verb that worked.
+func told(out trace.Outcome) error {
+	if out.Exit == 0 {
+		return nil
+	}
+	return fmt.Errorf("exit %d: %s%s", out.Exit, out.Stdout, out.Stderr)
+}
+
+// named wants an error that a person can use: a code, and which step failed.
+func named(out trace.Outcome) error {
+	var e types.Error
+	last := out.Effects[len(out.Effects)-1]
+	if strings.HasPrefix(last.Detail, "/memfd:trace") {
+		return nil // nobody was there to be told
+	}
+	if err := json.Unmarshal(out.Stdout, &e); err != nil {
+		return fmt.Errorf("exit %d without an error object: %s%s", out.Exit, out.Stdout, out.Stderr)
+	}
+	if e.Code == 0 || !strings.Contains(e.Msg, ": ") || strings.Contains(e.Msg, "bug:") {
+		return fmt.Errorf("the error does not name the step: %s", out.Stdout)
+	}
+	return nil
+}

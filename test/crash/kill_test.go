@@ -1,0 +1,240 @@
+package crash
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/bridgeport-cni/bridgeport/test/crash/trace"
+)
+
+// act is one verb of one plugin of a network, ready to be hit.
+type act struct {
+	verb   string
+	plugin int // in the order of ADD
+}
+
+func (a act) String() string { return fmt.Sprintf("%s of plugin %d", a.verb, a.plugin) }
+
+// acts are all verbs of all plugins of the network.
+func (n network) acts() []act {
+	var list []act
+	for i := range n.plugins("") {
+		for _, verb := range []string{"ADD", "CHECK", "DEL", "GC", "STATUS"} {
+			list = append(list, act{verb, i})
+		}
+	}
+	return list
+}
+
+// prepare brings the room to where the verb comes.
+func (r *room) prepare(a act) {
+	r.t.Helper()
+	switch a.verb {
+	case "ADD":
+		r.want(r.addUntil(r.mine(), a.plugin), "prepare")
+	case "CHECK", "GC":
+		r.want(r.add(r.mine()), "prepare")
+	case "DEL":
+		r.want(r.add(r.mine()), "prepare")
+		for i := len(r.list()) - 1; i > a.plugin; i-- {
+			_, err := r.call("DEL", r.mine(), r.mine().complete(r.list()[i], r.previous))
+			r.want(err, "prepare")
+		}
+	}
+}
+
+// perform runs the verb under the tracer.
+func (r *room) perform(a act, run trace.Run) trace.Outcome {
+	r.t.Helper()
+	c := r.list()[a.plugin]
+	mine := r.mine()
+	switch a.verb {
+	case "GC":
+		return r.traced(a.verb, attachment{}, r.sweeping(c), run)
+	case "STATUS":
+		return r.traced(a.verb, attachment{}, mine.complete(c, nil), run)
+	}
+	return r.traced(a.verb, mine, mine.complete(c, r.previous), run)
+}
+
+// complain reports a leak and starts anew, so that the next point is on its own.
+func (r *room) complain(where string, format string, args ...any) {
+	r.t.Helper()
+	leaks.Add(1)
+	r.t.Errorf("%s: %s: %s", r.net.name, where, fmt.Sprintf(format, args...))
+	r.renew()
+}
+
+// TestKill ends each verb at each point and recovers in each way.
+func TestKill(t *testing.T) {
+	for _, n := range networks {
+		t.Run(n.name, func(t *testing.T) {
+			t.Parallel()
+			boots.RLock()
+			defer boots.RUnlock()
+			r := newRoom(t, n)
+			for _, a := range n.acts() {
+				r.sweep(a, trace.Tree)
+				if n.execs && a.verb != "STATUS" {
+					r.sweep(a, trace.Leader)
+				}
+			}
+		})
+	}
+}
+
+// sweep visits the points. From a state that was not seen before it recovers in each
+// way, from the others in one after the other: the same state has the same future.
+func (r *room) sweep(a act, who trace.Victim) {
+	r.t.Helper()
+	seen := make(map[string]bool)
+	turn := 0
+	for n := first(); ; n += every {
+		where := fmt.Sprintf("%s killed (%s) at %d", a, who, n)
+		var state string
+		for kind := 0; kind < len(recoveryKinds); kind++ {
+			r.prepare(a)
+			attached, calm := r.previous, ""
+			if a.verb == "CHECK" || a.verb == "STATUS" {
+				calm = r.fingerprint()
+			}
+			out := r.perform(a, trace.Run{At: n, Kill: who})
+			if !out.Hit {
+				r.finish(a, out)
+				return
+			}
+			if !wanted(out.Effects[n-1]) {
+				r.reset(a, out.Stdout)
+				break
+			}
+			if kind == 0 {
+				points.Add(1)
+				where += " (" + out.Effects[n-1].String() + ")"
+				if every == 1 {
+					state = r.fingerprint()
+				}
+			}
+			if calm != "" && calm != r.fingerprint() {
+				r.complain(where, "it changes something")
+				break
+			}
+			if a.verb == "ADD" {
+				attached = nil // a runtime that got no result can't hand it back
+			}
+			one := every > 1 || seen[state]
+			if one {
+				kind = turn % len(recoveryKinds)
+				turn++
+			}
+			r.recover(where, recoveryKinds[kind], attached)
+			if one {
+				break
+			}
+		}
+		seen[state] = true
+		if last(n) {
+			return
+		}
+	}
+}
+
+// finish is after the last point: the verb has worked.
+func (r *room) finish(a act, out trace.Outcome) {
+	r.t.Helper()
+	if out.Exit != 0 {
+		r.t.Fatalf("%s: %s: %s%s", r.net.name, a, out.Stdout, out.Stderr)
+	}
+	if os.Getenv("CRASH_LIST") != "" {
+		for i, e := range out.Effects {
+			r.t.Logf("%s %s %d: %s", r.net.name, a, i+1, e)
+		}
+	}
+	r.recover("after "+a.String(), recoveryKinds[0], r.previous)
+}
+
+// recover wants everything back, a second time changes nothing, and others can go on.
+func (r *room) recover(where string, how recovery, previous json.RawMessage) {
+	r.t.Helper()
+	recoveries.Add(1)
+	where += ", then " + how.name
+	if err := how.do(r, previous); err != nil {
+		r.complain(where, "%v", err)
+		return
+	}
+	if strings.HasPrefix(how.name, "reboot") {
+		r.renew()
+		return
+	}
+	if r.net.cold {
+		if err := r.gc(); err != nil {
+			r.complain(where, "GC: %v", err)
+			return
+		}
+	}
+	if diff := r.differs(r.before); len(diff) > 0 {
+		r.complain(where, "%s", shown(diff))
+		return
+	}
+	if err := how.again(r, previous); err != nil {
+		r.complain(where, "once more: %v", err)
+		return
+	}
+	if r.turns++; every > 1 && r.turns%3 != 0 {
+		return // a quick run spares two of three
+	}
+	if err := r.another(); err != nil {
+		r.complain(where, "then another container: %v", err)
+	}
+}
+
+// again is the recovery once more, less an ADD. With a namespace gone it is gone the
+// second time, too, which DEL without one is.
+func (how recovery) again(r *room, previous json.RawMessage) error {
+	switch {
+	case strings.HasPrefix(how.name, "netns gone"):
+		how = recoveryKinds[1]
+	case strings.HasPrefix(how.name, "ADD"):
+		how = recoveryKinds[0]
+	}
+	return how.do(r, previous)
+}
+
+// shown is as much of a difference as a person reads.
+func shown(diff []string) string {
+	const lines, width = 12, 240
+	more := ""
+	if len(diff) > lines {
+		diff, more = diff[:lines], fmt.Sprintf("\n… and %d more lines", len(diff)-lines)
+	}
+	short := make([]string, len(diff))
+	for i, line := range diff {
+		short[i] = fmt.Sprintf("%.*s", width, line)
+	}
+	return "left behind, or lost:\n" + strings.Join(short, "\n") + more
+}
+
+// another container comes and goes.
+func (r *room) another() error {
+	a := attachment{id: "another", netns: r.box.Path, index: 3}
+	if err := r.add(a); err != nil {
+		return err
+	}
+	if err := r.check(a); err != nil {
+		return err
+	}
+	if err := r.del(a, r.previous); err != nil {
+		return err
+	}
+	if r.net.cold {
+		if err := r.gc(); err != nil {
+			return err
+		}
+	}
+	if diff := r.differs(r.before); len(diff) > 0 {
+		return fmt.Errorf("%s", shown(diff))
+	}
+	return nil
+}

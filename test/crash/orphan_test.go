@@ -1,0 +1,66 @@
+package crash
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// TestOrphans ends a plugin alone, as a runtime's deadline does, while a program that it
+// has started takes its time. What the program would still do must not come after the DEL.
+func TestOrphans(t *testing.T) {
+	for _, name := range []string{"chain iptables", "exec ipam"} {
+		t.Run(name, func(t *testing.T) {
+			boots.RLock()
+			defer boots.RUnlock()
+			for _, n := range networks {
+				if n.name == name {
+					testOrphan(t, newRoom(t, n))
+				}
+			}
+		})
+	}
+}
+
+func testOrphan(t *testing.T, r *room) {
+	t.Helper()
+	slow, begun := t.TempDir(), filepath.Join(t.TempDir(), "begun")
+	for name, real := range map[string]string{
+		"ip6tables-restore": "/usr/sbin/ip6tables-restore", "another-local": filepath.Join(r.bin, "host-local"),
+	} {
+		script := fmt.Sprintf("#!/bin/sh\n: >%s\nsleep 0.5\nexec %s \"$@\"\n", begun, real)
+		if err := os.WriteFile(filepath.Join(slow, name), []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	points.Add(1)
+	recoveries.Add(1)
+	a, c := r.mine(), r.list()[0]
+	cmd := exec.Command(filepath.Join(r.bin, "bridge"))
+	cmd.Env = []string{
+		"PATH=" + slow + ":" + os.Getenv("PATH"), "CNI_COMMAND=ADD", "CNI_CONTAINERID=" + a.id,
+		"CNI_NETNS=" + a.netns, "CNI_IFNAME=eth0", "CNI_PATH=" + slow + ":" + r.bin,
+	}
+	cmd.Stdin = bytes.NewReader(a.complete(c, nil).stdin())
+	r.want(r.host.Do(cmd.Start), "start")
+	for range 500 {
+		if _, err := os.Stat(begun); err == nil {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if _, err := os.Stat(begun); err != nil {
+		t.Fatalf("the slow program was not run: %v", err)
+	}
+	r.want(cmd.Process.Kill(), "kill")
+	_ = cmd.Wait() // killed
+	r.want(r.del(a, nil), "DEL")
+	time.Sleep(time.Second) // longer than the program sleeps
+	if diff := r.differs(r.before); len(diff) > 0 {
+		r.complain("the plugin alone killed, then DEL", "%s", shown(diff))
+	}
+}

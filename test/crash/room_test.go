@@ -1,0 +1,314 @@
+package crash
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/bridgeport-cni/bridgeport/test/crash/trace"
+	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+)
+
+func addr4(index int) string { return fmt.Sprintf("10.66.0.%d", 10+index) }
+func addr6(index int) string { return fmt.Sprintf("fd66::%d", 10+index) }
+
+// rooms numbers what must have a name of its own.
+var rooms atomic.Int64
+
+// room is a host with a network, a neighbour that must not notice anything, and a
+// container under test. It is used again for as long as nothing is wrong with it.
+type room struct {
+	t         *testing.T
+	bin, dir  string
+	net       network
+	host, box *lab.Space
+	neighbour *lab.Space // nil in a cold network
+	before    snapshot.Snapshot
+	previous  json.RawMessage // of the container's ADD
+	turns     int             // recoveries so far
+}
+
+const tries = 3 * time.Second
+
+// newRoom makes the host and its neighbour.
+func newRoom(t *testing.T, n network) *room {
+	t.Helper()
+	r := &room{t: t, bin: binaries(t), net: n, dir: filepath.Join(t.TempDir(), "data")}
+	if err := os.MkdirAll(r.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if n.name == "exec ipam" {
+		r.bin = withAnotherLocal(t, r.bin)
+	}
+	r.furnish()
+	t.Cleanup(r.clear)
+	return r
+}
+
+// withAnotherLocal has the plugins and, under a name that is not run in process, ours.
+func withAnotherLocal(t *testing.T, bin string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, p := range []string{"bridge", "portmap", "host-local"} {
+		if err := os.Symlink(filepath.Join(bin, p), filepath.Join(dir, p)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	script := "#!/bin/sh\nexec " + filepath.Join(bin, "host-local") + "\n"
+	if err := os.WriteFile(filepath.Join(dir, "another-local"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func (r *room) space(name string) *lab.Space {
+	r.t.Helper()
+	s, err := lab.NewSpace(fmt.Sprintf("%s%d", name, rooms.Add(1)))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := s.SetSysctl("net/ipv6/conf/default/accept_dad", "0"); err != nil {
+		r.t.Fatal(err)
+	}
+	return s
+}
+
+func (r *room) furnish() {
+	r.t.Helper()
+	r.host, r.box, r.previous = r.space("host"), r.space("box"), nil
+	if !r.net.cold {
+		r.neighbour = r.space("next")
+		a := attachment{id: "neighbour", netns: r.neighbour.Path, index: 1}
+		r.want(r.add(a), "ADD of the neighbour")
+	}
+	// What is shared has what the container brings about only: a port, its last address.
+	a := r.mine()
+	if !r.net.cold {
+		r.want(r.add(a), "first ADD")
+		r.want(r.del(a, r.previous), "first DEL")
+	}
+	r.before = r.settled()
+}
+
+func (r *room) clear() {
+	for _, s := range []*lab.Space{r.host, r.box, r.neighbour} {
+		if s != nil {
+			if err := s.Close(); err != nil {
+				r.t.Error(err)
+			}
+		}
+	}
+	r.neighbour = nil
+	if err := errors.Join(os.RemoveAll(r.dir), os.MkdirAll(r.dir, 0o755)); err != nil {
+		r.t.Error(err)
+	}
+}
+
+func (r *room) renew() {
+	r.t.Helper()
+	r.clear()
+	r.furnish()
+}
+
+// want is for what is not under test.
+func (r *room) want(err error, what string) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatalf("%s: %s: %v", r.net.name, what, err)
+	}
+}
+
+func (r *room) mine() attachment {
+	return attachment{id: "mine", netns: r.box.Path, index: 2}
+}
+
+func (r *room) list() []conf { return r.net.plugins(r.dir) }
+
+// call runs one plugin.
+func (r *room) call(verb string, a attachment, c conf) ([]byte, error) {
+	answer, err := r.host.CNI(r.bin, lab.Call{
+		Plugin: c["type"].(string), Command: verb, ContainerID: a.id, Netns: a.netns, IfName: "eth0", Config: c.stdin(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if answer.Exit != 0 {
+		return nil, fmt.Errorf("%s %s: %s%s", c["type"], verb, answer.Stdout, answer.Stderr)
+	}
+	return answer.Stdout, nil
+}
+
+// traced is call under the tracer.
+func (r *room) traced(verb string, a attachment, c conf, run trace.Run) trace.Outcome {
+	r.t.Helper()
+	run.Path, run.Stdin = filepath.Join(r.bin, c["type"].(string)), c.stdin()
+	run.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "CNI_COMMAND=" + verb, "CNI_CONTAINERID=" + a.id,
+		"CNI_NETNS=" + a.netns, "CNI_IFNAME=eth0", "CNI_PATH=" + r.bin,
+	}
+	var out trace.Outcome
+	r.want(r.host.Do(func() (err error) {
+		out, err = run.Do()
+		return err
+	}), fmt.Sprintf("%s %s, hit at %d (%v, %v)", c["type"], verb, run.At, run.Kill, run.Errno))
+	return out
+}
+
+// add is ADD of each plugin; what the last one says becomes previous.
+func (r *room) add(a attachment) error { return r.addUntil(a, len(r.list())) }
+
+func (r *room) addUntil(a attachment, n int) error {
+	r.previous = nil
+	for _, c := range r.list()[:n] {
+		out, err := r.call("ADD", a, a.complete(c, r.previous))
+		if err != nil {
+			return err
+		}
+		r.previous = out
+	}
+	return nil
+}
+
+// backwards calls each plugin, last first; it stops where one fails, as libcni does.
+func (r *room) backwards(verb string, a attachment, change func(conf) conf) error {
+	for _, c := range slices.Backward(r.list()) {
+		if _, err := r.call(verb, a, change(c)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *room) del(a attachment, previous json.RawMessage) error {
+	return r.backwards("DEL", a, func(c conf) conf { return a.complete(c, previous) })
+}
+
+func (r *room) check(a attachment) error {
+	for _, c := range r.list() {
+		if _, err := r.call("CHECK", a, a.complete(c, r.previous)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gc keeps the neighbour and those given.
+func (r *room) gc(keep ...attachment) error {
+	for _, c := range r.list() {
+		if _, err := r.call("GC", attachment{}, r.sweeping(c, keep...)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *room) sweeping(c conf, keep ...attachment) conf {
+	if r.neighbour != nil {
+		keep = append(keep, attachment{id: "neighbour"})
+	}
+	return attachment{}.complete(c, nil).with(conf{"runtimeConfig": nil, "cni.dev/valid-attachments": valid(keep...)})
+}
+
+// state is the host, the container and the leases. Kept by design: the lock, the last
+// address handed out, the names of released addresses, the directories.
+func (r *room) state() snapshot.Snapshot {
+	r.t.Helper()
+	full := r.everything()
+	return full.Without(func(key string) bool {
+		if emptyXtables(key, full[key]) {
+			return true
+		}
+		path, isFile := strings.CutPrefix(key, "file ")
+		base := filepath.Base(path)
+		return isFile && (strings.HasPrefix(full[key], "d") || base == "lock" ||
+			strings.HasPrefix(base, "last_reserved_ip.") || strings.Contains(path, "/freed/"))
+	})
+}
+
+// emptyXtables are the tables and chains that iptables makes by itself, and never
+// removes.
+func emptyXtables(key, text string) bool {
+	words := strings.Fields(key)
+	return len(words) > 3 && words[0] == "nft" && (words[2] == "ip" || words[2] == "ip6") &&
+		(words[3] == "nat" || words[3] == "raw") && !strings.Contains(text, "\nrule") &&
+		(words[1] == "table" || len(words) == 5 && strings.ToUpper(words[4]) == words[4] && !strings.HasPrefix(words[4], "CNI"))
+}
+
+func (r *room) everything() snapshot.Snapshot {
+	r.t.Helper()
+	full, err := snapshot.Take(r.host.NS, r.dir)
+	r.want(err, "snapshot")
+	inside, err := snapshot.Take(r.box.NS)
+	r.want(err, "snapshot of the container")
+	for key, text := range inside {
+		full["container "+key] = text
+	}
+	return full
+}
+
+// fingerprint is everything, and whether the index knows all leases: two equal ones
+// are the same state, whatever led to them.
+func (r *room) fingerprint() string {
+	full := r.everything()
+	stamp := func(dir string) string {
+		st, err := os.Stat(filepath.Join(r.dir, dir))
+		if err != nil {
+			return "none"
+		}
+		return st.ModTime().String()
+	}
+	var b strings.Builder
+	fmt.Fprintln(&b, stamp(networkName) == stamp(".bridgeport/"+networkName))
+	for _, key := range slices.Sorted(maps.Keys(full)) {
+		fmt.Fprintln(&b, key, full[key])
+	}
+	return b.String()
+}
+
+// settled is state after the kernel has come to rest.
+func (r *room) settled() snapshot.Snapshot {
+	r.t.Helper()
+	last := r.state()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
+		time.Sleep(100 * time.Millisecond)
+		now := r.state()
+		if len(snapshot.Diff(last, now)) == 0 {
+			return now
+		}
+		last = now
+	}
+	r.t.Fatal("the host does not come to rest")
+	return nil
+}
+
+// differs waits for a state, as the kernel takes links of a dead namespace away some
+// time later. What was left stays left, so waiting hides nothing.
+func (r *room) differs(want snapshot.Snapshot) []string {
+	r.t.Helper()
+	pause := 10 * time.Millisecond
+	for end := time.Now().Add(tries); ; pause *= 2 {
+		diff := snapshot.Diff(want, r.state())
+		if len(diff) == 0 || time.Now().After(end) {
+			return diff
+		}
+		time.Sleep(pause)
+	}
+}
+
+// leave ends the container's namespace and makes another container of the same name.
+func (r *room) leave() (path string) {
+	r.t.Helper()
+	path = r.box.Path
+	r.want(r.box.Close(), "end the container")
+	r.box = r.space("box")
+	return path
+}

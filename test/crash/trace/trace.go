@@ -1,0 +1,263 @@
+// Package trace runs a program under ptrace(2), counts the system calls of its whole
+// process tree that change something, and at one of them kills the tree or makes the
+// call fail. A call that is hit is not executed: the state is exactly that of all calls
+// before it. It needs CAP_SYS_PTRACE, and knows the system calls of amd64 only.
+package trace
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Victim is who is killed at the point.
+type Victim int
+
+const (
+	Nobody Victim = iota
+	Tree          // everything, as at the end of a control group
+	Leader        // the program alone; its children go on, as at a runtime's deadline
+)
+
+func (v Victim) String() string { return [...]string{"nobody", "tree", "leader"}[v] }
+
+// Run is one run of a program.
+type Run struct {
+	Path  string
+	Env   []string
+	Stdin []byte
+	At    int           // which effect is hit, from 1; 0 for none
+	Kill  Victim        // what happens there
+	Errno unix.Errno    // with Kill Nobody: the call fails with it; 0 for no failure
+	Clock time.Duration // added to what the program takes for the time of day
+}
+
+// Outcome is what came of a Run.
+type Outcome struct {
+	Effects        []Effect // in order; with a kill up to the one that was hit
+	Hit            bool     // the run had that many effects
+	Exit           int      // -1 where a signal ended it
+	Stdout, Stderr []byte
+}
+
+// deadline is far above each of the plugins' own.
+const deadline = 2 * time.Minute
+
+// Do runs the program in the calling thread's namespaces. It returns when the program
+// has ended; children that outlive it by Leader are let go.
+func (r Run) Do() (Outcome, error) {
+	runtime.LockOSThread() // ptrace belongs to a thread
+	defer runtime.UnlockOSThread()
+	var files [3]*os.File
+	for i, content := range [][]byte{r.Stdin, nil, nil} {
+		f, err := memory(content)
+		if err != nil {
+			return Outcome{}, err
+		}
+		defer f.Close()
+		files[i] = f
+	}
+	pid, err := syscall.ForkExec(r.Path, []string{r.Path}, &syscall.ProcAttr{
+		Env: r.Env, Files: []uintptr{files[0].Fd(), files[1].Fd(), files[2].Fd()},
+		Sys: &syscall.SysProcAttr{Ptrace: true, Pdeathsig: syscall.SIGKILL},
+	})
+	if err != nil {
+		return Outcome{}, fmt.Errorf("trace: start %s: %w", r.Path, err)
+	}
+	t := &tracer{run: r, leader: pid, tasks: make(map[int]*task)}
+	watchdog := time.AfterFunc(deadline, func() { _ = unix.Kill(pid, unix.SIGKILL) })
+	err = t.follow()
+	if !watchdog.Stop() {
+		err = errors.Join(err, fmt.Errorf("trace: %s: no end within %v", r.Path, deadline))
+	}
+	if err != nil {
+		return t.out, err
+	}
+	if t.out.Stdout, err = content(files[1]); err != nil {
+		return t.out, err
+	}
+	t.out.Stderr, err = content(files[2])
+	return t.out, err
+}
+
+// memory is a file without a name, so that no goroutine has to serve a pipe.
+func memory(content []byte) (*os.File, error) {
+	fd, err := unix.MemfdCreate("trace", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("trace: memfd: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "memfd")
+	if _, err := f.WriteAt(content, 0); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func content(f *os.File) ([]byte, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	text := make([]byte, st.Size())
+	_, err = f.ReadAt(text, 0)
+	return text, err
+}
+
+// tracer follows one tree.
+type tracer struct {
+	run    Run
+	leader int
+	tasks  map[int]*task // threads, by their number
+	dead   bool          // the leader was killed; everything else is let go
+	out    Outcome
+}
+
+// task is one thread.
+type task struct {
+	fail  bool // the call it is in was not executed
+	clock uint64
+}
+
+const options = unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK |
+	unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEEXEC | unix.PTRACE_O_EXITKILL
+
+func (t *tracer) follow() error {
+	var status unix.WaitStatus
+	if _, err := unix.Wait4(t.leader, &status, unix.WALL, nil); err != nil {
+		return fmt.Errorf("trace: wait for exec: %w", err)
+	}
+	if !status.Stopped() {
+		return fmt.Errorf("trace: %s: ended before exec", t.run.Path)
+	}
+	if err := unix.PtraceSetOptions(t.leader, options); err != nil {
+		return fmt.Errorf("trace: options: %w", err)
+	}
+	if t.run.Clock != 0 {
+		if err := hideVDSO(t.leader); err != nil {
+			return err
+		}
+	}
+	t.tasks[t.leader] = &task{}
+	t.resume(t.leader, 0)
+	for len(t.tasks) > 0 {
+		pid, err := unix.Wait4(-1, &status, unix.WALL|unix.WNOTHREAD, nil)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if errors.Is(err, unix.ECHILD) {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("trace: wait: %w", err)
+		}
+		if status.Stopped() {
+			if err := t.stopped(pid, status); err != nil {
+				t.killAll()
+				return err
+			}
+			continue
+		}
+		delete(t.tasks, pid)
+		if pid == t.leader {
+			t.out.Exit = status.ExitStatus() // -1 for a signal
+		}
+	}
+	return nil
+}
+
+// resume lets a thread go on to its next call. One that is gone meanwhile is seen by
+// wait.
+func (t *tracer) resume(pid int, signal syscall.Signal) {
+	_ = unix.PtraceSyscall(pid, int(signal))
+}
+
+func (t *tracer) stopped(pid int, status unix.WaitStatus) error {
+	signal := status.StopSignal()
+	switch {
+	case t.tasks[pid] == nil && signal == unix.SIGSTOP: // a new thread or process
+		t.tasks[pid] = &task{}
+		signal = 0
+	case signal == unix.SIGTRAP|0x80:
+		if err := t.call(pid); err != nil {
+			return err
+		}
+		signal = 0
+	case signal == unix.SIGTRAP: // the event of a clone or an exec
+		signal = 0
+	}
+	if t.dead && pid != t.leader {
+		_ = syscall.PtraceDetach(pid)
+		delete(t.tasks, pid)
+		return nil
+	}
+	t.resume(pid, signal)
+	return nil
+}
+
+// call is a stop at the beginning or the end of a system call.
+func (t *tracer) call(pid int) error {
+	info, err := syscallInfo(pid)
+	if errors.Is(err, unix.ESRCH) { // killed meanwhile
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("trace: system call: %w", err)
+	}
+	own := t.tasks[pid]
+	if own == nil {
+		own = &task{}
+		t.tasks[pid] = own
+	}
+	if info.op == opExit {
+		return t.after(pid, own)
+	}
+	if info.op != opEntry || t.dead || t.tasks[t.leader] == nil {
+		return nil
+	}
+	own.clock = 0
+	if t.run.Clock != 0 && info.nr == unix.SYS_CLOCK_GETTIME && info.args[0] == unix.CLOCK_REALTIME {
+		own.clock = info.args[1]
+	}
+	effect, counts := effectOf(pid, info)
+	if !counts || t.out.Hit {
+		return nil
+	}
+	t.out.Effects = append(t.out.Effects, effect)
+	if len(t.out.Effects) != t.run.At {
+		return nil
+	}
+	t.out.Hit = true
+	switch {
+	case t.run.Kill == Tree:
+		t.killAll()
+	case t.run.Kill == Leader:
+		t.dead = true
+		return unix.Kill(t.leader, unix.SIGKILL)
+	case t.run.Errno != 0 && effect.Name != "exit_group":
+		own.fail = true
+		return skip(pid)
+	}
+	return nil
+}
+
+func (t *tracer) after(pid int, own *task) error {
+	if own.fail {
+		own.fail = false
+		return setResult(pid, -int64(t.run.Errno))
+	}
+	if own.clock != 0 {
+		return shift(pid, uintptr(own.clock), t.run.Clock)
+	}
+	return nil
+}
+
+func (t *tracer) killAll() {
+	for pid := range t.tasks {
+		_ = unix.Kill(pid, unix.SIGKILL) // or it is gone already
+	}
+}
