@@ -1,0 +1,176 @@
+package soak
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+
+	"github.com/bridgeport-cni/bridgeport/test/crash/trace"
+)
+
+// enemy is what happens to one call.
+type enemy struct {
+	kind  string
+	after time.Duration // from the start
+	size  int           // kilobytes of memory; years for the clock
+}
+
+var calm = enemy{}
+
+// enemy chooses: one call of twelve is disturbed, half of those are killed.
+func (k *worker) enemy() enemy {
+	e := enemy{after: time.Duration(k.rng.IntN(15000)) * time.Microsecond}
+	switch k.rng.IntN(48) {
+	case 0, 1:
+		e.kind = "kill"
+	case 2:
+		e.kind, e.after = "stop", e.after/2
+	case 3:
+		e.kind, e.size = "memory", 1000+k.rng.IntN(16000)
+	case 4:
+		e.kind, e.size = "clock", 1-2*k.rng.IntN(2)
+	default:
+		return calm
+	}
+	return e
+}
+
+// call runs each plugin of the network for a verb, in the order of the verb, with the
+// enemy at one of them. The first failure ends it, as in libcni.
+func (w *world) call(n *network, verb string, a attachment, how enemy) ([]byte, error) {
+	return w.chain(n, verb, a, nil, how)
+}
+
+func (w *world) check(n *network, a attachment, result []byte) ([]byte, error) {
+	return w.chain(n, "CHECK", a, result, calm)
+}
+
+func (w *world) del(n *network, a attachment, result []byte, how enemy) ([]byte, error) {
+	return w.chain(n, "DEL", a, result, how)
+}
+
+func (w *world) chain(n *network, verb string, a attachment, previous []byte, how enemy) (out []byte, err error) {
+	if how != calm {
+		w.disturbed.Add(1)
+	}
+	plugins := slices.Clone(n.plugins)
+	if verb == "DEL" {
+		slices.Reverse(plugins)
+	}
+	for i, c := range plugins {
+		one := calm
+		if i == int(how.after)%len(plugins) {
+			one = how
+		}
+		out, err = w.run(c["type"].(string), verb, a, w.stdin(n, c, verb, a, previous), one)
+		if err != nil {
+			return out, err
+		}
+		if verb == "ADD" {
+			previous = out
+		}
+	}
+	return out, nil
+}
+
+func (w *world) run(plugin, verb string, a attachment, stdin []byte, how enemy) ([]byte, error) {
+	path := filepath.Join(w.bin, plugin)
+	env := []string{
+		"PATH=" + os.Getenv("PATH"), "CNI_COMMAND=" + verb, "CNI_CONTAINERID=" + a.id,
+		"CNI_NETNS=" + a.netns, "CNI_IFNAME=eth0", "CNI_PATH=" + w.bin,
+	}
+	if how.kind == "clock" {
+		var out trace.Outcome
+		err := w.host.Do(func() (err error) {
+			out, err = trace.Run{Path: path, Env: env, Stdin: stdin, Clock: time.Duration(how.size) * 365 * 24 * time.Hour}.Do()
+			return err
+		})
+		if err == nil && out.Exit != 0 {
+			err = fmt.Errorf("exit %d", out.Exit)
+		}
+		return out.Stdout, err
+	}
+	cmd := exec.Command(path)
+	if how.kind == "memory" {
+		cmd = exec.Command("/bin/sh", "-c", fmt.Sprintf("ulimit -d %d; exec %s", how.size, path))
+	}
+	var stdout bytes.Buffer
+	cmd.Env, cmd.Stdin, cmd.Stdout = env, bytes.NewReader(stdin), &stdout
+	cmd.WaitDelay = time.Second
+	if err := w.host.Do(cmd.Start); err != nil {
+		return nil, err
+	}
+	switch how.kind {
+	case "kill":
+		timer := time.AfterFunc(how.after, func() { _ = cmd.Process.Kill() })
+		defer timer.Stop()
+	case "stop":
+		timer := time.AfterFunc(how.after, func() {
+			_ = cmd.Process.Signal(unix.SIGSTOP) // or it has ended
+			time.Sleep(50 * how.after)
+			_ = cmd.Process.Signal(unix.SIGCONT)
+		})
+		defer timer.Stop()
+	}
+	err := cmd.Wait()
+	return stdout.Bytes(), err
+}
+
+// enemies are those of everybody: the rules are flushed, the disk is full.
+func (w *world) enemies(rng *rand.Rand, end time.Time) {
+	for time.Now().Before(end) {
+		time.Sleep(time.Duration(500+rng.IntN(3000)) * time.Millisecond)
+		var err error
+		if rng.IntN(2) == 0 {
+			err = w.flushRules()
+		} else {
+			err = w.fillDisk(time.Duration(rng.IntN(400)) * time.Millisecond)
+		}
+		if err != nil {
+			w.t.Errorf("enemy: %v", err)
+		}
+	}
+}
+
+// flushRules is `nft flush ruleset`. The count goes up before and after: who sees an even
+// one twice has not met it.
+func (w *world) flushRules() error {
+	w.lost()
+	defer w.lost()
+	return w.host.Do(func() error {
+		c, err := nftables.New()
+		if err != nil {
+			return err
+		}
+		c.FlushRuleset()
+		return c.Flush()
+	})
+}
+
+func (h *history) lost() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.flush++
+}
+
+func (w *world) fillDisk(during time.Duration) error {
+	w.diskFull.Store(true)
+	defer w.diskFull.Store(false)
+	path := filepath.Join(w.dir, "full")
+	err := os.WriteFile(path, []byte(strings.Repeat("x", 2<<20)), 0o600)
+	if !errors.Is(err, unix.ENOSPC) {
+		return fmt.Errorf("the disk is not full: %w", err)
+	}
+	time.Sleep(during)
+	return os.Remove(path)
+}

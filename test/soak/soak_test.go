@@ -1,0 +1,93 @@
+// Package soak lets many workers attach and detach containers for a while, with enemies
+// all around, and checks the history as it grows. SOAK_SEED repeats each worker's choices;
+// SOAK_WORKERS and SOAK_SECONDS say how many and how long.
+package soak
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+)
+
+// netns.New leaves its thread in the new namespace, to end there. The main thread
+// cannot end and would keep a lost container's links alive: so it does nothing else.
+func init() { runtime.LockOSThread() }
+
+// summary is the last line.
+var summary string
+
+func TestMain(m *testing.M) {
+	code, isChild := lab.Isolate()
+	if isChild {
+		code = m.Run()
+		fmt.Println(summary)
+	}
+	os.Exit(code)
+}
+
+// number is an environment variable, or the default.
+func number(t *testing.T, variable string, standard uint64) uint64 {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return standard
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", variable, err)
+	}
+	return n
+}
+
+func TestSoak(t *testing.T) {
+	seed := number(t, "SOAK_SEED", uint64(time.Now().UnixNano())%1_000_000)
+	workers := int(number(t, "SOAK_WORKERS", 12))
+	seconds := time.Duration(number(t, "SOAK_SECONDS", 15)) * time.Second
+	fmt.Printf("soak: SOAK_SEED=%d SOAK_WORKERS=%d SOAK_SECONDS=%.0f\n", seed, workers, seconds.Seconds())
+	w := newWorld(t)
+	before := w.state()
+	end := time.Now().Add(seconds)
+	var wait sync.WaitGroup
+	for i := range workers {
+		wait.Go(func() {
+			k := &worker{world: w, n: i, rng: rand.New(rand.NewPCG(seed, uint64(i)))}
+			k.work(end)
+		})
+	}
+	wait.Go(func() { w.enemies(rand.New(rand.NewPCG(seed, 1<<32)), end) })
+	wait.Wait()
+	for _, n := range w.networks {
+		if out, err := w.call(n, "GC", attachment{}, calm); err != nil {
+			t.Errorf("last GC: %v %s", err, out)
+		}
+	}
+	if diff := w.differs(before); len(diff) > 0 {
+		t.Errorf("left behind, or lost:\n%s", strings.Join(diff[:min(len(diff), 30)], "\n"))
+		w.violations.Add(1)
+	}
+	summary = fmt.Sprintf("soak: %d ADDs (%d attached), %d DELs, %d CHECKs, %d GCs, %d calls disturbed, %d pings, %d violations",
+		w.adds.Load(), w.attached.Load(), w.dels.Load(), w.checks.Load(), w.gcs.Load(), w.disturbed.Load(), w.pings.Load(), w.violations.Load())
+	if w.attached.Load() == 0 || w.pings.Load() == 0 {
+		t.Error("nothing was attached, or nothing reached: the run shows nothing")
+	}
+}
+
+// differs waits for the kernel to finish; what was left stays left.
+func (w *world) differs(before snapshot.Snapshot) (diff []string) {
+	for range 20 {
+		if diff = snapshot.Diff(before, w.state()); len(diff) == 0 {
+			return nil
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	return diff
+}
