@@ -16,7 +16,7 @@ PROGRAMS := strace:strace nft:nftables iptables:iptables
 bench: PROGRAMS += gcc:gcc ld:binutils iperf3:iperf3
 REF      := github.com/containernetworking/plugins/plugins
 
-.PHONY: help build install lint test unit attack vm-test e2e-programs e2e-containerd e2e-kubernetes demo bench bench-plot reference reference-table packages clean docs e2e-podman
+.PHONY: help build install lint test unit attack crash soak fuzz mutation vm-test e2e-programs e2e-containerd e2e-kubernetes demo bench bench-plot reference reference-table packages clean docs e2e-podman
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -89,6 +89,20 @@ e2e-kubernetes: e2e-programs reference ## two nodes with kubelet, kube-proxy and
 e2e-podman: e2e-programs ## containers through Debian's podman and its CNI backend
 	test/e2e/fetch.sh podman
 	bin/e2e/podman
+
+crash: packages build ## kill each verb at each point, fail each call, cut the power (as root; minutes)
+	$(GO) test -c -o bin/crash.test ./test/crash
+	cd test/crash && CRASH=all ../../bin/crash.test -test.parallel 4 -test.timeout 3h $(if $(RUN),-test.run '$(RUN)')
+
+soak: packages build ## load with enemies for MINUTES=10 (as root); SOAK_SEED= repeats a run
+	$(GO) test -c -o bin/soak.test ./test/soak
+	cd test/soak && SOAK_SECONDS=$$(($${MINUTES:-10} * 60)) SOAK_WORKERS=$${WORKERS:-100} ../../bin/soak.test -test.timeout 3h
+
+fuzz: ## let each fuzz target look for new inputs for FUZZTIME=30s
+	test/fuzz.sh
+
+mutation: packages build ## remove each rename, lock, guard and rollback in turn: a test must fail (as root; long)
+	$(GO) run ./test/mutation
 
 demo: build ## the main job, shown step by step (as root)
 	@$(GO) build -trimpath -o bin/demo ./test/demo
