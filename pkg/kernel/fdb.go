@@ -117,6 +117,7 @@ func (f FDBEntry) Check(h *Host) error {
 	if err != nil {
 		return fmt.Errorf("link %s: %w", name, err)
 	}
+	h.index[name] = link.Index
 	have, found, err := f.find(h)
 	if err != nil {
 		return err

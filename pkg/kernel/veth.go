@@ -199,9 +199,10 @@ func (v Veth) Mend(h *Host) error {
 	if v.Master != "" {
 		req.AddData(nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(h.index[v.Master]))))
 	}
+	req.AddData(nl.NewRtAttr(unix.IFLA_GROUP, nl.Uint32Attr(v.Group)))
 	h.rt.Queue(req, "veth %s: plug in", name)
 	configured := v
-	configured.Hairpin, configured.Isolated = false, false
+	configured.Hairpin, configured.Isolated, configured.Static = false, false, false
 	h.rt.Queue(configured.configure(name), "veth %s: configure", name)
 	if v.Master != "" {
 		h.rt.Queue(v.portFlags(name), "veth %s: set port flags", name)
@@ -210,7 +211,7 @@ func (v Veth) Mend(h *Host) error {
 	return h.Flush()
 }
 
-// portFlags sets both flags, on or off.
+// portFlags sets all of the port's flags, on or off.
 func (v Veth) portFlags(name string) *nl.NetlinkRequest {
 	req := linkRequest(unix.RTM_NEWLINK, 0, name, false)
 	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
@@ -218,6 +219,7 @@ func (v Veth) portFlags(name string) *nl.NetlinkRequest {
 	port := info.AddRtAttr(nl.IFLA_INFO_SLAVE_DATA, nil)
 	port.AddRtAttr(brportMode, flag(v.Hairpin))
 	port.AddRtAttr(brportIsolated, flag(v.Isolated))
+	port.AddRtAttr(brportLearning, flag(!v.Static))
 	req.AddData(info)
 	return req
 }

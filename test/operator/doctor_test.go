@@ -85,7 +85,7 @@ func (n *Node) dies(i int) {
 	Expect(n.Boxes[i].Close()).To(Succeed())
 	Eventually(func() error {
 		return n.Host.Do(func() error { _, err := netlink.LinkByName(link); return err })
-	}).WithTimeout(stage.Patience).Should(HaveOccurred())
+	}).Should(HaveOccurred())
 }
 
 // second adds a configuration file.
@@ -139,7 +139,7 @@ var _ = Describe("doctor", func() {
 			n := three()
 			c.breaks(n)
 			var names []string
-			Eventually(func() []string { names, _ = n.found(); return names }).WithTimeout(stage.Patience).Should(ContainElement(c.check))
+			Eventually(func() []string { names, _ = n.found(); return names }).Should(ContainElement(c.check))
 			for _, name := range names {
 				Expect(append(c.besides, c.check)).To(ContainElement(name), "%v\n%s", names, n.ran("doctor").Out)
 			}

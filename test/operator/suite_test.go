@@ -9,6 +9,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/bridgeport-cni/bridgeport/test/features/stage"
 	"github.com/bridgeport-cni/bridgeport/test/lab"
 )
 
@@ -22,5 +23,6 @@ func TestMain(m *testing.M) {
 
 func TestOperator(t *testing.T) {
 	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(3 * stage.Patience) // the kernel ends namespaces in its own time
 	RunSpecs(t, "Operator")
 }
