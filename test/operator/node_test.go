@@ -134,8 +134,6 @@ func (n *Node) plain(text string) string {
 	return strings.NewReplacer(n.Dir, "/node", n.Bin, "/opt/cni/bin", "/run/netns/"+host, "/run/netns/").Replace(text)
 }
 
-var counters = regexp.MustCompile(`\d+ packets`)
-
 var moving = []struct {
 	pattern *regexp.Regexp
 	text    string
@@ -143,6 +141,8 @@ var moving = []struct {
 	{regexp.MustCompile(`\b\d+s\b`), "1s"},
 	{regexp.MustCompile(`\b[\d.]+ [kM]?B\b`), "1 kB"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ?`), "2026-01-01T00:00:00Z"},
+	{regexp.MustCompile(`\d+ (packets|from it|dropped)`), "1 $1"},
+	{regexp.MustCompile(`(_bytes\{.*\}) \d+`), "$1 1"},
 	{regexp.MustCompile(`"(rx|tx)(Bytes|Packets)": \d+`), `"$1$2": 1`},
 	{regexp.MustCompile(` {2,}`), "  "},
 }
