@@ -66,7 +66,7 @@ func (o OtherBackends) inOurTable(h *Host, rules *nft.Conn) error {
 	}
 	gone := remembered(h.gone)
 	for i, held := range found {
-		if held == nil || SameTag(held.Comment, o.Owner.Tag()) {
+		if held == nil || SameTag(held.Comment, o.Owner.Tag()) || nft.SameContainer(held.Comment, o.Owner.Comment(nft.CommentLimit)) {
 			continue
 		}
 		is, err := gone(wanted[i], *held)

@@ -115,16 +115,23 @@ func checkElements(h *Host, object string, owner Owner, elements []nft.Element) 
 	if err != nil {
 		return err
 	}
+	found, err := rules.FindAll(elements)
+	if err != nil {
+		return err
+	}
 	d := &Drift{Object: object}
-	for _, e := range elements {
-		have, found, err := rules.Find(e)
+	elsewhere := make(map[string]bool)
+	for i, e := range elements {
+		have := found[i]
 		switch {
-		case err != nil:
-			return err
-		case !found:
+		case elsewhere[e.Name()]:
+		case have == nil:
 			d.missing("element", e.Name())
 		case !SameTag(have.Comment, owner.Tag()) && nft.SameContainer(have.Comment, e.Comment):
-			// The port leads to this container's address on another network.
+			// The port leads to this container's address on another network, and has
+			// the gate that is wanted there.
+			gate, _ := nft.AtGate(e, "")
+			elsewhere[gate.Name()] = true
 		case !SameTag(have.Comment, owner.Tag()):
 			d.want("owner of "+e.Name(), owner.Tag(), have.Comment)
 		default:

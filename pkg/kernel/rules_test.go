@@ -216,6 +216,28 @@ func TestPortsHeld(t *testing.T) {
 	})
 }
 
+// TestPortsTwoNetworks: of a container's two networks the first keeps a port, with the
+// clients that it has it for.
+func TestPortsTwoNetworks(t *testing.T) {
+	inWorld(t, func(w world) {
+		first, second := testPorts(), testPorts()
+		first.Ports, second.Ports = slices.Clone(first.Ports[:1]), slices.Clone(second.Ports[:1])
+		second.Owner.Network, second.Ports[0].Allow = "net2", &Allow{}
+		second.Ports[0].Container = netip.MustParseAddrPort("10.99.0.2:80")
+		w.add(Rules{}, first)
+		w.add(second)
+		w.wantCheck(first, "")
+		w.wantCheck(second, "")
+		rules, err := w.Rules()
+		w.must(err)
+		if gates, err := rules.List("anygate4"); err != nil || len(gates) != 0 {
+			t.Errorf("the second network limits the first one's port: %v, %v", gates, err)
+		}
+		w.must(second.Del(w.Host))
+		w.wantCheck(first, "")
+	})
+}
+
 // TestSweepUnmarked: an attachment that lost its mark is found by its ports.
 func TestSweepUnmarked(t *testing.T) {
 	inWorld(t, func(w world) {

@@ -259,8 +259,12 @@ func (c *Conn) elements(change Change) (del, add []Element, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	elsewhere := make(map[string]bool) // gates of ports that the container has on another network
 	for i, e := range wanted {
 		have := found[i]
+		if elsewhere[e.id()] {
+			continue
+		}
 		if have == nil {
 			add = append(add, e)
 			continue
@@ -270,6 +274,9 @@ func (c *Conn) elements(change Change) (del, add []Element, err error) {
 			continue
 		}
 		if !mine && !perAddress(e.Set) && SameContainer(have.Comment, e.Comment) {
+			if gate, ok := AtGate(e, ""); ok {
+				elsewhere[gate.id()] = true
+			}
 			continue
 		}
 		if !mine && !perAddress(e.Set) {

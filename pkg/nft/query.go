@@ -157,12 +157,14 @@ func (c *Conn) deleteOnce(tag string, elements []Element, atLeast int, guarded b
 func unique(elements []Element) []Element {
 	seen := make(map[string]bool, len(elements))
 	return slices.DeleteFunc(slices.Clone(elements), func(e Element) bool {
-		id := e.Set + string(e.Key)
-		again := seen[id]
-		seen[id] = true
+		again := seen[e.id()]
+		seen[e.id()] = true
 		return again
 	})
 }
+
+// id is what no other element has.
+func (e Element) id() string { return e.Set + string(e.Key) }
 
 // keys are the elements as a deletion needs them.
 func keys(elements []Element) []Element {
