@@ -104,6 +104,15 @@ fuzz: ## let each fuzz target look for new inputs for FUZZTIME=30s
 mutation: packages build ## remove each rename, lock, guard and rollback in turn: a test must fail (as root; long)
 	$(GO) run ./test/mutation
 
+e2e-flannel: e2e-programs ## two nodes with flanneld and containerd: flannel delegates to our bridge
+	test/e2e/fetch.sh containerd debian-containerd crictl etcd flannel
+	bin/e2e/flannel
+
+e2e: e2e-containerd e2e-podman e2e-flannel e2e-kubernetes ## all of them
+
+installer-image: build ## bin/installer-image.tar, what the DaemonSet of conf/kubernetes runs, for `docker load` or `ctr images import`
+	CGO_ENABLED=0 $(GO) run ./test/e2e/image bin/installer-image.tar
+
 demo: build ## the main job, shown step by step (as root)
 	@$(GO) build -trimpath -o bin/demo ./test/demo
 	@bin/demo

@@ -9,11 +9,11 @@ import (
 	"testing"
 )
 
-const template1 = "../../conf/containerd/bridgeport.conflist.tmpl"
+const sampleTemplate = "../../conf/containerd/bridgeport.conflist.tmpl"
 
 // The manifest has to carry the template that containerd's users get.
 func TestManifestHoldsTheTemplate(t *testing.T) {
-	tmpl, err := os.ReadFile(template1)
+	tmpl, err := os.ReadFile(sampleTemplate)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +24,7 @@ func TestManifestHoldsTheTemplate(t *testing.T) {
 		}
 		indented := "    " + strings.ReplaceAll(strings.TrimRight(string(tmpl), "\n"), "\n", "\n    ")
 		if !strings.Contains(string(manifest), indented) {
-			t.Errorf("%s: its conflist.tmpl is not %s", path, template1)
+			t.Errorf("%s: its conflist.tmpl is not %s", path, sampleTemplate)
 		}
 	}
 }
@@ -32,7 +32,7 @@ func TestManifestHoldsTheTemplate(t *testing.T) {
 func TestWriteConflist(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "net.d", "10-bridgeport.conflist")
 	for _, cidrs := range [][]string{{"10.244.3.0/24"}, {"10.244.3.0/24", "fd00:10:244:3::/64"}} {
-		if err := writeConflist(template1, path, cidrs); err != nil {
+		if err := writeConflist(sampleTemplate, path, cidrs); err != nil {
 			t.Fatal(err)
 		}
 		text, err := os.ReadFile(path)
@@ -58,7 +58,7 @@ func TestWriteConflist(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := writeConflist(template1, path, cidrs); err != nil {
+		if err := writeConflist(sampleTemplate, path, cidrs); err != nil {
 			t.Fatal(err)
 		}
 		if after, err := os.Stat(path); err != nil || !os.SameFile(before, after) {
@@ -69,7 +69,7 @@ func TestWriteConflist(t *testing.T) {
 	if err != nil || len(entries) != 1 {
 		t.Errorf("beside the list: %v, %v", entries, err)
 	}
-	if err := writeConflist(template1, path, nil); err == nil {
+	if err := writeConflist(sampleTemplate, path, nil); err == nil {
 		t.Error("a node without podCIDRs got a list")
 	}
 	bad := filepath.Join(t.TempDir(), "bad")
@@ -120,5 +120,26 @@ func TestHops(t *testing.T) {
 	}
 	if err == nil || err.Error() != "node b: no InternalIP of the family of fd00:10:244:1::/64" {
 		t.Errorf("error: %v", err)
+	}
+}
+
+// What the manifest excludes from masquerade are the pods of the cluster that kind makes.
+func TestKindSubnets(t *testing.T) {
+	cluster, err := os.ReadFile("../../conf/kind/cluster.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(cluster), `podSubnet: "`)
+	subnets, _, _ := strings.Cut(rest, `"`)
+	if !found || !strings.Contains(string(cluster), "disableDefaultCNI: true") {
+		t.Fatal("conf/kind/cluster.yaml: no podSubnet, or kind's own network is on")
+	}
+	tmpl, err := os.ReadFile(sampleTemplate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `"masqueradeExclude": ["` + strings.ReplaceAll(subnets, ",", `", "`) + `"]`
+	if !strings.Contains(string(tmpl), want) {
+		t.Errorf("%s lacks %s", sampleTemplate, want)
 	}
 }

@@ -59,7 +59,12 @@ for set in "$@"; do
 		done
 		;;
 	podman) once "$set" debian podman runc catatonit ;;
-	flannel) once "$set" build flannel github.com/flannel-io/flannel github.com/flannel-io/cni-plugin ;;
+	flannel)
+		# The plugin's own module can't be had everywhere; this one is of before it moved there.
+		once flannel-cni build flannel-cni github.com/containernetworking/plugins/plugins/meta/flannel
+		command -v gcc >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev; }
+		CGO_ENABLED=1 once flannel build flannel github.com/flannel-io/flannel # its UDP backend is in C
+		;;
 	*) echo "fetch.sh: $set: no such set" >&2; exit 2 ;;
 	esac
 done

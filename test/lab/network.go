@@ -17,6 +17,8 @@ type Network struct {
 	space *Space
 	list  *libcni.NetworkConfigList
 	cni   *libcni.CNIConfig
+	// Args are CNI_ARGS of all calls to come, in this order; none by default.
+	Args [][2]string
 }
 
 // Network reads a conflist. Plugins come from the directory bin; libcni keeps the
@@ -45,7 +47,7 @@ func (n *Network) Name() string { return n.list.Name }
 func (n *Network) Add(id, netnsPath, ifName string, portMappings []map[string]any) (*types100.Result, error) {
 	ctx, cancel := deadline()
 	defer cancel()
-	result, err := n.cni.AddNetworkList(ctx, n.list, runtimeConf(id, netnsPath, ifName, portMappings))
+	result, err := n.cni.AddNetworkList(ctx, n.list, n.runtimeConf(id, netnsPath, ifName, portMappings))
 	if err != nil {
 		return nil, n.errorf(err, "add %s %s", id, ifName)
 	}
@@ -57,7 +59,7 @@ func (n *Network) Add(id, netnsPath, ifName string, portMappings []map[string]an
 func (n *Network) Check(id, netnsPath, ifName string, portMappings []map[string]any) error {
 	ctx, cancel := deadline()
 	defer cancel()
-	err := n.cni.CheckNetworkList(ctx, n.list, runtimeConf(id, netnsPath, ifName, portMappings))
+	err := n.cni.CheckNetworkList(ctx, n.list, n.runtimeConf(id, netnsPath, ifName, portMappings))
 	return n.errorf(err, "check %s %s", id, ifName)
 }
 
@@ -65,7 +67,7 @@ func (n *Network) Check(id, netnsPath, ifName string, portMappings []map[string]
 func (n *Network) Del(id, netnsPath, ifName string, portMappings []map[string]any) error {
 	ctx, cancel := deadline()
 	defer cancel()
-	err := n.cni.DelNetworkList(ctx, n.list, runtimeConf(id, netnsPath, ifName, portMappings))
+	err := n.cni.DelNetworkList(ctx, n.list, n.runtimeConf(id, netnsPath, ifName, portMappings))
 	return n.errorf(err, "delete %s %s", id, ifName)
 }
 
@@ -95,8 +97,8 @@ func deadline() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), callTimeout)
 }
 
-func runtimeConf(id, netnsPath, ifName string, portMappings []map[string]any) *libcni.RuntimeConf {
-	rt := &libcni.RuntimeConf{ContainerID: id, NetNS: netnsPath, IfName: ifName}
+func (n *Network) runtimeConf(id, netnsPath, ifName string, portMappings []map[string]any) *libcni.RuntimeConf {
+	rt := &libcni.RuntimeConf{ContainerID: id, NetNS: netnsPath, IfName: ifName, Args: n.Args}
 	if portMappings != nil {
 		rt.CapabilityArgs = map[string]any{"portMappings": portMappings}
 	}

@@ -22,7 +22,8 @@ var confDir = filepath.Join("..", "..", "conf")
 // any spec runs, so a mistake can only panic.
 func samples() (entries []TableEntry) {
 	err := filepath.WalkDir(confDir, func(path string, _ fs.DirEntry, err error) error {
-		if err == nil && strings.HasSuffix(path, ".conflist") {
+		// flannel's needs its plugin and daemon: e2e-flannel runs it.
+		if err == nil && strings.HasSuffix(path, ".conflist") && !strings.Contains(path, "/flannel/") {
 			rel, _ := filepath.Rel(confDir, path) // both are relative
 			entries = append(entries, Entry(rel, path))
 		}
@@ -59,7 +60,10 @@ var _ = DescribeTable("a sample configuration works with cnitool", func(path str
 	Expect(os.WriteFile(filepath.Join(dir, "sample.conflist"), text, 0o644)).To(Succeed())
 
 	b := s.container()
-	ports := []map[string]any{port("tcp", 18080, 80)}
+	var ports []map[string]any // CRI-O publishes by itself
+	if len(sample.Plugins) > 1 {
+		ports = []map[string]any{port("tcp", 18080, 80)}
+	}
 	result := decode(s.cnitool(b, dir, "add", sample.Name, ports))
 	s.cnitool(b, dir, "check", sample.Name, ports)
 	s.cnitool(b, dir, "status", sample.Name, ports)
@@ -71,10 +75,12 @@ var _ = DescribeTable("a sample configuration works with cnitool", func(path str
 		if strings.Contains(ip.Address, ":") {
 			f = v6
 		}
-		for _, from := range []*lab.Space{s.outside, s.host, b.Space} {
-			expectSeen(from, "tcp", f.host, "18080")
+		if ports != nil {
+			for _, from := range []*lab.Space{s.outside, s.host, b.Space} {
+				expectSeen(from, "tcp", f.host, "18080")
+			}
+			expectSeen(s.host, "tcp", f.loopback, "18080")
 		}
-		expectSeen(s.host, "tcp", f.loopback, "18080")
 		expectSeen(b.Space, "tcp", f.outside, "7000", f.host, f.other)
 	}
 	Expect(result.IPs).NotTo(BeEmpty())

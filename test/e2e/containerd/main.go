@@ -18,6 +18,8 @@ const (
 	conflist           = "/etc/cni/net.d/10-bridgeport.conflist"
 )
 
+type object = map[string]any
+
 // test is one containerd on one node, and a machine beside it.
 type test struct {
 	*kit.Report
@@ -98,9 +100,9 @@ func (t *test) comesAndGoes() bool { return t.Do("the first pod comes and goes",
 // warm starts and removes a pod, so that what all pods share exists, and remembers the
 // state.
 func (t *test) warm() error {
-	p, err := sandbox(t.node, "first", port{0, 8080, 80})
+	p, err := t.node.RunPod("first", kit.TCP(8080, 80))
 	if err == nil {
-		err = p.remove()
+		err = p.Remove()
 	}
 	if err == nil {
 		t.idle, err = t.node.Settled()

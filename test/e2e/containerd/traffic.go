@@ -4,42 +4,23 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
-	"slices"
-	"strconv"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/e2e/kit"
 )
 
 // patience is far above what an answer takes.
 const patience = 3 * time.Second
 
-// seen asks a server and wants it to see one of the addresses.
-func seen(from *lab.Space, network, host string, port int, want ...string) error {
-	answer, err := from.Ask(network, net.JoinHostPort(host, strconv.Itoa(port)), patience)
-	if err != nil {
-		return err
-	}
-	as, err := netip.ParseAddrPort(answer)
-	if err != nil {
-		return err
-	}
-	if got := as.Addr().Unmap().String(); !slices.Contains(want, got) {
-		return fmt.Errorf("%s %s:%d from %s: seen as %s, want %v", network, host, port, from.Name, got, want)
-	}
-	return nil
-}
-
 // traffic shows what two pods, the node and another machine can do with each other.
 func (t *test) traffic() {
-	var web, peer *pod
+	var web, peer *kit.Pod
 	ok := t.Check("two pods start, with addresses of both families", func() (string, error) {
 		var err error
-		if web, err = serving(t.node, "web", port{0, 8080, 80}, port{1, 8080, 80}); err != nil {
+		if web, err = t.node.ServePod("web", kit.TCP(8080, 80), kit.UDP(8080, 80)); err != nil {
 			return "", err
 		}
-		if peer, err = serving(t.node, "peer"); err != nil {
+		if peer, err = t.node.ServePod("peer"); err != nil {
 			return "", err
 		}
 		if len(web.Addrs) != 2 || len(peer.Addrs) != 2 {
@@ -53,14 +34,14 @@ func (t *test) traffic() {
 	web4, web6 := web.Addrs[0].String(), web.Addrs[1].String()
 	peer4, peer6 := peer.Addrs[0].String(), peer.Addrs[1].String()
 	t.Do("lo is up in a pod", func() error {
-		return errors.Join(seen(web.Space, "tcp", "127.0.0.1", 80, "127.0.0.1"), seen(web.Space, "tcp", "::1", 80, "::1"))
+		return errors.Join(kit.Seen(web.Space, "tcp", "127.0.0.1", 80, "127.0.0.1"), kit.Seen(web.Space, "tcp", "::1", 80, "::1"))
 	})
 	t.Do("pod to pod, source address kept, IPv4 and IPv6", func() error {
-		return errors.Join(seen(peer.Space, "tcp", web4, 80, peer4), seen(peer.Space, "tcp", web6, 80, peer6), seen(web.Space, "udp", peer4, 80, web4))
+		return errors.Join(kit.Seen(peer.Space, "tcp", web4, 80, peer4), kit.Seen(peer.Space, "tcp", web6, 80, peer6), kit.Seen(web.Space, "udp", peer4, 80, web4))
 	})
 	for _, network := range []string{"tcp", "udp"} {
 		t.Do("host port, "+network+", from another machine, source address kept", func() error {
-			return errors.Join(seen(t.client, network, nodeV4, 8080, clientV4), seen(t.client, network, nodeV6, 8080, clientV6))
+			return errors.Join(kit.Seen(t.client, network, nodeV4, 8080, clientV4), kit.Seen(t.client, network, nodeV6, 8080, clientV6))
 		})
 		t.Do("host port, "+network+", on the node: own addresses, 127.0.0.1, [::1]", func() error {
 			var err error
@@ -73,24 +54,24 @@ func (t *test) traffic() {
 	}
 	t.Do("host port from the pod itself and from its neighbour", func() error {
 		return errors.Join(
-			seen(web.Space, "tcp", nodeV4, 8080, nodeV4, gateway4), seen(web.Space, "tcp", nodeV6, 8080, nodeV6, gateway6),
-			seen(peer.Space, "tcp", nodeV4, 8080, nodeV4, gateway4, peer4), seen(peer.Space, "tcp", nodeV6, 8080, nodeV6, gateway6, peer6))
+			kit.Seen(web.Space, "tcp", nodeV4, 8080, nodeV4, gateway4), kit.Seen(web.Space, "tcp", nodeV6, 8080, nodeV6, gateway6),
+			kit.Seen(peer.Space, "tcp", nodeV4, 8080, nodeV4, gateway4, peer4), kit.Seen(peer.Space, "tcp", nodeV6, 8080, nodeV6, gateway6, peer6))
 	})
 	t.Do("the way out is masqueraded", func() error {
 		server, err := t.client.Serve("tcp", "0.0.0.0:7000")
 		if err != nil {
 			return err
 		}
-		return errors.Join(seen(web.Space, "tcp", clientV4, 7000, nodeV4), server.Close())
+		return errors.Join(kit.Seen(web.Space, "tcp", clientV4, 7000, nodeV4), server.Close())
 	})
 	t.Check("a second pod with the same host port is refused, by name of the holder", func() (string, error) {
-		p, err := sandbox(t.node, "thief", port{0, 8080, 80})
+		p, err := t.node.RunPod("thief", kit.TCP(8080, 80))
 		if err == nil {
-			return "", errors.Join(errors.New("it started"), p.remove())
+			return "", errors.Join(errors.New("it started"), p.Remove())
 		}
 		return "", mentions(err, "8080", "web")
 	})
-	t.Do("pods are removed", func() error { return errors.Join(removeAll(t.node), web.Space.Close(), peer.Space.Close()) })
+	t.Do("pods are removed", func() error { return errors.Join(t.node.RemovePods(), web.Space.NS.Close(), peer.Space.NS.Close()) })
 	t.Do("the host port is closed", func() error {
 		if _, err := t.client.Ask("tcp", net.JoinHostPort(nodeV4, "8080"), time.Second); err == nil {
 			return errors.New("it answers")

@@ -58,12 +58,12 @@ func (t *test) exhausted() {
 		if err != nil {
 			return "", err
 		}
-		if _, err = sandbox(t.node, "last"); err != nil {
+		if _, err = t.node.RunPod("last"); err != nil {
 			return "", err
 		}
-		p, err := sandbox(t.node, "toomany")
+		p, err := t.node.RunPod("toomany")
 		if err == nil {
-			return "", errors.Join(errors.New("it started"), p.remove())
+			return "", errors.Join(errors.New("it started"), p.Remove())
 		}
 		return "", mentions(err, "10.88.200.0/30")
 	})
@@ -77,7 +77,7 @@ func (t *test) exhausted() {
 		})
 	}
 	t.Do("ready again with the pod gone", func() error {
-		err := removeAll(t.node)
+		err := t.node.RemovePods()
 		if err == nil {
 			_, err = t.node.ExpectReady(true)
 		}
@@ -96,32 +96,32 @@ func (t *test) reconfigured() {
 		if err != nil {
 			return err
 		}
-		p, err := sandbox(t.node, "warm") // makes the other bridge, for the comparison
+		p, err := t.node.RunPod("warm") // makes the other bridge, for the comparison
 		if err == nil {
-			err = errors.Join(p.remove(), t.configure(t.sample), t.warm())
+			err = errors.Join(p.Remove(), t.configure(t.sample), t.warm())
 		}
 		if err != nil {
 			return err
 		}
-		old, err := serving(t.node, "old", port{0, 8080, 80})
+		old, err := t.node.ServePod("old", kit.TCP(8080, 80))
 		if err == nil {
 			err = t.configure(other)
 		}
 		if err != nil {
 			return err
 		}
-		defer old.Space.Close()
-		next, err := sandbox(t.node, "next")
+		defer old.Space.NS.Close()
+		next, err := t.node.RunPod("next")
 		if err != nil {
 			return err
 		}
-		defer next.Space.Close()
+		defer next.Space.NS.Close()
 		if got := next.Addrs[0].String(); !strings.HasPrefix(got, "10.99.0.") {
 			return fmt.Errorf("the new pod has %s", got)
 		}
-		return seen(t.client, "tcp", nodeV4, 8080, clientV4)
+		return kit.Seen(t.client, "tcp", nodeV4, 8080, clientV4)
 	})
-	t.Do("both are removed under the new configuration", func() error { return removeAll(t.node) })
+	t.Do("both are removed under the new configuration", func() error { return t.node.RemovePods() })
 	t.leavesNothing("nothing is left of the old one: no port, link or lease")
 	if err := t.configure(t.sample); err != nil {
 		t.Do("the sample again", func() error { return err })
@@ -136,7 +136,7 @@ func (t *test) killed() {
 		}
 		failed := make(chan error, 1)
 		go func() {
-			_, err := sandbox(t.node, "orphan", port{0, 8080, 80})
+			_, err := t.node.RunPod("orphan", kit.TCP(8080, 80))
 			failed <- err
 		}()
 		err := kit.Wait(20*time.Second, func() error {
@@ -158,9 +158,9 @@ func (t *test) killed() {
 		if err != nil {
 			return "", err
 		}
-		ids, err := known(t.node)
+		ids, err := t.node.Pods()
 		if err == nil {
-			err = removeAll(t.node)
+			err = t.node.RemovePods()
 		}
 		if err == nil {
 			err = t.node.GC(conflist, nil)
@@ -211,7 +211,7 @@ func (t *test) crowd() {
 		addrs := make(map[string]string)
 		var lock sync.Mutex
 		err := all(func(i int) error {
-			p, err := sandbox(t.node, fmt.Sprint("crowd", i), port{0, 9000 + i, 80})
+			p, err := t.node.RunPod(fmt.Sprint("crowd", i), kit.TCP(9000+i, 80))
 			if err != nil {
 				return err
 			}
@@ -219,16 +219,16 @@ func (t *test) crowd() {
 			defer lock.Unlock()
 			for _, a := range p.Addrs {
 				if other, taken := addrs[a.String()]; taken {
-					return fmt.Errorf("%s and %s have %s", other, p.name, a)
+					return fmt.Errorf("%s and %s have %s", other, p.Name, a)
 				}
-				addrs[a.String()] = p.name
+				addrs[a.String()] = p.Name
 			}
-			return p.Space.Close()
+			return p.Space.NS.Close()
 		})
 		return fmt.Sprintf("%d addresses", len(addrs)), err
 	})
 	t.Do("all are removed in parallel", func() error {
-		ids, err := known(t.node)
+		ids, err := t.node.Pods()
 		if err == nil && len(ids) != crowd {
 			err = fmt.Errorf("containerd knows %d pods", len(ids))
 		}
@@ -256,9 +256,9 @@ func all(fn func(i int) error) error {
 // rebooted cuts the node's power under a running pod.
 func (t *test) rebooted() {
 	t.Do("power off under a pod with a published port, power on, containerd starts", func() error {
-		p, err := serving(t.node, "before", port{0, 8080, 80})
+		p, err := t.node.ServePod("before", kit.TCP(8080, 80))
 		if err == nil {
-			err = errors.Join(p.Space.Close(), t.node.PowerOff())
+			err = errors.Join(p.Space.NS.Close(), t.node.PowerOff())
 		}
 		if err == nil {
 			err = t.node.PowerOn()
@@ -269,14 +269,14 @@ func (t *test) rebooted() {
 		return t.start()
 	})
 	t.Do("a new pod takes the host port", func() error {
-		p, err := serving(t.node, "after", port{0, 8080, 80})
+		p, err := t.node.ServePod("after", kit.TCP(8080, 80))
 		if err == nil {
-			err = errors.Join(seen(t.client, "tcp", nodeV4, 8080, clientV4), p.Space.Close())
+			err = errors.Join(kit.Seen(t.client, "tcp", nodeV4, 8080, clientV4), p.Space.NS.Close())
 		}
 		return err
 	})
 	t.Check("with all pods removed no lease, link or result is left", func() (string, error) {
-		if err := errors.Join(removeAll(t.node), t.node.GC(conflist, nil)); err != nil {
+		if err := errors.Join(t.node.RemovePods(), t.node.GC(conflist, nil)); err != nil {
 			return "", err
 		}
 		return t.nothingAtAll()

@@ -21,6 +21,15 @@ type Image struct {
 	Command []string          // what a container runs
 }
 
+// InstallerImage is what the DaemonSet of conf/kubernetes runs.
+func InstallerImage() Image {
+	files := map[string]string{"installer": Repo("bin/installer")}
+	for _, name := range plugins {
+		files["plugins/"+name] = Repo("bin/" + name)
+	}
+	return Image{Tag: "docker.io/bridgeport/installer:latest", Command: []string{"/installer"}, Files: files}
+}
+
 // Write writes the image to a file, in the form that `docker save` has and every
 // runtime imports.
 func (i Image) Write(file string) error {

@@ -128,9 +128,12 @@ func (n *Node) Enter(path string) (*lab.Space, error) {
 	return &lab.Space{NS: ns, Name: n.Name + " " + filepath.Base(path), Path: at}, nil
 }
 
+// plugins are the names of the one executable.
+var plugins = []string{"bridge", "portmap", "host-local", "loopback"}
+
 // InstallPlugins puts the built plugins where container runtimes look.
 func (n *Node) InstallPlugins() error {
-	for _, name := range []string{"bridge", "portmap", "host-local", "loopback"} {
+	for _, name := range plugins {
 		data, err := os.ReadFile(Repo("bin/" + name))
 		if err != nil {
 			return fmt.Errorf("%w: run `make build`", err)

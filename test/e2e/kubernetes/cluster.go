@@ -158,11 +158,7 @@ func (c *cluster) join(w *worker) error {
 		err = w.startRuntime()
 	}
 	if err == nil {
-		err = w.Import(kit.Image{Tag: "docker.io/bridgeport/installer:latest", Command: []string{"/installer"}, Files: map[string]string{
-			"installer":      kit.Repo("bin/installer"),
-			"plugins/bridge": kit.Repo("bin/bridge"), "plugins/portmap": kit.Repo("bin/portmap"),
-			"plugins/host-local": kit.Repo("bin/host-local"), "plugins/loopback": kit.Repo("bin/loopback"),
-		}})
+		err = w.Import(kit.InstallerImage())
 	}
 	if err == nil {
 		err = w.startKubelet()

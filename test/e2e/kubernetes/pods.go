@@ -4,10 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -63,22 +60,6 @@ func (c *cluster) pods(app string) ([]*pod, error) {
 
 // patience is far above what an answer takes.
 const patience = 3 * time.Second
-
-// seen asks a server and wants it to see one of the addresses.
-func seen(from *lab.Space, network, host string, port int, want ...string) error {
-	answer, err := from.Ask(network, net.JoinHostPort(host, strconv.Itoa(port)), patience)
-	if err != nil {
-		return err
-	}
-	as, err := netip.ParseAddrPort(answer)
-	if err != nil {
-		return err
-	}
-	if got := as.Addr().Unmap().String(); !slices.Contains(want, got) {
-		return fmt.Errorf("%s %s:%d from %s: seen as %s, want %v", network, host, port, from.Name, got, want)
-	}
-	return nil
-}
 
 // eventually is for what kube-proxy has to learn first.
 func eventually(fn func() error) error { return kit.Wait(30*time.Second, fn) }

@@ -4,10 +4,8 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -138,7 +136,7 @@ func (t *test) run(name string, args ...string) error {
 		return err
 	}
 	return errors.Join(kit.Wait(10*time.Second, func() error {
-		return errors.Join(ask(space, "tcp", "127.0.0.1", 80), ask(space, "udp", "127.0.0.1", 80))
+		return errors.Join(kit.Seen(space, "tcp", "127.0.0.1", 80), kit.Seen(space, "udp", "127.0.0.1", 80))
 	}), space.NS.Close())
 }
 
@@ -154,20 +152,4 @@ func (t *test) enter(name string) (*lab.Space, error) {
 		return nil, err
 	}
 	return t.node.Enter(path)
-}
-
-const patience = 3 * time.Second
-
-func ask(from *lab.Space, network, host string, port int) error {
-	_, err := from.Ask(network, net.JoinHostPort(host, strconv.Itoa(port)), patience)
-	return err
-}
-
-// seen asks and wants the server to see the address.
-func seen(from *lab.Space, network, host string, port int, want string) error {
-	answer, err := from.Ask(network, net.JoinHostPort(host, strconv.Itoa(port)), patience)
-	if err == nil && !strings.HasPrefix(strings.Trim(answer, "["), want) {
-		err = fmt.Errorf("%s %s:%d: seen as %s, want %s", network, host, port, answer, want)
-	}
-	return err
 }
