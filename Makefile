@@ -16,7 +16,7 @@ PROGRAMS := strace:strace nft:nftables iptables:iptables
 bench: PROGRAMS += gcc:gcc ld:binutils iperf3:iperf3
 REF      := github.com/containernetworking/plugins/plugins
 
-.PHONY: help build install lint test unit attack crash soak fuzz mutation vm-test e2e-programs e2e-containerd e2e-kubernetes demo bench bench-plot reference reference-table packages clean docs e2e-podman
+.PHONY: help build install docs lint test unit attack crash soak fuzz mutation vm-test e2e e2e-programs e2e-containerd e2e-kubernetes e2e-podman e2e-flannel installer-image demo bench bench-plot reference reference-table packages clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
