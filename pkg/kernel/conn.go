@@ -169,7 +169,7 @@ func (c *Conn) dump(req *nl.NetlinkRequest, reset func(), fn func(data []byte) e
 
 func (c *Conn) send(data []byte) error {
 	for {
-		_, err := unix.Write(c.fd, data) // to the kernel, as the socket is connected to nobody
+		err := unix.Sendto(c.fd, data, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
 		if err == nil {
 			return nil
 		}
