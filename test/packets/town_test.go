@@ -75,7 +75,7 @@ func newTown(bin string, b backend, ip hostIP, f flag, protocols []string) *town
 	t.prepareHost()
 	lan := t.network(0)
 	var result any
-	t.server = t.Container()
+	t.server = t.container(bin)
 	result = t.Add(t.server, lan)
 	t.people = map[string]person{
 		host:       {space: t.Host, gateway: addr{GatewayV4, GatewayV6}},
@@ -84,7 +84,8 @@ func newTown(bin string, b backend, ip hostIP, f flag, protocols []string) *town
 		farOutside: {space: t.Outside, gateway: addr{GatewayV4, GatewayV6}, own: addr{FarV4, FarV6}, from: addr{FarV4, FarV6}},
 	}
 	for name, n := range map[string]Conf{neighbour: lan, stranger: t.network(1), unmasked: t.network(2).With(Conf{"ipMasq": false})} {
-		box, r := t.Attach(n)
+		box := t.container(bin)
+		r := t.Add(box, n)
 		t.people[name] = person{
 			space: box.Space, own: addr{r.IPs[0].Address.IP.String(), r.IPs[1].Address.IP.String()},
 			gateway: addr{r.IPs[0].Gateway.String(), r.IPs[1].Gateway.String()},
@@ -101,6 +102,17 @@ func newTown(bin string, b backend, ip hostIP, f flag, protocols []string) *town
 		Serve(t.server.Space, p, 80)
 	}
 	return t
+}
+
+// container makes one. The reference waits for duplicate address detection, and on a busy
+// machine not long enough.
+func (t *town) container(reference string) *Box {
+	GinkgoHelper()
+	b := t.Container()
+	if reference != "" {
+		Expect(b.SetSysctl("net/ipv6/conf/default/accept_dad", "0")).To(Succeed())
+	}
+	return b
 }
 
 // network is one of the bridges.
