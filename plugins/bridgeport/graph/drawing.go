@@ -20,14 +20,27 @@ func (d *drawing) line(x1, y1, x2, y2 float64, colour, more string) {
 	d.add(`<path d="M%.1f %.1fL%.1f %.1f" stroke="%s" fill="none" %s/>`, x1, y1, x2, y2, colour, more)
 }
 
-// text writes within a width in pixels; what does not fit ends in "…".
-func (d *drawing) text(x, y, width, size float64, class, colour, s string) {
-	per := size * 0.56
-	if strings.Contains(class, "mono") {
-		per = size * 0.61
+// perRune is how wide a character is at most times, in parts of the font's size.
+func perRune(class string) float64 {
+	switch {
+	case strings.Contains(class, "mono"):
+		return 0.61
+	case strings.Contains(class, "b"):
+		return 0.65
 	}
-	if most := int(width / per); len([]rune(s)) > most {
-		s = string([]rune(s)[:max(most-1, 0)]) + "…"
+	return 0.57
+}
+
+// text writes within a width in pixels. What does not fit gets smaller, and then loses
+// its middle: the ends of names tell more.
+func (d *drawing) text(x, y, width, size float64, class, colour, s string) {
+	runes := []rune(s)
+	if need := float64(len(runes)) * size * perRune(class); need > width {
+		size *= max(width/need, 0.84)
+	}
+	if most := int(width / (size * perRune(class))); len(runes) > most {
+		most = max(most-1, 2)
+		s = string(runes[:most-most/2]) + "…" + string(runes[len(runes)-most/2:])
 	}
 	d.add(`<text x="%.1f" y="%.1f" font-size="%.1f" class="%s" fill="%s">%s</text>`, x, y, size, class, colour, escape(s))
 }

@@ -106,7 +106,7 @@ func (p Picture) outside(d *drawing, width float64) float64 {
 	step := math.Min(300, width/float64(len(p.Uplinks)))
 	for i, u := range p.Uplinks {
 		x := centre + (float64(i)-float64(len(p.Uplinks)-1)/2)*step
-		d.add(`<path d="M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1f" stroke="%s" fill="none" stroke-width="2"/>`, centre, top+h, centre, top+h+30, x, top+h+20, x, host, ink)
+		d.add(`<path d="M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1fV%.1f" stroke="%s" fill="none" stroke-width="2"/>`, centre, top+h, centre, top+h+22, x, top+h+4, x, top+h+26, host, ink)
 		d.add(`<circle cx="%.1f" cy="%.1f" r="5" fill="%s"/>`, x, host, ink)
 		p.passes(d, x-12, host, i == 0)
 		d.text(x+12, host-28, step-20, 13, "b", ink, u.Name)
@@ -180,7 +180,7 @@ func (n Network) draw(d *drawing, x, y, width float64) float64 {
 func (n Network) bar(d *drawing, x, y, width float64) {
 	d.box(x, y, width, barH, 10, blueBg, blue, `stroke-width="1.5"`)
 	d.text(x+16, y+29, 220, 16, "b", blue, n.Name)
-	at := x + 16 + math.Min(220, float64(len([]rune(n.Name)))*9.6) + 18
+	at := x + 16 + math.Min(220, float64(len([]rune(n.Name)))*10.6) + 14
 	bridge := n.Bridge
 	if bridge == "" {
 		bridge = "no bridge"
@@ -219,7 +219,7 @@ func (k Container) draw(d *drawing, x, y float64, c card) {
 		return
 	}
 	d.add(`<circle cx="%.1f" cy="%.1f" r="5" fill="%s"/>`, x+18, y+21, dot)
-	d.text(x+31, y+26, c.w-90, 15, "b", ink, k.Name)
+	d.text(x+31, y+26, c.w-98, 15, "b", ink, k.Name)
 	state := k.IF
 	if k.State != "ok" {
 		state = k.State
@@ -255,7 +255,8 @@ func (k Container) small(d *drawing, x, y float64, c card, dot string) {
 	d.add(`<circle cx="%.1f" cy="%.1f" r="4" fill="%s"/>`, x+14, y+c.h/2-9, dot)
 	nameWidth := c.w - 30
 	if len(k.Ports) > 0 {
-		text := k.Ports[0]
+		_, text, _ := strings.Cut("]"+k.Ports[0], "]") // the host's address is for larger cards
+		text = text[strings.LastIndex(text, ":")+1:]
 		if len(k.Ports) > 1 {
 			text += fmt.Sprintf(" +%d", len(k.Ports)-1)
 		}
