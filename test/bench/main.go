@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -79,8 +80,8 @@ func main() {
 		return
 	}
 	err := r.prepared(func() error { return r.run(*only) })
-	if err == nil && *out != "" {
-		err = r.write(*out)
+	if *out != "" {
+		err = errors.Join(err, r.write(*out)) // also what there is of a run that failed
 	}
 	exitOn(err)
 	r.machine.print(os.Stdout)
