@@ -16,7 +16,7 @@ PROGRAMS := strace:strace nft:nftables iptables:iptables
 bench: PROGRAMS += gcc:gcc ld:binutils iperf3:iperf3
 REF      := github.com/containernetworking/plugins/plugins
 
-.PHONY: help build install docs lint test unit attack crash soak fuzz mutation vm-test e2e e2e-programs e2e-containerd e2e-kubernetes e2e-podman e2e-flannel installer-image demo bench bench-plot reference reference-table packages clean
+.PHONY: help build install docs lint test unit attack crash soak fuzz mutation vm-test e2e e2e-programs e2e-containerd e2e-kubernetes e2e-podman e2e-flannel installer-image release release-check demo bench bench-plot reference reference-table packages clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -112,6 +112,12 @@ e2e: e2e-containerd e2e-podman e2e-flannel e2e-kubernetes ## all of them
 
 installer-image: build ## bin/installer-image.tar, what the DaemonSet of conf/kubernetes runs, for `docker load` or `ctr images import`
 	CGO_ENABLED=0 $(GO) run ./test/e2e/image bin/installer-image.tar
+
+release: ## archives for six architectures in bin/release/, with checksums and lists of modules
+	.tools/release/build.sh $(VERSION) $(COMMIT) bin/release
+
+release-check: reference ## this architecture's release, built twice to equal bytes, unpacked and run (as root)
+	.tools/release/check.sh $(VERSION) $(COMMIT)
 
 demo: build ## the main job, shown step by step (as root)
 	@$(GO) build -trimpath -o bin/demo ./test/demo
