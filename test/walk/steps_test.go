@@ -59,7 +59,10 @@ func (w *world) stepAdd() string {
 	}
 	a.ifName = w.freeName(a.box)
 	a.plugins, a.masq = a.net.plugins(w.data()), a.net.masq
-	if a.net.publish != noPorts {
+	// Of two networks of one container the first keeps a port that both publish; here one
+	// alone has ports.
+	published := w.of(func(o *attachment) bool { return o.box == a.box && len(o.ports) > 0 })
+	if a.net.publish != noPorts && len(published) == 0 {
 		for _, n := range w.rng.Perm(12)[:w.rng.IntN(3)] {
 			a.ports = append(a.ports, w.port(a.net, n))
 		}
@@ -105,6 +108,9 @@ func (w *world) obstacle(a *attachment) (code uint, why string) {
 		return 102, "a full pool"
 	}
 	for _, o := range w.attached {
+		if o.box.lost {
+			continue // nobody uses its ports: they are taken over
+		}
 		for _, key := range o.portKeys() {
 			if slices.Contains(a.portKeys(), key) {
 				return 101, "port " + key + " of " + o.String()
