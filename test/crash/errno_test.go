@@ -23,7 +23,7 @@ var errnos = []unix.Errno{
 // TestErrno lets each call of each verb fail once, with each errno: the verb says what
 // failed, and a failed ADD leaves nothing; or it has truly succeeded.
 func TestErrno(t *testing.T) {
-	for _, n := range networks {
+	for _, n := range swept {
 		t.Run(n.name, func(t *testing.T) {
 			t.Parallel()
 			boots.RLock()

@@ -70,7 +70,7 @@ func (r *room) complain(where string, format string, args ...any) {
 
 // TestKill ends each verb at each point and recovers in each way.
 func TestKill(t *testing.T) {
-	for _, n := range networks {
+	for _, n := range swept {
 		t.Run(n.name, func(t *testing.T) {
 			t.Parallel()
 			boots.RLock()

@@ -9,7 +9,7 @@ import (
 
 // TestTwice kills ADD at one point and the DEL after it at another.
 func TestTwice(t *testing.T) {
-	for _, n := range networks {
+	for _, n := range swept {
 		t.Run(n.name, func(t *testing.T) {
 			t.Parallel()
 			boots.RLock()
