@@ -23,7 +23,8 @@ const Variable = "BRIDGEPORT_LOG"
 // DefaultFile is where lines go when only a level is given.
 const DefaultFile = "/var/log/bridgeport.log"
 
-// MaxSize is how long a file gets, in bytes; then it becomes file.1, and the file.1
+// MaxSize is how long a file gets, in bytes, but for lines that are written while another
+// process moves it; then it becomes file.1, and the file.1
 // before it is gone. So the log takes at most twice as much.
 const MaxSize = 4 << 20
 
