@@ -57,6 +57,13 @@ func TestRun(t *testing.T) {
 	if out := shell(t, script, func(r *Run) { r.At, r.Kill = at, Leader }); !out.Hit || out.Exit != -1 || len(out.Stdout) > 0 {
 		t.Errorf("leader: %+v", out)
 	}
+	// What it had started goes on alone.
+	for end := time.Now().Add(10 * time.Second); !made("b") && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	if !made("b") {
+		t.Error("leader: its program ended with it")
+	}
 	clear()
 	out = shell(t, script, func(r *Run) { r.At, r.Errno = at, unix.ENOSPC })
 	if !out.Hit || out.Exit != 0 || made("b") || !strings.Contains(string(out.Stderr), "No space left") {
