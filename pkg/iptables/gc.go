@@ -39,8 +39,17 @@ func idOf(line, network string) (string, bool) {
 }
 
 // Tidy removes the chains of published ports that all containers share, if no
-// container uses them any more.
+// container uses them any more. Somebody may flush them between the look and the
+// change, so it looks again.
 func (f Family) Tidy() error {
+	err := f.tidy()
+	for try := 0; err != nil && try < 2; try++ {
+		err = f.tidy()
+	}
+	return err
+}
+
+func (f Family) tidy() error {
 	top, err := f.List(topDNAT)
 	top = slices.DeleteFunc(top, isService)
 	if err != nil || len(top) != 1 { // the chain's own line
