@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/flock"
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 )
@@ -29,12 +28,7 @@ func (f ForwardAccept) Add(h *Host) error {
 
 // eachLegacy does the same to the legacy tables of both families.
 func eachLegacy(do func(iptables.Family) error) error {
-	unlock, err := flock.Netns()
-	if err != nil {
-		return err
-	}
-	defer unlock.Close()
-	return errors.Join(do(iptables.Family{}), do(iptables.Family{IPv6: true}))
+	return locked(func() error { return errors.Join(do(iptables.Family{}), do(iptables.Family{IPv6: true})) })
 }
 
 // Check says which chains drop the bridge's packets all the same.

@@ -253,14 +253,12 @@ func Owners(h *Host, network string) ([]string, error) {
 			tags = append(tags, tag)
 		}
 	}
-	// Marks and elements: one may be left without the other where somebody else
-	// deleted something. GC may read whole maps.
-	for _, set := range append(portMaps(), "published", "masqueraded", "masquerade4", "masquerade6", "guarded", "macs", "restricted") {
-		var marked []string
-		if marked, err = marks(h, set, network); err != nil {
+	for _, s := range holdings() {
+		var held []string
+		if held, err = s.holders(h, network); err != nil {
 			break
 		}
-		tags = append(tags, marked...)
+		tags = append(tags, held...)
 	}
 	slices.Sort(tags)
 	return slices.Compact(tags), err

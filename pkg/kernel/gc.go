@@ -8,6 +8,41 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 )
 
+// holding is what attachments have in the rules for one purpose: elements of maps, and a
+// mark for each owner that counts them.
+type holding struct {
+	mark string
+	maps []string
+}
+
+// holdings are all that an attachment may have.
+func holdings() []holding {
+	return []holding{
+		portHoldings(),
+		{"masqueraded", masqueradeMaps()},
+		{"guarded", guardSets()},
+		{"restricted", restrictionMaps()},
+	}
+}
+
+func portHoldings() holding { return holding{"published", portMaps()} }
+
+func (s holding) sets() []string { return append([]string{s.mark}, s.maps...) }
+
+// holders lists the tags of a network's attachments that have marks or elements: one may
+// be left without the other where somebody else deleted something. GC may read whole maps.
+func (s holding) holders(h *Host, network string) ([]string, error) {
+	var tags []string
+	for _, set := range s.sets() {
+		marked, err := marks(h, set, network)
+		if err != nil {
+			return nil, err
+		}
+		tags = append(tags, marked...)
+	}
+	return tags, nil
+}
+
 // marks lists the tags of a network's attachments in a set of holder marks.
 func marks(h *Host, set, network string) ([]string, error) {
 	rules, err := h.Rules()
@@ -31,15 +66,10 @@ func marks(h *Host, set, network string) ([]string, error) {
 }
 
 // PublishedOwners lists the tags of a network's attachments with published ports.
-// Marks and ports: one may be left without the other where somebody deleted something.
 func PublishedOwners(h *Host, network string) ([]string, error) {
-	var tags []string
-	for _, set := range append(portMaps(), "published") {
-		marked, err := marks(h, set, network)
-		if err != nil {
-			return nil, err
-		}
-		tags = append(tags, marked...)
+	tags, err := portHoldings().holders(h, network)
+	if err != nil {
+		return nil, err
 	}
 	slices.Sort(tags)
 	return slices.Compact(tags), nil
@@ -53,17 +83,17 @@ func Sweep(h *Host, tag string) error {
 
 // SweepRules is Sweep without the links.
 func SweepRules(h *Host, tag string) error {
-	return errors.Join(
-		sweepRules(h, tag, "masqueraded", "masquerade4", "masquerade6"),
-		sweepRules(h, tag, "guarded", guardSets()...),
-		sweepRules(h, tag, "restricted", restrictionMaps()...),
-		SweepPorts(h, tag))
+	var errs []error
+	for _, s := range holdings() {
+		errs = append(errs, s.sweep(h, tag))
+	}
+	return errors.Join(errs...)
 }
 
 // SweepPorts removes published ports of an attachment of which only the tag is
 // known.
 func SweepPorts(h *Host, tag string) error {
-	return sweepRules(h, tag, "published", portMaps()...)
+	return portHoldings().sweep(h, tag)
 }
 
 // LinkOf is the host's link of the attachment with the tag.
@@ -72,7 +102,8 @@ func LinkOf(tag string) string {
 	return "veth" + digits
 }
 
-func sweepRules(h *Host, tag, mark string, maps ...string) error {
+// sweep removes what an attachment holds, of which only the tag is known.
+func (s holding) sweep(h *Host, tag string) error {
 	rules, err := h.Rules()
 	if errors.Is(err, nft.ErrUnsupported) {
 		return nil
@@ -80,7 +111,7 @@ func sweepRules(h *Host, tag, mark string, maps ...string) error {
 	if err != nil {
 		return err
 	}
-	all, err := owned(rules, append(maps, mark), tag)
+	all, err := owned(rules, s.sets(), tag)
 	if err != nil || len(all) == 0 {
 		return err
 	}

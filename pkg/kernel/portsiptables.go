@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/flock"
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 )
@@ -48,11 +47,10 @@ func (p PortsIPTables) Add(h *Host) error {
 	if err := h.Flush(); err != nil {
 		return err
 	}
-	unlock, err := flock.Netns() // between looking for a conflict and adding
-	if err != nil {
-		return err
-	}
-	defer unlock.Close()
+	return locked(func() error { return p.add(h) }) // between looking for a conflict and adding
+}
+
+func (p PortsIPTables) add(h *Host) error {
 	rules := p.rules()
 	rules.Gone = h.goneByName
 	if slices.ContainsFunc(p.Ports, Port.Any) {

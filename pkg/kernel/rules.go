@@ -89,9 +89,11 @@ func (m Masquerade) Check(h *Host) error {
 		checkChains(h, m.chain()))
 }
 
+func masqueradeMaps() []string { return []string{"masquerade4", "masquerade6"} }
+
 // Del removes what belongs to the owner.
 func (m Masquerade) Del(h *Host) error {
-	_, err := deleteOwned(h, m.Owner, "masqueraded", []string{"masquerade4", "masquerade6"}, m.elements())
+	_, err := deleteOwned(h, m.Owner, "masqueraded", masqueradeMaps(), m.elements())
 	return err
 }
 

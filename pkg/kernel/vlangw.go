@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strconv"
-	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/vishvananda/netlink/nl"
@@ -47,7 +45,9 @@ func (g VlanGateway) Facts(h *Host) (Facts, error) {
 	return Facts{MAC: link.MAC, MTU: link.MTU}, nil
 }
 
-func (g VlanGateway) mac() net.HardwareAddr { return hardwareAddr("vlan gateway", machine(), g.name()) }
+func (g VlanGateway) mac() net.HardwareAddr { return gatewayMAC(g.name()) }
+
+func gatewayMAC(link string) net.HardwareAddr { return hardwareAddr("vlan gateway", machine(), link) }
 
 // Add makes the pair unless it exists, and finishes one of ours that is not as it
 // should be. Somebody else's is used as it is.
@@ -147,10 +147,7 @@ func gatewayOf(l *Link, bridge string) bool {
 	if l.Alias == vlanAlias+" "+bridge {
 		return true
 	}
-	_, vid, found := strings.Cut(l.Name, bridge+".")
-	id, err := strconv.ParseUint(vid, 10, 16)
-	return found && err == nil && l.Kind == "veth" && l.Alias == "" &&
-		bytes.Equal(l.MAC, VlanGateway{Bridge: bridge, VID: uint16(id)}.mac())
+	return l.Alias == "" && l.Kind == "veth" && nft.OfBridge(l.Name, bridge) && bytes.Equal(l.MAC, gatewayMAC(l.Name))
 }
 
 func (g VlanGateway) vlans() Vlans { return Vlans{Link: g.port(), PVID: g.VID} }

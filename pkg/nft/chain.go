@@ -110,8 +110,8 @@ func ReplyChain(network string, subnets []netip.Prefix, all bool) Chain {
 // translated any more where the packets are routed (nf_nat_inet_fn binds it once).
 func VlanGatewayChain(bridge string, vid uint16, mac net.HardwareAddr) Chain {
 	c := named(fmt.Sprintf("%s%s.%d", vlanPrefix, bridge, vid), []Rule{
-		rule("bridged on the way to the gateway of the VLAN", fromDevice(bridge), hardware(mac, true), notrack()),
-		rule("bridged on the way from the gateway of the VLAN", fromDevice(bridge), hardware(mac, false), notrack()),
+		rule("bridged on the way to the gateway of the VLAN", compareName(bridge, false), hardware(destinationMAC, mac), notrack()),
+		rule("bridged on the way from the gateway of the VLAN", compareName(bridge, false), hardware(sourceMAC, mac), notrack()),
 	})
 	c.Hook = &hook{nftables.ChainTypeFilter, nftables.ChainHookPrerouting, -300, "type filter hook prerouting priority raw"}
 	return c

@@ -149,13 +149,18 @@ func ReplyPath(to netip.Addr, chain, comment string) Element {
 // Holder marks in set ("masqueraded" or "published") that the owner with this
 // link name has elements, so that DEL can ask with a single look-up.
 func Holder(set, linkName, comment string) Element {
-	key := make([]byte, ifNameSize)
-	copy(key, linkName)
-	return Element{Set: set, Key: key, Comment: comment, text: fmt.Sprintf("%q", linkName)}
+	return Element{Set: set, Key: ifName(linkName), Comment: comment, text: fmt.Sprintf("%q", linkName)}
 }
 
 // ifNameSize is IFNAMSIZ, the key length of type ifname.
 const ifNameSize = 16
+
+// ifName is a link's name as the kernel compares it.
+func ifName(name string) []byte {
+	key := make([]byte, ifNameSize)
+	copy(key, name)
+	return key
+}
 
 func family(a netip.Addr) string {
 	if a.Is4() {

@@ -188,7 +188,7 @@ func (b Blocker) accepted(bridge string) bool {
 // matchesName: a link's name is compared with its terminating zero, a pattern such
 // as "br+" without it.
 func matchesName(data []byte, name string) bool {
-	full := append([]byte(name), make([]byte, max(0, ifNameSize-len(name)))...)
+	full := ifName(name)
 	return len(data) > 0 && bytes.HasPrefix(full, bytes.TrimRight(data, "\x00")) &&
 		(data[len(data)-1] != 0 || strings.TrimRight(string(data), "\x00") == name)
 }
@@ -206,15 +206,13 @@ func (c *Conn) Accept(bridge string) error {
 		return err
 	}
 	blockers = slices.DeleteFunc(blockers, func(b Blocker) bool { return !b.drops() || b.accepted(bridge) })
-	name := make([]byte, ifNameSize)
-	copy(name, bridge)
 	for _, b := range blockers {
 		for _, key := range []expr.MetaKey{expr.MetaKeyOIFNAME, expr.MetaKeyIIFNAME} {
 			c.nl.InsertRule(&nftables.Rule{
 				Table: b.place.Table, Chain: b.place,
 				Exprs: []expr.Any{
 					&expr.Meta{Key: key, Register: reg1},
-					&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: name},
+					&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: ifName(bridge)},
 					&expr.Counter{},
 					&expr.Verdict{Kind: expr.VerdictAccept},
 				},

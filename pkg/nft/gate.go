@@ -113,7 +113,7 @@ func compareName(name string, not bool) part {
 	op, sign := compareOp(not)
 	data := []byte(strings.TrimSuffix(name, "*"))
 	if !strings.HasSuffix(name, "*") {
-		data = append(data, make([]byte, ifNameSize-len(data))...)
+		data = ifName(name)
 	}
 	return part{fmt.Sprintf("iifname %s%q", sign, name), []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: reg1},

@@ -57,9 +57,7 @@ func Guarded(linkName, comment string) Element { return Holder("guarded", linkNa
 
 // AllowedMAC is an address that a guarded port may send from.
 func AllowedMAC(linkName string, mac net.HardwareAddr, comment string) Element {
-	key := make([]byte, ifNameSize, ifNameSize+8)
-	copy(key, linkName)
-	key = append(key, mac...)
+	key := append(ifName(linkName), mac...)
 	return Element{
 		Set: "macs", Key: append(key, 0, 0), Comment: comment, // 6 bytes padded to 8
 		text: `"` + linkName + `" . ` + mac.String(),

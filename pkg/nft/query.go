@@ -2,7 +2,6 @@ package nft
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -88,17 +87,7 @@ func (e Element) Target() string { return e.Set + " { " + e.text + " }" }
 
 // verdictChain reads the chain from NFTA_VERDICT_CODE and NFTA_VERDICT_CHAIN.
 func verdictChain(data []byte) string {
-	for len(data) >= unix.SizeofNlAttr {
-		n := int(binary.NativeEndian.Uint16(data))
-		if n < unix.SizeofNlAttr || n > len(data) {
-			return ""
-		}
-		if binary.NativeEndian.Uint16(data[2:])&^unix.NLA_F_NESTED == unix.NFTA_VERDICT_CHAIN {
-			return strings.TrimRight(string(data[unix.SizeofNlAttr:n]), "\x00")
-		}
-		data = data[min((n+3)&^3, len(data)):]
-	}
-	return ""
+	return strings.TrimRight(string(nested(data, unix.NFTA_VERDICT_CHAIN)), "\x00")
 }
 
 // Delete removes the elements, by their keys, but only those whose comment has the

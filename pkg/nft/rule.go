@@ -114,29 +114,15 @@ func notLoopback() part {
 	}}
 }
 
-// fromDevice: iifname "cni0"
-func fromDevice(name string) part {
-	key := make([]byte, ifNameSize)
-	copy(key, name)
-	return part{fmt.Sprintf("iifname %q", name), []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: reg1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: key},
-	}}
-}
-
 // hardware: ether daddr 0a:58:c0:a8:0f:01. In family inet only an Ethernet packet has
 // such a header.
-func hardware(mac net.HardwareAddr, dst bool) part {
-	field, offset := "saddr", uint32(6)
-	if dst {
-		field, offset = "daddr", 0
-	}
-	return part{fmt.Sprintf("ether %s %s", field, mac), []expr.Any{
+func hardware(f field, mac net.HardwareAddr) part {
+	p := f.compared(expr.CmpOpEq, mac, mac.String())
+	p.exprs = append([]expr.Any{
 		&expr.Meta{Key: expr.MetaKeyIIFTYPE, Register: reg1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: binary.NativeEndian.AppendUint16(nil, unix.ARPHRD_ETHER)},
-		&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseLLHeader, Offset: offset, Len: 6},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: mac},
-	}}
+	}, p.exprs...)
+	return p
 }
 
 func notrack() part { return part{"notrack", []expr.Any{&expr.Notrack{}}} }

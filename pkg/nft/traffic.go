@@ -65,7 +65,7 @@ func counting(set string) bool { return set == "flows4" || set == "flows6" }
 // HideChain drops what comes from anywhere but the link.
 func HideChain(network, link string) Chain {
 	return named(hidePrefix+network, []Rule{
-		rule("from its own bridge", fromDevice(link), stop(expr.VerdictReturn)),
+		rule("from its own bridge", compareName(link, false), stop(expr.VerdictReturn)),
 		rule("containers of "+network+" are reached by published ports alone", stop(expr.VerdictDrop)),
 	})
 }
