@@ -25,7 +25,7 @@ func acceptComment(bridge string) string { return "bridgeport: forward " + bridg
 type Blocker struct {
 	chain *nftables.Chain
 	place *nftables.Chain // where a rule of ours would go
-	// rules of the chain's whole table, by chain.
+	// rules by chain: of the chain and of place, and if it drops of the whole table.
 	rules map[string][]*nftables.Rule
 }
 
@@ -49,7 +49,7 @@ func (c *Conn) Blockers(bridge string) ([]Blocker, error) {
 	}), nil
 }
 
-// forwardChains reads the filter chains at the forward hook, with their tables' rules.
+// forwardChains reads the filter chains at the forward hook, with the rules that decide.
 func (c *Conn) forwardChains() ([]Blocker, error) {
 	var list []Blocker
 	for _, family := range []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyIPv6, nftables.TableFamilyINet} {
@@ -61,24 +61,41 @@ func (c *Conn) forwardChains() ([]Blocker, error) {
 			if ch.Hooknum == nil || *ch.Hooknum != *nftables.ChainHookForward || ch.Type != nftables.ChainTypeFilter {
 				continue
 			}
-			b := Blocker{chain: ch, place: ch, rules: make(map[string][]*nftables.Rule)}
-			for _, other := range chains {
-				if other.Table.Name != ch.Table.Name {
-					continue
-				}
-				if other.Name == dockerUser {
-					b.place = other
-				}
-				rules, err := c.nl.GetRules(other.Table, other)
-				if err != nil && !errors.Is(err, unix.ENOENT) { // gone meanwhile
-					return nil, fmt.Errorf("rules: list %s: %w", b, err)
-				}
-				b.rules[other.Name] = rules
+			b, err := c.blocker(ch, chains)
+			if err != nil {
+				return nil, err
 			}
 			list = append(list, b)
 		}
 	}
 	return list, nil
+}
+
+// blocker reads the rules that decide. Where the chain drops nothing these are its own: a
+// table may have thousands of others, and STATUS and CHECK come often.
+func (c *Conn) blocker(ch *nftables.Chain, chains []*nftables.Chain) (Blocker, error) {
+	b := Blocker{chain: ch, place: ch, rules: make(map[string][]*nftables.Rule)}
+	table := []*nftables.Chain{ch}
+	for _, other := range chains {
+		if other.Table.Name != ch.Table.Name || other.Name == ch.Name {
+			continue
+		}
+		table = append(table, other)
+		if other.Name == dockerUser {
+			b.place = other
+		}
+	}
+	for _, other := range table {
+		if other != ch && other != b.place && !b.drops() {
+			continue
+		}
+		rules, err := c.nl.GetRules(other.Table, other)
+		if err != nil && !errors.Is(err, unix.ENOENT) { // gone meanwhile
+			return b, fmt.Errorf("rules: list %s: %w", b, err)
+		}
+		b.rules[other.Name] = rules
+	}
+	return b, nil
 }
 
 // drops says whether a packet that no rule accepts is dropped: by the policy, or by

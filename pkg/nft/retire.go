@@ -20,20 +20,35 @@ func (c *Conn) Tidy() error {
 		return err
 	}
 	defer unlock.Close()
-	chains, err := c.nl.ListChainsOfTableFamily(nftables.TableFamilyINet)
+	chains, err := c.chainsOf(networkPrefixes()...)
 	if err != nil {
-		return fmt.Errorf("rules: list chains: %w", err)
+		return err
 	}
 	for _, ch := range chains {
-		ofNetwork := func(prefix string) bool { return strings.HasPrefix(ch.Name, prefix) }
-		if ch.Table.Name != Table || !slices.ContainsFunc(networkPrefixes(), ofNetwork) {
-			continue
+		if err := c.deleteChain(ch); err != nil && !errors.Is(err, unix.EBUSY) {
+			return err
 		}
-		c.nl.DelChain(ch)
-		err := c.nl.Flush()
-		if err != nil && !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.ENOENT) {
-			return fmt.Errorf("rules: delete chain %s: %w", ch.Name, err)
-		}
+	}
+	return nil
+}
+
+// chainsOf are the chains of our table whose names begin with one of the prefixes.
+func (c *Conn) chainsOf(prefixes ...string) ([]*nftables.Chain, error) {
+	chains, err := c.nl.ListChainsOfTableFamily(nftables.TableFamilyINet)
+	if err != nil {
+		return nil, fmt.Errorf("rules: list chains: %w", err)
+	}
+	return slices.DeleteFunc(chains, func(ch *nftables.Chain) bool {
+		ours := func(prefix string) bool { return strings.HasPrefix(ch.Name, prefix) }
+		return ch.Table.Name != Table || !slices.ContainsFunc(prefixes, ours)
+	}), nil
+}
+
+// deleteChain deletes a chain with its rules; an absent one is success.
+func (c *Conn) deleteChain(ch *nftables.Chain) error {
+	c.nl.DelChain(ch)
+	if err := c.nl.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("rules: delete chain %s: %w", ch.Name, err)
 	}
 	return nil
 }
@@ -50,7 +65,7 @@ func (c *Conn) unvlan(bridge string) error {
 		return err
 	}
 	defer unlock.Close()
-	chains, err := c.vlanChains()
+	chains, err := c.chainsOf(vlanPrefix)
 	if err != nil {
 		return err
 	}
@@ -59,22 +74,11 @@ func (c *Conn) unvlan(bridge string) error {
 		if i := strings.LastIndexByte(link, '-'); i < 0 || !OfBridge(link[:i], bridge) {
 			continue
 		}
-		c.nl.DelChain(ch)
-		if err := c.nl.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
-			return fmt.Errorf("rules: delete chain %s: %w", ch.Name, err)
+		if err := c.deleteChain(ch); err != nil {
+			return err
 		}
 	}
 	return nil
-}
-
-func (c *Conn) vlanChains() ([]*nftables.Chain, error) {
-	chains, err := c.nl.ListChainsOfTableFamily(nftables.TableFamilyINet)
-	if err != nil {
-		return nil, fmt.Errorf("rules: list chains: %w", err)
-	}
-	return slices.DeleteFunc(chains, func(ch *nftables.Chain) bool {
-		return ch.Table.Name != Table || !strings.HasPrefix(ch.Name, vlanPrefix)
-	}), nil
 }
 
 // OfBridge says whether link is the bridge or the gateway of one of its VLANs.
@@ -124,7 +128,7 @@ func (c *Conn) retire(t *nftables.Table, chains []Chain) error {
 		}
 	}
 	if t == c.table {
-		if chains, err := c.vlanChains(); err != nil || len(chains) > 0 {
+		if chains, err := c.chainsOf(vlanPrefix); err != nil || len(chains) > 0 {
 			return err
 		}
 	}
