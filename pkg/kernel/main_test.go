@@ -38,7 +38,7 @@ func inWorld(t *testing.T, fn func(w world)) {
 		t.Skip("needs root to make network namespaces")
 	}
 	n := worlds.Add(1)
-	host, cont := space(t, fmt.Sprint("host", n)), space(t, fmt.Sprint("cont", n))
+	host, cont := lab.OpenSpace(t, fmt.Sprint("host", n)), lab.OpenSpace(t, fmt.Sprint("cont", n))
 	err := host.Do(func() error {
 		h, err := Open(cont.NS)
 		if err != nil {
@@ -51,20 +51,6 @@ func inWorld(t *testing.T, fn func(w world)) {
 	if err != nil {
 		t.Error(err)
 	}
-}
-
-func space(t *testing.T, name string) *lab.Space {
-	t.Helper()
-	s, err := lab.NewSpace(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
 }
 
 // must ends the test at an error of its own making.

@@ -27,16 +27,7 @@ func space(t *testing.T) *lab.Space {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root to make a network namespace")
 	}
-	s, err := lab.NewSpace(fmt.Sprint("nft", spaces.Add(1)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
+	return lab.OpenSpace(t, fmt.Sprint("nft", spaces.Add(1)))
 }
 
 // withConn runs fn in a namespace of its own. fn must not call t.Run, which would

@@ -16,13 +16,7 @@ import (
 
 var update = flag.Bool("update", false, "write budget.txt anew")
 
-func TestMain(m *testing.M) {
-	code, isChild := lab.Isolate()
-	if isChild {
-		code = m.Run()
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { lab.Main(m.Run) }
 
 // runs: noise of the runtime is not in all of them.
 const runs = 7

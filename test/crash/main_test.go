@@ -10,8 +10,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,10 +20,6 @@ import (
 	"github.com/bridgeport-cni/bridgeport/test/crash/trace"
 	"github.com/bridgeport-cni/bridgeport/test/lab"
 )
-
-// netns.New leaves its thread in the new namespace, to end there. The main thread
-// cannot end and would keep a lost container's links alive: so it does nothing else.
-func init() { runtime.LockOSThread() }
 
 // What the last line says.
 var points, recoveries, leaks atomic.Int64
@@ -93,22 +87,3 @@ func last(n int) bool { return n == only }
 
 // random is a source of its own for each test, so that they can be run alone.
 func random() *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }
-
-// binaries is the directory of the plugins under test.
-func binaries(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("BRIDGEPORT_BIN")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "bin")
-	}
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range []string{"bridge", "portmap", "host-local"} {
-		if _, err := os.Stat(filepath.Join(dir, p)); err != nil {
-			t.Fatalf("%s is missing in %s: run `make build`, or set BRIDGEPORT_BIN", p, dir)
-		}
-	}
-	return dir
-}

@@ -246,7 +246,7 @@ func TestPowerCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = host.Close() }) // nothing is in it
-	s := store{t: t, bin: binaries(t), dir: filepath.Join(t.TempDir(), "leases"), host: host}
+	s := store{t: t, bin: lab.Plugins(t, "bridge", "portmap", "host-local"), dir: filepath.Join(t.TempDir(), "leases"), host: host}
 	boots.RLock()
 	defer boots.RUnlock()
 	for _, history := range [][]string{

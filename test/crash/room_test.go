@@ -42,7 +42,7 @@ const tries = 3 * time.Second
 // newRoom makes the host and its neighbour.
 func newRoom(t *testing.T, n network) *room {
 	t.Helper()
-	r := &room{t: t, bin: binaries(t), net: n, dir: filepath.Join(t.TempDir(), "data")}
+	r := &room{t: t, bin: lab.Plugins(t, "bridge", "portmap", "host-local"), net: n, dir: filepath.Join(t.TempDir(), "data")}
 	if err := os.MkdirAll(r.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/test/lab"
 )
 
 type object = map[string]any
@@ -190,7 +192,7 @@ func blank(name string) *configuration {
 // generated are the rows of the pairwise generator.
 func generated() []*configuration {
 	rows := pairwise(parameters, allowed)
-	if slow() > 1 {
+	if lab.Slow() > 1 {
 		rows = eachValue(rows)
 	}
 	var list []*configuration

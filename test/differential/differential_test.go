@@ -23,7 +23,7 @@ const atOnce = 6
 
 // rest is how long the kernel may take to finish what a plugin has begun: carrier,
 // link-local addresses, links of a dead namespace.
-var rest = slow() * 3 * time.Second
+var rest = lab.Slow() * 3 * time.Second
 
 const resolvConf = "# a comment\nnameserver 192.0.2.1\nnameserver 2001:db8::1\ndomain resolv.test\nsearch one.test two.test\noptions timeout:3 rotate\n"
 
@@ -41,8 +41,8 @@ func TestDifferential(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := &bench{
-		reference: directory(t, "REFERENCE_BIN", "bin/reference", "make reference"),
-		ours:      directory(t, "BRIDGEPORT_BIN", "bin", "make build"),
+		reference: lab.Reference(t, "bridge", "host-local"),
+		ours:      lab.Plugins(t, "bridge", "host-local"),
 		dir:       t.TempDir(), list: list, missing: lacking(t),
 	}
 	b.resolv = filepath.Join(b.dir, "resolv.conf")
@@ -79,7 +79,7 @@ func TestDifferential(t *testing.T) {
 func choose(list []*configuration) (chosen []*configuration, complete bool) {
 	only := os.Getenv("DIFFERENTIAL_ONLY")
 	if only == "" {
-		return list, slow() == 1
+		return list, lab.Slow() == 1
 	}
 	pattern := regexp.MustCompile(only)
 	return slices.DeleteFunc(list, func(c *configuration) bool { return !pattern.MatchString(c.name) }), false

@@ -226,7 +226,7 @@ func (w *twin) traffic() facts {
 			if s.is4() {
 				target = net.JoinHostPort(outside4, "80")
 			}
-			seen, err := box.Ask("tcp", target, slow()*2*time.Second)
+			seen, err := box.Ask("tcp", target, lab.Slow()*2*time.Second)
 			from, _, _ := net.SplitHostPort(seen)
 			switch {
 			case err != nil:

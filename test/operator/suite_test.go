@@ -3,7 +3,6 @@
 package operator_test
 
 import (
-	"os"
 	"testing"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -13,13 +12,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/test/lab"
 )
 
-func TestMain(m *testing.M) {
-	code, isChild := lab.Isolate()
-	if isChild {
-		code = m.Run()
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { lab.Main(m.Run) }
 
 func TestOperator(t *testing.T) {
 	RegisterFailHandler(Fail)

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	"github.com/bridgeport-cni/bridgeport/test/lab"
 )
 
 // busConfig is a system bus on which root may do everything.
@@ -45,7 +46,7 @@ type firewalld struct {
 // own: nftables or iptables.
 func startFirewalld(s *Stage, backend string) *firewalld {
 	GinkgoHelper()
-	f := &firewalld{s: s, root: filepath.Join(Root(), ".cache/firewalld")}
+	f := &firewalld{s: s, root: filepath.Join(lab.Root(GinkgoT()), ".cache/firewalld")}
 	Expect(filepath.Join(f.root, "usr/sbin/firewalld")).To(BeAnExistingFile(), "run `make packages`")
 	bus := filepath.Join(s.Dir, "bus")
 	f.env = append(

@@ -15,13 +15,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
 )
 
-func TestMain(m *testing.M) {
-	code, isChild := lab.Isolate()
-	if isChild {
-		code = m.Run()
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { lab.Main(m.Run) }
 
 // room is a host with a bridge that has one port, and a directory with a file.
 type room struct {

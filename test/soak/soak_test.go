@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -17,10 +15,6 @@ import (
 	"github.com/bridgeport-cni/bridgeport/test/lab"
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
 )
-
-// netns.New leaves its thread in the new namespace, to end there. The main thread
-// cannot end and would keep a lost container's links alive: so it does nothing else.
-func init() { runtime.LockOSThread() }
 
 // summary is the last line.
 var summary string
@@ -34,24 +28,10 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// number is an environment variable, or the default.
-func number(t *testing.T, variable string, standard uint64) uint64 {
-	t.Helper()
-	text := os.Getenv(variable)
-	if text == "" {
-		return standard
-	}
-	n, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		t.Fatalf("%s: %v", variable, err)
-	}
-	return n
-}
-
 func TestSoak(t *testing.T) {
-	seed := number(t, "SOAK_SEED", uint64(time.Now().UnixNano())%1_000_000)
-	workers := int(number(t, "SOAK_WORKERS", 12))
-	seconds := time.Duration(number(t, "SOAK_SECONDS", 15)) * time.Second
+	seed := lab.Number(t, "SOAK_SEED", uint64(time.Now().UnixNano())%1_000_000)
+	workers := int(lab.Number(t, "SOAK_WORKERS", 12))
+	seconds := time.Duration(lab.Number(t, "SOAK_SECONDS", 15)) * time.Second
 	fmt.Printf("soak: SOAK_SEED=%d SOAK_WORKERS=%d SOAK_SECONDS=%.0f\n", seed, workers, seconds.Seconds())
 	w := newWorld(t)
 	before := w.state()

@@ -22,8 +22,8 @@ const (
 var (
 	// attachTime is for all ADDs, or all DELs: a second or two where the machine has
 	// nothing else to do.
-	attachTime = slow() * 30 * time.Second
-	patience   = slow() * 5 * time.Second
+	attachTime = lab.Slow() * 30 * time.Second
+	patience   = lab.Slow() * 5 * time.Second
 )
 
 // crowd is a host with an outside and containers.
@@ -37,7 +37,7 @@ type crowd struct {
 
 func newCrowd(t *testing.T, bin string) *crowd {
 	t.Helper()
-	c := &crowd{t: t, host: space(t, "crowd"), outside: space(t, "outside"), data: t.TempDir()}
+	c := &crowd{t: t, host: lab.OpenSpace(t, "crowd"), outside: lab.OpenSpace(t, "outside"), data: t.TempDir()}
 	for _, s := range []*lab.Space{c.host, c.outside} {
 		// Duplicate address detection changes the state for 1-2 s.
 		if err := s.SetSysctl("net/ipv6/conf/default/accept_dad", "0"); err != nil {
@@ -48,7 +48,7 @@ func newCrowd(t *testing.T, bin string) *crowd {
 		t.Fatal(err)
 	}
 	for i := range containers {
-		box := space(t, fmt.Sprintf("box%d", i))
+		box := lab.OpenSpace(t, fmt.Sprintf("box%d", i))
 		server, err := box.Serve("tcp", "0.0.0.0:80")
 		if err != nil {
 			t.Fatal(err)

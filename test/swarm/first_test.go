@@ -27,12 +27,12 @@ type bus struct {
 
 func newBus(t *testing.T, bin string, n int) *bus {
 	t.Helper()
-	b := &bus{crowd: crowd{t: t, host: space(t, "bus"), data: t.TempDir()}}
+	b := &bus{crowd: crowd{t: t, host: lab.OpenSpace(t, "bus"), data: t.TempDir()}}
 	if err := b.host.SetSysctl("net/ipv6/conf/default/accept_dad", "0"); err != nil {
 		t.Fatal(err)
 	}
 	for i := range n {
-		b.boxes = append(b.boxes, space(t, fmt.Sprintf("seat%d", i)))
+		b.boxes = append(b.boxes, lab.OpenSpace(t, fmt.Sprintf("seat%d", i)))
 	}
 	for i, subnet := range families {
 		list := encode(object{"cniVersion": "1.1.0", "name": fmt.Sprintf("bus%d", i), "plugins": []object{{

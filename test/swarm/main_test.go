@@ -11,10 +11,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -48,8 +46,8 @@ func hold(path string) {
 
 // TestSwarm has two parts that go on at the same time, since one of them only waits.
 func TestSwarm(t *testing.T) {
-	ours := directory(t, "BRIDGEPORT_BIN", "bin", "make build")
-	reference := directory(t, "REFERENCE_BIN", "bin/reference", "make reference")
+	ours := lab.Plugins(t, "bridge", "portmap", "host-local")
+	reference := lab.Reference(t, "bridge", "portmap", "host-local")
 	t.Run("a stopped lock holder", func(t *testing.T) {
 		t.Parallel()
 		testStoppedHolder(t, ours)
@@ -62,40 +60,6 @@ func TestSwarm(t *testing.T) {
 		t.Run("GC beside first attachments", func(t *testing.T) { testRetired(t, ours) })
 		t.Run("cost", func(t *testing.T) { testCost(t, ours) })
 	})
-}
-
-// directory finds built programs: where the variable says, else below the
-// repository. Without them the test fails; it must not pass by testing nothing.
-func directory(t *testing.T, variable, below, target string) string {
-	t.Helper()
-	dir := os.Getenv(variable)
-	if dir == "" {
-		dir = filepath.Join("..", "..", below)
-	}
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range []string{"bridge", "portmap", "host-local"} {
-		if _, err := os.Stat(filepath.Join(dir, p)); err != nil {
-			t.Fatalf("%s is missing in %s: run `%s`, or set %s", p, dir, target, variable)
-		}
-	}
-	return dir
-}
-
-func space(t *testing.T, name string) *lab.Space {
-	t.Helper()
-	s, err := lab.NewSpace(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
 }
 
 // call is one run of host-local, which needs no namespace.
@@ -169,14 +133,4 @@ func decode(t *testing.T, text []byte) (v any) {
 		t.Fatalf("%v: %s", err, text)
 	}
 	return v
-}
-
-// slow is how many times longer than on a usual machine everything takes, on an
-// emulated one.
-func slow() time.Duration {
-	n, err := strconv.Atoi(os.Getenv("BRIDGEPORT_SLOW"))
-	if err != nil || n < 1 {
-		return 1
-	}
-	return time.Duration(n)
 }

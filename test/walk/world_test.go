@@ -49,7 +49,7 @@ type box struct {
 
 func newWorld(t *testing.T, rng *rand.Rand) *world {
 	t.Helper()
-	w := &world{t: t, rng: rng, bin: binaries(t), dir: t.TempDir(), kinds: make(map[string]int)}
+	w := &world{t: t, rng: rng, bin: lab.Plugins(t, "bridge", "portmap", "host-local"), dir: t.TempDir(), kinds: make(map[string]int)}
 	w.host, w.outside = w.space("host"), w.space("outside")
 	for _, s := range []*lab.Space{w.host, w.outside} {
 		// The kernel adds routes of link-local addresses only after 1-2 s of duplicate

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 
 	"github.com/onsi/ginkgo/v2"
 	"github.com/onsi/gomega"
@@ -19,43 +18,13 @@ import (
 // Ours is the directory with the plugins under test.
 func Ours() string {
 	ginkgo.GinkgoHelper()
-	return directory("BRIDGEPORT_BIN", "bin", "make build", "bridge", "portmap", "host-local", "loopback")
+	return lab.Plugins(ginkgo.GinkgoT(), "bridge", "portmap", "host-local", "loopback")
 }
 
 // Reference is the directory with programs of the reference implementation.
 func Reference(programs ...string) string {
 	ginkgo.GinkgoHelper()
-	return directory("REFERENCE_BIN", "bin/reference", "make reference", programs...)
-}
-
-// directory finds built programs: where the variable says, else below the
-// repository. A spec without its programs fails; it must not pass by testing nothing.
-func directory(variable, below, target string, programs ...string) string {
-	ginkgo.GinkgoHelper()
-	dir := os.Getenv(variable)
-	if dir == "" {
-		dir = filepath.Join(Root(), below)
-	}
-	for _, p := range programs {
-		if _, err := os.Stat(filepath.Join(dir, p)); err != nil {
-			ginkgo.Fail(fmt.Sprintf("%s is missing in %s: run `%s`, or set %s", p, dir, target, variable))
-		}
-	}
-	return dir
-}
-
-// Root is the repository's folder.
-func Root() string {
-	ginkgo.GinkgoHelper()
-	dir, err := os.Getwd() // go test runs in the package's folder
-	gomega.Expect(err).NotTo(gomega.HaveOccurred())
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir
-		}
-		gomega.Expect(dir).NotTo(gomega.Equal(filepath.Dir(dir)), "no go.mod above")
-		dir = filepath.Dir(dir)
-	}
+	return lab.Reference(ginkgo.GinkgoT(), programs...)
 }
 
 // Program runs an installed program in the space and returns what it printed. One

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -26,20 +25,11 @@ const (
 	FarV4, FarV6         = "198.51.100.9", "2001:db8:e::9" // the outside's, behind a route
 )
 
-// slow is how many times longer than on a usual machine everything takes.
-var slow = func() int {
-	n, err := strconv.Atoi(os.Getenv("BRIDGEPORT_SLOW"))
-	if err != nil || n < 1 {
-		return 1
-	}
-	return n
-}()
-
 // Patience is for answers that come. Haste is for those that must not: it could only
 // miss a fault, never invent one, so slow machines stretch it less.
 var (
-	Patience = time.Duration(slow) * 3 * time.Second
-	Haste    = time.Duration(min(slow, 3)) * 300 * time.Millisecond
+	Patience = lab.Slow() * 3 * time.Second
+	Haste    = min(lab.Slow(), 3) * 300 * time.Millisecond
 )
 
 // Stage is a host with a wire to the outside.

@@ -3,7 +3,6 @@
 package xtables_test
 
 import (
-	"os"
 	"testing"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -13,13 +12,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/test/lab"
 )
 
-func TestMain(m *testing.M) {
-	code, isChild := lab.Isolate()
-	if isChild {
-		code = m.Run()
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { lab.Main(m.Run) }
 
 // What is loaded with the first rule of a kind brings sysctls along: the first
 // state that a spec compares must have them already.
