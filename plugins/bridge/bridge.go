@@ -77,8 +77,7 @@ func (in *inputs) addAfter(req *cni.Request, h *kernel.Host, pool *ipam.IPAM, po
 		}
 		log.Step("lease")
 	}
-	in.take(lease)
-	err := errors.Join(in.fits(), in.publish(ports))
+	err := in.complete(lease, ports)
 	if err == nil {
 		err = in.plan().Add(h)
 		log.Step("kernel")
@@ -102,8 +101,7 @@ func (in *inputs) addAround(req *cni.Request, h *kernel.Host, pool *ipam.IPAM, p
 	if err != nil {
 		return nil, errors.Join(err, early.Del(h))
 	}
-	in.take(lease)
-	err = errors.Join(in.fits(), in.publish(ports))
+	err = in.complete(lease, ports)
 	if err == nil {
 		err = in.late().Add(h)
 	}

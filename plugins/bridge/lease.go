@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -49,10 +50,21 @@ func (in *inputs) fits() error {
 	return nil
 }
 
+// complete puts lease and ports into the plan's inputs. An error says what does not fit.
+func (in *inputs) complete(lease *current.Result, ports *portmap.Publication) error {
+	in.take(lease)
+	return errors.Join(in.fits(), in.publish(ports))
+}
+
 // publish takes the ports into the plan.
 func (in *inputs) publish(ports *portmap.Publication) (err error) {
-	in.ports, err = ports.Plan(in.prefixes(), kernel.Towards{Link: in.outLink(), Bridge: in.outLink() == in.conf.Bridge})
+	in.ports, err = ports.Plan(in.prefixes(), in.towards())
 	return err
+}
+
+// towards is the host's link towards the container.
+func (in inputs) towards() kernel.Towards {
+	return kernel.Towards{Link: in.outLink(), Bridge: in.outLink() == in.conf.Bridge}
 }
 
 // defaultRoute adds one through gw, unless the IPAM plugin gave one for the family.

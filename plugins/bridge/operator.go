@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"errors"
 	"net/netip"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
@@ -47,18 +46,10 @@ func Planned(req *cni.Request, h *kernel.Host, lease *current.Result) (*Draft, e
 		return nil, coded(err)
 	}
 	in := inputs{conf: c, owner: owner(req), facts: facts, mac: c.MAC}
-	in.take(lease)
-	if err := errors.Join(in.fits(), in.publish(ports)); err != nil {
+	if err := in.complete(lease, ports); err != nil {
 		return nil, err
 	}
-	d := &Draft{
-		Plan: in.plan(), Result: in.result(req, lease.DNS),
-		Out: kernel.Towards{Link: in.outLink(), Bridge: in.outLink() == in.conf.Bridge},
-	}
-	for _, a := range in.addresses() {
-		d.Addrs = append(d.Addrs, a.prefix)
-	}
-	return d, nil
+	return &Draft{Plan: in.plan(), Result: in.result(req, lease.DNS), Addrs: in.prefixes(), Out: in.towards()}, nil
 }
 
 // Validate says what is wrong with a configuration, as ADD would.
