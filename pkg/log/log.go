@@ -24,8 +24,8 @@ const Variable = "BRIDGEPORT_LOG"
 const DefaultFile = "/var/log/bridgeport.log"
 
 // MaxSize is how long a file gets, in bytes, but for lines that are written while another
-// process moves it; then it becomes file.1, and the file.1
-// before it is gone. So the log takes at most twice as much.
+// process moves it; then it becomes file.1, and the file.1 before it is gone. So the log
+// takes at most twice as much.
 const MaxSize = 4 << 20
 
 // Levels: error writes only verbs that fail, info all, debug the configuration, too.
@@ -224,6 +224,9 @@ func rotate(path string) error {
 		return nil // absent, or a pipe: nothing to move
 	}
 	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // another one was faster
+	}
 	if err != nil {
 		return err
 	}

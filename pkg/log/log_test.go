@@ -136,6 +136,29 @@ func TestBounded(t *testing.T) {
 	}
 }
 
+// TestMovedMeanwhile: a full file that another process moves between two calls of rotate is
+// no error.
+func TestMovedMeanwhile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	for range 300 {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(path, MaxSize); err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				if err := write(path, []byte("{}\n")); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	}
+}
+
 func TestUnwritable(t *testing.T) {
 	Begin(Settings{"info", filepath.Join(t.TempDir(), "absent", "log")}, Entry{})
 	if err := End(0, nil); err == nil {
