@@ -37,9 +37,14 @@ type Bridge struct {
 func (b Bridge) Add(h *Host) error {
 	link, err := h.rt.Link(b.Name)
 	if errors.Is(err, errNoLink) {
-		if err = locked(func() error { return b.create(h) }); err == nil {
+		// Looked at under the lock: GC may retire it right behind that.
+		err = locked(func() error {
+			if err := b.create(h); err != nil {
+				return err
+			}
 			link, err = h.rt.Link(b.Name)
-		}
+			return err
+		})
 	}
 	if err == nil {
 		err = b.usable(link)
