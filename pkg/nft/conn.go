@@ -145,48 +145,48 @@ type step func() error
 // Looking first keeps the rules from being there twice, and an aborted transaction
 // would cost an RCU wait.
 func (c *Conn) chainSteps(change Change) ([]step, error) {
-	var steps []step
-	fresh := false
-	for _, t := range []struct {
-		wanted bool
-		first  bool // without it our networks' chains don't exist either
+	type part struct {
 		table  *nftables.Table
 		sets   []*nftables.Set
 		chains []Chain
+	}
+	var parts []part
+	for _, p := range []struct {
+		wanted bool
+		part
 	}{
-		{change.Base, true, c.table, c.base, baseChains()},
-		{change.Link, false, c.link, c.frames, linkChains()},
-		{change.Traffic, false, c.table, c.traffic, TrafficChains()},
+		{change.Base, part{c.table, c.base, baseChains()}},
+		{change.Link, part{c.link, c.frames, linkChains()}},
+		{change.Traffic, part{c.table, c.traffic, TrafficChains()}},
 	} {
-		if !t.wanted {
-			continue
-		}
-		have, err := c.chain(t.chains[len(t.chains)-1])
-		if err != nil {
-			return nil, err
-		}
-		if have == nil && t.table == c.link && change.LinkOptional {
-			if err := c.tryTable(t.table, t.sets, t.chains); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		if have == nil {
-			steps = append(steps, func() error { return c.queueTable(t.table, t.sets, t.chains) })
-			fresh = fresh || t.first
+		if p.wanted {
+			parts = append(parts, p.part)
 		}
 	}
 	for _, ch := range change.Chains {
-		if !fresh {
-			have, err := c.chain(ch)
-			if err != nil {
+		parts = append(parts, part{chains: []Chain{ch}})
+	}
+	last := make([]Chain, len(parts)) // of each part: they are made in one transaction
+	for i, p := range parts {
+		last[i] = p.chains[len(p.chains)-1]
+	}
+	there, err := c.exist(last)
+	if err != nil {
+		return nil, err
+	}
+	var steps []step
+	for i, p := range parts {
+		switch {
+		case there[i]:
+		case p.table == nil:
+			steps = append(steps, func() error { c.queueChain(p.chains[0]); return nil })
+		case p.table == c.link && change.LinkOptional:
+			if err := c.tryTable(p.table, p.sets, p.chains); err != nil {
 				return nil, err
 			}
-			if have != nil {
-				continue
-			}
+		default:
+			steps = append(steps, func() error { return c.queueTable(p.table, p.sets, p.chains) })
 		}
-		steps = append(steps, func() error { c.queueChain(ch); return nil })
 	}
 	return steps, nil
 }

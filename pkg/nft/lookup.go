@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -69,6 +70,33 @@ func (c *Conn) FindAll(elements []Element) ([]*Element, error) {
 		}
 	}
 	return found, nil
+}
+
+// exist says of each chain whether it is there, with one system call for each window of
+// questions.
+func (c *Conn) exist(chains []Chain) ([]bool, error) {
+	there := make([]bool, 0, len(chains))
+	answer := make([]byte, answerSize)
+	for batch := range slices.Chunk(chains, window) {
+		var out []byte
+		for i, ch := range batch {
+			table := c.tableOf(ch)
+			attrs := appendAttr(nil, unix.NFTA_CHAIN_TABLE, append([]byte(table.Name), 0))
+			attrs = appendAttr(attrs, unix.NFTA_CHAIN_NAME, append([]byte(ch.Name), 0))
+			out = appendMessage(out, unix.NFT_MSG_GETCHAIN, table.Family, uint32(i+1), attrs)
+		}
+		found := make([]bool, len(batch)+1) // by the question's number
+		err := c.ask(out, len(batch), answer, func(b []byte) error {
+			seq, is, err := parseHead(b, len(batch))
+			found[seq] = is
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("rules: look for chains: %w", err)
+		}
+		there = append(there, found[1:]...)
+	}
+	return there, nil
 }
 
 // ask sends questions in one piece and takes n answers. All are taken, whatever is in
