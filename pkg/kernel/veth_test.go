@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/dump"
 	"github.com/vishvananda/netlink"
 )
 
@@ -91,7 +92,7 @@ func TestVethMade(t *testing.T) {
 		for range 2 { // absent is success
 			w.must(v.Del(w.Host))
 		}
-		links, err := netlink.LinkList()
+		links, err := dump.Whole(netlink.ErrDumpInterrupted, netlink.LinkList)
 		if err != nil || len(links) != 2 {
 			t.Errorf("left: %v, %v, want lo and br0", links, err)
 		}
@@ -212,7 +213,7 @@ func TestAddrBroadcast(t *testing.T) {
 	inWorld(t, func(w world) {
 		w.add(Bridge{Name: "br0"}, testVeth(), Addr{"eth0", netip.MustParsePrefix("10.88.0.2/16")}, Addr{"eth0", netip.MustParsePrefix("10.89.0.2/31")})
 		w.inside("eth0", func(l netlink.Link) error {
-			addrs, err := netlink.AddrList(l, netlink.FAMILY_V4)
+			addrs, err := dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Addr, error) { return netlink.AddrList(l, netlink.FAMILY_V4) })
 			if err != nil || len(addrs) != 2 || addrs[0].Broadcast.String() != "10.88.255.255" || addrs[1].Broadcast != nil {
 				t.Errorf("got %v, %v", addrs, err)
 			}

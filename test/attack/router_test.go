@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/dump"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -31,7 +32,7 @@ func configured(s *lab.Space, link, prefix string) (yes bool) {
 		yes = yes || p.Contains(netip.MustParsePrefix(a).Addr())
 	}
 	Change(s, link, func(l netlink.Link) error {
-		routes, err := netlink.RouteList(l, netlink.FAMILY_V6)
+		routes, err := dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Route, error) { return netlink.RouteList(l, netlink.FAMILY_V6) })
 		for _, r := range routes {
 			const byRA = 9 // RTPROT_RA
 			yes = yes || r.Protocol == byRA

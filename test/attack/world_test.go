@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/dump"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -149,7 +150,7 @@ func (b *inbox) hears(text string) bool {
 func neighbor(s *lab.Space, link string, a netip.Addr) (mac string) {
 	GinkgoHelper()
 	Change(s, link, func(l netlink.Link) error {
-		list, err := netlink.NeighList(l.Attrs().Index, netlink.FAMILY_ALL)
+		list, err := dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Neigh, error) { return netlink.NeighList(l.Attrs().Index, netlink.FAMILY_ALL) })
 		for _, n := range list {
 			if got, ok := netip.AddrFromSlice(n.IP); ok && got.Unmap() == a {
 				mac = n.HardwareAddr.String()
@@ -164,7 +165,7 @@ func neighbor(s *lab.Space, link string, a netip.Addr) (mac string) {
 func learned(host *lab.Space) (n int) {
 	GinkgoHelper()
 	Inside(host, func() error {
-		list, err := netlink.NeighList(0, unix.AF_BRIDGE)
+		list, err := dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Neigh, error) { return netlink.NeighList(0, unix.AF_BRIDGE) })
 		for _, e := range list {
 			if e.State&(unix.NUD_PERMANENT|unix.NUD_NOARP) == 0 {
 				n++

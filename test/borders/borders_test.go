@@ -26,6 +26,7 @@ var only = map[string][]string{
 var layers = map[string]int{
 	"pkg/log":       -1, // plugins' edge to the runtime writes it
 	"pkg/plainfile": -1,
+	"pkg/dump":      -1, // also for tests and the operator's command
 	"pkg/flock":     0, "pkg/netns": 0, "pkg/cni": 0,
 	"pkg/nft": 1, "pkg/iptables": 1, "pkg/conntrack": 1, "pkg/ipam": 1,
 	"pkg/kernel":        2,

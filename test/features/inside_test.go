@@ -4,6 +4,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/dump"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -121,7 +122,7 @@ func advertise(s *lab.Space, link string) {
 func linkLocal(s *lab.Space, link string) (ip net.IP) {
 	GinkgoHelper()
 	Change(s, link, func(l netlink.Link) error {
-		all, err := netlink.AddrList(l, unix.AF_INET6)
+		all, err := dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Addr, error) { return netlink.AddrList(l, unix.AF_INET6) })
 		for _, a := range all {
 			if a.IP.IsLinkLocalUnicast() {
 				ip = a.IP

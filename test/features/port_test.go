@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/dump"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -162,7 +163,7 @@ var _ = Describe("a container with several interfaces", func() {
 		}
 		var ports int
 		Inside(s.Host, func() error {
-			links, err := netlink.LinkList()
+			links, err := dump.Whole(netlink.ErrDumpInterrupted, netlink.LinkList)
 			for _, l := range links {
 				if l.Attrs().MasterIndex != 0 {
 					ports++

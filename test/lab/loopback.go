@@ -3,6 +3,7 @@ package lab
 import (
 	"net"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/dump"
 	"github.com/vishvananda/netlink"
 )
 
@@ -25,7 +26,7 @@ func (s *Space) RouteLoopback(dev, via string) error {
 		if err != nil {
 			return err
 		}
-		addrs, err := netlink.AddrList(l, netlink.FAMILY_V4)
+		addrs, err := dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Addr, error) { return netlink.AddrList(l, netlink.FAMILY_V4) })
 		if err != nil {
 			return err
 		}

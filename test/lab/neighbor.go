@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/dump"
 	"github.com/vishvananda/netlink"
 )
 
@@ -32,7 +33,7 @@ func (s *Space) Neighbors(link string) ([]string, error) {
 		if err != nil {
 			return err
 		}
-		list, err := netlink.NeighList(l.Attrs().Index, netlink.FAMILY_ALL)
+		list, err := dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Neigh, error) { return netlink.NeighList(l.Attrs().Index, netlink.FAMILY_ALL) })
 		for _, n := range list {
 			if n.State&netlink.NUD_NOARP == 0 {
 				lines = append(lines, neighborLine(n))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/dump"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -45,7 +46,7 @@ func flush(s *lab.Space, chain string) {
 func deleteRoute(a *attachment, family int) {
 	GinkgoHelper()
 	inside(a.Space, func() error {
-		all, err := netlink.RouteList(nil, family)
+		all, err := dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Route, error) { return netlink.RouteList(nil, family) })
 		for _, r := range all {
 			if ones, _ := r.Dst.Mask.Size(); ones == 0 && r.Gw != nil {
 				err = errors.Join(err, netlink.RouteDel(&r))

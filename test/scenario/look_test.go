@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/dump"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -59,7 +60,7 @@ func addrsOf(s *lab.Space, name string) (list []netlink.Addr) {
 	GinkgoHelper()
 	l := link(s, name)
 	inside(s, func() error {
-		all, err := netlink.AddrList(l, netlink.FAMILY_ALL)
+		all, err := dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Addr, error) { return netlink.AddrList(l, netlink.FAMILY_ALL) })
 		for _, a := range all {
 			if !a.IP.IsLinkLocalUnicast() {
 				list = append(list, a)
@@ -79,7 +80,7 @@ func usable(s *lab.Space, name string) error {
 		if err != nil {
 			return err
 		}
-		all, err := netlink.AddrList(l, netlink.FAMILY_V6)
+		all, err := dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Addr, error) { return netlink.AddrList(l, netlink.FAMILY_V6) })
 		for _, a := range all {
 			if a.Flags&unix.IFA_F_TENTATIVE != 0 && !a.IP.IsLinkLocalUnicast() {
 				err = errors.Join(err, fmt.Errorf("%s: %s is tentative when ADD returns", s.Name, a.IP))
@@ -94,7 +95,7 @@ func routes(s *lab.Space, name string) (list []string) {
 	GinkgoHelper()
 	l := link(s, name)
 	inside(s, func() error {
-		all, err := netlink.RouteList(l, netlink.FAMILY_ALL)
+		all, err := dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Route, error) { return netlink.RouteList(l, netlink.FAMILY_ALL) })
 		for _, r := range all {
 			if r.Gw != nil {
 				list = append(list, fmt.Sprintf("%s via %s", r.Dst, r.Gw))

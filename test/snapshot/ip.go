@@ -7,12 +7,13 @@ import (
 	"net"
 	"strconv"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/dump"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
 func (s Snapshot) takeAddrs(names linkNames) error {
-	addrs, err := dump(netlink.ErrDumpInterrupted, func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_ALL) })
+	addrs, err := dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return err
 	}
@@ -39,7 +40,7 @@ func (s Snapshot) takeAddrs(names linkNames) error {
 func (s Snapshot) takeRoutes(names linkNames) error {
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
 		// Table "unspecified" as the filter means all tables.
-		routes, err := dump(netlink.ErrDumpInterrupted, func() ([]netlink.Route, error) {
+		routes, err := dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Route, error) {
 			return netlink.RouteListFiltered(family, &netlink.Route{}, netlink.RT_FILTER_TABLE)
 		})
 		if err != nil {
@@ -108,7 +109,7 @@ func ipText(ip net.IP) string {
 
 func (s Snapshot) takeRules() error {
 	for family, name := range map[int]string{netlink.FAMILY_V4: "ipv4", netlink.FAMILY_V6: "ipv6"} {
-		rules, err := dump(netlink.ErrDumpInterrupted, func() ([]netlink.Rule, error) { return netlink.RuleList(family) })
+		rules, err := dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Rule, error) { return netlink.RuleList(family) })
 		if err != nil {
 			return err
 		}
@@ -128,7 +129,7 @@ func (s Snapshot) takeRules() error {
 
 func (s Snapshot) takeNeighs(names linkNames) error {
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		neighs, err := dump(netlink.ErrDumpInterrupted, func() ([]netlink.Neigh, error) { return netlink.NeighList(0, family) })
+		neighs, err := dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Neigh, error) { return netlink.NeighList(0, family) })
 		if err != nil {
 			return err
 		}
@@ -137,7 +138,7 @@ func (s Snapshot) takeNeighs(names linkNames) error {
 				s.put(fmt.Sprintf("neigh %s %s", names.name(n.LinkIndex), n.IP), fmt.Sprintf("lladdr %s flags %#x", n.HardwareAddr, n.Flags))
 			}
 		}
-		proxies, err := dump(netlink.ErrDumpInterrupted, func() ([]netlink.Neigh, error) { return netlink.NeighProxyList(0, family) })
+		proxies, err := dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Neigh, error) { return netlink.NeighProxyList(0, family) })
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/dump"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -34,7 +35,7 @@ type rawLink struct {
 const volatileFlags = unix.IFF_RUNNING | unix.IFF_LOWER_UP | unix.IFF_DORMANT
 
 func (s Snapshot) takeLinks() (linkNames, error) {
-	links, err := dump(netlink.ErrDumpInterrupted, dumpLinks)
+	links, err := dump.Whole(netlink.ErrDumpInterrupted, dumpLinks)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +149,7 @@ func (s Snapshot) takeBridgeEntries(names linkNames) error {
 			s.put(fmt.Sprintf("vlan %s %d", names.name(int(index)), v.Vid), fmt.Sprintf("flags %#x", v.Flags))
 		}
 	}
-	fdb, err := dump(netlink.ErrDumpInterrupted, func() ([]netlink.Neigh, error) { return netlink.NeighList(0, unix.AF_BRIDGE) })
+	fdb, err := dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Neigh, error) { return netlink.NeighList(0, unix.AF_BRIDGE) })
 	if err != nil {
 		return fmt.Errorf("forwarding entries: %w", err)
 	}

@@ -10,7 +10,6 @@
 package snapshot
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -93,19 +92,4 @@ func (s Snapshot) put(key, text string) {
 		text = old + "\n" + text
 	}
 	s[key] = text
-}
-
-// maxDumps is how often a dump that the kernel interrupted (NLM_F_DUMP_INTR)
-// is read again before the test hears about it.
-const maxDumps = 5
-
-// dump calls list until the kernel was not interrupted while answering.
-func dump[T any](interrupted error, list func() ([]T, error)) ([]T, error) {
-	for range maxDumps {
-		got, err := list()
-		if !errors.Is(err, interrupted) {
-			return got, err
-		}
-	}
-	return nil, interrupted
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/dump"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -54,11 +55,11 @@ func IsTag(word string) bool {
 }
 
 func links() ([]Link, error) {
-	all, err := netlink.LinkList()
+	all, err := dump.Whole(netlink.ErrDumpInterrupted, netlink.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("links: list: %w", err)
 	}
-	addrs, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+	addrs, err := dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, fmt.Errorf("addresses: list: %w", err)
 	}
@@ -103,7 +104,9 @@ type Route struct {
 func routes() ([]Route, error) {
 	var list []Route
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		all, err := netlink.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
+		all, err := dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Route, error) {
+			return netlink.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
+		})
 		if err != nil {
 			return nil, fmt.Errorf("routes: list: %w", err)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/dump"
 	"github.com/google/nftables"
 	"github.com/onsi/ginkgo/v2"
 	"github.com/onsi/gomega"
@@ -76,7 +77,7 @@ func LinkLocals(s *lab.Space, name string) (list []string) {
 func addrsOf(s *lab.Space, name string) (list []netlink.Addr) {
 	ginkgo.GinkgoHelper()
 	Change(s, name, func(l netlink.Link) (err error) {
-		list, err = netlink.AddrList(l, netlink.FAMILY_ALL)
+		list, err = dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Addr, error) { return netlink.AddrList(l, netlink.FAMILY_ALL) })
 		return err
 	})
 	return list
@@ -87,7 +88,7 @@ func addrsOf(s *lab.Space, name string) (list []netlink.Addr) {
 func Routes(s *lab.Space, name string) (list []string) {
 	ginkgo.GinkgoHelper()
 	Change(s, name, func(l netlink.Link) error {
-		all, err := netlink.RouteList(l, netlink.FAMILY_ALL)
+		all, err := dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Route, error) { return netlink.RouteList(l, netlink.FAMILY_ALL) })
 		for _, r := range all {
 			if r.Gw == nil {
 				continue
