@@ -16,8 +16,8 @@ func TestLocked(t *testing.T) {
 		"retire":   func(c *Conn) error { return c.Retire(func() (bool, bool, error) { return true, true, nil }) },
 		"unaccept": func(c *Conn) error { return c.unaccept("br0") },
 		"unvlan":   func(c *Conn) error { return c.unvlan("br0") },
-		"loop6":    func(c *Conn) error { return c.Loop6("br0", true) },
-		"unloop6":  func(c *Conn) error { return c.Unloop6("br0") },
+		"loop6":    func(c *Conn) error { return c.Loop6("lo", true) },
+		"unloop6":  func(c *Conn) error { return c.Unloop6("lo") },
 		"accept":   func(c *Conn) error { return c.Accept("br0") },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -52,7 +52,9 @@ var _ = row("T11", "text in a value becomes a command to the firewall", func(r *
 		})
 		return ruined
 	}
-	const lines = "ip saddr 192.0.2.1 drop\nadd table inet pwned\nadd rule ip cni_hostport hostports ip saddr 192.0.2.1"
+	// What follows the condition goes to a chain of the attacker's: the kernel may refuse a
+	// second jump of the reference's own, and with it the whole change.
+	const lines = "ip saddr 192.0.2.1 drop\nadd table inet pwned\nadd chain inet pwned hostports_all\nadd chain inet pwned x\nadd rule inet pwned x ip saddr 192.0.2.1"
 	s := reference()
 	r.Works("the reference: a condition of several lines", func() bool {
 		return spoils(s, Portmap().With(Conf{"backend": "nftables", "conditionsV4": []string{lines}}), nil)

@@ -218,7 +218,7 @@ var _ = Describe("gc", func() {
 		n := three()
 		n.add("ghost")
 		Expect(os.Remove(filepath.Join(n.Dir, "cache/results/lan-ghost-eth0"))).To(Succeed())
-		n.ip("link set " + n.hostLink(3) + " name elsewhere alias somebody's")
+		n.renamed(3)
 		before := n.Settled()
 		Expect(n.ok("gc", "--grace", "0s")).To(ContainSubstring("kept: in doubt"))
 		n.ExpectEqual(before)

@@ -84,7 +84,7 @@ var sick = []struct {
 	{"unsure", func(n *Node) {
 		n.add("ghost")
 		Expect(os.Remove(filepath.Join(n.Dir, "cache/results/lan-ghost-eth0"))).To(Succeed())
-		n.ip("link set " + n.hostLink(3) + " name elsewhere alias somebody's")
+		n.renamed(3)
 	}, nil},
 	{"lease-dead", func(n *Node) { n.write(n.Lease("10.60.0.200"), "gone\r\neth0") }, nil},
 	{"lease-missing", func(n *Node) {
@@ -152,4 +152,13 @@ var sick = []struct {
 		n.binWith("", "")
 		n.write(filepath.Join(n.Bin, "portmap"), "#!/bin/sh\necho bridgeport portmap plugin 0.0.1 '(commit 1)'\n")
 	}, nil},
+}
+
+// renamed makes the host's end of an attachment somebody else's. On Linux 6.1 a link that
+// is up keeps its name.
+func (n *Node) renamed(box int) {
+	GinkgoHelper()
+	link := n.hostLink(box)
+	n.ip("link set " + link + " down")
+	n.ip("link set " + link + " name elsewhere alias somebody's up")
 }
