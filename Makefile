@@ -113,10 +113,10 @@ e2e: e2e-containerd e2e-podman e2e-flannel e2e-kubernetes ## all of them
 installer-image: build ## bin/installer-image.tar, what the DaemonSet of conf/kubernetes runs, for `docker load` or `ctr images import`
 	CGO_ENABLED=0 $(GO) run ./test/e2e/image bin/installer-image.tar
 
-release: ## archives for six architectures in bin/release/, with checksums and lists of modules
+release: ## archives and Debian packages for six architectures in bin/release/, with checksums and CycloneDX lists
 	.tools/release/build.sh $(VERSION) $(COMMIT) bin/release
 
-release-check: reference ## this architecture's release, built twice to equal bytes, unpacked and run (as root)
+release-check: reference ## this architecture's release, built twice to equal bytes, unpacked, installed and run (as root)
 	.tools/release/check.sh $(VERSION) $(COMMIT)
 
 demo: build ## the main job, shown step by step (as root)

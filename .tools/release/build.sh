@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # build.sh VERSION COMMIT DIRECTORY: release archives for all architectures, laid out as the
-# reference's (programs at the top, LICENSE and README beside them), and checksums.
+# reference's (programs at the top, LICENSE and README beside them), a Debian package and
+# CycloneDX lists of what is in them, and checksums.
 # The same source gives the same bytes: no path, time or owner gets in.
 set -euo pipefail
 version=$1 commit=$2 out=$3
@@ -10,23 +11,54 @@ mkdir -p "$out"
 out=$(cd "$out" && pwd)
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
-when=$(git log -1 --format=%ct)
-for arch in ${ARCHES:-amd64 arm64 arm ppc64le s390x riscv64}; do
-	dir=$stage/$arch
-	mkdir "$dir"
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+export SOURCE_DATE_EPOCH
+(cd .tools/release && ${GO:-go} build -o "$stage/tools/" tool) # nfpm, cyclonedx-gomod
+SHARE=$stage/share
+${GO:-go} run ./docs/gen "$SHARE"
+gzip -n9 "$SHARE"/man/man1/*
+# Without a tag a version is a commit, with which a Debian version may not begin.
+case $version in [0-9]*) debian=$version ;; v[0-9]*) debian=${version#v} ;; *) debian=0~$version ;; esac
+[[ $debian == [0-9]*[.~]* ]] || debian=0~$debian
+
+# programs ARCH DIR: what an archive holds.
+programs() {
+	mkdir "$2"
+	local program name
 	for program in bridge:plugins bridgeport:plugins/bridgeport; do
-		CGO_ENABLED=0 GOOS=linux GOARCH=$arch ${GO:-go} build -trimpath -buildvcs=false \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$1 ${GO:-go} build -trimpath -buildvcs=false \
 			-ldflags "-s -w -buildid= -X $module/pkg/cni.Version=$version -X $module/pkg/cni.Commit=$commit" \
-			-o "$dir/${program%%:*}" "./${program##*:}"
+			-o "$2/${program%%:*}" "./${program##*:}"
 	done
 	# Copies, not links: some scripts take single files out of the archive.
-	for name in portmap host-local loopback; do cp "$dir/bridge" "$dir/$name"; done
-	cp LICENSE README.md "$dir"
-	chmod 755 "$dir" "$dir"/*
-	chmod 644 "$dir"/LICENSE "$dir"/README.md
+	for name in portmap host-local loopback; do cp "$2/bridge" "$2/$name"; done
+	cp LICENSE README.md "$2"
+	chmod 755 "$2" "$2"/*
+	chmod 644 "$2"/LICENSE "$2"/README.md
+}
+
+# describe FILE DIR: each module in the programs with version and checksum, as the linker
+# noted it (CycloneDX).
+describe() {
+	local program
+	for program in bridge bridgeport; do
+		"$stage/tools/cyclonedx-gomod" bin -json -noserial -notimestamp -output "$out/$1.$program.cdx.json" "$2/$program" 2> "$stage/log" ||
+			{ cat "$stage/log" >&2; return 1; }
+	done
+}
+
+checksums() { (cd "$out" && sha256sum "$1" > "$1.sha256" && sha512sum "$1" > "$1.sha512"); }
+
+for arch in ${ARCHES:-amd64 arm64 arm ppc64le s390x riscv64}; do
+	dir=$stage/$arch
+	programs "$arch" "$dir"
 	archive=bridgeport-linux-$arch-$version.tgz
-	tar -C "$dir" --sort=name --mtime="@$when" --owner=0 --group=0 --numeric-owner -cf - . | gzip -n9 >"$out/$archive"
-	(cd "$out" && sha256sum "$archive" >"$archive.sha256" && sha512sum "$archive" >"$archive.sha512")
-	# What is in it: each module with version and checksum, as the linker noted it.
-	${GO:-go} version -m "$dir/bridge" "$dir/bridgeport" | sed "s#$dir/##" >"$out/$archive.modules"
+	tar -C "$dir" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner -cf - . | gzip -n9 > "$out/$archive"
+	checksums "$archive"
+	describe "$archive" "$dir"
+	case $arch in arm) export ARCH=arm7 ;; *) export ARCH=$arch ;; esac # as nfpm calls it: armhf
+	package=bridgeport_${debian}_$arch.deb
+	STAGE=$dir SHARE=$SHARE VERSION=$debian "$stage/tools/nfpm" package --config .tools/release/nfpm.yaml --packager deb --target "$out/$package" > "$stage/log" ||
+		{ cat "$stage/log" >&2; exit 1; }
+	checksums "$package"
 done

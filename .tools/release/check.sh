@@ -1,16 +1,25 @@
 #!/usr/bin/env bash
 # check.sh VERSION COMMIT: this architecture's release is built twice, to equal bytes;
-# unpacked as the reference's archives are, its plugins attach containers (as root).
+# unpacked as the reference's archives are, and installed from the Debian package into a
+# root of its own, its plugins attach containers (as root).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-export ARCHES=${ARCHES:-$(${GO:-go} env GOARCH)}
+ARCHES=$(${GO:-go} env GOARCH)
+export ARCHES
 for turn in one two; do .tools/release/build.sh "$1" "$2" "$dir/$turn"; done
 diff -r "$dir/one" "$dir/two"
 (cd "$dir/one" && sha256sum --quiet -c ./*.sha256 && sha512sum --quiet -c ./*.sha512)
-mkdir "$dir/bin"
-tar -C "$dir/bin" -xzf "$dir"/one/*-"$(${GO:-go} env GOARCH)"-*.tgz
-"$dir/bin/bridge" --version | grep -F "$1"
-BRIDGEPORT_BIN=$dir/bin ${GO:-go} test -count=1 ./test/scenario -ginkgo.focus='sample configuration'
-echo "release: equal bytes twice, unpacked and run"
+mkdir "$dir/unpacked"
+tar -C "$dir/unpacked" -xzf "$dir"/one/*-"$ARCHES"-*.tgz
+mkdir -p "$dir"/root/var/lib/dpkg/{info,updates,triggers}
+touch "$dir/root/var/lib/dpkg/status"
+dpkg --root="$dir/root" --install "$dir"/one/*_"$ARCHES".deb
+for bin in "$dir/unpacked" "$dir/root/opt/cni/bin"; do
+	"$bin/bridge" --version | grep -F "$1"
+	BRIDGEPORT_BIN=$bin ${GO:-go} test -count=1 ./test/scenario -ginkgo.focus='sample configuration'
+done
+"$dir/root/usr/bin/bridgeport" --version
+grep -q '"purl": "pkg:golang/github.com/vishvananda/netlink@' "$dir"/one/*.bridge.cdx.json
+echo "release: equal bytes twice, unpacked, installed and run"
