@@ -50,7 +50,7 @@ for set in "$@"; do
 	case $set in
 	debian-containerd) once "$set" debian containerd runc ;;
 	containerd) once "$set" build containerd github.com/containerd/containerd/v2/cmd/{containerd,containerd-shim-runc-v2,ctr} ;;
-	crictl) once "$set" build crictl github.com/kubernetes-sigs/cri-tools/cmd/crictl ;;
+	crictl) once "$set" build crictl github.com/kubernetes-sigs/cri-tools/cmd/crictl ./podcidr ;;
 	etcd) once "$set" debian etcd-server ;;
 	kubernetes)
 		# One after the other: kubelet alone takes 2 GB of memory to link.

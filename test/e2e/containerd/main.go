@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -59,22 +60,71 @@ func run(r *kit.Report) error {
 		}
 		r.Section(edition.Name)
 		t := &test{Report: r, edition: edition, client: client, sample: string(sample), modern: name == "module"}
-		if t.node, err = kit.NewNode(lan, "node-"+name, nodeV4+"/24,"+nodeV6+"/64"); err != nil {
-			return err
-		}
-		if t.begin() {
-			t.traffic()
-			t.exhausted()
-			t.reconfigured()
-			t.killed()
-			t.crowd()
-			t.rebooted()
-		}
-		if err := t.node.PowerOff(); err != nil {
-			return err
+		for _, boot := range []struct {
+			node string
+			test func()
+		}{{"node-" + name, t.all}, {"tmpl-" + name, t.templated}} {
+			if t.node, err = kit.NewNode(lan, boot.node, nodeV4+"/24,"+nodeV6+"/64"); err != nil {
+				return err
+			}
+			boot.test()
+			if err := t.node.PowerOff(); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// all is everything with the sample as it is.
+func (t *test) all() {
+	if !t.begin() {
+		return
+	}
+	t.traffic()
+	t.exhausted()
+	t.reconfigured()
+	t.killed()
+	t.crowd()
+	t.rebooted()
+}
+
+// templated has containerd make the configuration list of conf_template.
+func (t *test) templated() {
+	const template = "/etc/cni/bridgeport.conflist.tmpl"
+	t.edition = t.edition.Templated(template)
+	t.Do("conf_template: no network before the podCIDR is known", func() error {
+		sample, err := os.ReadFile(kit.Repo("conf/containerd/bridgeport.conflist.tmpl"))
+		if err == nil {
+			err = errors.Join(t.node.InstallPlugins(), t.node.Write(template, string(sample)))
+		}
+		if err == nil {
+			t.containerd, err = t.node.Containerd(t.edition)
+		}
+		if err == nil {
+			_, err = t.node.ExpectReady(false)
+		}
+		return err
+	})
+	t.Check("kubelet tells podCIDRs: a pod has an address of each", func() (string, error) {
+		err := t.node.PodCIDR("10.244.7.0/24", "fd00:10:244:7::/64")
+		if err == nil {
+			_, err = t.node.ExpectReady(true)
+		}
+		if err != nil {
+			return "", err
+		}
+		p, err := t.node.RunPod("templated", kit.TCP(8080, 80))
+		if err != nil {
+			return "", err
+		}
+		for i, want := range []string{"10.244.7.", "fd00:10:244:7:"} {
+			if i >= len(p.Addrs) || !strings.HasPrefix(p.Addrs[i].String(), want) {
+				return "", errors.Join(fmt.Errorf("its addresses are %v", p.Addrs), p.Remove())
+			}
+		}
+		return fmt.Sprint(p.Addrs), p.Remove()
+	})
 }
 
 // begin brings the node up, and one pod up and down, since the first one also makes

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -51,6 +52,20 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
 // Debian's is containerd 1.6, Module's the newest one, built from its Go module.
 func Debian() Edition { return Edition{"Debian's containerd", Cache("debian/usr/bin"), config1} }
 func Module() Edition { return Edition{"containerd 2", Cache("bin/containerd"), config2} }
+
+// Templated is the edition with a configuration that makes the network's configuration
+// list of a template, once it is told the node's podCIDR.
+func (e Edition) Templated(path string) Edition {
+	const place = "conf_dir = "
+	e.config = strings.Replace(e.config, place, fmt.Sprintf("conf_template = %q\n    %s", path, place), 1)
+	return e
+}
+
+// PodCIDR tells containerd the node's podCIDRs, as kubelet does.
+func (n *Node) PodCIDR(cidrs ...string) error {
+	_, err := n.Run("podcidr", Socket, strings.Join(cidrs, ","))
+	return err
+}
 
 // Containerd starts containerd, on a disk that may have been used before, and imports the
 // images.
