@@ -76,8 +76,12 @@ func (r *room) failAll(a act) {
 // nf_tables objects (in an answer, never by the send). nf_tables' library has
 // non-blocking sockets, on which a send is never interrupted; and where it would have to
 // wait, the kernel says when to go on, which it can't after a failure that it knows
-// nothing of.
+// nothing of. A failure within the iptables programs that they do not report (they are
+// xtables-nft-multi and xtables-legacy-multi) is not ours to see.
 func unreal(a act, e trace.Effect, errno unix.Errno) bool {
+	if strings.HasPrefix(e.Program, "xtables-") {
+		return true
+	}
 	switch errno {
 	case unix.ENOENT:
 		return e.Name == "sendmsg" || a.verb == "DEL" || a.verb == "GC"

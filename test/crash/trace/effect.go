@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -13,6 +14,8 @@ import (
 type Effect struct {
 	Name   string
 	Detail string // path, or what is sent
+	// Program is the name of the file that the process executes.
+	Program string
 }
 
 func (e Effect) String() string { return strings.TrimSpace(e.Name + " " + e.Detail) }
@@ -59,7 +62,7 @@ func effectOf(pid int, in info) (Effect, bool) {
 	if !known {
 		return Effect{}, false
 	}
-	e := Effect{Name: call.name}
+	e := Effect{Name: call.name, Program: program(pid)}
 	switch call.kind {
 	case path0, path1, path2:
 		e.Detail = text(pid, uintptr(in.args[call.kind-path0]))
@@ -79,6 +82,14 @@ func effectOf(pid int, in info) (Effect, bool) {
 		return e, !strings.Contains(e.Detail, "[eventfd]")
 	}
 	return e, true
+}
+
+func program(pid int) string {
+	path, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	if err != nil {
+		return "" // it is gone
+	}
+	return filepath.Base(path)
 }
 
 func file(pid int, fd uint64) string {
