@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
+	"github.com/bridgeport-cni/bridgeport/pkg/plainfile"
 )
 
 const (
@@ -154,6 +155,6 @@ func (f Family) hasLegacy(table string) bool {
 	if f.IPv6 {
 		name = "/proc/thread-self/net/ip6_tables_names"
 	}
-	data, err := os.ReadFile(name)
+	data, err := plainfile.Read(name)
 	return err == nil && strings.Contains("\n"+string(data), "\n"+table+"\n")
 }

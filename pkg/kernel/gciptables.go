@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
-	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 )
 
 // SweepIPTables removes the rules of a network's containers that are not valid, of
@@ -14,12 +13,10 @@ import (
 // variant of iptables is used it executes nothing.
 func SweepIPTables(h *Host, network string, valid map[string]bool) error {
 	var errs []error
-	for _, ipv6 := range []bool{false, true} {
-		variants, err := h.natVariants(ipv6)
-		errs = append(errs, err)
-		for _, v := range variants {
-			errs = append(errs, sweepFamily(iptables.Family{IPv6: ipv6, Variant: v}, network, valid))
-		}
+	families, err := h.iptablesWith("")
+	errs = append(errs, err)
+	for _, f := range families {
+		errs = append(errs, sweepFamily(f, network, valid))
 	}
 	return errors.Join(errs...)
 }
@@ -38,23 +35,4 @@ func sweepFamily(f iptables.Family, network string, valid map[string]bool) error
 		}
 	}
 	return errors.Join(append(errs, f.Tidy())...)
-}
-
-// natVariants says which variants of iptables have a table nat.
-func (h *Host) natVariants(ipv6 bool) ([]iptables.Variant, error) {
-	var list []iptables.Variant
-	rules, err := h.Rules()
-	if err == nil {
-		var found bool
-		if found, err = rules.HasNATChain(ipv6, "POSTROUTING"); found {
-			list = append(list, "nft")
-		}
-	}
-	if errors.Is(err, nft.ErrUnsupported) {
-		err = nil
-	}
-	if (iptables.Family{IPv6: ipv6}).LegacyInUse() {
-		list = append(list, "legacy")
-	}
-	return list, err
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"golang.org/x/sys/unix"
@@ -20,6 +21,8 @@ type Host struct {
 	index map[string]int // of the host's links, once known
 	base  bool           // the base chains were wanted
 	link  bool           // those of family bridge were
+	// legacy are the families whose legacy table nat is in use; nil before anybody asked.
+	legacy []iptables.Family
 }
 
 // Open opens the sockets. ns is the container's namespace, which stays the

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
-	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 )
 
 // MasqueradeIPTables is Masquerade by the compatible backend. With no addresses its
@@ -64,39 +63,14 @@ func (m MasqueradeIPTables) Chain() string { return m.rules(nil).Chain() }
 func (m MasqueradeIPTables) Del(h *Host) error {
 	rules := m.rules(append(m.Known, m.Addrs...))
 	var errs []error
-	for _, ipv6 := range []bool{false, true} {
-		variants, err := h.iptablesVariants(ipv6, rules.Chain())
-		errs = append(errs, err)
-		for _, v := range variants {
-			if err := rules.Del(iptables.Family{IPv6: ipv6, Variant: v}); err != nil {
-				errs = append(errs, fmt.Errorf("masquerade: %w", err))
-			}
+	families, err := h.iptablesWith(rules.Chain())
+	errs = append(errs, err)
+	for _, f := range families {
+		if err := rules.Del(f); err != nil {
+			errs = append(errs, fmt.Errorf("masquerade: %w", err))
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// iptablesVariants says which variants of iptables have the chain, by asking the
-// kernel, without executing anything.
-func (h *Host) iptablesVariants(ipv6 bool, chain string) ([]iptables.Variant, error) {
-	var list []iptables.Variant
-	rules, err := h.Rules()
-	if err == nil {
-		var found bool
-		if found, err = rules.HasNATChain(ipv6, chain); found {
-			list = append(list, "nft")
-		}
-	}
-	if errors.Is(err, nft.ErrUnsupported) {
-		err = nil
-	}
-	if f := (iptables.Family{IPv6: ipv6}); err == nil && f.LegacyInUse() {
-		var found bool
-		if found, err = f.LegacyHasChain(chain); found {
-			list = append(list, "legacy")
-		}
-	}
-	return list, err
 }
 
 func (m MasqueradeIPTables) String() string {

@@ -101,16 +101,14 @@ func (p PortsIPTables) Check(*Host) error {
 // Del asks the kernel where the chain is, before it executes anything.
 func (p PortsIPTables) Del(h *Host) error {
 	var errs []error
-	for _, ipv6 := range []bool{false, true} {
-		variants, err := h.iptablesVariants(ipv6, p.rules().Chain())
-		errs = append(errs, err)
-		for _, v := range variants {
-			gone, err := p.rules().Del(iptables.Family{IPv6: ipv6, Variant: v})
-			if err != nil {
-				errs = append(errs, fmt.Errorf("published ports: %w", err))
-			}
-			errs = append(errs, forgetRules(gone))
+	families, err := h.iptablesWith(p.rules().Chain())
+	errs = append(errs, err)
+	for _, f := range families {
+		gone, err := p.rules().Del(f)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("published ports: %w", err))
 		}
+		errs = append(errs, forgetRules(gone))
 	}
 	return errors.Join(errs...)
 }

@@ -161,12 +161,10 @@ func MadeElsewhere(h *Host, o Owner, addrs []netip.Prefix, chains ...string) (st
 	}
 	errs := []error{err1, err2}
 	for _, chain := range chains {
-		for _, ipv6 := range []bool{false, true} {
-			variants, err := h.iptablesVariants(ipv6, chain)
-			errs = append(errs, err)
-			if len(variants) > 0 {
-				places = append(places, "chain "+chain+" of iptables")
-			}
+		families, err := h.iptablesWith(chain)
+		errs = append(errs, err)
+		if len(families) > 0 {
+			places = append(places, "chain "+chain+" of iptables")
 		}
 	}
 	foreign, err := Inherited{o.IfName, addrs}.found(h)

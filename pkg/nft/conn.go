@@ -170,14 +170,14 @@ func (c *Conn) chainSteps(change Change) ([]step, error) {
 	for i, p := range parts {
 		last[i] = p.chains[len(p.chains)-1]
 	}
-	there, err := c.exist(last)
+	there, err := c.look(last...)
 	if err != nil {
 		return nil, err
 	}
 	var steps []step
 	for i, p := range parts {
 		switch {
-		case there[i]:
+		case there[i] != nil:
 		case p.table == nil:
 			steps = append(steps, func() error { c.queueChain(p.chains[0]); return nil })
 		case p.table == c.link && change.LinkOptional:

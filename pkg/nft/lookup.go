@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -72,33 +71,6 @@ func (c *Conn) FindAll(elements []Element) ([]*Element, error) {
 	return found, nil
 }
 
-// exist says of each chain whether it is there, with one system call for each window of
-// questions.
-func (c *Conn) exist(chains []Chain) ([]bool, error) {
-	there := make([]bool, 0, len(chains))
-	answer := make([]byte, answerSize)
-	for batch := range slices.Chunk(chains, window) {
-		var out []byte
-		for i, ch := range batch {
-			table := c.tableOf(ch)
-			attrs := appendAttr(nil, unix.NFTA_CHAIN_TABLE, append([]byte(table.Name), 0))
-			attrs = appendAttr(attrs, unix.NFTA_CHAIN_NAME, append([]byte(ch.Name), 0))
-			out = appendMessage(out, unix.NFT_MSG_GETCHAIN, table.Family, uint32(i+1), attrs)
-		}
-		found := make([]bool, len(batch)+1) // by the question's number
-		err := c.ask(out, len(batch), answer, func(b []byte) error {
-			seq, is, err := parseHead(b, len(batch))
-			found[seq] = is
-			return err
-		})
-		if err != nil {
-			return nil, fmt.Errorf("rules: look for chains: %w", err)
-		}
-		there = append(there, found[1:]...)
-	}
-	return there, nil
-}
-
 // ask sends questions in one piece and takes n answers. All are taken, whatever is in
 // them, so that none is there for the next question.
 func (c *Conn) ask(questions []byte, n int, buf []byte, take func([]byte) error) error {
@@ -119,8 +91,14 @@ func (c *Conn) ask(questions []byte, n int, buf []byte, take func([]byte) error)
 func (c *Conn) send(data []byte) error {
 	var err error
 	werr := c.raw.Write(func(fd uintptr) bool {
-		err = unix.Sendto(int(fd), data, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
-		return !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR)
+		for {
+			// The kernel takes the message within the call (netlink_unicast_kernel), so
+			// that there is never room to wait for.
+			err = unix.Sendto(int(fd), data, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+			if !errors.Is(err, unix.EINTR) {
+				return true
+			}
+		}
 	})
 	return errors.Join(err, werr)
 }
@@ -143,8 +121,8 @@ func (c *Conn) appendQuestion(b []byte, seq uint32, e Element) []byte {
 	value := appendAttr(nil, unix.NFTA_DATA_VALUE, e.Key)
 	key := appendAttr(nil, unix.NLA_F_NESTED|unix.NFTA_SET_ELEM_KEY, value)
 	elem := appendAttr(nil, unix.NLA_F_NESTED|unix.NFTA_LIST_ELEM, key)
-	attrs := appendAttr(nil, unix.NFTA_SET_ELEM_LIST_TABLE, append([]byte(set.Table.Name), 0))
-	attrs = appendAttr(attrs, unix.NFTA_SET_ELEM_LIST_SET, append([]byte(set.Name), 0))
+	attrs := appendName(nil, unix.NFTA_SET_ELEM_LIST_TABLE, set.Table.Name)
+	attrs = appendName(attrs, unix.NFTA_SET_ELEM_LIST_SET, set.Name)
 	attrs = appendAttr(attrs, unix.NLA_F_NESTED|unix.NFTA_SET_ELEM_LIST_ELEMENTS, elem)
 	return appendMessage(b, unix.NFT_MSG_GETSETELEM, set.Table.Family, seq, attrs)
 }

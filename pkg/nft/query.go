@@ -203,18 +203,18 @@ func LinkChains() []Chain { return linkChains() }
 // Missing compares chains with the kernel and names what is not there or not as it
 // should be.
 func (c *Conn) Missing(chains ...Chain) ([]string, error) {
+	have, err := c.look(chains...)
+	if err != nil {
+		return nil, err
+	}
 	var bad []string
-	for _, want := range chains {
-		have, err := c.chain(want)
-		if err != nil {
-			return nil, err
-		}
+	for i, want := range chains {
 		name := fmt.Sprintf("chain %s %s %s", want.family(), Table, want.Name)
-		if have == nil {
+		if have[i] == nil {
 			bad = append(bad, name+" is missing")
 			continue
 		}
-		if want.Hook != nil && !hooked(have, want.Hook) {
+		if want.Hook != nil && !have[i].is(want.Hook) {
 			bad = append(bad, fmt.Sprintf("%s is not a base chain with %s", name, want.Hook.text))
 		}
 		rules, err := c.nl.GetRules(c.tableOf(want), &nftables.Chain{Name: want.Name, Table: c.tableOf(want)})
@@ -224,11 +224,6 @@ func (c *Conn) Missing(chains ...Chain) ([]string, error) {
 		bad = append(bad, compareRules(name, want.Rules, rules)...)
 	}
 	return bad, nil
-}
-
-func hooked(have *nftables.Chain, want *hook) bool {
-	return have.Type == want.kind && have.Hooknum != nil && *have.Hooknum == *want.hook &&
-		have.Priority != nil && *have.Priority == want.priority
 }
 
 // compareRules finds each rule by its comment and its expressions, in their order;
@@ -257,31 +252,14 @@ func compareRules(chain string, want []Rule, have []*nftables.Rule) []string {
 	return bad
 }
 
-// chain reads one chain; nil where it or the table does not exist.
-func (c *Conn) chain(want Chain) (*nftables.Chain, error) {
-	name := want.Name
-	ch, err := c.nl.ListChain(c.tableOf(want), name)
-	if errors.Is(err, unix.ENOENT) {
-		return nil, nil
-	}
+// NATChain says whether iptables over nf_tables has the chain in its tables nat, by one
+// system call.
+func (c *Conn) NATChain(name string) (ipv4, ipv6 bool, err error) {
+	found, err := c.there(
+		question{unix.NFT_MSG_GETCHAIN, nftables.TableFamilyIPv4, chainAttrs("nat", name)},
+		question{unix.NFT_MSG_GETCHAIN, nftables.TableFamilyIPv6, chainAttrs("nat", name)})
 	if err != nil {
-		return nil, fmt.Errorf("rules: read chain %s: %w", name, err)
+		return false, false, fmt.Errorf("rules: look for chain %s: %w", name, err)
 	}
-	return ch, nil
-}
-
-// HasNATChain says whether iptables over nf_tables has the chain in its table nat.
-func (c *Conn) HasNATChain(ipv6 bool, name string) (bool, error) {
-	t := &nftables.Table{Name: "nat", Family: nftables.TableFamilyIPv4}
-	if ipv6 {
-		t.Family = nftables.TableFamilyIPv6
-	}
-	_, err := c.nl.ListChain(t, name)
-	if errors.Is(err, unix.ENOENT) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("rules: read chain %s: %w", name, err)
-	}
-	return true, nil
+	return found[0], found[1], nil
 }

@@ -115,7 +115,7 @@ func (c *Conn) Retire(needed func() (base, link bool, err error)) error {
 }
 
 func (c *Conn) retire(t *nftables.Table, chains []Chain) error {
-	if have, err := c.chain(chains[len(chains)-1]); err != nil || have == nil {
+	if have, err := c.look(chains[len(chains)-1]); err != nil || have[0] == nil {
 		return err
 	}
 	for _, s := range c.order {

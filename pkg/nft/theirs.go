@@ -114,22 +114,14 @@ type Others struct {
 // tables, with one system call for all questions.
 func (c *Conn) Others(chain string) (Others, error) {
 	ip4, ip6 := nftables.TableFamilyIPv4, nftables.TableFamilyIPv6
-	of := func(table string) []byte { return appendAttr(nil, unix.NFTA_TABLE_NAME, append([]byte(table), 0)) }
-	inNAT := appendAttr(appendAttr(nil, unix.NFTA_CHAIN_TABLE, []byte("nat\x00")), unix.NFTA_CHAIN_NAME, append([]byte(chain), 0))
-	out := appendMessage(nil, unix.NFT_MSG_GETCHAIN, ip4, 1, inNAT)
-	out = appendMessage(out, unix.NFT_MSG_GETCHAIN, ip6, 2, inNAT)
-	out = appendMessage(out, unix.NFT_MSG_GETTABLE, ip4, 3, of(theirPorts))
-	out = appendMessage(out, unix.NFT_MSG_GETTABLE, ip6, 4, of(theirPorts))
-	found := make([]bool, 5)
-	err := c.ask(out, 4, make([]byte, answerSize), func(b []byte) error {
-		seq, is, err := parseHead(b, 4)
-		found[seq] = is
-		return err
-	})
+	inNAT, theirs := chainAttrs("nat", chain), appendName(nil, unix.NFTA_TABLE_NAME, theirPorts)
+	found, err := c.there(
+		question{unix.NFT_MSG_GETCHAIN, ip4, inNAT}, question{unix.NFT_MSG_GETCHAIN, ip6, inNAT},
+		question{unix.NFT_MSG_GETTABLE, ip4, theirs}, question{unix.NFT_MSG_GETTABLE, ip6, theirs})
 	if err != nil {
 		return Others{}, fmt.Errorf("rules: look for other backends: %w", err)
 	}
-	return Others{Chain4: found[1], Chain6: found[2], Theirs: found[3] || found[4]}, nil
+	return Others{Chain4: found[0], Chain6: found[1], Theirs: found[2] || found[3]}, nil
 }
 
 // Takes says whether the rule leads clients of the port elsewhere. hostIP is invalid for

@@ -29,7 +29,7 @@ func TestVIPs(t *testing.T) {
 		if err := c.Retire(func() (bool, bool, error) { return false, false, nil }); err != nil { // they are no attachments
 			t.Error(err)
 		}
-		if ch, err := c.chain(baseChains()[0]); ch != nil || err != nil {
+		if ch, err := c.look(baseChains()[0]); err != nil || ch[0] != nil {
 			t.Errorf("the table is still there: %v", err)
 		}
 	})

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/plainfile"
@@ -84,13 +85,13 @@ func (x index) remove(key Key) error {
 }
 
 // bootID tells this boot of the machine from all others, in 8 digits.
-func bootID() string {
+var bootID = sync.OnceValue(func() string {
 	data, err := plainfile.Read("/proc/sys/kernel/random/boot_id")
 	if err != nil || len(data) < 8 {
 		return "-"
 	}
 	return string(data[:8])
-}
+})
 
 // sync makes the index anew if something else has changed the directory of leases
 // since our last change, or the machine was started since: a power cut may have lost

@@ -78,7 +78,7 @@ func open(dataDir, network string, create bool) (*Store, error) {
 
 // openLock creates the file as the reference does: opened for reading, mode 0750.
 func (s *Store) openLock() (*os.File, error) {
-	return os.OpenFile(filepath.Join(s.dir, lockName), os.O_RDONLY|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o750)
+	return plainfile.Open(filepath.Join(s.dir, lockName), unix.O_RDONLY|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o750)
 }
 
 func (s *Store) makeDirs() error {
