@@ -174,7 +174,8 @@ func (c *Conn) send(data []byte) error {
 			return nil
 		}
 		if !errors.Is(err, unix.EINTR) {
-			return fmt.Errorf("netlink: send: %w", err)
+			// Not wrapped: ENODEV or EEXIST mean something only as the kernel's answer.
+			return fmt.Errorf("netlink: send: %s", err.Error())
 		}
 	}
 }
