@@ -37,7 +37,7 @@ func (f Forwarding) key() string {
 
 // Add notes first and writes then, so that a crash between the two loses nothing.
 func (f Forwarding) Add(h *Host) error {
-	have, err := readSysctl(f.key())
+	have, err := h.dirs.read(f.key())
 	if err != nil || have != "0" {
 		return err
 	}
@@ -46,7 +46,7 @@ func (f Forwarding) Add(h *Host) error {
 
 // enable is for one process at a time: each changes the same alias.
 func (f Forwarding) enable(h *Host) error {
-	have, err := readSysctl(f.key())
+	have, err := h.dirs.read(f.key())
 	if err != nil || have != "0" {
 		return err
 	}
@@ -59,12 +59,12 @@ func (f Forwarding) enable(h *Host) error {
 			return err
 		}
 	}
-	return writeSysctl(f.key(), "1")
+	return h.dirs.write(f.key(), "1")
 }
 
 // Check reads the setting.
-func (f Forwarding) Check(*Host) error {
-	have, err := readSysctl(f.key())
+func (f Forwarding) Check(h *Host) error {
+	have, err := h.dirs.read(f.key())
 	if err != nil {
 		return err
 	}
@@ -233,7 +233,7 @@ func restore(h *Host, bridge, other *Link) error {
 	}
 	var errs []error
 	for _, key := range keys {
-		if err := writeSysctl(key, "0"); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := h.dirs.write(key, "0"); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)
 		}
 	}

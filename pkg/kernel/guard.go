@@ -126,7 +126,7 @@ func (h *Host) needed() (base, link bool, err error) {
 	for _, l := range links {
 		link = link || l.Group == nft.ContainerGroup
 		// A link that goes meanwhile needs nothing.
-		value, _ := readSysctl("net/ipv4/conf/" + l.Name + "/route_localnet")
+		value, _ := h.dirs.read("net/ipv4/conf/" + l.Name + "/route_localnet")
 		base = base || value == "1"
 	}
 	return base, link, nil

@@ -21,6 +21,7 @@ type Host struct {
 	index map[string]int // of the host's links, once known
 	base  bool           // the base chains were wanted
 	link  bool           // those of family bridge were
+	dirs  sysctlDirs     // of the host's settings
 	// legacy are the families whose legacy table nat is in use; nil before anybody asked.
 	legacy []iptables.Family
 }
@@ -33,7 +34,7 @@ func Open(ns *netns.NS) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Host{rt: rt, ns: ns, index: make(map[string]int)}
+	h := &Host{rt: rt, ns: ns, index: make(map[string]int), dirs: make(sysctlDirs)}
 	if ns == nil {
 		return h, nil
 	}
@@ -51,6 +52,7 @@ func Open(ns *netns.NS) (*Host, error) {
 // deleted, closing it waits for an RCU grace period (nft_rcv_nl_event), which by
 // then has passed while the links were deleted.
 func (h *Host) Close() error {
+	h.dirs.close()
 	errs := []error{h.rt.Close(), h.cont.Close()}
 	if h.rules != nil {
 		errs = append(errs, h.rules.Close())

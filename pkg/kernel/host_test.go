@@ -13,7 +13,7 @@ import (
 
 func TestSysctlCheck(t *testing.T) {
 	key := "net/ipv4/conf/lo/arp_notify"
-	set := func(value string) func(w world) { return func(w world) { w.must(writeSysctl(key, value)) } }
+	set := func(value string) func(w world) { return func(w world) { w.must(sysctlDirs(nil).write(key, value)) } }
 	checkTampered(t, Sysctl{Key: key, Value: "1"}, nil, []tamper{
 		{"nothing", func(world) {}, ""},
 		{"changed", set("0"), "sysctl: net.ipv4.conf.lo.arp_notify is 0, expected 1"},
@@ -61,10 +61,10 @@ func TestNoContainer(t *testing.T) {
 func TestForwarding(t *testing.T) {
 	for key, ipv6 := range map[string]bool{forward4: false, forward6: true} {
 		inWorld(t, func(w world) {
-			w.must(writeSysctl(key, "0"))
+			w.must(sysctlDirs(nil).write(key, "0"))
 			want := func(value string) {
 				t.Helper()
-				if got, err := readSysctl(key); err != nil || got != value {
+				if got, err := sysctlDirs(nil).read(key); err != nil || got != value {
 					t.Errorf("%s: got %s, %v, want %s", key, got, err, value)
 				}
 			}
@@ -74,7 +74,7 @@ func TestForwarding(t *testing.T) {
 			if got := w.link("br0").Attrs().Alias; got != "bridgeport was-0:"+key {
 				t.Errorf("br0: alias %q", got)
 			}
-			w.must(writeSysctl(key, "0"))
+			w.must(sysctlDirs(nil).write(key, "0"))
 			w.wantCheck(f, "sysctl: "+dotted(key)+" is 0, expected 1")
 			w.add(f)
 			want("1")
@@ -92,10 +92,10 @@ func TestForwarding(t *testing.T) {
 // TestForwardingBefore: a router stays one.
 func TestForwardingBefore(t *testing.T) {
 	inWorld(t, func(w world) {
-		w.must(writeSysctl(forward4, "1"))
+		w.must(sysctlDirs(nil).write(forward4, "1"))
 		w.add(Bridge{Name: "br0"}, Forwarding{Bridge: "br0"})
 		w.must(RetireBridge(w.Host, "br0"))
-		if got, err := readSysctl(forward4); err != nil || got != "1" {
+		if got, err := sysctlDirs(nil).read(forward4); err != nil || got != "1" {
 			t.Errorf("got %s, %v", got, err)
 		}
 	})

@@ -170,6 +170,15 @@ func (p Ports) Del(h *Host) error {
 		}
 	}
 	gone, err := deleteOwned(h, p.Owner, "published", portMaps(), known)
+	if err == nil && gone == nil && len(known) > 0 {
+		// A DEL before may have been killed on its way from the elements to the
+		// connections; the link goes after both.
+		_, lerr := h.rt.Link(p.Owner.LinkName())
+		if errors.Is(lerr, errNoLink) {
+			return nil
+		}
+		gone = known
+	}
 	return errors.Join(err, forgetForwarded(gone))
 }
 

@@ -162,7 +162,8 @@ func wanted(comment string) int {
 
 // deleteOwned removes the owner's elements. The known ones go by their keys, the
 // holder mark with them. Where the mark counts more than are known (a DEL without
-// ports or addresses), the maps are searched. It returns what was to be deleted.
+// ports or addresses), the maps are searched. It returns what was to be deleted; nil
+// where nothing was there.
 func deleteOwned(h *Host, owner Owner, mark string, maps []string, known []nft.Element) ([]nft.Element, error) {
 	rules, err := h.Rules()
 	if errors.Is(err, nft.ErrUnsupported) {
@@ -181,6 +182,9 @@ func deleteOwned(h *Host, owner Owner, mark string, maps []string, known []nft.E
 			return nil, nil
 		}
 		gone, err := rules.Delete(owner.Tag(), known, 0)
+		if len(gone) == 0 {
+			return nil, err
+		}
 		return asRead(known, gone), err
 	}
 	if len(known) == 0 {

@@ -6,7 +6,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/plainfile"
+	"golang.org/x/sys/unix"
 )
 
 const sysctlRoot = "/proc/sys/"
@@ -20,20 +20,21 @@ type Sysctl struct {
 
 // Add writes the value unless it is there already, and reads it back: on a
 // read-only or masked /proc some writes vanish.
-func (s Sysctl) Add(*Host) error {
-	have, err := readSysctl(s.Key)
+func (s Sysctl) Add(h *Host) error { return s.add(h.dirs) }
+
+func (s Sysctl) add(dirs sysctlDirs) error {
+	err := dirs.write(s.Key, s.Value)
 	if errors.Is(err, os.ErrNotExist) && s.Optional {
 		return nil
 	}
-	if err != nil || have == s.Value {
-		return err
-	}
-	return writeSysctl(s.Key, s.Value)
+	return err
 }
 
 // Check reads the value.
-func (s Sysctl) Check(*Host) error {
-	have, err := readSysctl(s.Key)
+func (s Sysctl) Check(h *Host) error { return s.check(h.dirs) }
+
+func (s Sysctl) check(dirs sysctlDirs) error {
+	have, err := dirs.read(s.Key)
 	if errors.Is(err, os.ErrNotExist) && s.Optional {
 		return nil
 	}
@@ -67,23 +68,88 @@ func dotted(key string) string {
 	}, key)
 }
 
-func readSysctl(key string) (string, error) {
-	data, err := plainfile.Read(sysctlRoot + key)
+// read is the value of a setting.
+func (d sysctlDirs) read(key string) (string, error) {
+	dir, name := d.at(key)
+	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return "", fmt.Errorf("sysctl %s: %w", dotted(key), err)
+		return "", fmt.Errorf("sysctl %s: open: %w", dotted(key), err)
 	}
-	return strings.TrimSpace(string(data)), nil
+	defer unix.Close(fd)
+	have, err := sysctlValue(fd)
+	if err != nil {
+		return "", fmt.Errorf("sysctl %s: read: %w", dotted(key), err)
+	}
+	return have, nil
 }
 
-func writeSysctl(key, value string) error {
-	if err := plainfile.Write(sysctlRoot+key, 0, 0, value); err != nil {
+// write makes the value the wanted one, with one open.
+func (d sysctlDirs) write(key, value string) error {
+	dir, name := d.at(key)
+	fd, err := unix.Openat(dir, name, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EROFS) {
+		// What can't be written may be right.
+		if have, rerr := d.read(key); rerr == nil && have == value {
+			return nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("sysctl %s: open: %w", dotted(key), err)
+	}
+	defer unix.Close(fd)
+	have, err := sysctlValue(fd)
+	if err != nil {
+		return fmt.Errorf("sysctl %s: read: %w", dotted(key), err)
+	}
+	if have == value {
+		return nil
+	}
+	if _, err := unix.Pwrite(fd, []byte(value), 0); err != nil {
 		return fmt.Errorf("sysctl %s: write %s: %w", dotted(key), value, err)
 	}
-	have, err := readSysctl(key)
-	if err == nil && have != value {
-		err = fmt.Errorf("sysctl %s: wrote %s, but it reads %s", dotted(key), value, have)
+	if have, err = sysctlValue(fd); err == nil && have != value {
+		err = fmt.Errorf("wrote %s, but it reads %s", value, have)
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("sysctl %s: %w", dotted(key), err)
+	}
+	return nil
+}
+
+func sysctlValue(fd int) (string, error) {
+	var text [128]byte // these are numbers
+	n, err := unix.Pread(fd, text[:], 0)
+	return strings.TrimSpace(string(text[:max(n, 0)])), err
+}
+
+// sysctlDirs are open directories of one network namespace, by their path below
+// /proc/sys: net/ipv4 and net/ipv6, with which the namespaces' settings part. To find one
+// of them the kernel compares it with that of each other namespace (proc_sys_compare);
+// with 900 containers that takes longer than all the rest. nil opens none.
+type sysctlDirs map[string]int
+
+// at is what to open for the key.
+func (d sysctlDirs) at(key string) (dir int, name string) {
+	parts := strings.SplitN(key, "/", 3)
+	if d == nil || len(parts) < 3 {
+		return unix.AT_FDCWD, sysctlRoot + key
+	}
+	family := parts[0] + "/" + parts[1]
+	fd, known := d[family]
+	if !known {
+		var err error
+		if fd, err = unix.Open(sysctlRoot+family, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+			return unix.AT_FDCWD, sysctlRoot + key // the error of this one says what is missing
+		}
+		d[family] = fd
+	}
+	return fd, parts[2]
+}
+
+func (d sysctlDirs) close() {
+	for _, fd := range d {
+		_ = unix.Close(fd) // nothing was written to it
+	}
 }
 
 // Inside are settings of the container's namespace, written in one visit there.
@@ -92,8 +158,10 @@ type Inside []Sysctl
 // Add writes them.
 func (in Inside) Add(h *Host) error {
 	return h.inside(func() error {
+		dirs := make(sysctlDirs)
+		defer dirs.close()
 		for _, s := range in {
-			if err := s.Add(h); err != nil {
+			if err := s.add(dirs); err != nil {
 				return fmt.Errorf("container: %w", err)
 			}
 		}
@@ -104,9 +172,11 @@ func (in Inside) Add(h *Host) error {
 // Check reads them.
 func (in Inside) Check(h *Host) error {
 	return h.inside(func() error {
+		dirs := make(sysctlDirs)
+		defer dirs.close()
 		var errs []error
 		for _, s := range in {
-			if err := s.Check(h); err != nil {
+			if err := s.check(dirs); err != nil {
 				errs = append(errs, fmt.Errorf("container: %w", err))
 			}
 		}

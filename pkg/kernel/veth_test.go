@@ -86,7 +86,7 @@ func TestVethMade(t *testing.T) {
 		if l.Alias != owner.Comment(255) || l.HardwareAddr.String() != owner.HostMAC().String() {
 			t.Errorf("got alias %q, MAC %s", l.Alias, l.HardwareAddr)
 		}
-		if got, err := readSysctl("net/ipv6/conf/" + l.Name + "/disable_ipv6"); err != nil || got != "1" {
+		if got, err := sysctlDirs(nil).read("net/ipv6/conf/" + l.Name + "/disable_ipv6"); err != nil || got != "1" {
 			t.Errorf("disable_ipv6: got %s, %v", got, err)
 		}
 		for range 2 { // absent is success

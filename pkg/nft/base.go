@@ -21,6 +21,9 @@ const Table = "bridgeport"
 // chain that was registered last wins (nf_hook_entries_grow).
 const natPriority = -99
 
+// lastBase is the name of the last of baseChains: where it is, all are.
+const lastBase = "guard"
+
 // baseChains are the chains that packets enter, and the one they share.
 func baseChains() []Chain {
 	natHook := func(h *nftables.ChainHook, name string) *hook {
@@ -56,7 +59,7 @@ func baseChains() []Chain {
 		{
 			// route_localnet lets 127.0.0.1:hostPort work; without these rules it
 			// would also let neighbours reach services bound to loopback.
-			Name: "guard",
+			Name: lastBase,
 			Hook: &hook{nftables.ChainTypeFilter, nftables.ChainHookPrerouting, -300, "type filter hook prerouting priority raw"},
 			Rules: []Rule{
 				rule("loopback addresses belong to the host alone", notLoopback(), destination(loopback4()), stop(expr.VerdictDrop)),

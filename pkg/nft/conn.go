@@ -146,29 +146,30 @@ type step func() error
 // would cost an RCU wait.
 func (c *Conn) chainSteps(change Change) ([]step, error) {
 	type part struct {
+		last   string // of the chains: they are made in one transaction
 		table  *nftables.Table
 		sets   []*nftables.Set
-		chains []Chain
+		chains func() []Chain // made only where they are missing
 	}
 	var parts []part
 	for _, p := range []struct {
 		wanted bool
 		part
 	}{
-		{change.Base, part{c.table, c.base, baseChains()}},
-		{change.Link, part{c.link, c.frames, linkChains()}},
-		{change.Traffic, part{c.table, c.traffic, TrafficChains()}},
+		{change.Base, part{lastBase, c.table, c.base, baseChains}},
+		{change.Link, part{lastLink, c.link, c.frames, linkChains}},
+		{change.Traffic, part{lastTraffic, c.table, c.traffic, TrafficChains}},
 	} {
 		if p.wanted {
 			parts = append(parts, p.part)
 		}
 	}
 	for _, ch := range change.Chains {
-		parts = append(parts, part{chains: []Chain{ch}})
+		parts = append(parts, part{last: ch.Name, table: c.tableOf(ch), chains: func() []Chain { return []Chain{ch} }})
 	}
-	last := make([]Chain, len(parts)) // of each part: they are made in one transaction
+	last := make([]Chain, len(parts))
 	for i, p := range parts {
-		last[i] = p.chains[len(p.chains)-1]
+		last[i] = Chain{Name: p.last, Link: p.table == c.link}
 	}
 	there, err := c.look(last...)
 	if err != nil {
@@ -178,14 +179,14 @@ func (c *Conn) chainSteps(change Change) ([]step, error) {
 	for i, p := range parts {
 		switch {
 		case there[i] != nil:
-		case p.table == nil:
-			steps = append(steps, func() error { c.queueChain(p.chains[0]); return nil })
+		case p.sets == nil:
+			steps = append(steps, func() error { c.queueChain(p.chains()[0]); return nil })
 		case p.table == c.link && change.LinkOptional:
-			if err := c.tryTable(p.table, p.sets, p.chains); err != nil {
+			if err := c.tryTable(p.table, p.sets, p.chains()); err != nil {
 				return nil, err
 			}
 		default:
-			steps = append(steps, func() error { return c.queueTable(p.table, p.sets, p.chains) })
+			steps = append(steps, func() error { return c.queueTable(p.table, p.sets, p.chains()) })
 		}
 	}
 	return steps, nil

@@ -18,7 +18,7 @@ func controlChain(first *hook) Chain {
 		redirect4, routerAdvertisement = 5, 134
 		vlan, vlanOutside              = 0x00, 0xa8 // second bytes of 0x8100 and 0x88a8
 	)
-	return Chain{Name: "control", Link: true, Hook: first, Rules: []Rule{
+	return Chain{Name: lastLink, Link: true, Hook: first, Rules: []Rule{
 		drop("frames that switches send to each other: spanning tree, LACP, LLDP (IEEE 802.1Q, 8.6.3)",
 			destinationMAC.within(net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xf0}, net.HardwareAddr{1, 0x80, 0xc2, 0, 0, 0})),
 		drop("the same of Cisco switches: PVST+, CDP",

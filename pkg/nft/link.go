@@ -15,6 +15,9 @@ import (
 // dropped: a mark that costs nothing to set and goes with the port. It reads "bp".
 const ContainerGroup = 0x6270
 
+// lastLink is the name of the last of linkChains.
+const lastLink = "control"
+
 // linkChains are the chains of family bridge.
 func linkChains() []Chain {
 	first := func() *hook {

@@ -19,9 +19,12 @@ const (
 // trafficChain looks at connections before any address is translated: what is for a
 // container's own address was not published. It exists only where a network asks for
 // it.
+// lastTraffic is the name of the last of TrafficChains.
+const lastTraffic = "traffic"
+
 func trafficChain() Chain {
 	return Chain{
-		Name: "traffic",
+		Name: lastTraffic,
 		Hook: &hook{nftables.ChainTypeFilter, nftables.ChainHookPrerouting, -150, "type filter hook prerouting priority mangle"},
 		Rules: []Rule{
 			rule("containers that only their own bridge reaches", notEstablished(), verdictBy("hidden4", true, true)),

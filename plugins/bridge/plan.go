@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"bytes"
 	"net"
 	"net/netip"
 	"slices"
@@ -217,7 +218,7 @@ func (in inputs) gateways(addrs []address) []netip.Prefix {
 }
 
 // inside is what happens in the container's namespace. IPv4 addresses come before
-// the link is up, so that the kernel announces them (arp_notify); IPv6 ones after
+// the link is up, so that the kernel announces them (announces); IPv6 ones after
 // it, since it announces each that becomes valid on a link that is up (ndisc_notify).
 func (in inputs) inside(addrs []address) []kernel.Object {
 	c, ifName := in.conf, in.owner.IfName
@@ -253,8 +254,10 @@ func (in inputs) sysctls(addrs []address) []kernel.Object {
 	set := func(family, key, value string) {
 		list = append(list, kernel.Sysctl{Key: "net/" + family + "/conf/" + in.owner.IfName + "/" + key, Value: value, Optional: family == "ipv6" && !v6})
 	}
-	if v4 {
+	if in.announces(addrs) {
 		set("ipv4", "arp_notify", "1")
+	}
+	if v4 {
 		// Nothing on the network may change a container's routes.
 		set("ipv4", "accept_redirects", "0")
 	}
@@ -276,6 +279,23 @@ func (in inputs) sysctls(addrs []address) []kernel.Object {
 		return nil
 	}
 	return []kernel.Object{list}
+}
+
+// announces says whether neighbours may remember another MAC address for the container's
+// IPv4 addresses. They don't where it follows from the only one (Owner.ContainerMAC), and
+// an announcement goes to each container on the bridge: with 600 it took a tenth of an
+// ADD's CPU. Where a plugin after us has changed it, it announces by itself.
+func (in inputs) announces(addrs []address) bool {
+	var v4 []netip.Addr
+	for _, a := range addrs {
+		if a.prefix.Addr().Is4() {
+			v4 = append(v4, a.prefix.Addr())
+		}
+	}
+	if len(v4) == 1 && bytes.Equal(in.mac, in.owner.ContainerMAC(v4[0].AsSlice())) {
+		return false
+	}
+	return len(v4) > 0 && !in.changed
 }
 
 func dadValue(on bool) string {
