@@ -246,9 +246,9 @@ func (r *rig) life(see func(call, counts)) {
 	}
 	trace(call{verb: "DEL", config: r.with(result)})
 	if r.variant.chained {
-		trace(call{verb: "DEL", again: " again", config: r.portmap})
+		trace(call{verb: "DEL", again: " again", config: chain})
 	}
-	trace(call{verb: "DEL", again: " again", config: r.bridge})
+	trace(call{verb: "DEL", again: " again", config: r.with(result)})
 	if !r.variant.iptables {
 		trace(call{verb: "STATUS", config: r.bridge})
 		trace(call{verb: "VERSION", config: r.bridge})
