@@ -59,6 +59,7 @@ func TestVethCheck(t *testing.T) {
 			w.inside("eth0", func(l netlink.Link) error {
 				return errors.Join(netlink.LinkSetDown(l), netlink.LinkSetName(l, "eth9"), netlink.LinkSetUp(l))
 			})
+			w.must(PortReady{Owner: owner}.Add(w.Host)) // only that differs
 		}, cont + "link eth0 is missing"},
 	})
 }
