@@ -6,6 +6,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/ipam"
 	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
 	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 )
@@ -21,9 +22,11 @@ func delIPAM(req *cni.Request, k known) (*ipam.IPAM, error) {
 // is and whether its namespace still exists. It looks into the container only for a
 // link that another plugin made.
 func delKernel(req *cni.Request, k known) (err error) {
-	ns := container(req)
-	if ns != nil {
-		defer ns.Close()
+	var ns *netns.NS
+	if len(k.prev) > 0 { // without addresses nothing in there is known to be the attachment's
+		if ns = container(req); ns != nil {
+			defer ns.Close()
+		}
 	}
 	h, err := kernel.Open(ns)
 	if err != nil {
