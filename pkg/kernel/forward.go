@@ -81,13 +81,17 @@ func (f Forwarding) Del(*Host) error { return nil }
 func (f Forwarding) String() string { return fmt.Sprintf("sysctl -w %s=1", dotted(f.key())) }
 
 // locked runs fn while no other process of ours changes what they share. fn must not
-// change rules, which take the same lock.
+// change rules, which take the same lock. A program that fn executes holds the lock too:
+// if we are killed, it may be in the middle of a change that no signal ends.
 func locked(fn func() error) error {
-	unlock, err := flock.Netns()
+	lock, err := flock.Netns()
 	if err != nil {
 		return err
 	}
-	defer unlock.Close()
+	defer lock.Close()
+	if _, err := unix.FcntlInt(lock.Fd(), unix.F_SETFD, 0); err != nil {
+		return fmt.Errorf("firewall: lock: hand on: %w", err)
+	}
 	return fn()
 }
 

@@ -34,5 +34,6 @@ func sweepFamily(f iptables.Family, network string, valid map[string]bool) error
 				iptables.Masquerade{Network: network, ContainerID: id}.Del(f))
 		}
 	}
-	return errors.Join(append(errs, f.Tidy())...)
+	// An ADD that has seen the shared chains relies on them.
+	return errors.Join(append(errs, locked(f.Tidy))...)
 }

@@ -20,8 +20,9 @@ type claim struct {
 	flush int
 }
 
-// claim takes note of a success. Ports are forgotten with the rules.
-func (h *history) claim(n *network, a attachment, addrs []string) {
+// claim takes note of the success of an ADD that began after so many flushes. Ports are
+// forgotten with the rules.
+func (h *history) claim(n *network, a attachment, addrs []string, flushes int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, key := range addrs {
@@ -29,13 +30,13 @@ func (h *history) claim(n *network, a attachment, addrs []string) {
 		if other, taken := h.held[key]; taken {
 			h.violated("%s belongs to %s and %s", key, other.owner, a.id)
 		}
-		h.held[key] = claim{a.id, h.flush}
+		h.held[key] = claim{a.id, flushes}
 	}
 	key := fmt.Sprint("port ", a.port)
-	if other, taken := h.held[key]; taken && other.flush == h.flush {
+	if other, taken := h.held[key]; taken && other.flush%2 == 0 && other.flush == h.flush {
 		h.violated("%s belongs to %s and %s", key, other.owner, a.id)
 	}
-	h.held[key] = claim{a.id, h.flush}
+	h.held[key] = claim{a.id, flushes}
 }
 
 // waive is before DEL.

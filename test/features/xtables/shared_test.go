@@ -1,0 +1,62 @@
+package xtables_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	"github.com/bridgeport-cni/bridgeport/test/lab"
+)
+
+// slowly is a stage whose iptables-restore takes a second longer, and goes on when the
+// plugin that started it is gone, as one in the kernel does. more is what it does first.
+func slowly(s *Stage, variant, more string) (slow *Stage, atWork, done string) {
+	GinkgoHelper()
+	dir := filepath.Join(s.Dir, "slow")
+	Expect(os.Mkdir(dir, 0o755)).To(Succeed())
+	atWork, done = filepath.Join(dir, "at-work"), filepath.Join(dir, "done")
+	for _, program := range []string{"iptables-" + variant + "-restore", "ip6tables-" + variant + "-restore"} {
+		real, err := exec.LookPath(program)
+		Expect(err).NotTo(HaveOccurred())
+		script := fmt.Sprintf("#!/bin/sh\ntouch %s\nexec 3<&0\n{ sleep 1; %s \"$@\" <&3; touch %s; } &\n%s\nwait\n", atWork, real, done, more)
+		Expect(os.WriteFile(filepath.Join(dir, program), []byte(script), 0o700)).To(Succeed())
+	}
+	other := *s
+	other.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH")}
+	return &other, atWork, done
+}
+
+var _ = DescribeTable("an ADD beside a GC that saw the shared chains of iptables without users", func(variant, more string) {
+	s := NewStage()
+	NewXtables(s, variant)
+	b, result := s.Attach(unmasqueraded(s))
+	c := chained(result, nil, Port("tcp", 8080, 80))
+	ExpectOK("ADD", s.Call(b, "ADD", c))
+	ExpectOK("DEL", s.Call(b, "DEL", c))
+
+	slow, atWork, done := slowly(s, variant, more)
+	collected := make(chan error)
+	go func() {
+		gc := Conf{"type": "portmap", "backend": "iptables", "cni.dev/valid-attachments": []Conf{}}
+		_, err := slow.Host.CNI(slow.Bin, lab.Call{Plugin: "portmap", Command: "GC", Config: gc.Stdin(), Env: slow.Env})
+		collected <- err
+	}()
+	Eventually(atWork).WithTimeout(Patience).Should(BeAnExistingFile())
+	ExpectOK("ADD", s.Call(b, "ADD", c))
+	Eventually(done).WithTimeout(Patience).Should(BeAnExistingFile())
+	Eventually(collected).WithTimeout(Patience).Should(Receive(Not(HaveOccurred())))
+	ExpectOK("CHECK", s.Call(b, "CHECK", c))
+	Serve(b.Space, "tcp", 80)
+	ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
+	ExpectSeen(s.Outside, HostV6, "8080", OutsideV6)
+},
+	Entry("over nf_tables", "nft", ""),
+	Entry("over nf_tables, and was killed", "nft", "kill -9 $PPID"),
+	Entry("over legacy tables", "legacy", ""),
+	Entry("over legacy tables, and was killed", "legacy", "kill -9 $PPID"),
+)
