@@ -167,7 +167,7 @@ func (w *world) fillDisk(during time.Duration) error {
 	w.diskFull.Store(true)
 	defer w.diskFull.Store(false)
 	path := filepath.Join(w.dir, "full")
-	err := os.WriteFile(path, []byte(strings.Repeat("x", 2<<20)), 0o600)
+	err := os.WriteFile(path, []byte(strings.Repeat("x", diskSize+1)), 0o600)
 	if !errors.Is(err, unix.ENOSPC) {
 		return fmt.Errorf("the disk is not full: %w", err)
 	}

@@ -56,8 +56,8 @@ func TestSoak(t *testing.T) {
 	}
 	summary = fmt.Sprintf("soak: %d ADDs (%d attached), %d DELs, %d CHECKs, %d GCs, %d calls disturbed, %d pings, %d violations",
 		w.adds.Load(), w.attached.Load(), w.dels.Load(), w.checks.Load(), w.gcs.Load(), w.disturbed.Load(), w.pings.Load(), w.violations.Load())
-	if w.attached.Load() == 0 || w.pings.Load() == 0 {
-		t.Error("nothing was attached, or nothing reached: the run shows nothing")
+	if w.attached.Load() < w.adds.Load()/3 || w.pings.Load() == 0 {
+		t.Error("most ADDs failed, or nothing was reached: the run shows nothing")
 	}
 }
 

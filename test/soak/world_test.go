@@ -45,8 +45,9 @@ type world struct {
 	adds, attached, dels, checks, gcs, disturbed, pings, violations atomic.Int64
 }
 
-// diskSize is small, so that it can be filled.
-const diskSize = "size=1m"
+// diskSize is small, so that it can be filled, but not by leases: each is a page, and
+// there is one in each place of the freed ones, too.
+const diskSize = 8 << 20
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
@@ -62,7 +63,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatalf("%v: run `make build`, or set BRIDGEPORT_BIN", err)
 	}
 	w := &world{t: t, bin: bin, dir: t.TempDir()}
-	if err := unix.Mount("soak", w.dir, "tmpfs", 0, diskSize); err != nil {
+	if err := unix.Mount("soak", w.dir, "tmpfs", 0, fmt.Sprint("size=", diskSize)); err != nil {
 		t.Fatal(err)
 	}
 	if w.host, err = lab.NewSpace("soak"); err != nil {
