@@ -31,13 +31,29 @@ func TestSysctlErrors(t *testing.T) {
 			t.Errorf("missing: got %v", err)
 		}
 		none.Optional = true
-		w.add(none)
-		w.wantCheck(none, "")
+		if err := none.Add(w.Host); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("missing, but the kernel has IPv6: got %v", err)
+		}
 		if err := (Sysctl{Key: "net/ipv4/ip_forward", Value: "x"}).Add(w.Host); !errors.Is(err, unix.EINVAL) || !strings.HasPrefix(err.Error(), "sysctl net.ipv4.ip_forward: write x: ") {
 			t.Errorf("wrong value: got %v", err)
 		}
 		// Some values the kernel changes without a word.
 		if err := (Sysctl{Key: "net/ipv4/conf/lo/arp_notify", Value: "01"}).Add(w.Host); err == nil || err.Error() != "sysctl net.ipv4.conf.lo.arp_notify: wrote 01, but it reads 1" {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// TestNoIPv6: what is to be done for IPv6 is done when there is none.
+func TestNoIPv6(t *testing.T) {
+	inWorld(t, func(w world) {
+		w.must(unix.Mount("hidden", "/proc/sys/net/ipv6", "tmpfs", 0, ""))
+		defer func() { w.must(unix.Unmount("/proc/sys/net/ipv6", unix.MNT_DETACH)) }()
+		none := Sysctl{Key: "net/ipv6/conf/lo/disable_ipv6", Value: "1", Optional: true}
+		w.add(none)
+		w.wantCheck(none, "")
+		none.Optional = false
+		if err := none.Add(w.Host); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("got %v", err)
 		}
 	})

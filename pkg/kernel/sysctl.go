@@ -15,7 +15,7 @@ const sysctlRoot = "/proc/sys/"
 type Sysctl struct {
 	Key      string // "net/ipv4/ip_forward"
 	Value    string
-	Optional bool // success where the kernel has no such setting (IPv6 compiled out)
+	Optional bool // success where the kernel has no IPv6 (compiled out, or ipv6.disable=1)
 }
 
 // Add writes the value unless it is there already, and reads it back: on a
@@ -24,10 +24,16 @@ func (s Sysctl) Add(h *Host) error { return s.add(h.dirs) }
 
 func (s Sysctl) add(dirs sysctlDirs) error {
 	err := dirs.write(s.Key, s.Value)
-	if errors.Is(err, os.ErrNotExist) && s.Optional {
+	if s.needless(err) {
 		return nil
 	}
 	return err
+}
+
+// needless says whether the setting is missing for want of IPv6. A single one that is
+// missing is hidden, or its link is gone: then what it protects from would be let in.
+func (s Sysctl) needless(err error) bool {
+	return s.Optional && errors.Is(err, os.ErrNotExist) && errors.Is(unix.Access(sysctlRoot+"net/ipv6/conf", unix.F_OK), unix.ENOENT)
 }
 
 // Check reads the value.
@@ -35,7 +41,7 @@ func (s Sysctl) Check(h *Host) error { return s.check(h.dirs) }
 
 func (s Sysctl) check(dirs sysctlDirs) error {
 	have, err := dirs.read(s.Key)
-	if errors.Is(err, os.ErrNotExist) && s.Optional {
+	if s.needless(err) {
 		return nil
 	}
 	if err != nil {
