@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
@@ -87,7 +86,7 @@ func parseChain(b []byte) *seen {
 	attrs(b, func(kind uint16, data []byte) {
 		switch kind {
 		case unix.NFTA_CHAIN_TYPE:
-			s.kind = nftables.ChainType(strings.TrimRight(string(data), "\x00"))
+			s.kind = nftables.ChainType(cString(data))
 		case unix.NFTA_CHAIN_HOOK:
 			if n := nested(data, unix.NFTA_HOOK_HOOKNUM); len(n) == 4 {
 				s.hook = nftables.ChainHook(binary.BigEndian.Uint32(n))

@@ -39,5 +39,5 @@ func (e Element) LinkName() string {
 	if len(e.Key) < ifNameSize || e.IsPort() || e.Address().IsValid() {
 		return ""
 	}
-	return strings.TrimRight(string(e.Key[:ifNameSize]), "\x00")
+	return cString(e.Key[:ifNameSize])
 }

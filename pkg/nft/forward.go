@@ -207,7 +207,7 @@ func (b Blocker) accepted(bridge string) bool {
 func matchesName(data []byte, name string) bool {
 	full := ifName(name)
 	return len(data) > 0 && bytes.HasPrefix(full, bytes.TrimRight(data, "\x00")) &&
-		(data[len(data)-1] != 0 || strings.TrimRight(string(data), "\x00") == name)
+		(data[len(data)-1] != 0 || cString(data) == name)
 }
 
 // Accept puts rules that accept packets from and to the bridge before the others of

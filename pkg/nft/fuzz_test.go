@@ -1,11 +1,15 @@
 package nft
 
 import (
+	"encoding/binary"
 	"strings"
 	"testing"
 
 	"github.com/bridgeport-cni/bridgeport/test/limit"
 	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"github.com/google/nftables/userdata"
+	"golang.org/x/sys/unix"
 )
 
 // FuzzElement: whatever keys and values somebody has put into a set of one of our names,
@@ -31,6 +35,61 @@ func FuzzElement(f *testing.F) {
 		}
 		if _, _, to, ok := e.Forward(); ok && !to.Addr().IsValid() {
 			t.Errorf("forwards to %s", to)
+		}
+	})
+}
+
+// ruleMessage is a rule as the kernel lists it.
+func ruleMessage(f testing.TB, ch Chain, r Rule, flags uint16) []byte {
+	f.Helper()
+	var list []byte
+	for _, e := range r.exprs {
+		data, err := expr.Marshal(unix.NFPROTO_INET, e)
+		if err != nil {
+			f.Fatal(err)
+		}
+		list = appendAttr(list, unix.NLA_F_NESTED|unix.NFTA_LIST_ELEM, data)
+	}
+	b := appendName(appendName(nil, unix.NFTA_RULE_TABLE, Table), unix.NFTA_RULE_CHAIN, ch.Name)
+	b = appendAttr(b, unix.NLA_F_NESTED|unix.NFTA_RULE_EXPRESSIONS, list)
+	b = appendAttr(b, unix.NFTA_RULE_USERDATA, userdata.AppendString(nil, userdata.TypeComment, r.Comment))
+	m := appendMessage(nil, unix.NFT_MSG_NEWRULE, nftables.TableFamilyINet, 1, b)
+	binary.NativeEndian.PutUint16(m[6:], unix.NLM_F_MULTI|flags)
+	return m
+}
+
+// doneMessage ends a list.
+func doneMessage(errno unix.Errno, flags uint16) []byte {
+	m := appendMessage(nil, 0, 0, 1, nil)
+	binary.NativeEndian.PutUint16(m[4:], unix.NLMSG_DONE)
+	binary.NativeEndian.PutUint16(m[6:], unix.NLM_F_MULTI|flags)
+	binary.NativeEndian.PutUint32(m[unix.SizeofNlMsghdr:], uint32(-int32(errno)))
+	return m
+}
+
+// FuzzRules: whatever the kernel's list of rules looks like, reading it ends, and our own
+// rules are found in it.
+func FuzzRules(f *testing.F) {
+	var whole []byte
+	for _, ch := range append(baseChains(), linkChains()...) {
+		for _, r := range ch.Rules {
+			m := ruleMessage(f, ch, r, 0)
+			f.Add(m)
+			whole = append(whole, m...)
+		}
+	}
+	f.Add(whole)
+	f.Add(append(whole, doneMessage(0, 0)...))
+	f.Add(append(whole, doneMessage(unix.EPERM, unix.NLM_F_DUMP_INTR)...))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		defer limit.Cost(t)()
+		if len(b) > rulesSize {
+			return
+		}
+		found := make(map[string][]kernelRule)
+		_, _ = eachMessage(b, func(payload []byte) error { return parseRule(payload, unix.NFPROTO_INET, found) })
+		for _, ch := range baseChains() {
+			compareRules(ch.Name, ch.Rules, found[ch.Name])
 		}
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 	"syscall"
 
 	"github.com/google/nftables"
@@ -226,7 +225,7 @@ func (c *Conn) parseElement(set *nftables.Set, item []byte) Element {
 		case unix.NFTA_SET_ELEM_USERDATA:
 			w.Comment, _ = userdata.GetString(data, userdata.NFTNL_UDATA_SET_ELEM_COMMENT)
 		case unix.NFTA_SET_ELEM_EXPR:
-			if strings.TrimRight(string(nested(data, unix.NFTA_EXPR_NAME)), "\x00") == "counter" {
+			if cString(nested(data, unix.NFTA_EXPR_NAME)) == "counter" {
 				if n := nested(nested(data, unix.NFTA_EXPR_DATA), unix.NFTA_COUNTER_PACKETS); len(n) == 8 {
 					packets, counted = binary.BigEndian.Uint64(n), true
 				}

@@ -24,7 +24,7 @@ func wantMissing(t *testing.T, c *Conn, chains []Chain, want ...string) {
 	}
 }
 
-func (c *Conn) rulesOf(t *testing.T, ch Chain) []*nftables.Rule {
+func (c *Conn) listed(t *testing.T, ch Chain) []*nftables.Rule {
 	t.Helper()
 	rules, err := c.nl.GetRules(c.tableOf(ch), &nftables.Chain{Name: ch.Name, Table: c.tableOf(ch)})
 	if err != nil {
@@ -47,7 +47,7 @@ func TestMissingRule(t *testing.T) {
 		wantMissing(t, c, chains)
 		for _, ch := range chains {
 			for i, r := range ch.Rules {
-				if err := c.nl.DelRule(c.rulesOf(t, ch)[i]); err != nil {
+				if err := c.nl.DelRule(c.listed(t, ch)[i]); err != nil {
 					t.Fatal(err)
 				}
 				c.flush(t)
@@ -72,7 +72,7 @@ func TestMissingChain(t *testing.T) {
 	withConn(t, func(c *Conn) {
 		chains := full(t, c)
 		for _, ch := range slices.Backward(chains) { // those that jump before those they jump to
-			for _, r := range c.rulesOf(t, ch) {
+			for _, r := range c.listed(t, ch) {
 				if err := c.nl.DelRule(r); err != nil {
 					t.Fatal(err)
 				}
@@ -123,12 +123,12 @@ func TestMissingTampered(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			want := tt.chain.Rules[tt.rule]
-			have := &nftables.Rule{Exprs: copyOf(t, want.exprs), UserData: commentData(want.Comment)}
-			if bad := compareRules("x", []Rule{want}, []*nftables.Rule{have}); len(bad) != 0 {
+			have := kernelRule{want.Comment, copyOf(t, want.exprs)}
+			if bad := compareRules("x", []Rule{want}, []kernelRule{have}); len(bad) != 0 {
 				t.Fatalf("untouched: got %q", bad)
 			}
-			tt.tamper(have.Exprs)
-			if bad := compareRules("x", []Rule{want}, []*nftables.Rule{have}); len(bad) != 1 || !strings.Contains(bad[0], want.Text) {
+			tt.tamper(have.exprs)
+			if bad := compareRules("x", []Rule{want}, []kernelRule{have}); len(bad) != 1 || !strings.Contains(bad[0], want.Text) {
 				t.Errorf("got %q", bad)
 			}
 		})
@@ -137,10 +137,10 @@ func TestMissingTampered(t *testing.T) {
 
 // TestMissingOrder: who may use a port is asked before the port leads anywhere.
 func TestMissingOrder(t *testing.T) {
-	var have []*nftables.Rule
+	var have []kernelRule
 	want := baseChains()[0].Rules
 	for _, r := range slices.Backward(want) {
-		have = append(have, &nftables.Rule{Exprs: r.exprs, UserData: commentData(r.Comment)})
+		have = append(have, kernelRule{r.Comment, r.exprs})
 	}
 	bad := compareRules("x", want, have)
 	if len(bad) != len(want)-1 || !strings.Contains(bad[0], "stands before those that it must follow") {

@@ -10,7 +10,6 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
-	"github.com/google/nftables/userdata"
 	"golang.org/x/sys/unix"
 )
 
@@ -87,7 +86,7 @@ func (e Element) Target() string { return e.Set + " { " + e.text + " }" }
 
 // verdictChain reads the chain from NFTA_VERDICT_CODE and NFTA_VERDICT_CHAIN.
 func verdictChain(data []byte) string {
-	return strings.TrimRight(string(nested(data, unix.NFTA_VERDICT_CHAIN)), "\x00")
+	return cString(nested(data, unix.NFTA_VERDICT_CHAIN))
 }
 
 // Delete removes the elements, by their keys, but only those whose comment has the
@@ -207,6 +206,10 @@ func (c *Conn) Missing(chains ...Chain) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	rules, err := c.rulesOf(chains)
+	if err != nil {
+		return nil, err
+	}
 	var bad []string
 	for i, want := range chains {
 		name := fmt.Sprintf("chain %s %s %s", want.family(), Table, want.Name)
@@ -217,26 +220,44 @@ func (c *Conn) Missing(chains ...Chain) ([]string, error) {
 		if want.Hook != nil && !have[i].is(want.Hook) {
 			bad = append(bad, fmt.Sprintf("%s is not a base chain with %s", name, want.Hook.text))
 		}
-		rules, err := c.nl.GetRules(c.tableOf(want), &nftables.Chain{Name: want.Name, Table: c.tableOf(want)})
-		if err != nil {
-			return nil, fmt.Errorf("rules: list %s: %w", name, err)
-		}
-		bad = append(bad, compareRules(name, want.Rules, rules)...)
+		bad = append(bad, compareRules(name, want.Rules, rules[i])...)
 	}
 	return bad, nil
 }
 
+// rulesOf are the rules of each chain. The table of family inet has as many as there are
+// networks, and is read as a whole; that of family bridge has some for each attachment.
+func (c *Conn) rulesOf(chains []Chain) ([][]kernelRule, error) {
+	list := make([][]kernelRule, len(chains))
+	buf := make([]byte, rulesSize)
+	var table map[string][]kernelRule
+	for i, ch := range chains {
+		from, err := table, error(nil)
+		switch {
+		case ch.Link:
+			from, err = c.rules(c.link, ch.Name, buf)
+		case table == nil:
+			table, err = c.rules(c.table, "", buf)
+			from = table
+		}
+		if err != nil {
+			return nil, err
+		}
+		list[i] = from[ch.Name]
+	}
+	return list, nil
+}
+
 // compareRules finds each rule by its comment and its expressions, in their order;
 // rules that somebody added are not our business.
-func compareRules(chain string, want []Rule, have []*nftables.Rule) []string {
+func compareRules(chain string, want []Rule, have []kernelRule) []string {
 	var bad []string
 	used := make([]bool, len(have))
 	last := -1
 	for _, w := range want {
 		at := -1
 		for i, h := range have {
-			comment, _ := userdata.GetString(h.UserData, userdata.TypeComment)
-			if !used[i] && comment == w.Comment && sameShape(w.exprs, h.Exprs) {
+			if !used[i] && h.comment == w.Comment && sameShape(w.exprs, h.exprs) {
 				used[i], at = true, i
 				break
 			}

@@ -32,7 +32,7 @@ func TestRace(t *testing.T) {
 	err := s.Do(func() error {
 		return useConn(func(c *Conn) {
 			for _, ch := range append(baseChains(), masqChain, snatChain) {
-				if got := c.rulesOf(t, ch); len(got) != len(ch.Rules) {
+				if got := c.listed(t, ch); len(got) != len(ch.Rules) {
 					t.Errorf("chain %s: %d rules, want %d", ch.Name, len(got), len(ch.Rules))
 				}
 			}

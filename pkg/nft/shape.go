@@ -24,6 +24,8 @@ func shape(e expr.Any) string {
 		return fmt.Sprint("verdict ", e.Kind, e.Chain)
 	case *expr.Payload:
 		return fmt.Sprint("payload ", e.Base, e.Offset, e.Len, e.DestRegister)
+	case *expr.Immediate:
+		return fmt.Sprint("immediate ", e.Register, e.Data)
 	case *expr.Bitwise:
 		return fmt.Sprint("bitwise ", e.Mask, e.Xor)
 	case *expr.Meta:

@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/google/nftables/expr"
-	"github.com/google/nftables/userdata"
 )
 
 func find[T expr.Any](exprs []expr.Any) T {
@@ -14,10 +13,6 @@ func find[T expr.Any](exprs []expr.Any) T {
 		}
 	}
 	panic("no such expression")
-}
-
-func commentData(comment string) []byte {
-	return userdata.AppendString(nil, userdata.TypeComment, comment)
 }
 
 // copyOf is a deep copy, so that a test does not change what it compares with.

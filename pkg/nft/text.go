@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"net"
@@ -12,10 +13,10 @@ import (
 // link's name and what may stand behind it.
 func keyText(set string, key []byte) string {
 	if set == "macs" && len(key) >= ifNameSize+6 {
-		return fmt.Sprintf("%q . %s", strings.TrimRight(string(key[:ifNameSize]), "\x00"), net.HardwareAddr(key[ifNameSize:ifNameSize+6]))
+		return fmt.Sprintf("%q . %s", cString(key[:ifNameSize]), net.HardwareAddr(key[ifNameSize:ifNameSize+6]))
 	}
 	if !strings.HasSuffix(set, "4") && !strings.HasSuffix(set, "6") {
-		return fmt.Sprintf("%q", strings.TrimRight(string(key), "\x00"))
+		return fmt.Sprintf("%q", cString(key))
 	}
 	addr := 4
 	if strings.HasSuffix(set, "6") {
@@ -50,3 +51,6 @@ func valueText(b []byte) string {
 	n := len(b) - 4
 	return fmt.Sprintf("%s . %d", addressText(b[:n]), binary.BigEndian.Uint16(b[n:]))
 }
+
+// cString is a name without the zeros at its end.
+func cString(data []byte) string { return string(bytes.TrimRight(data, "\x00")) }
