@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
 	"github.com/google/nftables"
@@ -38,6 +39,8 @@ type Conn struct {
 	sets                  map[string]*nftables.Set
 	// tables are all of the namespace, once they were asked for.
 	tables []*nftables.Table
+	// closeAfter is set by a deletion that others were in the way of.
+	closeAfter time.Time
 }
 
 // Change is what one ADD wants: chains that must exist, and elements to add.
@@ -98,8 +101,13 @@ func Open() (*Conn, error) {
 }
 
 // Close closes the socket. After a deletion it waits 6-18 ms for an RCU grace
-// period, so close it last.
-func (c *Conn) Close() error { return c.nl.CloseLasting() }
+// period, so close it last. Meanwhile the kernel lets nobody else change rules
+// (nft_rcv_nl_event holds the mutex), so in a crowd it comes when the period has passed:
+// 50 DELs of portmap at once take half the time.
+func (c *Conn) Close() error {
+	time.Sleep(time.Until(c.closeAfter))
+	return c.nl.CloseLasting()
+}
 
 // Add makes the change in one transaction: all of it or nothing. An element that
 // is there already with the same owner's tag and value is success; one of another
