@@ -3,7 +3,6 @@ package nft
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
@@ -21,29 +20,17 @@ func (s *seen) is(want *hook) bool {
 	return s.kind == want.kind && s.hook == *want.hook && s.priority == want.priority
 }
 
-// look reads chains, with one system call for each window of questions; nil for those
-// that do not exist. The library asks for one at a time and waits.
+// look reads chains; nil for those that do not exist.
 func (c *Conn) look(chains ...Chain) ([]*seen, error) {
-	found := make([]*seen, 0, len(chains))
-	answer := make([]byte, answerSize)
-	for batch := range slices.Chunk(chains, window) {
-		var out []byte
-		for i, ch := range batch {
-			table := c.tableOf(ch)
-			out = appendMessage(out, unix.NFT_MSG_GETCHAIN, table.Family, uint32(i+1), chainAttrs(table.Name, ch.Name))
-		}
-		some := make([]*seen, len(batch))
-		err := c.ask(out, len(batch), answer, func(b []byte) error {
-			seq, is, err := parseHead(b, len(batch))
-			if err == nil && is {
-				some[seq-1] = parseChain(b[messageHead:binary.NativeEndian.Uint32(b)])
-			}
-			return err
-		})
-		if err != nil {
-			return nil, fmt.Errorf("rules: read chains: %w", err)
-		}
-		found = append(found, some...)
+	questions := make([]question, len(chains))
+	for i, ch := range chains {
+		table := c.tableOf(ch)
+		questions[i] = question{unix.NFT_MSG_GETCHAIN, table.Family, chainAttrs(table.Name, ch.Name)}
+	}
+	found := make([]*seen, len(chains))
+	err := c.askAll(questions, func(i int, payload []byte) { found[i] = parseChain(payload) })
+	if err != nil {
+		return nil, fmt.Errorf("rules: read chains: %w", err)
 	}
 	return found, nil
 }
@@ -64,21 +51,35 @@ type question struct {
 	attrs  []byte
 }
 
-// there answers few questions with one system call.
+// there says which of the objects exist.
 func (c *Conn) there(questions ...question) ([]bool, error) {
-	var out []byte
-	for i, q := range questions {
-		out = appendMessage(out, q.kind, q.family, uint32(i+1), q.attrs)
-	}
 	found := make([]bool, len(questions))
-	err := c.ask(out, len(questions), make([]byte, answerSize), func(b []byte) error {
-		seq, is, err := parseHead(b, len(questions))
-		if is {
-			found[seq-1] = true
-		}
-		return err
-	})
+	err := c.askAll(questions, func(i int, _ []byte) { found[i] = true })
 	return found, err
+}
+
+// askAll asks with one system call for each window of questions; the library asks for one
+// at a time and waits. It hands out what there is, by the question's place.
+func (c *Conn) askAll(questions []question, take func(i int, payload []byte)) error {
+	answer := make([]byte, answerSize)
+	for from := 0; from < len(questions); from += window {
+		to := min(from+window, len(questions))
+		var out []byte
+		for i, q := range questions[from:to] {
+			out = appendMessage(out, q.kind, q.family, uint32(i+1), q.attrs)
+		}
+		err := c.ask(out, to-from, answer, func(b []byte) error {
+			seq, is, err := parseHead(b, to-from)
+			if err == nil && is {
+				take(from+seq-1, b[messageHead:binary.NativeEndian.Uint32(b)])
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func parseChain(b []byte) *seen {
