@@ -45,11 +45,12 @@ reference: ## the reference plugins and cnitool that tests compare with, in bin/
 	@mkdir -p bin/reference
 	$(REFBUILD) -o bin/reference/ $(REF)/main/bridge $(REF)/main/loopback $(REF)/meta/portmap $(REF)/ipam/host-local $(REF)/ipam/static $(REF)/ipam/dhcp github.com/containernetworking/cni/cnitool
 
-lint: ## gofumpt, go vet, staticcheck, borders between packages
+lint: ## gofumpt, go vet, staticcheck, borders between packages, and whether make mutation knows every line
 	@out=$$($(TOOL) gofumpt -l conf docs pkg plugins test); if [ -n "$$out" ]; then echo "gofumpt: not formatted:"; echo "$$out"; exit 1; fi
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
 	$(GO) test -count=1 ./test/borders
+	MUTATE='^$$' $(GO) run ./test/mutation
 
 unit: ## tests that need neither root nor namespaces
 	$(GO) test -count=1 ./pkg/... ./plugins/...

@@ -21,7 +21,7 @@ import (
 // kinds are what a crash, a race or an attack makes matter.
 var kinds = regexp.MustCompile(`os\.(Rename|Link|Symlink|Remove)\(|unix\.(Unlink|Rename)|\.Undo\(req|undo\(h|flock\.(Take|Netns)\(` +
 	`|O_EXCL|O_NOFOLLOW|O_NONBLOCK|NLM_F_EXCL|, h\.deleteLink\(|pool\.Del\(|early\.Del\(|s\.drop\(|sameOwner\(|SameTag\(|FlushWithGenID` +
-	`|Pdeathsig|tidy\(\)|ofNetwork\(|!ours\(|withNote\(|[pm]\.Del\(h\)|LimitReader|tooDeep\(|hasPorts\(|reclaimDead\(|bootTime\(\)`)
+	`|Pdeathsig|F_SETFD|\blocked\(|tidy\(\)|ofNetwork\(|!ours\(|withNote\(|[pm]\.Del\(h\)|LimitReader|tooDeep\(|hasPorts\(|reclaimDead\(|bootTime\(\)`)
 
 // outside are programs that runtimes do not run.
 var outside = regexp.MustCompile(`_test\.go$|^plugins/(bridgeport|installer)/`)
@@ -52,6 +52,9 @@ func run() error {
 	}
 	for _, line := range unlisted {
 		fmt.Println("not in the list:", line)
+	}
+	if err := stale(list); err != nil {
+		return err
 	}
 	chosen, err := regexp.Compile(os.Getenv("MUTATE"))
 	if err != nil {
@@ -153,6 +156,17 @@ func complete(list []entry) (unlisted []string, err error) {
 	return unlisted, err
 }
 
+// stale finds what the list names and the code lacks.
+func stale(list []entry) error {
+	var errs []error
+	for _, e := range list {
+		if _, err := e.mutant(); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %q: %w", e.file, e.old, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // try builds and tests without the line.
 func (e entry) try() (noticed bool, err error) {
 	dir, err := os.MkdirTemp("", "mutation")
@@ -195,13 +209,9 @@ func (e entry) try() (noticed bool, err error) {
 	return true, nil
 }
 
-// overlay replaces the text in a copy.
-func (e entry) overlay(dir string) (string, error) {
-	path, err := filepath.Abs(e.file)
-	if err != nil {
-		return "", err
-	}
-	text, err := os.ReadFile(path)
+// mutant is the file without the line.
+func (e entry) mutant() (string, error) {
+	text, err := os.ReadFile(e.file)
 	if err != nil {
 		return "", err
 	}
@@ -209,7 +219,19 @@ func (e entry) overlay(dir string) (string, error) {
 	if len(parts) <= e.nth {
 		return "", errors.New("the list is out of date: no such text")
 	}
-	changed := strings.Join(parts[:e.nth], e.old) + e.new + strings.Join(parts[e.nth:], e.old)
+	return strings.Join(parts[:e.nth], e.old) + e.new + strings.Join(parts[e.nth:], e.old), nil
+}
+
+// overlay writes the mutant for the go command.
+func (e entry) overlay(dir string) (string, error) {
+	changed, err := e.mutant()
+	if err != nil {
+		return "", err
+	}
+	path, err := filepath.Abs(e.file)
+	if err != nil {
+		return "", err
+	}
 	copied, overlay := filepath.Join(dir, "changed.go"), filepath.Join(dir, "overlay.json")
 	replace, err := json.Marshal(map[string]map[string]string{"Replace": {path: copied}})
 	if err != nil {
