@@ -69,6 +69,7 @@ func TestBridgeForeign(t *testing.T) {
 	inWorld(t, func(w world) {
 		w.must(netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br0", MTU: 1300}}))
 		b := Bridge{Name: "br0", MTU: 1400}
+		w.must(b.create(w.Host)) // as if it was not there a moment ago
 		w.add(b)
 		if got := w.link("br0").Attrs(); got.MTU != 1300 || got.Alias != "" || got.Flags&1 == 0 {
 			t.Errorf("got mtu %d, alias %q, flags %s, want it up and otherwise as it was", got.MTU, got.Alias, got.Flags)
