@@ -1,0 +1,128 @@
+package bridge
+
+import (
+	"bytes"
+	"net/netip"
+	"slices"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+	"github.com/containernetworking/cni/pkg/types"
+	"golang.org/x/sys/unix"
+)
+
+// inside is what happens in the container's namespace. IPv4 addresses come before
+// the link is up, so that the kernel announces them (announces); IPv6 ones after
+// it, since it announces each that becomes valid on a link that is up (ndisc_notify).
+func (in inputs) inside(addrs []address) []kernel.Object {
+	c, ifName := in.conf, in.owner.IfName
+	if c.IfDown {
+		return nil
+	}
+	var before, after []kernel.Object
+	for _, a := range addrs {
+		o := kernel.Addr{IfName: ifName, Prefix: a.prefix}
+		if a.prefix.Addr().Is4() {
+			before = append(before, o)
+		} else {
+			after = append(after, o)
+		}
+	}
+	list := slices.Concat(in.sysctls(addrs), before, []kernel.Object{kernel.LinkUp{IfName: ifName}}, after)
+	list = append(list, in.ready()...)
+	if len(after) > 0 {
+		list = append(list, kernel.Settled{IfName: ifName})
+	}
+	for _, r := range in.routes {
+		list = append(list, in.route(r, addrs))
+	}
+	return list
+}
+
+func (in inputs) sysctls(addrs []address) []kernel.Object {
+	v4, v6 := false, false
+	for _, a := range addrs {
+		v4, v6 = v4 || a.prefix.Addr().Is4(), v6 || !a.prefix.Addr().Is4()
+	}
+	var list kernel.Inside
+	set := func(family, key, value string) {
+		list = append(list, kernel.Sysctl{Key: "net/" + family + "/conf/" + in.owner.IfName + "/" + key, Value: value, Optional: family == "ipv6" && !v6})
+	}
+	if in.announces(addrs) {
+		set("ipv4", "arp_notify", "1")
+	}
+	if v4 {
+		// Nothing on the network may change a container's routes.
+		set("ipv4", "accept_redirects", "0")
+	}
+	switch {
+	case v6:
+		list = append(list, kernel.Sysctl{Key: "net/ipv6/conf/lo/disable_ipv6", Value: "0"})
+		set("ipv6", "disable_ipv6", "0")
+		set("ipv6", "keep_addr_on_down", "1")
+		set("ipv6", "ndisc_notify", "1")
+		set("ipv6", "accept_dad", dadValue(in.conf.DAD))
+		set("ipv6", "accept_ra", "0")
+		set("ipv6", "accept_redirects", "0")
+	case v4 && !in.conf.KeepIPv6:
+		// A container that was given IPv4 only must not be reachable by a
+		// link-local address that nobody knows of (CVE-2024-32473).
+		set("ipv6", "disable_ipv6", "1")
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return []kernel.Object{list}
+}
+
+// announces says whether neighbours may remember another MAC address for the container's
+// IPv4 addresses. They don't where it follows from the only one (Owner.ContainerMAC), and
+// an announcement goes to each container on the bridge: with 600 it took a tenth of an
+// ADD's CPU. Where a plugin after us has changed it, it announces by itself.
+func (in inputs) announces(addrs []address) bool {
+	var v4 []netip.Addr
+	for _, a := range addrs {
+		if a.prefix.Addr().Is4() {
+			v4 = append(v4, a.prefix.Addr())
+		}
+	}
+	if len(v4) == 1 && bytes.Equal(in.mac, in.owner.ContainerMAC(v4[0].AsSlice())) {
+		return false
+	}
+	return len(v4) > 0 && !in.changed
+}
+
+func dadValue(on bool) string {
+	if on {
+		return "1"
+	}
+	return "0"
+}
+
+// route gives a route its gateway: its own, else its family's first; none where the
+// route is to stay on the link.
+func (in inputs) route(r *types.Route, addrs []address) kernel.Route {
+	k := kernel.Route{
+		IfName: in.owner.IfName, Dst: cni.Prefix(r.Dst), Gw: cni.Addr(r.GW),
+		MTU: r.MTU, AdvMSS: r.AdvMSS, Priority: r.Priority,
+	}
+	if r.Table != nil {
+		k.Table = *r.Table
+	}
+	if r.Scope != nil {
+		k.Scope = *r.Scope
+	}
+	if k.Priority == 0 {
+		k.Priority = in.conf.RouteMetric
+	}
+	if k.Gw.IsValid() || k.Scope >= unix.RT_SCOPE_LINK {
+		return k
+	}
+	for _, a := range addrs {
+		if a.gateway.IsValid() && a.prefix.Addr().Is4() == k.Dst.Addr().Is4() {
+			k.Gw = a.gateway
+			break
+		}
+	}
+	return k
+}
