@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
@@ -152,12 +153,13 @@ func markComment(owner Owner, n int) string {
 
 // wanted is how many elements there should be, the mark included.
 func wanted(comment string) int {
-	var n int
 	_, rest, _ := strings.Cut(comment, " ")
-	if _, err := fmt.Sscanf(rest, "%d", &n); err != nil {
+	count, _, _ := strings.Cut(rest, " ")
+	n, err := strconv.ParseUint(count, 10, 31)
+	if err != nil {
 		return math.MaxInt // somebody changed it: search the maps
 	}
-	return n + 1
+	return int(n) + 1
 }
 
 // deleteOwned removes the owner's elements. The known ones go by their keys, the

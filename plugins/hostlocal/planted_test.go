@@ -116,3 +116,27 @@ func TestPlantedLong(t *testing.T) {
 	p.wantDel("c9")
 	p.wantDel("c1")
 }
+
+// TestPlantedLock: the lock's name leads nowhere, and keeps nobody waiting.
+func TestPlantedLock(t *testing.T) {
+	p := newPool(t, small)
+	elsewhere, lock := filepath.Join(t.TempDir(), "elsewhere"), filepath.Join(p.dir, lockName)
+	p.foreign(func() error { return errors.Join(os.MkdirAll(p.dir, 0o755), os.Symlink(elsewhere, lock)) })
+	if _, err := p.add("c1"); !errors.Is(err, unix.ELOOP) {
+		t.Errorf("a symbolic link: got %v", err)
+	}
+	if _, err := os.Lstat(elsewhere); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a file was made where the link leads: %v", err)
+	}
+	p.foreign(func() error { return errors.Join(os.Remove(lock), unix.Mkfifo(lock, 0o600)) })
+	done := make(chan struct{})
+	go func() {
+		_, _ = p.add("c1") // works or not
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(2 * time.Second):
+		t.Error("a FIFO: ADD hangs")
+	}
+}

@@ -67,11 +67,12 @@ func run() error {
 		}
 		tried++
 		noticed, err := e.try()
-		if err != nil {
-			return fmt.Errorf("%s: %q: %w", e.file, e.old, err)
-		}
 		word := "noticed "
-		if !noticed {
+		switch {
+		case err != nil:
+			word = fmt.Sprintf("%v:\nUNTRIED ", err)
+			survivors++
+		case !noticed:
 			word = "SURVIVES"
 			survivors++
 		}
