@@ -42,7 +42,7 @@ func (f Family) LegacyForward(bridge string) (blocked bool, err error) {
 
 // forwardTable is nil where the namespace has none.
 func (f Family) forwardTable() (*forwardTable, error) {
-	if !f.hasLegacy("filter") {
+	if !f.LegacyInUse("filter") {
 		return nil, nil
 	}
 	info, table, err := f.legacyTable("filter")

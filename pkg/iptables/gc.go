@@ -50,16 +50,38 @@ func (f Family) Tidy() error {
 }
 
 func (f Family) tidy() error {
-	top, err := f.List(topDNAT)
-	top = slices.DeleteFunc(top, isService)
-	if err != nil || len(top) != 1 { // the chain's own line
+	var top []string
+	if f.Variant != "legacy" || f.LegacyInUse("nat") { // asking would load the table
+		var err error
+		if top, err = f.List(topDNAT); err != nil {
+			return err
+		}
+	}
+	if len(slices.DeleteFunc(slices.Clone(top), isService)) > 1 { // the first is the chain's own line
+		return nil
+	}
+	lines, err := f.sharedLines(top)
+	if err != nil {
 		return err
 	}
-	var lines, raw []string
+	var raw []string
+	if !f.IPv6 {
+		if have, err := f.list("raw", GuardChain); err == nil && have != nil {
+			raw = []string{"-D PREROUTING ! -i lo -j " + GuardChain, "-F " + GuardChain, "-X " + GuardChain}
+		}
+	}
+	return f.restore(map[string][]string{"raw": raw, "nat": lines})
+}
+
+// sharedLines remove what all containers share in table nat; none where it is not there.
+func (f Family) sharedLines(top []string) (lines []string, err error) {
+	if top == nil { // made with the others, in one transaction
+		return nil, nil
+	}
 	for _, from := range []string{"PREROUTING", "OUTPUT", "POSTROUTING"} {
 		list, err := f.List(from)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, line := range list {
 			if strings.HasSuffix(line, " -j "+topDNAT) || strings.HasSuffix(line, " -j "+masqChain) {
@@ -72,8 +94,5 @@ func (f Family) tidy() error {
 			lines = append(lines, "-F "+chain, "-X "+chain)
 		}
 	}
-	if have, err := f.list("raw", guardChain); err == nil && have != nil {
-		raw = []string{"-D PREROUTING ! -i lo -j " + guardChain, "-F " + guardChain, "-X " + guardChain}
-	}
-	return f.restore(map[string][]string{"raw": raw, "nat": lines})
+	return lines, nil
 }

@@ -146,11 +146,9 @@ func noChain(text, chain string) bool {
 	return strings.Contains(text, "No chain/target/match") || strings.Contains(text, "chain `"+chain+"' in table")
 }
 
-// LegacyInUse says whether the namespace has legacy tables with NAT. Looking at
-// them any other way would load the modules.
-func (f Family) LegacyInUse() bool { return f.hasLegacy("nat") }
-
-func (f Family) hasLegacy(table string) bool {
+// LegacyInUse says whether the namespace has the legacy table. Looking at it any other
+// way would load the modules.
+func (f Family) LegacyInUse(table string) bool {
 	name := "/proc/thread-self/net/ip_tables_names"
 	if f.IPv6 {
 		name = "/proc/thread-self/net/ip6_tables_names"

@@ -19,11 +19,11 @@ const (
 	headSize   = 40 // struct ipt_get_entries before the entries: name, size, padding
 )
 
-// LegacyHasChain asks the kernel for the legacy table nat and looks for the chain's
+// LegacyHasChain asks the kernel for the legacy table and looks for the chain's
 // name in it: much cheaper than a process, at any number of rules. It must not be
 // called where LegacyInUse is false, since asking loads the table.
-func (f Family) LegacyHasChain(chain string) (bool, error) {
-	_, rules, err := f.legacyTable("nat")
+func (f Family) LegacyHasChain(table, chain string) (bool, error) {
+	_, rules, err := f.legacyTable(table)
 	return bytes.Contains(rules, append([]byte(chain), 0)), err
 }
 

@@ -11,11 +11,13 @@ import (
 
 // Chains that all attachments share, by the reference's names.
 const (
-	topDNAT    = "CNI-HOSTPORT-DNAT"
-	setMark    = "CNI-HOSTPORT-SETMARK"
-	masqChain  = "CNI-HOSTPORT-MASQ"
-	guardChain = "CNI-HOSTPORT-GUARD"
+	topDNAT   = "CNI-HOSTPORT-DNAT"
+	setMark   = "CNI-HOSTPORT-SETMARK"
+	masqChain = "CNI-HOSTPORT-MASQ"
 )
+
+// GuardChain is our own, in table raw of IPv4: the reference has none.
+const GuardChain = "CNI-HOSTPORT-GUARD"
 
 // perRule is how many ports the multiport match takes (XT_MULTI_PORTS).
 const perRule = 15
@@ -92,10 +94,10 @@ func (p Ports) shared() []string { return append(leading(), p.marking()...) }
 // guard are the lines of table raw that keep loopback addresses the host's own.
 func guard() []string {
 	return []string{
-		":" + guardChain + " - [0:0]",
-		"-A PREROUTING ! -i lo -j " + guardChain,
-		"-A " + guardChain + " -d 127.0.0.0/8 -j DROP",
-		"-A " + guardChain + " -s 127.0.0.0/8 -j DROP",
+		":" + GuardChain + " - [0:0]",
+		"-A PREROUTING ! -i lo -j " + GuardChain,
+		"-A " + GuardChain + " -d 127.0.0.0/8 -j DROP",
+		"-A " + GuardChain + " -s 127.0.0.0/8 -j DROP",
 	}
 }
 

@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 )
@@ -17,6 +18,14 @@ func SweepIPTables(h *Host, network string, valid map[string]bool) error {
 	errs = append(errs, err)
 	for _, f := range families {
 		errs = append(errs, sweepFamily(f, network, valid))
+	}
+	// An ADD that was killed early has left nothing but the guard.
+	guarding, err := h.iptablesGuarding()
+	errs = append(errs, err)
+	for _, f := range guarding {
+		if !slices.Contains(families, f) {
+			errs = append(errs, locked(f.Tidy))
+		}
 	}
 	return errors.Join(errs...)
 }

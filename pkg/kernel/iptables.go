@@ -10,6 +10,29 @@ import (
 // iptablesWith lists the families and variants of iptables that have a chain in their
 // table nat, by asking the kernel, without executing anything. "" asks for the table.
 func (h *Host) iptablesWith(chain string) ([]iptables.Family, error) {
+	if h.legacy == nil {
+		h.legacy = legacyWith("nat")
+	}
+	return h.iptablesIn("nat", chain, h.legacy)
+}
+
+// iptablesGuarding lists those that have the guard of loopback addresses.
+func (h *Host) iptablesGuarding() ([]iptables.Family, error) {
+	return h.iptablesIn("raw", iptables.GuardChain, legacyWith("raw"))
+}
+
+// legacyWith are the families whose legacy table is in use; never nil.
+func legacyWith(table string) []iptables.Family {
+	list := []iptables.Family{}
+	for _, f := range []iptables.Family{{Variant: "legacy"}, {IPv6: true, Variant: "legacy"}} {
+		if f.LegacyInUse(table) {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+func (h *Host) iptablesIn(table, chain string, legacy []iptables.Family) ([]iptables.Family, error) {
 	var list []iptables.Family
 	over := chain
 	if over == "" {
@@ -18,7 +41,7 @@ func (h *Host) iptablesWith(chain string) ([]iptables.Family, error) {
 	rules, err := h.Rules()
 	if err == nil {
 		var ipv4, ipv6 bool
-		ipv4, ipv6, err = rules.NATChain(over)
+		ipv4, ipv6, err = rules.IPTablesChain(table, over)
 		if ipv4 {
 			list = append(list, iptables.Family{Variant: "nft"})
 		}
@@ -29,18 +52,10 @@ func (h *Host) iptablesWith(chain string) ([]iptables.Family, error) {
 	if err != nil && !errors.Is(err, nft.ErrUnsupported) {
 		return list, err
 	}
-	if h.legacy == nil {
-		h.legacy = []iptables.Family{}
-		for _, f := range []iptables.Family{{Variant: "legacy"}, {IPv6: true, Variant: "legacy"}} {
-			if f.LegacyInUse() {
-				h.legacy = append(h.legacy, f)
-			}
-		}
-	}
-	for _, f := range h.legacy {
+	for _, f := range legacy {
 		found := chain == ""
 		if !found {
-			if found, err = f.LegacyHasChain(chain); err != nil {
+			if found, err = f.LegacyHasChain(table, chain); err != nil {
 				return list, err
 			}
 		}

@@ -118,8 +118,8 @@ func (o OtherBackends) inIPTables(h *Host, ipv6, overNFT bool) error {
 	if overNFT {
 		variants = append(variants, "nft")
 	}
-	if f := (iptables.Family{IPv6: ipv6}); f.LegacyInUse() {
-		found, err := f.LegacyHasChain(iptables.EntryChain)
+	if f := (iptables.Family{IPv6: ipv6}); f.LegacyInUse("nat") {
+		found, err := f.LegacyHasChain("nat", iptables.EntryChain)
 		if err != nil {
 			return err
 		}

@@ -285,12 +285,12 @@ func compareRules(chain string, want []Rule, have []kernelRule) []string {
 	return bad
 }
 
-// NATChain says whether iptables over nf_tables has the chain in its tables nat, by one
-// system call.
-func (c *Conn) NATChain(name string) (ipv4, ipv6 bool, err error) {
+// IPTablesChain says whether iptables over nf_tables has the chain in its tables of the
+// name, by one system call.
+func (c *Conn) IPTablesChain(table, name string) (ipv4, ipv6 bool, err error) {
 	found, err := c.there(
-		question{unix.NFT_MSG_GETCHAIN, nftables.TableFamilyIPv4, chainAttrs("nat", name)},
-		question{unix.NFT_MSG_GETCHAIN, nftables.TableFamilyIPv6, chainAttrs("nat", name)})
+		question{unix.NFT_MSG_GETCHAIN, nftables.TableFamilyIPv4, chainAttrs(table, name)},
+		question{unix.NFT_MSG_GETCHAIN, nftables.TableFamilyIPv6, chainAttrs(table, name)})
 	if err != nil {
 		return false, false, fmt.Errorf("rules: look for chain %s: %w", name, err)
 	}

@@ -60,3 +60,16 @@ var _ = DescribeTable("an ADD beside a GC that saw the shared chains of iptables
 	Entry("over legacy tables", "legacy", ""),
 	Entry("over legacy tables, and was killed", "legacy", "kill -9 $PPID"),
 )
+
+var _ = DescribeTable("the guard alone, of an ADD that was killed before the rest, goes by GC", func(variant string) {
+	s := NewStage()
+	x := NewXtables(s, variant)
+	x.Run(s.Host, "-t raw -N CNI-HOSTPORT-GUARD")
+	x.Run(s.Host, "-t raw -A PREROUTING ! -i lo -j CNI-HOSTPORT-GUARD")
+	x.Run(s.Host, "-t raw -A CNI-HOSTPORT-GUARD -d 127.0.0.0/8 -j DROP")
+	s.GC(Conf{"type": "portmap", "backend": "iptables"})
+	Expect(x.Run(s.Host, "-t raw -S")).NotTo(ContainSubstring("CNI-"))
+},
+	Entry("over nf_tables", "nft"),
+	Entry("over legacy tables", "legacy"),
+)
