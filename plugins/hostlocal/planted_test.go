@@ -2,6 +2,7 @@ package hostlocal
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -138,5 +139,38 @@ func TestPlantedLock(t *testing.T) {
 	case <-done:
 	case <-time.After(2 * time.Second):
 		t.Error("a FIFO: ADD hangs")
+	}
+}
+
+// TestPlantedTemporary: what a killed ADD left where the next one writes is in nobody's
+// way, and a link there leads nowhere.
+func TestPlantedTemporary(t *testing.T) {
+	p := newPool(t, small)
+	p.wantAdd("c0", "10.1.0.2")
+	precious := filepath.Join(t.TempDir(), "precious")
+	if err := os.Symlink(precious, index2(p).temporary()); err != nil {
+		t.Fatal(err)
+	}
+	p.wantAdd("c1", "10.1.0.3")
+	if _, err := os.Lstat(precious); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a file was made where the link leads: %v", err)
+	}
+}
+
+// TestPlantedLast: where round-robin stands is neither read from elsewhere nor written
+// there.
+func TestPlantedLast(t *testing.T) {
+	dir := t.TempDir()
+	elsewhere := filepath.Join(dir, "elsewhere")
+	err := errors.Join(os.WriteFile(elsewhere, []byte("10.1.0.2"), 0o600), os.Symlink(elsewhere, filepath.Join(dir, lastName+"0")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Store{dir: dir}
+	if a := s.last(0); a.IsValid() {
+		t.Errorf("reads %s", a)
+	}
+	if err := s.setLast(0, netip.MustParseAddr("10.1.0.3")); !errors.Is(err, unix.ELOOP) {
+		t.Errorf("writes: got %v", err)
 	}
 }
