@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -32,7 +33,7 @@ func testOrphan(t *testing.T, r *room) {
 	for name, real := range map[string]string{
 		"ip6tables-restore": "/usr/sbin/ip6tables-restore", "another-local": filepath.Join(r.bin, "host-local"),
 	} {
-		script := fmt.Sprintf("#!/bin/sh\n: >%s\nsleep 0.5\nexec %s \"$@\"\n", begun, real)
+		script := fmt.Sprintf("#!/bin/sh\necho $$ >%s.new && mv %[1]s.new %[1]s\nsleep 0.5\nexec %[2]s \"$@\"\n", begun, real)
 		if err := os.WriteFile(filepath.Join(slow, name), []byte(script), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -47,20 +48,30 @@ func testOrphan(t *testing.T, r *room) {
 	}
 	cmd.Stdin = bytes.NewReader(a.complete(c, nil).stdin())
 	r.want(r.host.Do(cmd.Start), "start")
-	for range 500 {
-		if _, err := os.Stat(begun); err == nil {
+	pid := waitFor(t, begun)
+	r.want(cmd.Process.Kill(), "kill")
+	_ = cmd.Wait() // killed
+	r.want(r.del(a, nil), "DEL")
+	for range 1000 { // until the program has ended, or was
+		if _, err := os.Readlink("/proc/" + pid + "/exe"); err != nil {
 			break
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	if _, err := os.Stat(begun); err != nil {
-		t.Fatalf("the slow program was not run: %v", err)
-	}
-	r.want(cmd.Process.Kill(), "kill")
-	_ = cmd.Wait() // killed
-	r.want(r.del(a, nil), "DEL")
-	time.Sleep(time.Second) // longer than the program sleeps
 	if diff := r.differs(r.before); len(diff) > 0 {
 		r.complain("the plugin alone killed, then DEL", "%s", shown(diff))
 	}
+}
+
+// waitFor is what the file says, once it is there.
+func waitFor(t *testing.T, path string) string {
+	t.Helper()
+	for range 1000 {
+		if text, err := os.ReadFile(path); err == nil {
+			return strings.TrimSpace(string(text))
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("the slow program was not run")
+	return ""
 }
