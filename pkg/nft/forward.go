@@ -197,7 +197,7 @@ func notFor(r *nftables.Rule, bridge string) bool {
 // accepted says whether our own rules are there.
 func (b Blocker) accepted(bridge string) bool {
 	return slices.ContainsFunc(b.rules[b.place.Name], func(r *nftables.Rule) bool {
-		comment, _ := userdata.GetString(r.UserData, userdata.TypeComment)
+		comment := commentIn(r.UserData, userdata.TypeComment)
 		return comment == acceptComment(bridge)
 	})
 }
@@ -257,7 +257,7 @@ func (c *Conn) unaccept(bridge string) error {
 	found := false
 	for _, b := range chains {
 		for _, r := range b.rules[b.place.Name] {
-			comment, _ := userdata.GetString(r.UserData, userdata.TypeComment)
+			comment := commentIn(r.UserData, userdata.TypeComment)
 			if link, is := strings.CutPrefix(comment, acceptComment("")); !is || !OfBridge(link, bridge) {
 				continue
 			}

@@ -223,7 +223,7 @@ func (c *Conn) parseElement(set *nftables.Set, item []byte) Element {
 			}
 			w.Val = append([]byte(nil), value...)
 		case unix.NFTA_SET_ELEM_USERDATA:
-			w.Comment, _ = userdata.GetString(data, userdata.NFTNL_UDATA_SET_ELEM_COMMENT)
+			w.Comment = commentIn(data, userdata.NFTNL_UDATA_SET_ELEM_COMMENT)
 		case unix.NFTA_SET_ELEM_EXPR:
 			if cString(nested(data, unix.NFTA_EXPR_NAME)) == "counter" {
 				if n := nested(nested(data, unix.NFTA_EXPR_DATA), unix.NFTA_COUNTER_PACKETS); len(n) == 8 {

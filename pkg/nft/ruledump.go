@@ -105,7 +105,7 @@ func parseRule(b []byte, family byte, found map[string][]kernelRule) error {
 		case unix.NFTA_RULE_CHAIN:
 			chain = cString(data)
 		case unix.NFTA_RULE_USERDATA:
-			rule.comment, _ = userdata.GetString(data, userdata.TypeComment)
+			rule.comment = commentIn(data, userdata.TypeComment)
 		case unix.NFTA_RULE_EXPRESSIONS:
 			attrs(data, func(_ uint16, item []byte) {
 				e, err := parseExpr(family, cString(nested(item, unix.NFTA_EXPR_NAME)), nested(item, unix.NFTA_EXPR_DATA))

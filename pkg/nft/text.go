@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+
+	"github.com/google/nftables/userdata"
 )
 
 // keyText prints a key as nft does: [address .] protocol . port, an address, or a
@@ -54,3 +56,20 @@ func valueText(b []byte) string {
 
 // cString is a name without the zeros at its end.
 func cString(data []byte) string { return string(bytes.TrimRight(data, "\x00")) }
+
+// commentIn is the text of a kind in user data, a list of type, length and value
+// (libnftnl/udata.h); "" where there is none. Anybody may have written anything there, and
+// the library's reader panics.
+func commentIn(data []byte, kind userdata.Type) string {
+	for len(data) >= 2 {
+		n := 2 + int(data[1])
+		if n > len(data) {
+			return ""
+		}
+		if userdata.Type(data[0]) == kind {
+			return cString(data[2:n])
+		}
+		data = data[n:]
+	}
+	return ""
+}

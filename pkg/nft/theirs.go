@@ -82,7 +82,7 @@ func (c *Conn) theirs(table string, chains ...string) ([]TheirRule, error) {
 				return nil, fmt.Errorf("rules: list chain %s %s: %w", t.Name, chain, err)
 			}
 			for _, r := range rules {
-				comment, _ := userdata.GetString(r.UserData, userdata.TypeComment)
+				comment := commentIn(r.UserData, userdata.TypeComment)
 				list = append(list, TheirRule{Comment: comment, Target: target(r.Exprs), rule: r})
 			}
 		}
