@@ -94,9 +94,9 @@ func unreal(a act, e trace.Effect, errno unix.Errno) bool {
 func (r *room) failOne(a act, n int, errno unix.Errno, start, end snapshot.Snapshot) {
 	r.t.Helper()
 	r.prepare(a)
-	out := r.perform(a, trace.Run{At: n, Errno: errno})
-	// What the run before had in this place may have come sooner or later in this one.
-	if !out.Hit || unreal(a, out.Effects[n-1], errno) {
+	// What the run before had in this place may come sooner or later in this one.
+	out := r.perform(a, trace.Run{At: n, Errno: errno, Spare: func(e trace.Effect) bool { return unreal(a, e, errno) }})
+	if !out.Hit {
 		r.reset(a, out.Stdout)
 		return
 	}

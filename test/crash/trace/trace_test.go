@@ -69,6 +69,12 @@ func TestRun(t *testing.T) {
 	if !out.Hit || out.Exit != 0 || made("b") || !strings.Contains(string(out.Stderr), "No space left") {
 		t.Errorf("errno: %+v %s", out, out.Stderr)
 	}
+	out = shell(t, script, func(r *Run) {
+		r.At, r.Errno, r.Spare = at, unix.ENOSPC, func(Effect) bool { return true }
+	})
+	if out.Hit || out.Exit != 0 || !made("b") {
+		t.Errorf("spared: %+v %s", out, out.Stderr)
+	}
 }
 
 func TestClock(t *testing.T) {
