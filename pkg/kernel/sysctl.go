@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -15,7 +16,7 @@ const sysctlRoot = "/proc/sys/"
 type Sysctl struct {
 	Key      string // "net/ipv4/ip_forward"
 	Value    string
-	Optional bool // success where the kernel has no IPv6 (compiled out, or ipv6.disable=1)
+	Optional bool // success where the kernel or the link has no IPv6
 }
 
 // Add writes the value unless it is there already, and reads it back: on a
@@ -30,10 +31,11 @@ func (s Sysctl) add(dirs sysctlDirs) error {
 	return err
 }
 
-// needless says whether the setting is missing for want of IPv6. A single one that is
-// missing is hidden, or its link is gone: then what it protects from would be let in.
+// needless says whether the setting is missing for want of IPv6: the kernel has none, or
+// the link, whose MTU is below 1280, has not (addrconf_notify), and with it no directory of
+// settings. One that is missing there is hidden, and what it protects from would be let in.
 func (s Sysctl) needless(err error) bool {
-	return s.Optional && errors.Is(err, os.ErrNotExist) && errors.Is(unix.Access(sysctlRoot+"net/ipv6/conf", unix.F_OK), unix.ENOENT)
+	return s.Optional && errors.Is(err, os.ErrNotExist) && errors.Is(unix.Access(sysctlRoot+path.Dir(s.Key), unix.F_OK), unix.ENOENT)
 }
 
 // Check reads the value.
