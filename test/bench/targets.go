@@ -75,8 +75,9 @@ var targets = []target{
 	{"throughput, container to outside: times the reference's", 0.98, 0, throughputRatio("container to outside")},
 }
 
-// connectsIn is the load of the targets.
-const connectsIn = "in, eight at once"
+// connectsIn is the load of the targets. Eight at once the client stalls: 2,800 a second with
+// every variant, at a median of 26 µs each.
+const connectsIn = "in, one by one"
 
 // repeated compares a DEL that finds nothing with VERSION, which does nothing.
 func repeated(plugin string) func(*results) float64 {
