@@ -11,10 +11,19 @@ const tries = 10
 // (NLM_F_DUMP_INTR: entries may be missing or doubled). interrupted is the library's
 // error for that; any other ends it.
 func Whole[T any](interrupted error, list func() ([]T, error)) (got []T, err error) {
+	err = Again(interrupted, func() (err error) {
+		got, err = list()
+		return err
+	})
+	return got, err
+}
+
+// Again is Whole for a dump that keeps what it got by itself, and begins anew each time.
+func Again(interrupted error, do func() error) (err error) {
 	for range tries {
-		if got, err = list(); !errors.Is(err, interrupted) {
+		if err = do(); !errors.Is(err, interrupted) {
 			break
 		}
 	}
-	return got, err
+	return err
 }

@@ -57,27 +57,26 @@ func (f Family) tidy() error {
 			return err
 		}
 	}
-	if len(slices.DeleteFunc(slices.Clone(top), isService)) > 1 { // the first is the chain's own line
+	if len(slices.DeleteFunc(top, isService)) > 1 { // the first is the chain's own line
 		return nil
 	}
-	lines, err := f.sharedLines(top)
-	if err != nil {
-		return err
+	var lines, raw []string
+	if top != nil { // else none is there: they are made in one transaction
+		var err error
+		if lines, err = f.sharedLines(); err != nil {
+			return err
+		}
 	}
-	var raw []string
 	if !f.IPv6 {
 		if have, err := f.list("raw", GuardChain); err == nil && have != nil {
-			raw = []string{"-D PREROUTING ! -i lo -j " + GuardChain, "-F " + GuardChain, "-X " + GuardChain}
+			raw = []string{"-D " + guardJump, "-F " + GuardChain, "-X " + GuardChain}
 		}
 	}
 	return f.restore(map[string][]string{"raw": raw, "nat": lines})
 }
 
-// sharedLines remove what all containers share in table nat; none where it is not there.
-func (f Family) sharedLines(top []string) (lines []string, err error) {
-	if top == nil { // made with the others, in one transaction
-		return nil, nil
-	}
+// sharedLines remove what all containers share in table nat.
+func (f Family) sharedLines() (lines []string, err error) {
 	for _, from := range []string{"PREROUTING", "OUTPUT", "POSTROUTING"} {
 		list, err := f.List(from)
 		if err != nil {

@@ -19,6 +19,9 @@ const (
 // GuardChain is our own, in table raw of IPv4: the reference has none.
 const GuardChain = "CNI-HOSTPORT-GUARD"
 
+// guardJump is the rule that leads to it.
+const guardJump = "PREROUTING ! -i lo -j " + GuardChain
+
 // perRule is how many ports the multiport match takes (XT_MULTI_PORTS).
 const perRule = 15
 
@@ -95,7 +98,7 @@ func (p Ports) shared() []string { return append(leading(), p.marking()...) }
 func guard() []string {
 	return []string{
 		":" + GuardChain + " - [0:0]",
-		"-A PREROUTING ! -i lo -j " + GuardChain,
+		"-A " + guardJump,
 		"-A " + GuardChain + " -d 127.0.0.0/8 -j DROP",
 		"-A " + GuardChain + " -s 127.0.0.0/8 -j DROP",
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/dump"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
@@ -157,14 +158,10 @@ var errInterrupted = errors.New("dump interrupted by a change")
 // called before each try.
 func (c *Conn) dump(req *nl.NetlinkRequest, reset func(), fn func(data []byte) error) error {
 	req.Flags |= unix.NLM_F_DUMP
-	var err error
-	for range 10 {
+	return dump.Again(errInterrupted, func() error {
 		reset()
-		if err = c.get(req, fn); !errors.Is(err, errInterrupted) {
-			return err
-		}
-	}
-	return err
+		return c.get(req, fn)
+	})
 }
 
 func (c *Conn) send(data []byte) error {

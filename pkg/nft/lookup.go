@@ -185,11 +185,17 @@ func parseHead(b []byte, asked int) (seq int, found bool, err error) {
 	if binary.NativeEndian.Uint16(b[4:]) != unix.NLMSG_ERROR {
 		return seq, true, nil
 	}
-	errno := syscall.Errno(-int32(binary.NativeEndian.Uint32(b[unix.SizeofNlMsghdr:])))
+	errno := errnoIn(b)
 	if errno == unix.ENOENT {
 		return seq, false, nil
 	}
 	return seq, false, errno
+}
+
+// errnoIn is what an NLMSG_ERROR or NLMSG_DONE of at least messageHead bytes says; 0 for
+// success.
+func errnoIn(b []byte) syscall.Errno {
+	return syscall.Errno(-int32(binary.NativeEndian.Uint32(b[unix.SizeofNlMsghdr:])))
 }
 
 // parseAnswer is the number of the question and the element; nil if there is none.

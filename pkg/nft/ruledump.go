@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"syscall"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -35,9 +34,9 @@ func (c *Conn) rules(table *nftables.Table, chain string, buf []byte) (map[strin
 	question := appendMessage(nil, unix.NFT_MSG_GETRULE, table.Family, 1, attrs)
 	binary.NativeEndian.PutUint16(question[6:], unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
 	found := make(map[string][]kernelRule)
-	_, err := dump.Whole(errInterrupted, func() ([]kernelRule, error) {
+	err := dump.Again(errInterrupted, func() error {
 		clear(found)
-		return nil, c.dumpRules(question, buf, func(b []byte) error { return parseRule(b, byte(table.Family), found) })
+		return c.dumpRules(question, buf, func(b []byte) error { return parseRule(b, byte(table.Family), found) })
 	})
 	if err != nil {
 		return nil, fmt.Errorf("rules: list table %s: %w", table.Name, err)
@@ -81,8 +80,8 @@ func eachMessage(b []byte, take func(payload []byte) error) (done bool, err erro
 		}
 		switch binary.NativeEndian.Uint16(b[4:]) {
 		case unix.NLMSG_ERROR, unix.NLMSG_DONE: // each begins with an errno, 0 or less
-			if errno := -int32(binary.NativeEndian.Uint32(b[unix.SizeofNlMsghdr:])); errno != 0 {
-				errs = append(errs, syscall.Errno(errno))
+			if errno := errnoIn(b); errno != 0 {
+				errs = append(errs, errno)
 			}
 			return true, errors.Join(errs...)
 		}

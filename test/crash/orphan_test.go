@@ -48,30 +48,33 @@ func testOrphan(t *testing.T, r *room) {
 	}
 	cmd.Stdin = bytes.NewReader(a.complete(c, nil).stdin())
 	r.want(r.host.Do(cmd.Start), "start")
-	pid := waitFor(t, begun)
+	var text []byte
+	until(t, "the slow program was not run", func() bool {
+		var err error
+		text, err = os.ReadFile(begun)
+		return err == nil
+	})
+	pid := strings.TrimSpace(string(text))
 	r.want(cmd.Process.Kill(), "kill")
 	_ = cmd.Wait() // killed
 	r.want(r.del(a, nil), "DEL")
-	for range 1000 { // until the program has ended, or was
-		if _, err := os.Readlink("/proc/" + pid + "/exe"); err != nil {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	until(t, "the slow program does not end", func() bool {
+		_, err := os.Readlink("/proc/" + pid + "/exe")
+		return err != nil
+	})
 	if diff := r.differs(r.before); len(diff) > 0 {
 		r.complain("the plugin alone killed, then DEL", "%s", shown(diff))
 	}
 }
 
-// waitFor is what the file says, once it is there.
-func waitFor(t *testing.T, path string) string {
+// until looks every 10 ms, for 10 s: nothing tells of the end of somebody else's process.
+func until(t *testing.T, otherwise string, is func() bool) {
 	t.Helper()
 	for range 1000 {
-		if text, err := os.ReadFile(path); err == nil {
-			return strings.TrimSpace(string(text))
+		if is() {
+			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Fatal("the slow program was not run")
-	return ""
+	t.Fatal(otherwise)
 }

@@ -33,7 +33,7 @@ func (h *history) claim(n *network, a attachment, addrs []string, flushes int) {
 		h.held[key] = claim{a.id, flushes}
 	}
 	key := fmt.Sprint("port ", a.port)
-	if other, taken := h.held[key]; taken && other.flush%2 == 0 && other.flush == h.flush {
+	if other, taken := h.held[key]; taken && unflushed(other.flush, h.flush) {
 		h.violated("%s belongs to %s and %s", key, other.owner, a.id)
 	}
 	h.held[key] = claim{a.id, flushes}
@@ -82,6 +82,10 @@ func (h *history) flushes() int {
 	defer h.mu.Unlock()
 	return h.flush
 }
+
+// unflushed says whether the rules of then are still there now: an odd count is a flush in
+// progress.
+func unflushed(then, now int) bool { return then%2 == 0 && then == now }
 
 func (h *history) violated(format string, args ...any) {
 	h.violations.Add(1)

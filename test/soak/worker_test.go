@@ -97,7 +97,7 @@ func (k *worker) live(n *network, a attachment, result []byte, flushes int) erro
 	if k.rng.IntN(3) == 0 {
 		k.checks.Add(1)
 		out, err := k.check(n, a, result)
-		if err != nil && flushes%2 == 0 && flushes == k.flushes() && strings.Contains(string(out), `"code":103`) {
+		if err != nil && unflushed(flushes, k.flushes()) && strings.Contains(string(out), `"code":103`) {
 			return fmt.Errorf("%s in %s: CHECK: %s", a.id, n.name, out)
 		}
 	}

@@ -33,10 +33,9 @@ func slowly(s *Stage, variant, more string) (slow *Stage, atWork, done string) {
 
 var _ = DescribeTable("an ADD beside a GC that saw the shared chains of iptables without users", func(variant, more string) {
 	s := NewStage()
-	NewXtables(s, variant)
-	b, result := s.Attach(unmasqueraded(s))
-	c := chained(result, nil, Port("tcp", 8080, 80))
-	ExpectOK("ADD", s.Call(b, "ADD", c))
+	w := way{backend: "iptables", variant: variant}
+	w.use(s)
+	b, c := w.published(s, nil, Port("tcp", 8080, 80))
 	ExpectOK("DEL", s.Call(b, "DEL", c))
 
 	slow, atWork, done := slowly(s, variant, more)
