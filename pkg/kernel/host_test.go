@@ -62,6 +62,21 @@ func TestNoIPv6(t *testing.T) {
 	})
 }
 
+// TestInsideOwnProc: what is set in the container does not go through the /proc that
+// everybody shares, whether it can be used or not.
+func TestInsideOwnProc(t *testing.T) {
+	inWorld(t, func(w world) {
+		w.must(unix.Mount("hidden", "/proc/sys/net", "tmpfs", 0, ""))
+		in := Inside{{Key: "net/ipv4/conf/lo/arp_notify", Value: "1"}, {Key: "net/ipv6/conf/lo/none", Value: "1", Optional: true}}
+		err := in.Add(w.Host)
+		w.must(unix.Unmount("/proc/sys/net", unix.MNT_DETACH))
+		if !errors.Is(err, os.ErrNotExist) || !strings.HasPrefix(err.Error(), "container: sysctl net.ipv6.conf.lo.none: ") {
+			t.Errorf("missing among those of the link: got %v", err)
+		}
+		w.wantCheck(in[:1], "")
+	})
+}
+
 // TestNoContainer: without its namespace, what is inside can't be touched, and that
 // is said.
 func TestNoContainer(t *testing.T) {

@@ -54,6 +54,7 @@ var effects = map[uint64]struct {
 	unix.SYS_CHOWN: {"chown", path0}, unix.SYS_FCHOWN: {"fchown", fd0}, unix.SYS_FCHOWNAT: {"fchownat", path1},
 	unix.SYS_FLOCK: {"flock", fd0}, unix.SYS_SETNS: {"setns", fd0}, unix.SYS_UNSHARE: {"unshare", plain},
 	unix.SYS_MOUNT: {"mount", path1}, unix.SYS_UMOUNT2: {"umount2", path0},
+	unix.SYS_FSOPEN: {"fsopen", path0}, unix.SYS_FSCONFIG: {"fsconfig", fd0}, unix.SYS_FSMOUNT: {"fsmount", fd0},
 	unix.SYS_EXIT_GROUP: {"exit_group", plain},
 }
 
