@@ -96,7 +96,7 @@ e2e-podman: e2e-programs ## containers through Debian's podman and its CNI backe
 
 crash: packages build ## kill each verb at each point, fail each call, cut the power (as root; minutes)
 	$(GO) test -c -o bin/crash.test ./test/crash
-	cd test/crash && CRASH=all ../../bin/crash.test -test.parallel 4 -test.timeout 3h $(if $(RUN),-test.run '$(RUN)')
+	cd test/crash && CRASH=all ../../bin/crash.test -test.parallel 12 -test.timeout 3h $(if $(RUN),-test.run '$(RUN)')
 
 soak: packages build ## load with enemies for MINUTES=10 (as root); SOAK_SEED= repeats a run
 	$(GO) test -c -o bin/soak.test ./test/soak

@@ -23,17 +23,8 @@ var errnos = []unix.Errno{
 // TestErrno lets each call of each verb fail once, with each errno: the verb says what
 // failed, and a failed ADD leaves nothing; or it has truly succeeded.
 func TestErrno(t *testing.T) {
-	for _, n := range swept {
-		t.Run(n.name, func(t *testing.T) {
-			t.Parallel()
-			boots.RLock()
-			defer boots.RUnlock()
-			r := newRoom(t, n)
-			for _, a := range n.acts() {
-				r.failAll(a)
-			}
-		})
-	}
+	t.Parallel()
+	eachAct(t, (*room).failAll)
 }
 
 // failAll goes through points and errnos; a quick run takes one errno for each point.
@@ -94,6 +85,7 @@ func unreal(a act, e trace.Effect, errno unix.Errno) bool {
 
 func (r *room) failOne(a act, n int, errno unix.Errno, start, end snapshot.Snapshot) {
 	r.t.Helper()
+	othersBoot()
 	r.prepare(a)
 	// What the run before had in this place may come sooner or later in this one.
 	out := r.perform(a, trace.Run{At: n, Errno: errno, Spare: func(e trace.Effect) bool { return unreal(a, e, errno) }})

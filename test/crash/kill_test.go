@@ -70,17 +70,27 @@ func (r *room) complain(where string, format string, args ...any) {
 
 // TestKill ends each verb at each point and recovers in each way.
 func TestKill(t *testing.T) {
+	t.Parallel()
+	eachAct(t, func(r *room, a act) {
+		r.sweep(a, trace.Tree)
+		if r.net.execs && a.verb != "STATUS" {
+			r.sweep(a, trace.Leader)
+		}
+	})
+}
+
+// eachAct goes through all verbs of all networks, each in a room of its own.
+func eachAct(t *testing.T, do func(*room, act)) {
+	t.Helper()
 	for _, n := range swept {
 		t.Run(n.name, func(t *testing.T) {
-			t.Parallel()
-			boots.RLock()
-			defer boots.RUnlock()
-			r := newRoom(t, n)
 			for _, a := range n.acts() {
-				r.sweep(a, trace.Tree)
-				if n.execs && a.verb != "STATUS" {
-					r.sweep(a, trace.Leader)
-				}
+				t.Run(a.String(), func(t *testing.T) {
+					t.Parallel()
+					boots.RLock()
+					defer boots.RUnlock()
+					do(newRoom(t, n), a)
+				})
 			}
 		})
 	}
@@ -96,6 +106,7 @@ func (r *room) sweep(a act, who trace.Victim) {
 		where := fmt.Sprintf("%s killed (%s) at %d", a, who, n)
 		var state string
 		for kind := 0; kind < len(recoveryKinds); kind++ {
+			othersBoot()
 			r.prepare(a)
 			attached, calm := r.previous, ""
 			if a.verb == "CHECK" || a.verb == "STATUS" {

@@ -77,6 +77,12 @@ func another(c conf) conf {
 // boots keeps others from working while it is another boot.
 var boots sync.RWMutex
 
+// othersBoot lets in who waits for another boot. It is called where no verb has begun.
+func othersBoot() {
+	boots.RUnlock()
+	boots.RLock()
+}
+
 const bootFile = "/proc/sys/kernel/random/boot_id"
 
 // afterBoot does something in what the plugins take for another boot of the machine.

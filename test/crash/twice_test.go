@@ -9,6 +9,7 @@ import (
 
 // TestTwice kills ADD at one point and the DEL after it at another.
 func TestTwice(t *testing.T) {
+	t.Parallel()
 	for _, n := range swept {
 		t.Run(n.name, func(t *testing.T) {
 			t.Parallel()
@@ -40,6 +41,7 @@ func (r *room) count(a act) int {
 
 func (r *room) twice(add act, i int, del act, any uint32) {
 	r.t.Helper()
+	othersBoot()
 	r.prepare(add)
 	r.perform(add, trace.Run{At: i, Kill: trace.Tree})
 	r.previous = nil
