@@ -53,7 +53,10 @@ func Netns() (*os.File, error) {
 	}
 	if err := Take(f, netnsTimeout); err != nil {
 		_ = f.Close() // read-only, nothing to lose
-		return nil, fmt.Errorf("firewall: %w", err)
+		if errors.Is(err, ErrTimeout) {
+			return nil, fmt.Errorf("firewall: %w", err)
+		}
+		return nil, fmt.Errorf("firewall: lock: %w", err)
 	}
 	return f, nil
 }

@@ -46,19 +46,24 @@ func bridge(dataDir string) conf {
 
 var iptables = conf{"ipMasqBackend": "iptables", "backend": "iptables"}
 
+// publishing is of the plugin that is handed the ports.
+var publishing = conf{"capabilities": conf{"portMappings": true}}
+
+func portmap() conf { return conf{"type": "portmap"}.with(publishing) }
+
 // networks are what the sweeps go through. "one" is bridge that publishes ports itself.
 var networks = []network{
 	{name: "host-local", plugins: func(d string) []conf { return []conf{{"type": "host-local", "ipam": pool(d)}} }},
-	{name: "chain", plugins: func(d string) []conf { return []conf{bridge(d), {"type": "portmap"}} }},
-	{name: "chain cold", plugins: func(d string) []conf { return []conf{bridge(d), {"type": "portmap"}} }, cold: true},
-	{name: "one", plugins: func(d string) []conf { return []conf{bridge(d).with(conf{"macspoofchk": true})} }},
-	{name: "one cold", plugins: func(d string) []conf { return []conf{bridge(d).with(conf{"macspoofchk": true})} }, cold: true},
+	{name: "chain", plugins: func(d string) []conf { return []conf{bridge(d), portmap()} }},
+	{name: "chain cold", plugins: func(d string) []conf { return []conf{bridge(d), portmap()} }, cold: true},
+	{name: "one", plugins: func(d string) []conf { return []conf{bridge(d).with(publishing).with(conf{"macspoofchk": true})} }},
+	{name: "one cold", plugins: func(d string) []conf { return []conf{bridge(d).with(publishing).with(conf{"macspoofchk": true})} }, cold: true},
 	{name: "chain iptables", plugins: func(d string) []conf {
-		return []conf{bridge(d).with(iptables), conf{"type": "portmap"}.with(iptables)}
+		return []conf{bridge(d).with(iptables), portmap().with(iptables)}
 	}, execs: true},
-	{name: "one iptables cold", plugins: func(d string) []conf { return []conf{bridge(d).with(iptables)} }, cold: true, execs: true},
+	{name: "one iptables cold", plugins: func(d string) []conf { return []conf{bridge(d).with(publishing).with(iptables)} }, cold: true, execs: true},
 	{name: "exec ipam", plugins: func(d string) []conf {
-		return []conf{bridge(d).with(conf{"ipam": pool(d).with(conf{"type": "another-local"})})}
+		return []conf{bridge(d).with(publishing).with(conf{"ipam": pool(d).with(conf{"type": "another-local"})})}
 	}, execs: true},
 }
 
@@ -76,7 +81,7 @@ func (a attachment) complete(c conf, previous json.RawMessage) conf {
 		// Always the same ones, so that states can be compared.
 		rt["ips"] = []string{addr4(a.index) + "/24", addr6(a.index) + "/64"}
 	}
-	if c["type"] != "host-local" {
+	if capabilities, _ := c["capabilities"].(conf); capabilities["portMappings"] == true {
 		rt["portMappings"] = []conf{
 			{"hostPort": 8000 + a.index, "containerPort": 80, "protocol": "tcp"},
 			{"hostPort": 5300 + a.index, "containerPort": 53, "protocol": "udp", "hostIP": "127.0.0.1"},
