@@ -102,7 +102,14 @@ func (r *room) sweep(a act, who trace.Victim) {
 	r.t.Helper()
 	seen := make(map[string]bool)
 	turn := 0
+	var calls []trace.Effect
+	if every == 1 && only == 0 && call == "" {
+		calls = r.calls(a)
+	}
 	for n := first(); ; n += every {
+		if trace.Same(calls, n, who) {
+			continue
+		}
 		where := fmt.Sprintf("%s killed (%s) at %d", a, who, n)
 		var state string
 		for kind := 0; kind < len(recoveryKinds); kind++ {

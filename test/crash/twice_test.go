@@ -20,7 +20,7 @@ func TestTwice(t *testing.T) {
 			tries := max(3, 40/(every*every))
 			for i := range len(r.list()) {
 				add, del := act{"ADD", i}, act{"DEL", i}
-				adds := r.count(add)
+				adds := len(r.calls(add))
 				for range tries {
 					r.twice(add, 1+choose.IntN(adds), del, choose.Uint32())
 				}
@@ -29,14 +29,14 @@ func TestTwice(t *testing.T) {
 	}
 }
 
-// count is how many points the verb has.
-func (r *room) count(a act) int {
+// calls are the points of the verb.
+func (r *room) calls(a act) []trace.Effect {
 	r.t.Helper()
 	r.prepare(a)
 	out := r.perform(a, trace.Run{})
 	r.want(told(out), a.String())
 	r.reset(a, out.Stdout)
-	return len(out.Effects)
+	return out.Effects
 }
 
 func (r *room) twice(add act, i int, del act, any uint32) {

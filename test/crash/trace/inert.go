@@ -1,0 +1,45 @@
+package trace
+
+import (
+	"fmt"
+	"strings"
+)
+
+// idle are calls whose effect ends with the processes: sockets, locks, new processes.
+var idle = map[string]bool{
+	"socket": true, "bind": true, "setsockopt": true, "setns": true, "unshare": true, "flock": true,
+	"clone": true, "clone3": true, "fork": true, "vfork": true, "execve": true, "execveat": true,
+	"fsopen": true, "fsconfig": true, "fsmount": true, "exit_group": true,
+}
+
+// questions are the netlink messages that ask: RTM_GETLINK, -ADDR, -ROUTE and -NEIGH
+// (linux/rtnetlink.h), NFT_MSG_GETTABLE, -CHAIN, -RULE, -SET, -SETELEM, -GEN and -OBJ in
+// their subsystem (linux/netfilter/nf_tables.h), and NFNL_MSG_COMPAT_GET.
+var questions = func() map[string]bool {
+	asked := make(map[string]bool)
+	const nftables, compat = 10 << 8, 11 << 8
+	for _, kind := range []int{18, 22, 26, 30, nftables + 1, nftables + 4, nftables + 7, nftables + 10, nftables + 13, nftables + 16, nftables + 19, compat} {
+		asked[fmt.Sprintf("netlink type %d", kind)] = true
+	}
+	return asked
+}()
+
+// Inert says whether nothing is left of the call when its whole process tree has ended.
+func (e Effect) Inert() bool {
+	kind, _, _ := strings.Cut(e.Detail, ",")
+	return idle[e.Name] || questions[kind] || strings.HasPrefix(e.Name, "write") && strings.HasPrefix(e.Detail, "pipe:")
+}
+
+// Same says whether a kill of who before call n of calls, the first of which is number 1,
+// leaves what a kill before the call n-1 does. A program goes on when the plugin alone
+// is killed, whichever of its calls it is at.
+func Same(calls []Effect, n int, who Victim) bool {
+	if n < 2 || n > len(calls) {
+		return false
+	}
+	last, now := calls[n-2], calls[n-1]
+	if who == Leader && last.Program != calls[0].Program {
+		return now.Program == last.Program && last.Name != "execve"
+	}
+	return last.Inert() && (who == Tree || !strings.HasPrefix(last.Detail, "pipe:"))
+}
