@@ -64,12 +64,13 @@ func (r *room) failAll(a act) {
 
 // unreal failures can't come from the kernel. "Not there" is said of things that are
 // not there, and then it is right to go on: of files DEL and GC want to be gone, and of
-// nf_tables objects (in an answer, never by the send). In an answer, too, a kernel without
-// nf_tables for bridges says so, and then no control frames are dropped. The library has
-// non-blocking sockets, on which a send is never interrupted; and where it would have to
-// wait, the kernel says when to go on, which it can't after a failure that it knows
-// nothing of. A failure within the iptables programs that they do not report (they are
-// xtables-nft-multi and xtables-legacy-multi) is not ours to see.
+// nf_tables objects (in an answer, never by the send). In an answer, too, the kernel says
+// that a chain is in use, or that it has no nf_tables for bridges: then the chain stays, or
+// no control frames are dropped. nf_tables' library has non-blocking sockets, on which a
+// send is never interrupted; and where it would have to wait, the kernel says when to go
+// on, which it can't after a failure that it knows nothing of. A failure within the iptables
+// programs that they do not report (they are xtables-nft-multi and xtables-legacy-multi) is
+// not ours to see.
 func unreal(a act, e trace.Effect, errno unix.Errno) bool {
 	if strings.HasPrefix(e.Program, "xtables-") {
 		return true
@@ -77,7 +78,7 @@ func unreal(a act, e trace.Effect, errno unix.Errno) bool {
 	switch errno {
 	case unix.ENOENT:
 		return e.Name == "sendmsg" || a.verb == "DEL" || a.verb == "GC"
-	case unix.EINTR, unix.EAGAIN, unix.EOPNOTSUPP:
+	case unix.EINTR, unix.EAGAIN, unix.EBUSY, unix.EOPNOTSUPP:
 		return e.Name == "sendmsg"
 	}
 	return false

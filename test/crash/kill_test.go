@@ -32,6 +32,7 @@ func (n network) acts() []act {
 // prepare brings the room to where the verb comes.
 func (r *room) prepare(a act) {
 	r.t.Helper()
+	r.previous = nil // it may be of another container
 	switch a.verb {
 	case "ADD":
 		r.want(r.addUntil(r.mine(), a.plugin), "prepare")
