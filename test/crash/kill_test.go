@@ -85,6 +85,7 @@ func eachAct(t *testing.T, do func(*room, act)) {
 	t.Helper()
 	for _, n := range swept {
 		t.Run(n.name, func(t *testing.T) {
+			t.Parallel() // else the next network would wait for the last of its verbs
 			for _, a := range n.acts() {
 				t.Run(a.String(), func(t *testing.T) {
 					t.Parallel()
