@@ -146,8 +146,8 @@ const ownProc = ""
 // ownSysctlDirs are for a visit to a container. What is looked up in /proc stays in the
 // kernel's cache as long as the container's namespace does, where each look at the host's
 // settings and each new container's has to pass it; what is looked up in a proc filesystem
-// of our own goes with it. With 900 containers that is a fifth of the CPU of an ADD, and
-// costs one 2 %. Before Linux 5.8 (fa10fed30f25) all are the same one; without fsopen,
+// of our own goes with it. With 900 containers that is a fifth of the CPU of an ADD; it
+// costs 0.07 ms, most of it when it is closed. Before Linux 5.8 (fa10fed30f25) all are the same one; without fsopen,
 // Linux 5.2, or without leave to mount, /proc serves.
 func ownSysctlDirs() sysctlDirs {
 	dirs := make(sysctlDirs)

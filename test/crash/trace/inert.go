@@ -5,10 +5,12 @@ import (
 	"strings"
 )
 
-// idle are calls whose effect ends with the processes: sockets, locks, new processes.
+// starts are calls that make another process, or another program of one.
+var starts = map[string]bool{"clone": true, "clone3": true, "fork": true, "vfork": true, "execve": true, "execveat": true}
+
+// idle are other calls whose effect ends with the processes: sockets, locks.
 var idle = map[string]bool{
 	"socket": true, "bind": true, "setsockopt": true, "setns": true, "unshare": true, "flock": true,
-	"clone": true, "clone3": true, "fork": true, "vfork": true, "execve": true, "execveat": true,
 	"fsopen": true, "fsconfig": true, "fsmount": true, "exit_group": true,
 }
 
@@ -27,19 +29,23 @@ var questions = func() map[string]bool {
 // Inert says whether nothing is left of the call when its whole process tree has ended.
 func (e Effect) Inert() bool {
 	kind, _, _ := strings.Cut(e.Detail, ",")
-	return idle[e.Name] || questions[kind] || strings.HasPrefix(e.Name, "write") && strings.HasPrefix(e.Detail, "pipe:")
+	return starts[e.Name] || idle[e.Name] || questions[kind] || strings.HasPrefix(e.Name, "write") && strings.HasPrefix(e.Detail, "pipe:")
 }
 
 // Same says whether a kill of who before call n of calls, the first of which is number 1,
 // leaves what a kill before the call n-1 does. A program goes on when the plugin alone
-// is killed, whichever of its calls it is at.
+// is killed, whichever of its calls it is at; so it matters whether it has been started, and
+// how much it was told.
 func Same(calls []Effect, n int, who Victim) bool {
 	if n < 2 || n > len(calls) {
 		return false
 	}
 	last, now := calls[n-2], calls[n-1]
-	if who == Leader && last.Program != calls[0].Program {
-		return now.Program == last.Program && last.Name != "execve"
+	switch {
+	case who == Tree:
+		return last.Inert()
+	case last.Program != calls[0].Program:
+		return now.Program == last.Program && !starts[last.Name]
 	}
-	return last.Inert() && (who == Tree || !strings.HasPrefix(last.Detail, "pipe:"))
+	return last.Inert() && !starts[last.Name] && !strings.HasPrefix(last.Detail, "pipe:")
 }

@@ -17,8 +17,8 @@ func TestSame(t *testing.T) {
 		{"exit_group", "", "bridge"},
 	}
 	for n, want := range map[int][2]bool{ // Tree, Leader
-		1: {false, false}, 2: {true, true}, 3: {true, true}, 4: {false, false}, 5: {false, false}, 6: {true, true},
-		7: {true, true}, 8: {true, true}, 9: {false, true}, 10: {true, false}, 11: {true, false}, 12: {false, false},
+		1: {false, false}, 2: {true, true}, 3: {true, true}, 4: {false, false}, 5: {false, false}, 6: {true, false},
+		7: {true, false}, 8: {true, true}, 9: {false, true}, 10: {true, false}, 11: {true, false}, 12: {false, false},
 	} {
 		if got := [2]bool{Same(calls, n, Tree), Same(calls, n, Leader)}; got != want {
 			t.Errorf("at %d: got %v, want %v", n, got, want)
