@@ -11,7 +11,9 @@ GO       ?= go
 # A plugin ends before it collects garbage, and spans laid out for Go 1.26's collector touch
 # more pages: without it a process starts 6 % faster. Go releases that don't know it ignore it.
 GOEXPERIMENT ?= $(shell GOEXPERIMENT=nogreenteagc $(GO) env GOEXPERIMENT 2>/dev/null)
-GOBUILD  := CGO_ENABLED=0 GOEXPERIMENT=$(GOEXPERIMENT) $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
+GOBUILD  := CGO_ENABLED=0 GOEXPERIMENT=$(GOEXPERIMENT) $(GO) build -trimpath -buildvcs=false
+# The plugins begin at plugins/entry_linux_amd64.s, where there is one for the processor.
+ENTRY    := $(if $(wildcard plugins/entry_linux_$(shell $(GO) env GOARCH).s),-E bridgeport_entry)
 TOOL     := $(GO) tool -modfile=.tools/go.mod
 REFBUILD := CGO_ENABLED=0 $(GO) build -modfile=.tools/go.mod -trimpath -buildvcs=false -ldflags '-s -w'
 # program:package
@@ -25,10 +27,10 @@ help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 build: ## static binaries in bin/: bridge, portmap, host-local, loopback (one file), bridgeport, installer
-	$(GOBUILD) -o bin/bridge ./plugins
+	$(GOBUILD) -ldflags '$(LDFLAGS) $(ENTRY)' -o bin/bridge ./plugins
 	@cd bin && for name in $(PLUGINS); do ln -f bridge $$name; done
-	$(GOBUILD) -o bin/bridgeport ./plugins/bridgeport
-	$(GOBUILD) -o bin/installer ./plugins/installer
+	$(GOBUILD) -ldflags '$(LDFLAGS)' -o bin/bridgeport ./plugins/bridgeport
+	$(GOBUILD) -ldflags '$(LDFLAGS)' -o bin/installer ./plugins/installer
 
 install: build ## into $(DESTDIR)$(BINDIR), by rename, so that a running node never sees half a file
 	install -d $(DESTDIR)$(BINDIR)

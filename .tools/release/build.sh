@@ -24,10 +24,12 @@ case $version in [0-9]*) debian=$version ;; v[0-9]*) debian=${version#v} ;; *) d
 # programs ARCH DIR: what an archive holds.
 programs() {
 	mkdir "$2"
-	local program name
+	local program name entry
 	for program in bridge:plugins bridgeport:plugins/bridgeport; do
+		entry=
+		if [[ $program == *:plugins && -e plugins/entry_linux_$1.s ]]; then entry="-E bridgeport_entry"; fi
 		CGO_ENABLED=0 GOOS=linux GOARCH=$1 ${GO:-go} build -trimpath -buildvcs=false \
-			-ldflags "-s -w -buildid= -X $module/pkg/cni.Version=$version -X $module/pkg/cni.Commit=$commit" \
+			-ldflags "-s -w -buildid= -X $module/pkg/cni.Version=$version -X $module/pkg/cni.Commit=$commit $entry" \
 			-o "$2/${program%%:*}" "./${program##*:}"
 	done
 	# Copies, not links: some scripts take single files out of the archive.

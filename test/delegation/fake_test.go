@@ -41,6 +41,7 @@ type orders struct {
 // call is what the fake tells of one of its calls.
 type call struct {
 	Command, ContainerID, Netns, IfName, Args, Path string
+	Procs                                           string // GOMAXPROCS
 
 	Config []byte
 	Links  []string // of the host, at that time
@@ -82,6 +83,7 @@ func (o orders) record(config []byte) error {
 		return err
 	}
 	c := call{Config: config}
+	c.Procs = os.Getenv("GOMAXPROCS")
 	for name, to := range map[string]*string{
 		"COMMAND": &c.Command, "CONTAINERID": &c.ContainerID, "NETNS": &c.Netns,
 		"IFNAME": &c.IfName, "ARGS": &c.Args, "PATH": &c.Path,

@@ -1,6 +1,8 @@
 package delegation_test
 
 import (
+	"os"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -62,6 +64,7 @@ var _ = Describe("an IPAM plugin is given", func() {
 		calls[0].Config, calls[0].Links = nil, nil
 		Expect(calls[0]).To(Equal(call{
 			Command: command, ContainerID: b.ID, Netns: b.Path, IfName: "eth0", Args: args, Path: d.Bin,
+			Procs: os.Getenv("GOMAXPROCS"),
 		}))
 	},
 		Entry("of ADD", "ADD"),
@@ -69,6 +72,12 @@ var _ = Describe("an IPAM plugin is given", func() {
 		Entry("of DEL", "DEL", "ADD"),
 		Entry("of DEL again", "DEL", "ADD", "DEL"),
 	)
+
+	It("the user's GOMAXPROCS, not our own", func() {
+		GinkgoT().Setenv("GOMAXPROCS", "3")
+		ExpectOK("ADD", d.Call(b, "ADD", d.conf(nil)))
+		Expect(d.calls()[0].Procs).To(Equal("3"))
+	})
 
 	It("DEL without a namespace", func() {
 		ExpectOK("ADD", d.Call(b, "ADD", d.conf(nil)))

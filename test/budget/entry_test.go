@@ -1,0 +1,52 @@
+package budget
+
+import (
+	"os/exec"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/bridgeport-cni/bridgeport/test/lab"
+)
+
+// TestEntry: with an entry of our own (plugins/entry_linux_amd64.s) the runtime has one
+// processor from the start, and arguments and environment arrive.
+func TestEntry(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("no entry of our own for this processor")
+	}
+	bridge := lab.Plugins(t, "bridge") + "/bridge"
+	const trace = "GODEBUG=schedtrace=1" // a line at once, unless the process is faster
+	for name, env := range map[string][]string{
+		"first": {trace, "CNI_COMMAND=VERSION", "A=b"},
+		"last":  {"A=", "CNI_COMMAND=VERSION", trace},
+	} {
+		t.Run(name, func(t *testing.T) {
+			seen := 0
+			for range 50 {
+				cmd := exec.Command(bridge)
+				cmd.Env = env
+				cmd.Stdin = strings.NewReader(`{"cniVersion": "1.0.0"}`)
+				out, err := cmd.CombinedOutput()
+				if err != nil || !strings.Contains(string(out), `"supportedVersions"`) {
+					t.Fatalf("%v: %s", err, out)
+				}
+				if m := regexp.MustCompile(`SCHED 0ms: gomaxprocs=(\d+)`).FindSubmatch(out); m != nil {
+					seen++
+					if string(m[1]) != "1" {
+						t.Fatalf("GOMAXPROCS is %s at first, want 1: %s", m[1], out)
+					}
+				}
+			}
+			if seen == 0 {
+				t.Error("no line of the scheduler's in 50 runs")
+			}
+		})
+	}
+	cmd := exec.Command(bridge)
+	cmd.Args, cmd.Env = []string{"other", "", "x"}, []string{}
+	if out, _ := cmd.CombinedOutput(); !strings.HasPrefix(string(out), "other: not the name of a plugin") {
+		t.Errorf("without environment: %s", out)
+	}
+}
