@@ -42,7 +42,7 @@ var (
 		existing: []int{0, 100, 900}, mappings: []int{1, 100, 1000, 5000}, leases: []int{10, 10_000, 60_000},
 		rounds:  func(n int) int { return map[int]int{0: 20, 100: 12, 900: 8}[n] },
 		storms:  func(n int) int { return map[int]int{0: 3, 900: 1}[n] },
-		burdens: 8, connects: 5, streams: 5,
+		burdens: 8, connects: 5, streams: 11,
 	}
 	quick = scope{
 		existing: []int{0, 100}, mappings: []int{1, 100}, leases: []int{10, 10_000},
