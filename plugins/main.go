@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridge"
@@ -15,17 +14,8 @@ import (
 	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 )
 
-// fromEntry is what the entry (entry_linux_amd64.s) puts into GOMAXPROCS.
-const fromEntry = "01"
-
 func main() {
-	// One goroutine works, and mostly waits for the kernel. With a second processor idle
-	// threads look for work: without it ADD, CHECK and DEL take 12 % less CPU. Where
-	// the program began at our own entry it is so already, and this does nothing.
-	runtime.GOMAXPROCS(1)
-	if os.Getenv("GOMAXPROCS") == fromEntry {
-		os.Unsetenv("GOMAXPROCS") // the programs that we start decide for themselves
-	}
+	settle()
 	name := filepath.Base(os.Args[0])
 	switch name {
 	case "bridge":

@@ -1,7 +1,10 @@
 package budget
 
 import (
+	"bytes"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"strings"
@@ -11,7 +14,7 @@ import (
 )
 
 // TestEntry: with an entry of our own (plugins/entry_linux_amd64.s) the runtime has one
-// processor from the start, and arguments and environment arrive.
+// processor and opens no file from the start, and arguments and environment arrive.
 func TestEntry(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("no entry of our own for this processor")
@@ -44,7 +47,18 @@ func TestEntry(t *testing.T) {
 			}
 		})
 	}
-	cmd := exec.Command(bridge)
+	log := filepath.Join(t.TempDir(), "log")
+	cmd := exec.Command("strace", "-f", "-e", "trace=openat,prctl", "-o", log, bridge)
+	cmd.Env = []string{"CNI_COMMAND=VERSION"}
+	out, err := cmd.CombinedOutput()
+	calls, _ := os.ReadFile(log)
+	if m := regexp.MustCompile(`.*openat.*= \d+`).FindAll(calls, -1); err != nil || len(m) > 0 {
+		t.Errorf("VERSION opens files: %v, %s: %s", err, out, bytes.Join(m, []byte("\n")))
+	}
+	if n := bytes.Count(calls, []byte("PR_SET_TIMERSLACK")); n != 2 {
+		t.Errorf("%d changes of the timers' slack: %s", n, calls)
+	}
+	cmd = exec.Command(bridge)
 	cmd.Args, cmd.Env = []string{"other", "", "x"}, []string{}
 	if out, _ := cmd.CombinedOutput(); !strings.HasPrefix(string(out), "other: not the name of a plugin") {
 		t.Errorf("without environment: %s", out)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -41,7 +42,7 @@ type orders struct {
 // call is what the fake tells of one of its calls.
 type call struct {
 	Command, ContainerID, Netns, IfName, Args, Path string
-	Procs                                           string // GOMAXPROCS
+	Procs, Files                                    string // GOMAXPROCS, limits
 
 	Config []byte
 	Links  []string // of the host, at that time
@@ -77,13 +78,20 @@ func fake() int {
 	return b.Exit
 }
 
+// limits are the limits of open files that a program gets which this one starts. (Go
+// changes its own.)
+func limits() string {
+	out, err := exec.Command("/bin/sh", "-c", "ulimit -Sn; ulimit -Hn").CombinedOutput()
+	return fmt.Sprint(string(out), err)
+}
+
 func (o orders) record(config []byte) error {
 	earlier, err := os.ReadDir(o.IPAM.Record)
 	if err != nil {
 		return err
 	}
 	c := call{Config: config}
-	c.Procs = os.Getenv("GOMAXPROCS")
+	c.Procs, c.Files = os.Getenv("GOMAXPROCS"), limits()
 	for name, to := range map[string]*string{
 		"COMMAND": &c.Command, "CONTAINERID": &c.ContainerID, "NETNS": &c.Netns,
 		"IFNAME": &c.IfName, "ARGS": &c.Args, "PATH": &c.Path,

@@ -64,7 +64,7 @@ var _ = Describe("an IPAM plugin is given", func() {
 		calls[0].Config, calls[0].Links = nil, nil
 		Expect(calls[0]).To(Equal(call{
 			Command: command, ContainerID: b.ID, Netns: b.Path, IfName: "eth0", Args: args, Path: d.Bin,
-			Procs: os.Getenv("GOMAXPROCS"),
+			Procs: os.Getenv("GOMAXPROCS"), Files: limits(),
 		}))
 	},
 		Entry("of ADD", "ADD"),
