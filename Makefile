@@ -18,6 +18,7 @@ TOOL     := $(GO) tool -modfile=.tools/go.mod
 REFBUILD := CGO_ENABLED=0 $(GO) build -modfile=.tools/go.mod -trimpath -buildvcs=false -ldflags '-s -w'
 # program:package
 PROGRAMS := strace:strace nft:nftables iptables:iptables ping:iputils-ping
+release-check: PROGRAMS += qemu-aarch64-static:qemu-user-static
 bench: PROGRAMS += gcc:gcc ld:binutils iperf3:iperf3
 REF      := github.com/containernetworking/plugins/plugins
 
@@ -122,7 +123,7 @@ installer-image: build ## bin/installer-image.tar, what the DaemonSet of conf/ku
 release: ## archives and Debian packages for six architectures in bin/release/, with checksums and CycloneDX lists
 	GOEXPERIMENT=$(GOEXPERIMENT) .tools/release/build.sh $(VERSION) $(COMMIT) bin/release
 
-release-check: reference ## this architecture's release, built twice to equal bytes, unpacked, installed and run (as root)
+release-check: packages reference ## this architecture's release, built twice to equal bytes, unpacked, installed and run; others start (as root)
 	GOEXPERIMENT=$(GOEXPERIMENT) .tools/release/check.sh $(VERSION) $(COMMIT)
 
 demo: build ## the main job, shown step by step (as root)

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fromEntry is what our entry (entry_linux_amd64.s) puts into GOMAXPROCS.
+// fromEntry is what our entry (entry_linux_amd64.s, entry_linux_arm64.s) puts into GOMAXPROCS.
 const fromEntry = "01"
 
 // files is the limit of open files that the entry found before it lowered it; zero where

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # check.sh VERSION COMMIT: this architecture's release is built twice, to equal bytes;
 # unpacked as the reference's archives are, and installed from the Debian package into a
-# root of its own, its plugins attach containers (as root).
+# root of its own, its plugins attach containers (as root). Those of the other architectures
+# at least start, under an emulator.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 dir=$(mktemp -d)
@@ -22,4 +23,12 @@ for bin in "$dir/unpacked" "$dir/root/opt/cni/bin"; do
 done
 "$dir/root/usr/bin/bridgeport" --version
 grep -q '"purl": "pkg:golang/github.com/vishvananda/netlink@' "$dir"/one/*.bridge.cdx.json
+others=$(for arch in arm64 arm ppc64le s390x riscv64; do test $arch = "$ARCHES" || echo $arch; done)
+ARCHES=$others .tools/release/build.sh "$1" "$2" "$dir/others"
+for arch in $others; do
+	mkdir "$dir/$arch"
+	tar -C "$dir/$arch" -xzf "$dir"/others/*-"$arch"-*.tgz
+	case $arch in arm64) machine=aarch64 ;; *) machine=$arch ;; esac
+	echo '{"cniVersion": "1.0.0"}' | CNI_COMMAND=VERSION timeout 60 "qemu-$machine-static" "$dir/$arch/bridge" | grep -F "$1"
+done
 echo "release: equal bytes twice, unpacked, installed and run"
