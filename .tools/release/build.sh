@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# build.sh VERSION COMMIT DIRECTORY: release archives for all architectures, laid out as the
+# build.sh VERSION COMMIT DIRECTORY: release archives for the architectures of ARCHES, laid out as the
 # reference's (programs at the top, LICENSE and README beside them), a Debian package and
 # CycloneDX lists of what is in them, and checksums.
 # The same source gives the same bytes: no path, time or owner gets in.
@@ -51,14 +51,14 @@ describe() {
 
 checksums() { (cd "$out" && sha256sum "$1" > "$1.sha256" && sha512sum "$1" > "$1.sha512"); }
 
-for arch in ${ARCHES:-amd64 arm64 arm ppc64le s390x riscv64}; do
+for arch in $ARCHES; do
 	dir=$stage/$arch
 	programs "$arch" "$dir"
 	archive=bridgeport-linux-$arch-$version.tgz
 	tar -C "$dir" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner -cf - . | gzip -n9 > "$out/$archive"
 	checksums "$archive"
 	describe "$archive" "$dir"
-	case $arch in arm) export ARCH=arm7 ;; *) export ARCH=$arch ;; esac # as nfpm calls it: armhf
+	export ARCH=$arch
 	package=bridgeport_${debian}_$arch.deb
 	STAGE=$dir SHARE=$SHARE VERSION=$debian "$stage/tools/nfpm" package --config .tools/release/nfpm.yaml --packager deb --target "$out/$package" > "$stage/log" ||
 		{ cat "$stage/log" >&2; exit 1; }

@@ -148,6 +148,18 @@ func TestForeignIndex(t *testing.T) {
 
 func index2(p *pool) index { return index{dir: filepath.Join(p.data, indexName, "net")} }
 
+// TestForeignRelease: what the index knows of an attachment whose lease something else
+// took away goes when the index is made anew; nothing else would ever remove it.
+func TestForeignRelease(t *testing.T) {
+	p := newPool(t, `[{"subnet": "10.1.0.0/24"}]`)
+	p.wantAdd("c1", "10.1.0.2")
+	p.foreign(func() error { return os.Remove(filepath.Join(p.dir, "10.1.0.2")) })
+	p.wantAdd("c2", "10.1.0.3")
+	if _, err := os.Lstat(index2(p).path(Key{"c1", "eth0"})); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the index still has c1: %v", err)
+	}
+}
+
 // TestForeignOwner: a file that was given to another in place, which leaves the
 // directory's time as it was, is not ours to remove.
 func TestForeignOwner(t *testing.T) {

@@ -107,7 +107,7 @@ func (s *Store) sync() error {
 			return err
 		}
 	}
-	if err == nil && idx.Mtim == dir.Mtim && idx.Atim.Sec == bootTime().Unix() {
+	if boot, _ := idx.Atim.Unix(); err == nil && idx.Mtim == dir.Mtim && boot == bootTime().Unix() {
 		return nil
 	}
 	return s.rebuild()
