@@ -54,18 +54,23 @@ func (g Guard) elements() []nft.Element {
 	}
 	port, comment := g.Owner.LinkName(), g.Owner.Comment(nft.CommentLimit)
 	elements := []nft.Element{nft.AllowedMAC(port, g.MAC, comment)}
-	for _, c := range g.chains() {
-		elements = append(elements, nft.Bound(port, c.Name, comment))
+	if chains := g.chains(); g.Bound {
+		elements = append(elements, nft.Bound(port, chains[1].Name, comment))
 	}
 	return append(elements, nft.Guarded(port, markComment(g.Owner, len(elements))))
 }
 
-// chains is the port's own chain, where it is bound to addresses.
+// chains are the one for all guarded ports, and the port's own, where it is bound to
+// addresses.
 func (g Guard) chains() []nft.Chain {
-	if !g.Bound {
+	if len(g.MAC) == 0 {
 		return nil
 	}
-	return []nft.Chain{nft.BoundChain(g.Owner.LinkName(), g.MAC, append([]netip.Addr{linkLocal(g.MAC)}, g.Addrs...))}
+	chains := []nft.Chain{nft.SpoofedChain()}
+	if !g.Bound {
+		return chains
+	}
+	return append(chains, nft.BoundChain(g.Owner.LinkName(), g.MAC, append([]netip.Addr{linkLocal(g.MAC)}, g.Addrs...)))
 }
 
 // linkLocal is the address that the kernel gives a link with the MAC (RFC 4291,

@@ -22,6 +22,8 @@ type Host struct {
 	base  bool           // the base chains were wanted
 	link  bool           // those of family bridge were
 	dirs  sysctlDirs     // of the host's settings
+	// later are the chains that a plan's Check compares in the end; nil outside of one.
+	later []nft.Chain
 	// legacy are the families whose legacy table nat is in use; nil before anybody asked.
 	legacy []iptables.Family
 }

@@ -105,7 +105,10 @@ func (l Loopback6) Check(h *Host) error {
 			d.missing("rules for", "br_netfilter")
 		}
 	}
-	return d.err()
+	if !l.Bridge {
+		return d.err()
+	}
+	return errors.Join(d.err(), checkChains(h, nft.Loop6Chain()))
 }
 
 // Del keeps them: they are shared.

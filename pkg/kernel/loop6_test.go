@@ -4,6 +4,8 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -30,6 +32,12 @@ func TestLoopback6Check(t *testing.T) {
 			w.must(err)
 			w.must(rules.Unloop6("br0"))
 		}, head + "rules for br_netfilter is missing"},
+		{"chain", func(w world) {
+			conn, err := nftables.New()
+			w.must(err)
+			conn.DelChain(&nftables.Chain{Table: &nftables.Table{Name: nft.Table, Family: nftables.TableFamilyINet}, Name: "loopback6"})
+			w.must(conn.Flush())
+		}, "chain inet bridgeport loopback6 is missing"},
 		{"link", func(w world) { w.must(netlink.LinkDel(w.link("br0"))) }, head + "link br0 is missing"},
 	})
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 )
 
 // Object is one thing the kernel should hold.
@@ -90,12 +92,13 @@ func undo(h *Host, err error, made []Object) error {
 // Check compares the whole plan with the kernel and joins all differences.
 func (p Plan) Check(h *Host) error {
 	var errs []error
+	h.later = []nft.Chain{}
 	for _, o := range slices.Concat(p.Shared, p.Own) {
 		if err := o.Check(h); err != nil {
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, h.checkLater())...)
 }
 
 // Del removes Own, last made first, and goes on after an error.

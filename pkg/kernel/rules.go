@@ -24,7 +24,20 @@ func (Rules) Add(h *Host) error {
 // Check compares chains, hooks and rules.
 func (Rules) Check(h *Host) error { return checkChains(h, nft.BaseChains()...) }
 
+// checkChains compares chains with the kernel. Within a plan's Check those of family inet
+// wait for the end of it: their table is read as a whole, once.
 func checkChains(h *Host, chains ...nft.Chain) error {
+	if h.later != nil && !slices.ContainsFunc(chains, func(c nft.Chain) bool { return c.Link }) {
+		for _, c := range chains {
+			if !slices.ContainsFunc(h.later, func(o nft.Chain) bool { return o.Name == c.Name }) {
+				h.later = append(h.later, c)
+			}
+		}
+		return nil
+	}
+	if len(chains) == 0 {
+		return nil
+	}
 	rules, err := h.Rules()
 	if err != nil {
 		return err
@@ -34,6 +47,13 @@ func checkChains(h *Host, chains ...nft.Chain) error {
 		return err
 	}
 	return errors.New(strings.Join(missing, "; "))
+}
+
+// checkLater compares what checkChains left for the end.
+func (h *Host) checkLater() error {
+	chains := h.later
+	h.later = nil
+	return checkChains(h, chains...)
 }
 
 // Del keeps them: they are shared.

@@ -180,11 +180,10 @@ func (g VlanGateway) Check(h *Host) error {
 }
 
 func (g VlanGateway) checkRules(h *Host, link *Link) error {
-	err := checkChains(h, nft.VlanGatewayChain(g.Bridge, g.VID, link.MAC))
-	if errors.Is(err, nft.ErrUnsupported) {
+	if _, err := h.Rules(); errors.Is(err, nft.ErrUnsupported) {
 		return nil
 	}
-	return err
+	return checkChains(h, nft.VlanGatewayChain(g.Bridge, g.VID, link.MAC))
 }
 
 // Del keeps the pair: it is shared.

@@ -55,7 +55,6 @@ func baseChains() []Chain {
 				rule("containers that leave with the host's address", verdictBy("masquerade6", false, false)),
 			},
 		},
-		loop6Chain(),
 		{
 			// route_localnet lets 127.0.0.1:hostPort work; without these rules it
 			// would also let neighbours reach services bound to loopback.

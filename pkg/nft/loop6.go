@@ -27,7 +27,9 @@ const replyMark = 0x00800000
 // loop6Set has the bridges whose replies to ::1 are marked.
 const loop6Set = "loopback6"
 
-func loop6Chain() Chain {
+// Loop6Chain marks the replies, in family inet. It comes with the first bridge: each packet
+// meets it.
+func Loop6Chain() Chain {
 	return Chain{
 		Name: loop6Set,
 		Hook: &hook{nftables.ChainTypeFilter, nftables.ChainHookPrerouting, natPriority + 1, "type filter hook prerouting priority -98"},
@@ -116,8 +118,15 @@ func (c *Conn) Loop6(bridge string, fresh bool) error {
 	if err != nil {
 		return err
 	}
-	if have != nil && marked && !fresh {
+	there, err := c.look(Loop6Chain())
+	if err != nil {
+		return err
+	}
+	if have != nil && marked && there[0] != nil && !fresh {
 		return nil
+	}
+	if there[0] == nil {
+		c.queueChain(Loop6Chain())
 	}
 	c.nl.AddTable(ch.Table)
 	if have != nil {
@@ -140,7 +149,7 @@ func (c *Conn) Loop6(bridge string, fresh bool) error {
 // Loop6Text is the nft(8) commands of Loop6.
 func Loop6Text(bridge string) string {
 	chain := loop6Set + "-" + bridge
-	return fmt.Sprintf("nft add element inet %s %s { %q }\nnft add table netdev %s\n"+
+	return Loop6Chain().String() + "\n" + fmt.Sprintf("nft add element inet %s %s { %q }\nnft add table netdev %s\n"+
 		"nft add chain netdev %s %s { type filter hook ingress device %q priority filter ; }\n"+
 		"nft add rule netdev %s %s meta mark and 0x%08x != 0 ip6 daddr ::1 @ll,0,48 set 0 dup to \"lo\" drop",
 		Table, loop6Set, bridge, Table, Table, chain, bridge, Table, chain, replyMark)
