@@ -1,6 +1,7 @@
 package hostlocal
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -32,5 +33,20 @@ func TestForget(t *testing.T) {
 	entries, err := os.ReadDir(filepath.Join(s.index.dir, freedName))
 	if err != nil || len(entries) != 3 {
 		t.Errorf("got %v, %v, want the three that are resting", entries, err)
+	}
+}
+
+// TestAwake: of an address that is leased again nothing is left that says it rests.
+func TestAwake(t *testing.T) {
+	p := newPool(t, `[{"subnet": "10.1.0.0/30"}]`) // one address beside the gateway's
+	p.wantAdd("c1", "10.1.0.2")
+	p.wantDel("c1")
+	freed := index2(p).freed(netip.MustParseAddr("10.1.0.2"))
+	if _, err := os.Lstat(freed); err != nil {
+		t.Errorf("a released address does not rest: %v", err)
+	}
+	p.wantAdd("c2", "10.1.0.2")
+	if _, err := os.Lstat(freed); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("an address in use rests: %v", err)
 	}
 }
