@@ -54,8 +54,8 @@ func (g Guard) elements() []nft.Element {
 	}
 	port, comment := g.Owner.LinkName(), g.Owner.Comment(nft.CommentLimit)
 	elements := []nft.Element{nft.AllowedMAC(port, g.MAC, comment)}
-	if chains := g.chains(); g.Bound {
-		elements = append(elements, nft.Bound(port, chains[1].Name, comment))
+	if g.Bound {
+		elements = append(elements, nft.Bound(port, g.boundChain().Name, comment))
 	}
 	return append(elements, nft.Guarded(port, markComment(g.Owner, len(elements))))
 }
@@ -67,10 +67,14 @@ func (g Guard) chains() []nft.Chain {
 		return nil
 	}
 	chains := []nft.Chain{nft.SpoofedChain()}
-	if !g.Bound {
-		return chains
+	if g.Bound {
+		chains = append(chains, g.boundChain())
 	}
-	return append(chains, nft.BoundChain(g.Owner.LinkName(), g.MAC, append([]netip.Addr{linkLocal(g.MAC)}, g.Addrs...)))
+	return chains
+}
+
+func (g Guard) boundChain() nft.Chain {
+	return nft.BoundChain(g.Owner.LinkName(), g.MAC, append([]netip.Addr{linkLocal(g.MAC)}, g.Addrs...))
 }
 
 // linkLocal is the address that the kernel gives a link with the MAC (RFC 4291,

@@ -104,11 +104,9 @@ func (l Loopback6) Check(h *Host) error {
 		if !done {
 			d.missing("rules for", "br_netfilter")
 		}
+		return errors.Join(d.err(), checkChains(h, nft.Loop6Chain()))
 	}
-	if !l.Bridge {
-		return d.err()
-	}
-	return errors.Join(d.err(), checkChains(h, nft.Loop6Chain()))
+	return d.err()
 }
 
 // Del keeps them: they are shared.

@@ -117,7 +117,7 @@ func TestBoundCheck(t *testing.T) {
 		{"the MAC address", drops(e[0]), "ipspoofchk: element macs " + port + ". 96:89:fe:3e:2f:39 } is missing"},
 		{
 			"the port's chain", drops(e[1]), "ipspoofchk: element bound " + port + "} is missing; " +
-				"chain bridge bridgeport " + g.chains()[1].Name + " is missing",
+				"chain bridge bridgeport " + g.boundChain().Name + " is missing",
 		},
 		{"the port", drops(e[2]), "ipspoofchk: element guarded " + port + "} is missing"},
 	})

@@ -21,6 +21,7 @@ func TestEntry(t *testing.T) {
 	}
 	bridge := lab.Plugins(t, "bridge") + "/bridge"
 	const trace = "GODEBUG=schedtrace=1" // a line at once, unless the process is faster
+	scheduler := regexp.MustCompile(`SCHED 0ms: gomaxprocs=(\d+)`)
 	for name, env := range map[string][]string{
 		"first": {trace, "CNI_COMMAND=VERSION", "A=b"},
 		"last":  {"A=", "CNI_COMMAND=VERSION", trace},
@@ -35,7 +36,7 @@ func TestEntry(t *testing.T) {
 				if err != nil || !strings.Contains(string(out), `"supportedVersions"`) {
 					t.Fatalf("%v: %s", err, out)
 				}
-				if m := regexp.MustCompile(`SCHED 0ms: gomaxprocs=(\d+)`).FindSubmatch(out); m != nil {
+				if m := scheduler.FindSubmatch(out); m != nil {
 					seen++
 					if string(m[1]) != "1" {
 						t.Fatalf("GOMAXPROCS is %s at first, want 1: %s", m[1], out)
