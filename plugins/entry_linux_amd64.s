@@ -31,7 +31,7 @@ environment:
 	STOSQ
 	TESTQ	AX, AX
 	JNZ	environment
-	LEAQ	one<>(SB), AX
+	LEAQ	bridgeport_one(SB), AX
 	MOVQ	AX, -8(DI)
 	LEAQ	-8(SP), SP
 
@@ -49,7 +49,7 @@ environment:
 	TESTQ	AX, AX
 	JNZ	start
 	MOVQ	·files+8(SB), AX
-	LEAQ	few<>(SB), DX
+	LEAQ	bridgeport_few(SB), DX
 	MOVQ	$3, (DX)
 	MOVQ	AX, 8(DX)
 	MOVL	$302, AX
@@ -57,10 +57,3 @@ environment:
 	SYSCALL
 start:
 	JMP	_rt0_amd64_linux(SB)
-
-GLOBL few<>(SB), NOPTR, $16
-
-// "GOMAXPROCS=01": the runtime reads it as 1, and main knows it as ours.
-DATA one<>+0(SB)/8, $"GOMAXPRO"
-DATA one<>+8(SB)/8, $"CS=01\x00\x00\x00"
-GLOBL one<>(SB), RODATA|NOPTR, $16

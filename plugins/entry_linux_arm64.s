@@ -16,7 +16,7 @@ environment:
 	MOVD.P	8(R0), R2
 	MOVD.P	R2, 8(R1)
 	CBNZ	R2, environment
-	MOVD	$one<>(SB), R2
+	MOVD	$bridgeport_one(SB), R2
 	MOVD	R2, -8(R1)
 	MOVD	R2, (R1)
 
@@ -33,7 +33,7 @@ environment:
 	SVC
 	CBNZ	R0, start
 	MOVD	·files+8(SB), R4
-	MOVD	$few<>(SB), R2
+	MOVD	$bridgeport_few(SB), R2
 	MOVD	$3, R5
 	MOVD	R5, (R2)
 	MOVD	R4, 8(R2)
@@ -42,10 +42,3 @@ environment:
 	SVC
 start:
 	JMP	_rt0_arm64_linux(SB)
-
-GLOBL few<>(SB), NOPTR, $16
-
-// "GOMAXPROCS=01": the runtime reads it as 1, and main knows it as ours.
-DATA one<>+0(SB)/8, $"GOMAXPRO"
-DATA one<>+8(SB)/8, $"CS=01\x00\x00\x00"
-GLOBL one<>(SB), RODATA|NOPTR, $16
