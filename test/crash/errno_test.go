@@ -3,7 +3,6 @@ package crash
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -31,13 +30,13 @@ func TestErrno(t *testing.T) {
 func (r *room) failAll(a act) {
 	r.t.Helper()
 	r.prepare(a)
-	start := r.state()
+	is := sound{start: r.state(), ready: r.fingerprint()}
 	done := r.perform(a, trace.Run{})
 	r.want(told(done), a.String())
-	end := r.state()
+	is.end = r.state()
 	r.reset(a, done.Stdout)
 	choose := random()
-	step := every
+	step, ready := every, false
 	if every > 1 {
 		step = 2 * every // each point costs as much as a kill, and there are as many
 	}
@@ -54,7 +53,7 @@ func (r *room) failAll(a act) {
 			if unreal(a, done.Effects[n-1], errno) {
 				continue
 			}
-			r.failOne(a, n, errno, start, end)
+			ready = r.failOne(a, n, errno, is, ready)
 		}
 		if last(n) {
 			return
@@ -84,45 +83,75 @@ func unreal(a act, e trace.Effect, errno unix.Errno) bool {
 	return false
 }
 
-func (r *room) failOne(a act, n int, errno unix.Errno, start, end snapshot.Snapshot) {
+// sound is what a verb finds, and what it makes of it when nothing fails.
+type sound struct {
+	start, end snapshot.Snapshot
+	ready      fingerprint // of start
+}
+
+// failOne returns whether the room is ready for the verb again, as nothing has changed.
+func (r *room) failOne(a act, n int, errno unix.Errno, is sound, ready bool) bool {
 	r.t.Helper()
 	othersBoot()
-	r.prepare(a)
+	if !ready {
+		r.prepare(a)
+	}
 	// What the run before had in this place may come sooner or later in this one.
 	out := r.perform(a, trace.Run{At: n, Errno: errno, Spare: func(e trace.Effect) bool { return unreal(a, e, errno) }})
 	if !out.Hit {
 		r.reset(a, out.Stdout)
-		return
+		return false
 	}
 	where := fmt.Sprintf("%s, %s at %d (%s)", a, unix.ErrnoName(errno), n, out.Effects[n-1])
 	recoveries.Add(1)
-	if out.Exit == 0 {
-		// The temporary file of a lease may stay until the next ADD or DEL.
-		diff := slices.DeleteFunc(r.differs(end), func(line string) bool { return strings.Contains(line, "/.lease:") })
-		if len(diff) > 0 {
-			r.complain(where, "false success: %s", shown(diff))
-			return
-		}
-	} else {
-		if err := named(out); err != nil {
-			r.complain(where, "%v", err)
-			return
-		}
-		// What is shared stays after a failed ADD; what DEL and GC have done is done.
-		if a.verb == "CHECK" || a.verb == "STATUS" || a.verb == "ADD" && !r.net.cold {
-			if diff := r.differs(start); len(diff) > 0 {
-				r.complain(where, "failed (%s), but %s", out.Stdout, shown(diff))
-				return
-			}
-		}
+	now, err := r.honest(a, out, is)
+	if err != nil {
+		r.complain(where, "%v", err)
+		return false
+	}
+	next := future{now, fmt.Sprint("DEL, exit ", out.Exit)}
+	if r.fine[next] && now == is.ready {
+		return true
 	}
 	r.reset(a, out.Stdout)
 	if r.net.cold {
 		r.want(r.gc(), "GC")
 	}
-	if diff := r.differs(r.before); len(diff) > 0 {
-		r.complain(where, "exit %d (%s), and after DEL: %s", out.Exit, out.Stdout, shown(diff))
+	if r.fine[next] {
+		return false
 	}
+	if diff, _ := r.differs(r.before); len(diff) > 0 {
+		r.complain(where, "exit %d (%s), and after DEL: %s", out.Exit, out.Stdout, shown(diff))
+		return false
+	}
+	r.fine[next] = now != fingerprint{}
+	return false
+}
+
+// honest is nil if the verb has truly succeeded, or says what failed and has changed
+// nothing; with the state where it was looked at.
+func (r *room) honest(a act, out trace.Outcome, is sound) (fingerprint, error) {
+	r.t.Helper()
+	if out.Exit == 0 {
+		// The temporary file of a lease may stay until the next ADD or DEL.
+		diff, now := r.differs(is.end, "/.lease:")
+		if len(diff) > 0 {
+			return now, fmt.Errorf("false success: %s", shown(diff))
+		}
+		return now, nil
+	}
+	if err := named(out); err != nil {
+		return fingerprint{}, err
+	}
+	// What is shared stays after a failed ADD; what DEL and GC have done is done.
+	if a.verb == "CHECK" || a.verb == "STATUS" || a.verb == "ADD" && !r.net.cold {
+		diff, now := r.differs(is.start)
+		if len(diff) > 0 {
+			return now, fmt.Errorf("failed (%s), but %s", out.Stdout, shown(diff))
+		}
+		return now, nil
+	}
+	return fingerprint{}, nil
 }
 
 // reset takes back what there is.

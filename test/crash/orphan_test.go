@@ -63,7 +63,7 @@ func testOrphan(t *testing.T, r *room) {
 		_, err := os.Readlink("/proc/" + pid + "/exe")
 		return err != nil
 	})
-	if diff := r.differs(r.before); len(diff) > 0 {
+	if diff, _ := r.differs(r.before); len(diff) > 0 {
 		r.complain("the plugin alone killed, then DEL", "%s", shown(diff))
 	}
 }

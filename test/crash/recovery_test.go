@@ -132,7 +132,7 @@ func (r *room) reboot() error {
 		if err := r.gc(); err != nil {
 			return fmt.Errorf("after a reboot: %w", err)
 		}
-		if diff := r.differs(virgin); len(diff) > 0 {
+		if diff, _ := r.differs(virgin); len(diff) > 0 {
 			return fmt.Errorf("after a reboot: %s", shown(diff))
 		}
 		return nil

@@ -4,11 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -34,7 +32,14 @@ type room struct {
 	neighbour *lab.Space // nil in a cold network
 	before    snapshot.Snapshot
 	previous  json.RawMessage // of the container's ADD
-	turns     int             // recoveries so far
+	fine      map[future]bool // what has come about once
+}
+
+// future is what is to come about from a state. Once is enough: the same state has the
+// same future.
+type future struct {
+	from fingerprint
+	what string
 }
 
 const tries = 3 * time.Second
@@ -42,7 +47,7 @@ const tries = 3 * time.Second
 // newRoom makes the host and its neighbour.
 func newRoom(t *testing.T, n network) *room {
 	t.Helper()
-	r := &room{t: t, bin: lab.Plugins(t, "bridge", "portmap", "host-local"), net: n, dir: filepath.Join(t.TempDir(), "data")}
+	r := &room{t: t, bin: lab.Plugins(t, "bridge", "portmap", "host-local"), net: n, dir: filepath.Join(t.TempDir(), "data"), fine: make(map[future]bool)}
 	if err := os.MkdirAll(r.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -216,95 +221,6 @@ func (r *room) sweeping(c conf, keep ...attachment) conf {
 		keep = append(keep, attachment{id: "neighbour"})
 	}
 	return attachment{}.complete(c, nil).with(conf{"runtimeConfig": nil, "cni.dev/valid-attachments": valid(keep...)})
-}
-
-// state is the host, the container and the leases. Kept by design: the lock, the last
-// address handed out, the names of released addresses, the directories.
-func (r *room) state() snapshot.Snapshot {
-	r.t.Helper()
-	full := r.everything()
-	return full.Without(func(key string) bool {
-		if emptyXtables(key, full[key]) {
-			return true
-		}
-		path, isFile := strings.CutPrefix(key, "file ")
-		base := filepath.Base(path)
-		return isFile && (strings.HasPrefix(full[key], "d") || base == "lock" ||
-			strings.HasPrefix(base, "last_reserved_ip.") || strings.Contains(path, "/freed/"))
-	})
-}
-
-// emptyXtables are the tables and chains that iptables makes by itself, and never
-// removes.
-func emptyXtables(key, text string) bool {
-	words := strings.Fields(key)
-	return len(words) > 3 && words[0] == "nft" && (words[2] == "ip" || words[2] == "ip6") &&
-		(words[3] == "nat" || words[3] == "raw") && !strings.Contains(text, "\nrule") &&
-		(words[1] == "table" || len(words) == 5 && strings.ToUpper(words[4]) == words[4] && !strings.HasPrefix(words[4], "CNI"))
-}
-
-func (r *room) everything() snapshot.Snapshot {
-	r.t.Helper()
-	full, err := snapshot.Take(r.host.NS, r.dir)
-	r.want(err, "snapshot")
-	inside, err := snapshot.Take(r.box.NS)
-	r.want(err, "snapshot of the container")
-	for key, text := range inside {
-		// The kernel adds the link-local address and its routes some time after the link.
-		if !strings.Contains(key, "fe80::") && !strings.Contains(key, "ff00::/8") {
-			full["container "+key] = text
-		}
-	}
-	return full
-}
-
-// fingerprint is everything, and whether the index knows all leases: two equal ones
-// are the same state, whatever led to them.
-func (r *room) fingerprint() string {
-	full := r.everything()
-	stamp := func(dir string) string {
-		st, err := os.Stat(filepath.Join(r.dir, dir))
-		if err != nil {
-			return "none"
-		}
-		return st.ModTime().String()
-	}
-	var b strings.Builder
-	fmt.Fprintln(&b, stamp(networkName) == stamp(".bridgeport/"+networkName))
-	for _, key := range slices.Sorted(maps.Keys(full)) {
-		fmt.Fprintln(&b, key, full[key])
-	}
-	return b.String()
-}
-
-// settled is state after the kernel has come to rest.
-func (r *room) settled() snapshot.Snapshot {
-	r.t.Helper()
-	last := r.state()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
-		time.Sleep(100 * time.Millisecond)
-		now := r.state()
-		if len(snapshot.Diff(last, now)) == 0 {
-			return now
-		}
-		last = now
-	}
-	r.t.Fatal("the host does not come to rest")
-	return nil
-}
-
-// differs waits for a state, as the kernel takes links of a dead namespace away some
-// time later. What was left stays left, so waiting hides nothing.
-func (r *room) differs(want snapshot.Snapshot) []string {
-	r.t.Helper()
-	pause := 10 * time.Millisecond
-	for end := time.Now().Add(tries); ; pause *= 2 {
-		diff := snapshot.Diff(want, r.state())
-		if len(diff) == 0 || time.Now().After(end) {
-			return diff
-		}
-		time.Sleep(pause)
-	}
 }
 
 // leave ends the container's namespace and makes another container of the same name.

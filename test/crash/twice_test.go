@@ -50,5 +50,5 @@ func (r *room) twice(add act, i int, del act, any uint32) {
 	out := r.perform(del, trace.Run{At: j, Kill: trace.Tree})
 	points.Add(2)
 	where := fmt.Sprintf("ADD of plugin %d killed at %d, DEL at %d (hit: %t)", add.plugin, i, j, out.Hit)
-	r.recover(where, recoveryKinds[int(any/most)%len(recoveryKinds)], nil)
+	r.recover(where, recoveryKinds[int(any/most)%len(recoveryKinds)], nil, trace.Tree)
 }

@@ -29,6 +29,7 @@ const (
 	fd0     // a file in argument 0
 	opening // a path in argument 1, flags in 2
 	forking // flags in argument 0
+	message // a struct msghdr in argument 1
 )
 
 // effects are the calls that count. Not ioctl, which only asks here.
@@ -41,7 +42,7 @@ var effects = map[uint64]struct {
 	unix.SYS_FORK: {"fork", plain}, unix.SYS_VFORK: {"vfork", plain},
 	unix.SYS_EXECVE: {"execve", path0}, unix.SYS_EXECVEAT: {"execveat", path1},
 	unix.SYS_SOCKET: {"socket", plain}, unix.SYS_BIND: {"bind", plain}, unix.SYS_SETSOCKOPT: {"setsockopt", plain},
-	unix.SYS_SENDTO: {"sendto", fd0}, unix.SYS_SENDMSG: {"sendmsg", plain}, unix.SYS_SENDMMSG: {"sendmmsg", plain},
+	unix.SYS_SENDTO: {"sendto", fd0}, unix.SYS_SENDMSG: {"sendmsg", message}, unix.SYS_SENDMMSG: {"sendmmsg", plain},
 	unix.SYS_WRITE: {"write", fd0}, unix.SYS_WRITEV: {"writev", fd0}, unix.SYS_PWRITE64: {"pwrite64", fd0},
 	unix.SYS_FTRUNCATE: {"ftruncate", fd0}, unix.SYS_FSYNC: {"fsync", fd0}, unix.SYS_FDATASYNC: {"fdatasync", fd0},
 	unix.SYS_MKDIR: {"mkdir", path0}, unix.SYS_MKDIRAT: {"mkdirat", path1}, unix.SYS_RMDIR: {"rmdir", path0},
@@ -74,6 +75,8 @@ func effectOf(pid int, in info) (Effect, bool) {
 		e.Detail = text(pid, uintptr(in.args[1]))
 	case forking:
 		return e, in.args[0]&unix.CLONE_THREAD == 0
+	case message:
+		e.Detail = request(pid, firstPart(pid, uintptr(in.args[1])))
 	case fd0:
 		e.Detail = file(pid, in.args[0])
 		if strings.HasPrefix(e.Detail, "socket:") {
@@ -107,6 +110,16 @@ func text(pid int, addr uintptr) string {
 	n := peek(pid, addr, b)
 	s, _, _ := strings.Cut(string(b[:n]), "\x00")
 	return s
+}
+
+// firstPart is where what a struct msghdr sends begins: the base of its first iovec.
+func firstPart(pid int, header uintptr) uintptr {
+	const iov = 16 // its offset, on 64 bits
+	var b [8]byte
+	if peek(pid, header+iov, b[:]) < len(b) || peek(pid, uintptr(binary.NativeEndian.Uint64(b[:])), b[:]) < len(b) {
+		return 0
+	}
+	return uintptr(binary.NativeEndian.Uint64(b[:]))
 }
 
 // request reads type and size of a netlink message (struct nlmsghdr).

@@ -16,11 +16,11 @@ var idle = map[string]bool{
 
 // questions are the netlink messages that ask: RTM_GETLINK, -ADDR, -ROUTE and -NEIGH
 // (linux/rtnetlink.h), NFT_MSG_GETTABLE, -CHAIN, -RULE, -SET, -SETELEM, -GEN and -OBJ in
-// their subsystem (linux/netfilter/nf_tables.h), and NFNL_MSG_COMPAT_GET.
+// their subsystem (linux/netfilter/nf_tables.h), IPCTNL_MSG_CT_GET and NFNL_MSG_COMPAT_GET.
 var questions = func() map[string]bool {
 	asked := make(map[string]bool)
-	const nftables, compat = 10 << 8, 11 << 8
-	for _, kind := range []int{18, 22, 26, 30, nftables + 1, nftables + 4, nftables + 7, nftables + 10, nftables + 13, nftables + 16, nftables + 19, compat} {
+	const conntrack, nftables, compat = 1 << 8, 10 << 8, 11 << 8
+	for _, kind := range []int{18, 22, 26, 30, nftables + 1, nftables + 4, nftables + 7, nftables + 10, nftables + 13, nftables + 16, nftables + 19, conntrack + 1, compat} {
 		asked[fmt.Sprintf("netlink type %d", kind)] = true
 	}
 	return asked
