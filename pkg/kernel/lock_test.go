@@ -32,7 +32,8 @@ func TestLocked(t *testing.T) {
 			go func() { done <- s.Do(change) }()
 			select {
 			case err := <-done:
-				t.Errorf("did not wait for the lock: %v", err)
+				_ = lock.Close()
+				t.Fatalf("did not wait for the lock: %v", err)
 			case <-time.After(200 * time.Millisecond):
 			}
 			if err := lock.Close(); err != nil {

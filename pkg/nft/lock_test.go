@@ -38,7 +38,8 @@ func TestLocked(t *testing.T) {
 			}()
 			select {
 			case err := <-done:
-				t.Errorf("did not wait for the lock: %v", err)
+				_ = lock.Close()
+				t.Fatalf("did not wait for the lock: %v", err)
 			case <-time.After(200 * time.Millisecond):
 			}
 			if err := lock.Close(); err != nil {
