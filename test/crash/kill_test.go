@@ -61,11 +61,17 @@ func (r *room) perform(a act, run trace.Run) trace.Outcome {
 	return r.traced(a.verb, mine, mine.complete(c, r.previous), run)
 }
 
+// enough leaks of one verb tell what is wrong; each takes seconds of waiting.
+const enough = 5
+
 // complain reports a leak and starts anew, so that the next point is on its own.
 func (r *room) complain(where string, format string, args ...any) {
 	r.t.Helper()
 	leaks.Add(1)
 	r.t.Errorf("%s: %s: %s", r.net.name, where, fmt.Sprintf(format, args...))
+	if r.leaks++; r.leaks == enough {
+		r.t.Fatalf("%s: %d leaks: the other points are not visited", r.net.name, enough)
+	}
 	r.renew()
 }
 

@@ -33,6 +33,7 @@ type room struct {
 	before    snapshot.Snapshot
 	previous  json.RawMessage // of the container's ADD
 	fine      map[future]bool // what has come about once
+	leaks     int
 }
 
 // future is what is to come about from a state. Once is enough: the same state has the
