@@ -1,19 +1,23 @@
 package kernel
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"golang.org/x/sys/unix"
 )
 
 // TestLocked: whatever changes what attachments share waits for whoever does so just now.
 func TestLocked(t *testing.T) {
 	for name, change := range map[string]func() error{
-		"settings": func() error { return locked(func() error { return nil }) },
-		"legacy":   func() error { return eachLegacy(func(iptables.Family) error { return nil }) },
+		"settings": func() error { return locked(held) },
+		"legacy":   func() error { return eachLegacy(func(iptables.Family) error { return held() }) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := lab.NewSpace("locked" + name)
@@ -44,4 +48,17 @@ func TestLocked(t *testing.T) {
 			}
 		})
 	}
+}
+
+// held is nil while somebody has the lock.
+func held() error {
+	f, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
+		return fmt.Errorf("nobody has the lock: %v", err)
+	}
+	return nil
 }

@@ -198,7 +198,7 @@ func deleteOwned(h *Host, owner Owner, mark string, maps []string, known []nft.E
 	if err != nil {
 		return nil, err
 	}
-	if !found || !SameTag(held.Comment, owner.Tag()) {
+	if !found {
 		// Somebody may have deleted the mark alone.
 		if len(known) == 0 {
 			return nil, nil

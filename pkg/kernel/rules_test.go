@@ -238,6 +238,28 @@ func TestPortsTwoNetworks(t *testing.T) {
 	})
 }
 
+// TestDeleteOwnedSearch: where the ports are not known the maps are searched, and nobody
+// else's connections are forgotten with them.
+func TestDeleteOwnedSearch(t *testing.T) {
+	inWorld(t, func(w world) {
+		other := testPorts()
+		other.Owner = Owner{"net", "c2", "eth0", ""}
+		other.Ports = []Port{{Protocol: 6, HostPort: 9090, Container: netip.MustParseAddrPort("10.88.0.3:80")}}
+		w.add(Rules{}, testPorts(), other)
+		gone, err := deleteOwned(w.Host, owner, "published", portMaps(), nil)
+		w.must(err)
+		for _, e := range gone {
+			if !SameTag(e.Comment, owner.Tag()) {
+				t.Errorf("%s", e)
+			}
+		}
+		if n := w.count(owner.Tag()); len(gone) == 0 || n != 0 {
+			t.Errorf("%d elements returned, %d left", len(gone), n)
+		}
+		w.wantCheck(other, "")
+	})
+}
+
 // TestSweepUnmarked: an attachment that lost its mark is found by its ports.
 func TestSweepUnmarked(t *testing.T) {
 	inWorld(t, func(w world) {
