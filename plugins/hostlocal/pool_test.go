@@ -92,6 +92,10 @@ func (p *pool) wantLeases(want string) {
 	}
 	var list []string
 	for _, a := range names {
+		// Planted things may be FIFOs, which a plain read would wait for.
+		if info, err := os.Stat(s.path(a)); err != nil || !info.Mode().IsRegular() {
+			p.Fatalf("%s is no file: %v", a, err)
+		}
 		text, err := os.ReadFile(s.path(a))
 		if err != nil {
 			p.Fatal(err)
