@@ -26,9 +26,14 @@ func (f ForwardAccept) Add(h *Host) error {
 	return eachLegacy(func(l iptables.Family) error { return l.AcceptLegacy(f.Bridge) })
 }
 
-// eachLegacy does the same to the legacy tables of both families.
+// eachLegacy does the same to the legacy tables of both families, under the lock.
 func eachLegacy(do func(iptables.Family) error) error {
-	return locked(func() error { return errors.Join(do(iptables.Family{}), do(iptables.Family{IPv6: true})) })
+	return locked(func() error { return eachFamily(do) })
+}
+
+// eachFamily does the same to both families.
+func eachFamily(do func(iptables.Family) error) error {
+	return errors.Join(do(iptables.Family{}), do(iptables.Family{IPv6: true}))
 }
 
 // Check says which chains drop the bridge's packets all the same.

@@ -81,7 +81,7 @@ func (f Forwarding) Del(*Host) error { return nil }
 func (f Forwarding) String() string { return fmt.Sprintf("sysctl -w %s=1", dotted(f.key())) }
 
 // locked runs fn while no other process of ours changes what they share. fn must not
-// change rules, which take the same lock. A program that fn executes holds the lock too:
+// call what takes the same lock, as the changes of rules do. A program that fn executes holds the lock too:
 // if we are killed, it may be in the middle of a change that no signal ends.
 func locked(fn func() error) error {
 	lock, err := flock.Netns()
@@ -130,15 +130,14 @@ func notes(alias string) []string {
 // the last of our bridges what the host was changed for. A bridge of somebody
 // else, or with ports, stays.
 func RetireBridge(h *Host, name string) error {
-	retired := false
-	err := locked(func() (err error) {
-		retired, err = retire(h, name)
-		return err
+	// All under the lock: an ADD that makes the bridge anew comes before or after.
+	return locked(func() error {
+		retired, err := retire(h, name)
+		if err != nil || !retired {
+			return err
+		}
+		return retireRules(h, name)
 	})
-	if err != nil || !retired {
-		return err
-	}
-	return retireRules(h, name)
 }
 
 // retire says whether nothing of ours needs rules for the bridge any more.
@@ -202,7 +201,7 @@ func dropHalfMade(h *Host, links []*Link, bridge string) ([]*Link, error) {
 
 // retireRules removes the rules that are the bridge's own.
 func retireRules(h *Host, name string) error {
-	err := eachLegacy(func(f iptables.Family) error {
+	err := eachFamily(func(f iptables.Family) error {
 		return f.UnacceptLegacy(func(link string) bool { return nft.OfBridge(link, name) })
 	})
 	rules, nerr := h.Rules()

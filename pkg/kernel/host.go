@@ -13,15 +13,15 @@ import (
 // Host is the open sockets of one verb: one in the host's network namespace, one
 // in the container's, one to nf_tables. It is for one goroutine.
 type Host struct {
-	rt    *Conn
-	cont  *Conn     // nil without a container namespace
-	ns    *netns.NS // the caller's; nil without one
-	rules *nft.Conn // opened when first needed
-	queue nft.Change
-	index map[string]int // of the host's links, once known
-	base  bool           // the base chains were wanted
-	link  bool           // those of family bridge were
-	dirs  sysctlDirs     // of the host's settings
+	rt     *Conn
+	cont   *Conn     // nil without a container namespace
+	ns     *netns.NS // the caller's; nil without one
+	rules  *nft.Conn // opened when first needed
+	queue  nft.Change
+	index  map[string]int // of the host's links, once known
+	shared nft.Change     // what was wanted so far of what attachments share
+	loops  []string       // bridges through which [::1] was made to work
+	dirs   sysctlDirs     // of the host's settings
 	// later are the chains that a plan's Check compares in the end; nil outside of one.
 	later []nft.Chain
 	// legacy are the families whose legacy table nat is in use; nil before anybody asked.
@@ -82,19 +82,32 @@ func (h *Host) Flush() error {
 	if err != nil {
 		return err
 	}
-	h.base, h.link = h.base || change.Base, h.link || change.Link
+	h.shared.Share(change)
 	change.Gone = remembered(h.gone)
 	err = rules.Add(change)
 	for try := 0; errors.Is(err, unix.ENOENT) && try < 3; try++ {
-		// GC of another network took the empty table between two changes of ours.
-		change.Base, change.Link = h.base, h.link
-		err = rules.Add(change)
+		// GC of another network took the empty table between two changes of ours, with
+		// what we had put into it.
+		change.Share(h.shared)
+		if err = rules.Add(change); err == nil {
+			err = h.loopAgain()
+		}
 	}
 	var held *nft.HeldError
 	if errors.As(err, &held) {
 		return h.heldBy(held)
 	}
 	return err
+}
+
+// loopAgain makes [::1] work through the bridges as before.
+func (h *Host) loopAgain() error {
+	for _, bridge := range h.loops {
+		if err := h.rules.Loop6(bridge, false); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // drop forgets what is queued, after an error.

@@ -17,7 +17,15 @@ import (
 func TestLocked(t *testing.T) {
 	for name, change := range map[string]func() error{
 		"settings": func() error { return locked(held) },
-		"legacy":   func() error { return eachLegacy(func(iptables.Family) error { return held() }) },
+		"retire": func() error {
+			h, err := Open(nil)
+			if err != nil {
+				return err
+			}
+			defer h.Close()
+			return RetireBridge(h, "br0")
+		},
+		"legacy": func() error { return eachLegacy(func(iptables.Family) error { return held() }) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := lab.NewSpace("locked" + name)

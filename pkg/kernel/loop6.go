@@ -40,6 +40,7 @@ func (l Loopback6) Add(h *Host) error {
 		if err := rules.Loop6(l.Link, len(have) == 0); err != nil {
 			return err
 		}
+		h.loops = append(h.loops, l.Link)
 	}
 	if len(have) > 0 {
 		return nil

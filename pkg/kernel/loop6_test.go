@@ -30,7 +30,7 @@ func TestLoopback6Check(t *testing.T) {
 		{"rules", func(w world) {
 			rules, err := w.Rules()
 			w.must(err)
-			w.must(rules.Unloop6("br0"))
+			w.must(rules.RetireBridge("br0"))
 		}, head + "rules for br_netfilter is missing"},
 		{"chain", func(w world) {
 			conn, err := nftables.New()

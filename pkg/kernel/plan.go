@@ -35,14 +35,28 @@ type Plan struct {
 // there before. A bridge that GC retired meanwhile is made again.
 func (p Plan) Add(h *Host) error {
 	err := p.add(h)
-	for range 2 {
+	for range 5 { // a crowd of GCs
 		if err == nil || !p.lostBridge(h) {
 			break
 		}
 		clear(h.index)
 		err = p.add(h)
 	}
+	if err != nil && p.opensLoopback() {
+		// GC of another network may have taken the empty table with the guard. The first
+		// error is the one to tell.
+		_ = Rules{}.Add(h)
+	}
 	return err
+}
+
+// opensLoopback says whether packets for loopback addresses are let in from a link, behind
+// the guard of Rules.
+func (p Plan) opensLoopback() bool {
+	return slices.ContainsFunc(p.Shared, func(o Object) bool {
+		s, ok := o.(Sysctl)
+		return ok && strings.HasSuffix(s.Key, Localnet)
+	})
 }
 
 // lostBridge says whether a bridge was there and is not any more.

@@ -12,6 +12,10 @@ import (
 
 const sysctlRoot = "/proc/sys/"
 
+// Localnet ends the key of the setting by which a link's packets may have loopback
+// addresses.
+const Localnet = "/route_localnet"
+
 // Sysctl is one setting under /proc/sys/net of the host's network namespace.
 type Sysctl struct {
 	Key      string // "net/ipv4/ip_forward"

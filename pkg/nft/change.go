@@ -31,6 +31,18 @@ func (c *Change) Empty() bool {
 	return !c.Base && !c.Link && !c.Traffic && len(c.Chains) == 0 && len(c.Elements) == 0 && c.VIPs == nil
 }
 
+// Share adds what attachments share of another change: tables, chains of theirs, addresses
+// of services.
+func (c *Change) Share(of Change) {
+	c.Base, c.Traffic = c.Base || of.Base, c.Traffic || of.Traffic
+	if of.Link && !c.Link {
+		c.Link, c.LinkOptional = true, of.LinkOptional
+	}
+	if c.VIPs == nil {
+		c.VIPs = of.VIPs
+	}
+}
+
 // HeldError says that another owner has an element with the same key.
 type HeldError struct {
 	Element Element

@@ -245,11 +245,6 @@ func (c *Conn) Accept(bridge string) error {
 
 // unaccept removes the rules of Accept for the bridge and the gateways of its VLANs.
 func (c *Conn) unaccept(bridge string) error {
-	unlock, err := flock.Netns()
-	if err != nil {
-		return err
-	}
-	defer unlock.Close()
 	chains, err := c.forwardChains()
 	if err != nil {
 		return err

@@ -118,15 +118,18 @@ func (c *Conn) Loop6(bridge string, fresh bool) error {
 	if err != nil {
 		return err
 	}
-	there, err := c.look(Loop6Chain())
+	// GC of another network may have taken the table since it was made.
+	missing, err := c.chainSteps(Change{Base: true, Chains: []Chain{Loop6Chain()}})
 	if err != nil {
 		return err
 	}
-	if have != nil && marked && there[0] != nil && !fresh {
+	if have != nil && marked && len(missing) == 0 && !fresh {
 		return nil
 	}
-	if there[0] == nil {
-		c.queueChain(Loop6Chain())
+	for _, step := range missing {
+		if err := step(); err != nil {
+			return err
+		}
 	}
 	c.nl.AddTable(ch.Table)
 	if have != nil {
@@ -166,13 +169,8 @@ func (c *Conn) HasLoop6(bridge string) (bool, error) {
 	return have != nil && marked, err
 }
 
-// Unloop6 takes Loop6 back, and with the last bridge the table.
-func (c *Conn) Unloop6(bridge string) error {
-	unlock, err := flock.Netns()
-	if err != nil {
-		return err
-	}
-	defer unlock.Close()
+// unloop6 takes Loop6 back, and with the last bridge the table.
+func (c *Conn) unloop6(bridge string) error {
 	ch := c.loop6Chain(bridge)
 	mark := Element{Set: loop6Set, Key: Holder(loop6Set, bridge, "").Key}
 	_, marked, err := c.Find(mark)

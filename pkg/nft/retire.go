@@ -53,18 +53,14 @@ func (c *Conn) deleteChain(ch *nftables.Chain) error {
 	return nil
 }
 
-// RetireBridge deletes the rules of a bridge and of its VLANs' gateways.
+// RetireBridge deletes the rules of a bridge and of its VLANs' gateways. The caller has
+// the lock of flock.Netns: who makes a bridge of the name anew finds nothing of the old one.
 func (c *Conn) RetireBridge(bridge string) error {
-	return errors.Join(c.unaccept(bridge), c.Unloop6(bridge), c.unvlan(bridge))
+	return errors.Join(c.unaccept(bridge), c.unloop6(bridge), c.unvlan(bridge))
 }
 
 // unvlan deletes the chains that VlanGatewayChain names.
 func (c *Conn) unvlan(bridge string) error {
-	unlock, err := flock.Netns()
-	if err != nil {
-		return err
-	}
-	defer unlock.Close()
 	chains, err := c.chainsOf(vlanPrefix)
 	if err != nil {
 		return err

@@ -61,7 +61,7 @@ func (in inputs) plan() kernel.Plan {
 func (in inputs) localnet() []kernel.Object {
 	var list []kernel.Object
 	if in.conf.SNAT && in.link4.Link != "" && in.loopback(true) {
-		list = append(list, kernel.Sysctl{Key: "net/ipv4/conf/" + in.link4.Link + "/route_localnet", Value: "1"})
+		list = append(list, kernel.Sysctl{Key: "net/ipv4/conf/" + in.link4.Link + kernel.Localnet, Value: "1"})
 	}
 	if in.conf.SNAT && in.link6.Link != "" && in.loopback(false) && !in.conf.IPTables {
 		list = append(list, kernel.Loopback6{Link: in.link6.Link, Bridge: in.link6.Bridge})

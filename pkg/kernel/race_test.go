@@ -1,0 +1,95 @@
+package kernel
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+)
+
+// foreignBridge is one that holds no rules.
+func (w world) foreignBridge(name string) {
+	w.Helper()
+	w.must(netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name}}))
+	w.must(netlink.LinkSetUp(w.link(name)))
+}
+
+// otherGC is what the GC of another network does to what all share.
+func (w world) otherGC() {
+	w.Helper()
+	h, err := Open(nil)
+	w.must(err)
+	defer h.Close()
+	w.must(TidyRules(h))
+}
+
+// TestOtherGC: between any two steps of an ADD, GC of another network takes nothing away
+// that the ADD has made or will rely on. The bridge is not ours, which would hold it back.
+func TestOtherGC(t *testing.T) {
+	const bridge = "br0"
+	to := netip.MustParseAddrPort("[fd00::2]:80")
+	loop, ports := Loopback6{Link: bridge, Bridge: true}, Ports{Owner: owner, Ports: []Port{{Protocol: 6, HostPort: 8080, Container: to}}}
+	limit := Restriction{Owner: owner, Addrs: []netip.Prefix{netip.MustParsePrefix("10.88.0.2/16")}, Connections: 10}
+	vips := ServiceAddresses{}
+	plan := []Object{Rules{}, TrafficRules{}, loop, vips, ports, limit}
+	for at := range plan {
+		inWorld(t, func(w world) {
+			w.foreignBridge(bridge)
+			for i, o := range plan {
+				if i == at {
+					w.otherGC()
+				}
+				w.must(o.Add(w.Host))
+				if i < at {
+					w.must(w.Flush())
+				}
+			}
+			w.must(w.Flush())
+			for _, o := range plan {
+				w.wantCheck(o, "")
+			}
+		})
+	}
+}
+
+// TestOtherGCOurs: a bridge of ours holds the table.
+func TestOtherGCOurs(t *testing.T) {
+	inWorld(t, func(w world) {
+		w.add(Bridge{Name: "br0"}, Rules{})
+		w.otherGC()
+		w.wantCheck(Rules{}, "")
+		w.must(RetireBridge(w.Host, "br0"))
+		w.otherGC()
+		if (Rules{}).Check(w.Host) == nil {
+			t.Error("the table stays behind the last bridge")
+		}
+	})
+}
+
+// ruleless is an object that fails when somebody has taken the table.
+type ruleless struct{ w world }
+
+func (r ruleless) Add(h *Host) error {
+	rules, err := h.Rules()
+	r.w.must(err)
+	r.w.must(rules.Retire(func() (bool, bool, error) { return false, false, nil }))
+	return errNoLink
+}
+func (ruleless) Check(*Host) error { return nil }
+func (ruleless) Del(*Host) error   { return nil }
+func (ruleless) String() string    { return "" }
+
+// TestGuardAfterFailure: where an ADD has let packets for loopback addresses in and fails
+// then, the guard is there whatever GC did.
+func TestGuardAfterFailure(t *testing.T) {
+	inWorld(t, func(w world) {
+		w.foreignBridge("br0")
+		open := Sysctl{Key: "net/ipv4/conf/br0" + Localnet, Value: "1"}
+		if err := (Plan{Shared: []Object{Rules{}, open}, Own: []Object{ruleless{w}}}).Add(w.Host); err == nil {
+			t.Error("no error")
+		}
+		w.wantCheck(Rules{}, "")
+		w.otherGC()
+		w.wantCheck(Rules{}, "")
+	})
+}
