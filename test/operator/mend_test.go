@@ -1,6 +1,7 @@
 package operator_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -34,6 +35,19 @@ func echo(s *lab.Space, port int) {
 			go func() { defer c.Close(); _, _ = io.Copy(c, c) }()
 		}
 	}()
+}
+
+// foreign is what another plugin and libcni write for an attachment to network "other".
+func (n *Node) foreign(id, netns, addr string) {
+	GinkgoHelper()
+	list := fmt.Sprintf(`{"cniVersion":"1.0.0","name":"other","plugins":[{"type":"macvlan","ipam":{"type":"host-local","dataDir":%q,"ranges":[[{"subnet":"10.61.0.0/24"}]]}}]}`, n.Data())
+	n.write(filepath.Join(n.Data(), "other", addr), id+"\r\neth0")
+	cached, err := json.Marshal(map[string]any{
+		"kind": "cniCacheV1", "containerId": id, "config": []byte(list), "ifName": "eth0", "networkName": "other", "netns": netns,
+		"result": map[string]any{"cniVersion": "1.0.0", "ips": []any{map[string]any{"address": addr + "/24"}}},
+	})
+	Expect(err).NotTo(HaveOccurred())
+	n.write(filepath.Join(n.Dir, "cache/results/other-"+id+"-eth0"), string(cached))
 }
 
 // talker is a connection that something is said on all the time.
@@ -242,6 +256,34 @@ var _ = Describe("gc", func() {
 		n.Host = host
 		n.ExpectEqual(before)
 		Expect(out).To(HavePrefix("nothing is dead"))
+	})
+
+	It("keeps everything when run inside a container", func() {
+		n := three()
+		before := n.Settled()
+		host := n.Host
+		n.Host = n.Boxes[0].Space
+		out := n.ok("gc", "--grace", "0s")
+		n.Host = host
+		n.ExpectEqual(before)
+		Expect(out).To(ContainSubstring("run it in the node's own network namespace"))
+	})
+
+	It("keeps what other plugins have made and somebody uses", func() {
+		n := three()
+		vm, held := n.Space("vm"), n.Space("held")
+		Expect(lab.Wire(held, "eth0", "10.61.0.3/24", n.Outside, "held0", "")).To(Succeed())
+		n.foreign("vm", vm.Path, "10.61.0.2")             // a device that is no link any more
+		n.foreign("held", "/run/netns/gone", "10.61.0.3") // the path is gone, but not the namespace
+		out := n.ok("gc", "--grace", "0s")
+		Expect(out).To(ContainSubstring("has no link eth0, which may be right"))
+		Expect(out).To(ContainSubstring("10.61.0.3 is in use"))
+		for _, file := range []string{
+			n.Data() + "/other/10.61.0.2", n.Data() + "/other/10.61.0.3",
+			n.Dir + "/cache/results/other-vm-eth0", n.Dir + "/cache/results/other-held-eth0",
+		} {
+			Expect(file).To(BeAnExistingFile())
+		}
 	})
 
 	It("never removes a living one under concurrent ADDs", func() {

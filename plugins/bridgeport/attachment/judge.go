@@ -12,8 +12,8 @@ import (
 
 // judge tells the living from the dead. Alive is what has a link into a namespace that
 // exists: the kernel removes a veth with the namespace of either end. Dead is what has
-// no link, whose namespace is known and gone or has no such link, and whose addresses
-// nobody has. Everything else is in doubt, and nothing of it is ever removed.
+// no link, whose namespace is known and gone or, of plugin bridge, has no such link, and
+// whose addresses nobody has. Everything else is in doubt, and nothing of it is ever removed.
 func (j *joiner) judge(a *Attachment) {
 	if a.Netns != "" {
 		in, err := node.Enter(a.Netns)
@@ -35,12 +35,20 @@ func (j *joiner) judge(a *Attachment) {
 		if !a.byOthers() {
 			a.State, a.Notes = Drift, []string{"the host's link " + a.owner().LinkName() + " is missing"}
 		}
-	case a.Cached == nil && a.heldElsewhere(j):
+	case a.Inside != nil && !a.bridged():
+		// A device that was handed to a virtual machine, say.
+		a.State, a.Notes = Doubt, []string{fmt.Sprintf("its namespace %s has no link %s, which may be right: it is not of plugin bridge", a.Netns, a.IfName)}
+	case (a.Cached == nil || len(a.Leases) > 0) && a.heldElsewhere(j): // without a lease the address is another's
 	default:
 		a.State = Orphan
 		a.Notes = append(a.Notes, a.obituary())
 		a.left()
 	}
+}
+
+// bridged says whether the attachment has a veth pair, which goes with either end.
+func (a *Attachment) bridged() bool {
+	return a.Cached == nil || slices.ContainsFunc(a.Cached.Plugins, func(p node.Plugin) bool { return p.Type == "bridge" })
 }
 
 // innerOwn says whether the link in the namespace has one of the attachment's addresses.

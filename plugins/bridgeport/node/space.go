@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/vishvananda/netlink"
@@ -86,8 +87,9 @@ type Inside struct {
 // ErrGone says that a namespace does not exist any more.
 var ErrGone = errors.New("the namespace is gone")
 
-// Enter looks inside the namespace at path; ErrGone where there is none. The node's own
-// is an error, too: no container is there.
+// Enter looks inside the namespace at path; ErrGone where there is none. The one that
+// this command runs in is an error, too: no container of this node is there. It is gone
+// where the path is a process's, whose number another has by now.
 func Enter(path string) (*Inside, error) {
 	ns, err := netns.Open(path)
 	if errors.Is(err, netns.ErrNotExist) || errors.Is(err, netns.ErrNotNetns) {
@@ -103,7 +105,10 @@ func Enter(path string) (*Inside, error) {
 	}
 	defer self.Close()
 	if self.Ino() == ns.Ino() {
-		return nil, fmt.Errorf("%s: is the node's own namespace: %w", path, ErrGone)
+		if strings.HasPrefix(path, "/proc/") {
+			return nil, fmt.Errorf("%s: is the node's own namespace: %w", path, ErrGone)
+		}
+		return nil, fmt.Errorf("%s: is where this command runs: run it in the node's own network namespace", path)
 	}
 	in := &Inside{}
 	err = ns.Do(func() (err error) {
