@@ -28,7 +28,7 @@ func (s *Store) allocate(c *Conf, key Key) ([]Lease, error) {
 		return nil, err
 	}
 	if len(old.addrs) > 0 {
-		if old.boot == bootID() || old.boot == "-" {
+		if !past(old.boot) {
 			return nil, cni.Errorf(cni.CodeConflict, "%s has been allocated to %s, duplicate allocation is not allowed: DEL the attachment first",
 				old.addrs[0], key.ContainerID)
 		}
@@ -211,7 +211,6 @@ func (s *Store) dead(set RangeSet) (dead []owned, total int, err error) {
 	if err := s.sync(); err != nil {
 		return nil, 0, err
 	}
-	now := bootID()
 	err = s.each(func(a netip.Addr, key Key) error {
 		if set.find(a) == nil {
 			return nil
@@ -221,11 +220,14 @@ func (s *Store) dead(set RangeSet) (dead []owned, total int, err error) {
 			dead = append(dead, owned{addrs: []netip.Addr{a}})
 			return nil
 		}
-		addrs, boot := s.index.get(key)
-		if boot != "" && boot != "-" && boot != now && slices.Contains(addrs, a) {
-			dead = append(dead, owned{key: key, addrs: addrs})
+		hint, boot := s.index.get(key)
+		if !past(boot) || !slices.Contains(hint, a) {
+			return nil
 		}
-		return nil
+		// Of the others some may have been given back, and be somebody's by now.
+		addrs, err := s.held(key, hint)
+		dead = append(dead, owned{key: key, addrs: addrs})
+		return err
 	})
 	return dead, total, err
 }

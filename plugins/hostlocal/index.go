@@ -93,6 +93,13 @@ var bootID = sync.OnceValue(func() string {
 	return string(data[:8])
 })
 
+// past says whether a boot is over. It never guesses: one that is not known is not, and
+// where this boot's ID can't be read none is.
+func past(boot string) bool {
+	now := bootID()
+	return boot != "" && boot != "-" && now != "-" && boot != now
+}
+
 // sync makes the index anew if something else has changed the directory of leases
 // since our last change, or the machine was started since: a power cut may have lost
 // any part of either.
@@ -175,13 +182,16 @@ func containsAll(set, addrs []netip.Addr) bool {
 	return true
 }
 
-// stamp gives the index the modification time of the leases, as the mark of our
-// last change, and this boot's as access time. Without the mark the index is made anew
-// next time, so a failure is none of the verb's.
+// stamp gives the leases' directory and the index one modification time, as the mark of
+// our last change, and the index this boot's as access time. The time is this moment's in
+// nanoseconds: a change by something else in the same tick of the kernel's clock (1 to
+// 10 ms, before Linux 6.13) would have the time that the directory has of itself. Everybody
+// who changes leases holds the lock. Without the mark the index is made anew next time, so
+// a failure is none of the verb's.
 func (s *Store) stamp() {
-	var st unix.Stat_t
-	if unix.Stat(s.dir, &st) == nil {
-		_ = os.Chtimes(s.index.dir, bootTime(), time.Unix(st.Mtim.Unix()))
+	now := time.Now()
+	if os.Chtimes(s.dir, time.Time{}, now) == nil {
+		_ = os.Chtimes(s.index.dir, bootTime(), now)
 	}
 }
 

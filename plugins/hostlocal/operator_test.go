@@ -6,6 +6,21 @@ import (
 	"time"
 )
 
+// TestReclaimPart: what is given back of a dead attachment is not given back once more
+// when it is somebody else's.
+func TestReclaimPart(t *testing.T) {
+	p := newPool(t, small+`, [{"subnet": "fd00::/64", "rangeEnd": "fd00::3"}]`)
+	p.wantAdd("c1", "10.1.0.2 fd00::2")
+	p.wantAdd("c2", "10.1.0.3 fd00::3")
+	p.reboot()
+	p.wantReclaim(p.file("fd00::2"), true)
+	p.ranges = `[{"subnet": "fd00::/64", "rangeEnd": "fd00::3"}]`
+	p.wantAdd("c3", "fd00::2")
+	p.ranges = small
+	p.wantAdd("c4", "10.1.0.2")
+	p.wantLeases("10.1.0.2=c4/eth0 fd00::2=c3/eth0")
+}
+
 // file is a lease as an operator sees it.
 func (p *pool) file(addr string) File {
 	p.Helper()

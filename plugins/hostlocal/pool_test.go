@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 )
@@ -111,7 +110,6 @@ func (p *pool) wantLeases(want string) {
 // than our last change: file times of older kernels have steps of up to 10 ms.
 func (p *pool) foreign(change func() error) {
 	p.Helper()
-	time.Sleep(20 * time.Millisecond)
 	if err := change(); err != nil {
 		p.Fatal(err)
 	}

@@ -44,6 +44,21 @@ func TestReclaimBoot(t *testing.T) {
 	}
 }
 
+// TestReclaimUnknownBoot: where the boot's ID can't be read nobody is dead.
+func TestReclaimUnknownBoot(t *testing.T) {
+	p := newPool(t, small)
+	p.wantAdd("c1", "10.1.0.2")
+	p.wantAdd("c2", "10.1.0.3")
+	defer func(real func() string) { bootID = real }(bootID)
+	bootID = func() string { return "-" }
+	for container, code := range map[string]uint{"c3": cni.CodeExhausted, "c1": cni.CodeConflict} {
+		if _, err := p.add(container); cni.Code(err) != code {
+			t.Errorf("%s: got %v, want code %d", container, err, code)
+		}
+	}
+	p.wantLeases("10.1.0.2=c1/eth0 10.1.0.3=c2/eth0")
+}
+
 // TestReclaimBootDual: all leases of a dead attachment go at once.
 func TestReclaimBootDual(t *testing.T) {
 	p := newPool(t, small+`, [{"subnet": "fd00::/64"}]`)

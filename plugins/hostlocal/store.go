@@ -218,21 +218,29 @@ func (s *Store) of(key Key) (owned, error) {
 	}
 	for _, k := range []Key{key, {ContainerID: key.ContainerID}} {
 		hint, boot := s.index.get(k)
-		o := owned{key: k, boot: boot}
-		for _, a := range hint {
-			have, exists, err := s.holder(a)
-			if err != nil {
-				return owned{}, err
-			}
-			if exists && have == k {
-				o.addrs = append(o.addrs, a)
-			}
+		addrs, err := s.held(k, hint)
+		if err != nil {
+			return owned{}, err
 		}
-		if len(o.addrs) > 0 {
-			return o, nil
+		if len(addrs) > 0 {
+			return owned{k, addrs, boot}, nil
 		}
 	}
 	return owned{key: key}, nil
+}
+
+// held are those of the addresses that the attachment has.
+func (s *Store) held(key Key, hint []netip.Addr) (addrs []netip.Addr, err error) {
+	for _, a := range hint {
+		have, exists, err := s.holder(a)
+		if err != nil {
+			return nil, err
+		}
+		if exists && have == key {
+			addrs = append(addrs, a)
+		}
+	}
+	return addrs, nil
 }
 
 // each hands every lease file to fn.
