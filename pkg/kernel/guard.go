@@ -27,10 +27,20 @@ func (f FrameRules) Add(h *Host) error {
 // Check compares chains, hooks and rules.
 func (f FrameRules) Check(h *Host) error {
 	err := checkChains(h, nft.LinkChains()...)
-	if f.Optional && nft.Unsupported(err) {
+	if err == nil || !f.Optional {
+		return err
+	}
+	if nft.Unsupported(err) {
 		return nil
 	}
-	return err
+	rules, rerr := h.Rules()
+	if rerr != nil {
+		return errors.Join(err, rerr)
+	}
+	if has, herr := rules.HasLink(); has || herr != nil {
+		return errors.Join(err, herr)
+	}
+	return nil
 }
 
 // Del keeps them: they are shared.

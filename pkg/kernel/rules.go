@@ -56,6 +56,43 @@ func (h *Host) checkLater() error {
 	return checkChains(h, chains...)
 }
 
+// Refill puts back the rules of the plan's chains where somebody has flushed these; rules
+// that somebody added to them go. Add makes what is not there at all.
+func (p Plan) Refill(h *Host) error {
+	var chains []nft.Chain
+	for _, o := range slices.Concat(p.Shared, p.Own) {
+		switch o := o.(type) {
+		case Rules:
+			chains = append(chains, nft.BaseChains()...)
+		case FrameRules:
+			chains = append(chains, nft.LinkChains()...)
+		case TrafficRules:
+			chains = append(chains, nft.TrafficChains()...)
+		case Loopback6:
+			if o.Bridge {
+				chains = append(chains, nft.Loop6Chain())
+			}
+		case Masquerade:
+			if len(o.Addrs) > 0 {
+				chains = append(chains, o.chain())
+			}
+		case Restriction:
+			list, _ := o.chains()
+			chains = append(chains, list...)
+		case interface{ chains() []nft.Chain }: // Guard, Ports
+			chains = append(chains, o.chains()...)
+		}
+	}
+	if len(chains) == 0 {
+		return nil
+	}
+	rules, err := h.Rules()
+	if err != nil {
+		return err
+	}
+	return rules.Refill(chains...)
+}
+
 // Del keeps them: they are shared.
 func (Rules) Del(*Host) error { return nil }
 

@@ -193,7 +193,11 @@ func (c *Conn) queueChain(ch Chain) {
 		k.Type, k.Hooknum, k.Priority = ch.Hook.kind, ch.Hook.hook, &ch.Hook.priority
 	}
 	c.nl.AddChain(k)
-	for _, r := range ch.Rules {
+	c.queueRules(k, ch.Rules)
+}
+
+func (c *Conn) queueRules(k *nftables.Chain, list []Rule) {
+	for _, r := range list {
 		c.nl.AddRule(&nftables.Rule{
 			Table: k.Table, Chain: k, Exprs: c.withSets(r.exprs),
 			UserData: userdata.AppendString(nil, userdata.TypeComment, r.Comment),

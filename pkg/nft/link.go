@@ -1,11 +1,14 @@
 package nft
 
 import (
+	"errors"
+	"fmt"
 	"net"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
 )
 
 // The second table of ours, in family bridge, is what frames from a container pass
@@ -100,4 +103,22 @@ func notAllowed() part {
 		sourceMAC.load(reg12),
 		&expr.Lookup{SourceRegister: reg1, SetName: "macs", Invert: true},
 	}}
+}
+
+// HasLink says whether the kernel has nf_tables for bridges. Reading does not tell: what a
+// family that it lacks would have is not there either. So it is asked to make a table in a
+// transaction that can't succeed, with a chain in a table that nobody has.
+func (c *Conn) HasLink() (bool, error) { return c.hasFamily(nftables.TableFamilyBridge) }
+
+func (c *Conn) hasFamily(family nftables.TableFamily) (bool, error) {
+	c.nl.AddTable(&nftables.Table{Name: Table, Family: family})
+	c.nl.AddChain(&nftables.Chain{Table: &nftables.Table{Name: Table + "-none", Family: family}, Name: "none"})
+	switch err := c.nl.Flush(); {
+	case err == nil || errors.Is(err, unix.ENOENT):
+		return true, nil
+	case Unsupported(err):
+		return false, nil
+	default:
+		return false, fmt.Errorf("rules: ask for family bridge: %w", err)
+	}
 }

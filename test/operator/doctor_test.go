@@ -169,6 +169,13 @@ var _ = Describe("doctor", func() {
 		Expect(tested).To(HaveLen(len(listed)))
 	})
 
+	It("finds a missing chain that not each table has", func() {
+		n := three()
+		n.nft("delete chain inet bridgeport loopback6")
+		names, _ := n.found()
+		Expect(names).To(ConsistOf("drift"))
+	})
+
 	It("finds br-netfilter", func() {
 		n := three()
 		n.BridgeNetfilter("1")

@@ -145,6 +145,10 @@ var _ = Describe("repair", func() {
 			n.ip("link set " + n.hostLink(0) + " nomaster")
 			n.ip("link set " + n.hostLink(1) + " down")
 		},
+		"rules that somebody flushed": func(n *Node) {
+			n.nft("flush table inet bridgeport")
+			n.nft("flush table bridge bridgeport")
+		},
 		"sysctls of a reload": func(n *Node) {
 			n.sysctl("net/ipv4/ip_forward", "0")
 			n.sysctl("net/ipv4/conf/lan0/route_localnet", "0")

@@ -2,8 +2,10 @@ package doctor
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
 )
 
@@ -47,8 +49,10 @@ func drift(p *Patient) []symptom {
 	for _, a := range p.List {
 		var notes []string
 		for _, note := range a.Notes {
-			if !containsAny(note, told) && !strings.Contains(note, "chain inet bridgeport") && !strings.Contains(note, "gateway") {
-				notes = append(notes, note)
+			for _, part := range strings.Split(note, "; ") {
+				if !containsAny(part, told) && !ofBaseChain(part) && !strings.Contains(part, "gateway") {
+					notes = append(notes, part)
+				}
 			}
 		}
 		if a.State == attachment.Drift && len(notes) > 0 {
@@ -56,6 +60,14 @@ func drift(p *Patient) []symptom {
 		}
 	}
 	return several(list)
+}
+
+// ofBaseChain says whether the check of the rules tells it.
+func ofBaseChain(note string) bool {
+	return slices.ContainsFunc(nft.BaseChains(), func(c nft.Chain) bool {
+		rest, is := strings.CutPrefix(note, "chain inet "+nft.Table+" "+c.Name)
+		return is && (rest == "" || strings.ContainsAny(rest[:1], " :"))
+	})
 }
 
 func containsAny(text string, words []string) bool {

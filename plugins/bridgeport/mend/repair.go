@@ -77,7 +77,10 @@ func mendPlan(h *kernel.Host, p kernel.Plan, dry bool, m *Mended) error {
 			return err
 		}
 	}
-	return nil
+	if dry {
+		return nil
+	}
+	return p.Refill(h)
 }
 
 func (m *Mended) note(o kernel.Object) {
