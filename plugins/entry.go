@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"syscall"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"golang.org/x/sys/unix"
 )
 
@@ -21,8 +22,12 @@ func settle() {
 	if files.Max > 0 {
 		_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &files) // it was so before: nobody refuses it
 	}
-	// 0 is the slack that this thread began with. That of the runtime's threads stays.
+	// 0 is the slack that this thread began with. That of the runtime's threads stays, until
+	// one of them starts a program.
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0)
+	if slack, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0); err == nil {
+		netns.TimerSlack = uintptr(slack)
+	}
 	if os.Getenv("GOMAXPROCS") == fromEntry {
 		os.Unsetenv("GOMAXPROCS")
 	}

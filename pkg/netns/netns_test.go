@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -227,5 +228,23 @@ func TestRemove(t *testing.T) {
 	}
 	if err := Remove(path); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestStaySlack: a program does not inherit what a thread of the runtime happens to have.
+func TestStaySlack(t *testing.T) {
+	defer func(was uintptr) { TimerSlack = was }(TimerSlack)
+	TimerSlack = 60_000
+	runtime.LockOSThread() // and never back: the thread ends with the test
+	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, 1_000_000, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	var out []byte
+	err := Stay(func() (err error) {
+		out, err = exec.Command("cat", "/proc/self/timerslack_ns").Output()
+		return err
+	})
+	if got := strings.TrimSpace(string(out)); err != nil || got != "60000" {
+		t.Errorf("slack %s, %v", got, err)
 	}
 }
