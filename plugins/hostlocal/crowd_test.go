@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/bridgeport-cni/bridgeport/test/lab"
 )
 
 // crowdVar makes the test program one of the crowd: it holds dataDir and a number.
@@ -20,6 +22,11 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		os.Exit(0)
+	}
+	if os.Geteuid() == 0 { // for the mount of onCoarse
+		if code, isChild := lab.Isolate(); !isChild {
+			os.Exit(code)
+		}
 	}
 	os.Exit(m.Run())
 }
