@@ -130,14 +130,14 @@ func notes(alias string) []string {
 // the last of our bridges what the host was changed for. A bridge of somebody
 // else, or with ports, stays.
 func RetireBridge(h *Host, name string) error {
-	// All under the lock: an ADD that makes the bridge anew comes before or after.
-	return locked(func() error {
+	all := func() error {
 		retired, err := retire(h, name)
 		if err != nil || !retired {
 			return err
 		}
 		return retireRules(h, name)
-	})
+	}
+	return locked(all) // an ADD that makes the bridge anew comes before or after
 }
 
 // retire says whether nothing of ours needs rules for the bridge any more.
