@@ -42,7 +42,7 @@ func (p Plan) Add(h *Host) error {
 		clear(h.index)
 		err = p.add(h)
 	}
-	if err != nil && p.opensLoopback() {
+	if err != nil && h.shared.Base && p.opensLoopback() {
 		// GC of another network may have taken the empty table with the guard. The first
 		// error is the one to tell.
 		_ = Rules{}.Add(h)
