@@ -1,6 +1,7 @@
 package iptables
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -67,10 +68,11 @@ func (p Ports) conflict(f Family, top []string) ([]string, error) {
 			}
 			held := &HeldError{Port: port, Rule: holder(line)}
 			held.Network, held.ContainerID, _ = names(held.Rule)
-			if held.ContainerID == p.ContainerID {
-				continue // on another network: its rules come first
+			err := p.gone(held, target)
+			if err != nil && held.ContainerID == p.ContainerID && errors.Is(err, held) {
+				continue // it is alive on another network: its rules come first
 			}
-			if err := p.gone(held, target); err != nil {
+			if err != nil {
 				return nil, err
 			}
 			chains[chain] = nil // its port is free now

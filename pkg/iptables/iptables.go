@@ -60,7 +60,32 @@ func path(name string) (string, error) {
 			return file, nil
 		}
 	}
+	if file := byVersion(name); file != "" {
+		return file, nil
+	}
 	return "", fmt.Errorf("%w: no %s in PATH", ErrMissing, name)
+}
+
+// byVersion is the program without the variant in its name, where it says that it is of
+// that variant: "iptables v1.8.9 (nf_tables)"; "" where there is none. Before 1.8 there was
+// nothing but legacy, and it said nothing.
+func byVersion(name string) string {
+	for variant, says := range map[string]func(string) bool{
+		"-nft":    func(text string) bool { return strings.Contains(text, "(nf_tables)") },
+		"-legacy": func(text string) bool { return !strings.Contains(text, "(nf_tables)") },
+	} {
+		plain := strings.Replace(name, variant, "", 1)
+		if plain == name {
+			continue
+		}
+		text, err := run("", plain, "--version")
+		if err != nil || !says(text) {
+			return ""
+		}
+		file, _ := path(plain) // it was just run
+		return file
+	}
+	return ""
 }
 
 // Available is nil if both programs of the family are there.

@@ -16,6 +16,9 @@ const (
 	masqChain = "CNI-HOSTPORT-MASQ"
 )
 
+// ChainPrefix begins the name of each of our chains, as of the reference's.
+const ChainPrefix = "CNI-"
+
 // GuardChain is our own, in table raw of IPv4: the reference has none.
 const GuardChain = "CNI-HOSTPORT-GUARD"
 

@@ -136,10 +136,11 @@ func TestGatewayRoom(t *testing.T) {
 		{"the same", false, false, "10.1.0.1/24", gateway("10.1.0.1/24", false), "10.1.0.1/24"},
 		{"IPv6 elsewhere", true, false, "fd01::1/64", gateway("fd00::1/64", false), "fd00::1/64 fd01::1/64"},
 		{"the other family", true, false, "fd00::1/64", gateway("10.1.0.1/24", false), "10.1.0.1/24 fd00::1/64"},
-		{"ours, unused", false, false, "10.2.0.1/24", gateway("10.1.0.1/24", false), "10.1.0.1/24"},
+		{"ours, unused", false, false, "10.2.0.1/24", gateway("10.1.0.1/24", false), "10.1.0.1/24 10.2.0.1/24"},
 		{"ours, in use", false, true, "10.2.0.1/24", gateway("10.1.0.1/24", false), "10.1.0.1/24 10.2.0.1/24"},
 		{"ours, of the same network", false, false, "10.2.0.1/24", gateway("10.1.0.1/24", false, "10.2.0.1/24"), "10.1.0.1/24 10.2.0.1/24"},
 		{"ours, in use, forced", false, true, "10.2.0.1/24", gateway("10.1.0.1/24", true), "10.1.0.1/24"},
+		{"in one subnet, forced", false, false, "10.1.0.254/24 10.1.0.1/24", gateway("10.1.0.1/24", true), "10.1.0.1/24"},
 		{"somebody's", true, false, "10.2.0.1/24", gateway("10.1.0.1/24", false), `link br0: has address 10.2.0.1/24, but the gateway is to be 10.1.0.1/24: use another bridge, delete that address, or set "forceAddress": true: conflict`},
 		{"somebody's, forced", true, false, "10.2.0.1/24", gateway("10.1.0.1/24", true), "10.1.0.1/24"},
 		{"somebody's, IPv6 overlaps", true, false, "fd00::9/60", gateway("fd00::1/64", false), `link br0: has address fd00::9/60, but the gateway is to be fd00::1/64: use another bridge, delete that address, or set "forceAddress": true: conflict`},
@@ -154,9 +155,11 @@ func TestGatewayRoom(t *testing.T) {
 				if tt.ports {
 					w.must(netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "p", MasterIndex: w.link("br0").Attrs().Index}, PeerName: "x"}))
 				}
-				addr, err := netlink.ParseAddr(tt.have)
-				w.must(err)
-				w.must(netlink.AddrAdd(w.link("br0"), addr))
+				for _, text := range strings.Fields(tt.have) {
+					addr, err := netlink.ParseAddr(text)
+					w.must(err)
+					w.must(netlink.AddrAdd(w.link("br0"), addr))
+				}
 				if err := (Plan{Shared: []Object{tt.gateway}}).Add(w.Host); err != nil {
 					if err.Error() != tt.want || !errors.Is(err, ErrConflict) {
 						t.Errorf("got %v, want %s", err, tt.want)

@@ -175,7 +175,7 @@ func retire(h *Host, name string) (bool, error) {
 	if bridge == nil { // somebody deleted it, but not what was around it
 		return true, nil
 	}
-	if err := restore(h, bridge, other); err != nil {
+	if err := restore(h, bridge, other, links); err != nil {
 		return false, err
 	}
 	return true, h.deleteLink(name)
@@ -221,8 +221,10 @@ func hasPorts(links []*Link, bridge *Link) bool {
 	})
 }
 
-// restore takes back the host's settings, or leaves that to another bridge of ours.
-func restore(h *Host, bridge, other *Link) error {
+// restore takes back the host's settings, or leaves that to another bridge of ours. While
+// containers are plugged into somebody else's bridge the settings stay: they need them,
+// and nothing tells when the last of them goes.
+func restore(h *Host, bridge, other *Link, links []*Link) error {
 	keys := notes(bridge.Alias)
 	if len(keys) == 0 {
 		return nil
@@ -233,6 +235,9 @@ func restore(h *Host, bridge, other *Link) error {
 			alias = withNote(alias, key)
 		}
 		return setAlias(h, other.Name, alias)
+	}
+	if slices.ContainsFunc(links, func(l *Link) bool { return isTag(tagOf(l.Alias)) }) {
+		return nil
 	}
 	var errs []error
 	for _, key := range keys {

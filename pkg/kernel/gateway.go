@@ -19,27 +19,26 @@ type Gateway struct {
 	Also []netip.Prefix
 }
 
-// Add puts the address on the link. On a bridge of ours other networks may have
-// theirs beside it; one that nothing is plugged into any more has only this. On a
-// bridge of somebody else, another IPv4 address or an overlapping IPv6 subnet means
-// that it is another network.
+// Add puts the address on the link. On a link of ours other networks may have theirs
+// beside it: DEL and GC take away what no network needs any more, since an ADD can't tell
+// an address that was left from one whose network is just about to plug in its first
+// container. On a link of somebody else, another IPv4 address or an overlapping IPv6
+// subnet means that it is another network.
 func (g Gateway) Add(h *Host) error {
 	index := h.index[g.Link]
 	have, err := h.rt.addresses(index)
 	if err != nil {
 		return fmt.Errorf("link %s: list addresses: %w", g.Link, err)
 	}
-	present := slices.Contains(have, g.Prefix)
-	if err := g.makeRoom(h, index, have, present); err != nil {
+	removed, err := g.makeRoom(h, index, have)
+	if err != nil {
 		return err
 	}
-	if present {
-		err := h.rt.Flush()
-		if errors.Is(err, unix.EADDRNOTAVAIL) { // another ADD was faster
-			err = nil
-		}
-		return err
+	if slices.Contains(have, g.Prefix) && !removed {
+		return nil
 	}
+	// With the first IPv4 address of a subnet the kernel deletes the others of it
+	// (promote_secondaries), this one too.
 	h.rt.Queue(addrRequest(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, index, g.Prefix, g.flags()),
 		"link %s: add address %s", g.Link, g.Prefix)
 	// Another ADD may have been faster, with the new address and with the old ones.
@@ -50,43 +49,27 @@ func (g Gateway) Add(h *Host) error {
 }
 
 // makeRoom queues the deletion of addresses that give way to this one, or refuses.
-func (g Gateway) makeRoom(h *Host, index int, have []netip.Prefix, present bool) error {
+func (g Gateway) makeRoom(h *Host, index int, have []netip.Prefix) (removed bool, err error) {
+	present := slices.Contains(have, g.Prefix)
 	for _, other := range have {
-		if !g.stranger(other) {
+		if !g.stranger(other) || !g.clashes(other) || !g.Force && present {
 			continue
 		}
-		if !g.Force || !g.clashes(other) {
-			keep, err := g.beside(h, index, other, present)
+		if !g.Force {
+			link, err := h.rt.linkByIndex(index)
 			if err != nil {
-				return err
+				return false, fmt.Errorf("link %s: %w", g.Link, err)
 			}
-			if keep {
+			if ours(link) {
 				continue
 			}
+			return false, fmt.Errorf("link %s: has address %s, but the gateway is to be %s: use another bridge, delete that address, or set \"forceAddress\": true: %w",
+				g.Link, other, g.Prefix, ErrConflict)
 		}
+		removed = true
 		h.rt.Queue(addrRequest(unix.RTM_DELADDR, 0, index, other, 0), "link %s: delete address %s", g.Link, other)
 	}
-	return nil
-}
-
-// beside says whether the other address stays.
-func (g Gateway) beside(h *Host, index int, other netip.Prefix, present bool) (bool, error) {
-	link, err := h.rt.linkByIndex(index)
-	if err != nil {
-		return false, fmt.Errorf("link %s: %w", g.Link, err)
-	}
-	if !ours(link) && (present || !g.clashes(other)) {
-		return true, nil // somebody gave it both
-	}
-	if !ours(link) {
-		return false, fmt.Errorf("link %s: has address %s, but the gateway is to be %s: use another bridge, delete that address, or set \"forceAddress\": true: %w",
-			g.Link, other, g.Prefix, ErrConflict)
-	}
-	links, err := h.rt.Links()
-	if err != nil {
-		return false, fmt.Errorf("list links: %w", err)
-	}
-	return link.Kind != "bridge" || hasPorts(links, link), nil
+	return removed, nil
 }
 
 // flags: an IPv6 gateway must answer at once, so the kernel does not look for

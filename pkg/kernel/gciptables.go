@@ -11,13 +11,18 @@ import (
 // SweepIPTables removes the rules of a network's containers that are not valid, of
 // our compatible backend and of the reference plugins, and the shared chains with
 // the last of them. Their rules know the container, not the interface. Where neither
-// variant of iptables is used it executes nothing.
+// variant of iptables is used it executes nothing; where the programs are missing it is an
+// error only if there is something to remove (table nat may be kube-proxy's).
 func SweepIPTables(h *Host, network string, valid map[string]bool) error {
 	var errs []error
 	families, err := h.iptablesWith("")
 	errs = append(errs, err)
 	for _, f := range families {
-		errs = append(errs, sweepFamily(f, network, valid))
+		err := sweepFamily(f, network, valid)
+		if errors.Is(err, iptables.ErrMissing) {
+			err = h.onlyIfOurs(f, err)
+		}
+		errs = append(errs, err)
 	}
 	// An ADD that was killed early has left nothing but the guard.
 	guarding, err := h.iptablesGuarding()
@@ -28,6 +33,20 @@ func SweepIPTables(h *Host, network string, valid map[string]bool) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// onlyIfOurs is nil where the family has no chain of ours or of the reference. Nobody can
+// ask the legacy tables without their programs.
+func (h *Host) onlyIfOurs(f iptables.Family, missing error) error {
+	rules, err := h.Rules()
+	if err != nil || f.Variant != "nft" {
+		return nil
+	}
+	has, err := rules.HasChains(f.IPv6, iptables.ChainPrefix)
+	if err == nil && has {
+		return missing
+	}
+	return err
 }
 
 func sweepFamily(f iptables.Family, network string, valid map[string]bool) error {

@@ -135,6 +135,43 @@ func TestForwardingBefore(t *testing.T) {
 	})
 }
 
+// TestForwardingForeign: a container on somebody else's bridge goes on.
+func TestForwardingForeign(t *testing.T) {
+	inWorld(t, func(w world) {
+		w.foreignBridge("br1")
+		veth := testVeth()
+		veth.Master, veth.Isolated = "br1", false
+		w.add(Bridge{Name: "br0"}, Forwarding{Bridge: "br0"}, Bridge{Name: "br1"}, veth)
+		w.must(RetireBridge(w.Host, "br0"))
+		if got, err := sysctlDirs(nil).read(forward4); err != nil || got != "1" {
+			t.Errorf("got %s, %v", got, err)
+		}
+	})
+}
+
+// TestInherited: a veth that another plugin made goes, one of ours stays: its name and
+// its address may be another container's by now.
+func TestInherited(t *testing.T) {
+	for _, alias := range []string{"", "482c2e79-00000000000 net/c9/eth0"} {
+		inWorld(t, func(w world) {
+			w.must(netlink.LinkAdd(&netlink.Veth{
+				LinkAttrs: netlink.LinkAttrs{Name: "theirs"}, PeerName: "eth0", PeerNamespace: netlink.NsFd(w.cont.NS.Fd()),
+			}))
+			if alias != "" {
+				w.must(netlink.LinkSetAlias(w.link("theirs"), alias))
+			}
+			addr, err := netlink.ParseAddr("10.88.0.2/16")
+			w.must(err)
+			w.inside("eth0", func(l netlink.Link) error { return netlink.AddrAdd(l, addr) })
+			w.must(Inherited{IfName: "eth0", Addrs: []netip.Prefix{netip.MustParsePrefix("10.88.0.2/16")}}.Del(w.Host))
+			_, err = w.rt.Link("theirs")
+			if gone := errors.Is(err, errNoLink); gone != (alias == "") {
+				t.Errorf("alias %q: gone %t, %v", alias, gone, err)
+			}
+		})
+	}
+}
+
 // TestRetireBridge: only a bridge of ours that nothing is plugged into.
 func TestRetireBridge(t *testing.T) {
 	tests := []struct {

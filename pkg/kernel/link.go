@@ -19,6 +19,7 @@ type Link struct {
 	Oper      bool // operationally up: it carries packets
 	Promisc   bool
 	Master    int // index, 0 for none
+	Peer      int // index of a veth's other end in its namespace, 0 where not known
 	Alias     string
 	Group     uint32
 	SlaveKind string    // "bridge" for a bridge port
@@ -102,6 +103,8 @@ func parseLink(data []byte) (*Link, error) {
 			l.MAC = net.HardwareAddr(append([]byte(nil), a.Value...))
 		case unix.IFLA_MTU:
 			l.MTU = int(u32(a.Value))
+		case unix.IFLA_LINK:
+			l.Peer = int(u32(a.Value))
 		case unix.IFLA_MASTER:
 			l.Master = int(u32(a.Value))
 		case unix.IFLA_OPERSTATE:

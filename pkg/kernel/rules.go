@@ -188,6 +188,14 @@ func checkElements(h *Host, object string, owner Owner, elements []nft.Element) 
 		case have == nil:
 			d.missing("element", e.Name())
 		case !SameTag(have.Comment, owner.Tag()) && nft.SameContainer(have.Comment, e.Comment):
+			gone, err := h.gone(e, *have)
+			if err != nil {
+				return err
+			}
+			if gone {
+				d.want("owner of "+e.Name(), owner.Tag(), have.Comment)
+				continue
+			}
 			// The port leads to this container's address on another network, and has
 			// the gate that is wanted there.
 			gate, _ := nft.AtGate(e, "")

@@ -224,7 +224,7 @@ func TestPortsTwoNetworks(t *testing.T) {
 		first.Ports, second.Ports = slices.Clone(first.Ports[:1]), slices.Clone(second.Ports[:1])
 		second.Owner.Network, second.Ports[0].Allow = "net2", &Allow{}
 		second.Ports[0].Container = netip.MustParseAddrPort("10.99.0.2:80")
-		w.add(Rules{}, first)
+		w.add(Bridge{Name: "br0"}, testVeth(), Rules{}, first)
 		w.add(second)
 		w.wantCheck(first, "")
 		w.wantCheck(second, "")
@@ -235,6 +235,17 @@ func TestPortsTwoNetworks(t *testing.T) {
 		}
 		w.must(second.Del(w.Host))
 		w.wantCheck(first, "")
+
+		// Where nothing is left of the first but its rules, the second has the port.
+		w.must(testVeth().Del(w.Host))
+		w.must(w.Flush())
+		w.add(second)
+		w.wantCheck(second, "")
+		elements, err := rules.List("anyport4")
+		w.must(err)
+		if len(elements) != 1 || !SameTag(elements[0].Comment, second.Owner.Tag()) {
+			t.Errorf("the port leads to %v", elements)
+		}
 	})
 }
 

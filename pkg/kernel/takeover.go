@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+
+	"golang.org/x/sys/unix"
 )
 
 // Inherited is a container's link that another plugin made for the attachment, such
@@ -44,7 +46,19 @@ func (i Inherited) found(h *Host) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("container link %s: list addresses: %w", i.IfName, err)
 	}
-	return link.Kind == "veth" && slices.ContainsFunc(have, i.has), nil
+	if link.Kind != "veth" || !slices.ContainsFunc(have, i.has) {
+		return false, nil
+	}
+	// One of ours is its own attachment's to delete: name, path of the namespace and address
+	// may be another container's by now.
+	end, err := h.rt.linkByIndex(link.Peer)
+	if errors.Is(err, errNoLink) || errors.Is(err, unix.ENODEV) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("container link %s: other end: %w", i.IfName, err)
+	}
+	return !isTag(tagOf(end.Alias)), nil
 }
 
 func (i Inherited) has(p netip.Prefix) bool {

@@ -2,6 +2,7 @@ package nft
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -77,14 +78,15 @@ func (c *Conn) elements(change Change) (del, add []Element, err error) {
 		if mine && have.sameValue(e) {
 			continue
 		}
-		if !mine && !perAddress(e.Set) && SameContainer(have.Comment, e.Comment) {
-			if gate, ok := AtGate(e, ""); ok {
-				elsewhere[gate.id()] = true
-			}
-			continue
-		}
 		if !mine && !perAddress(e.Set) {
 			more, err := c.replace(change, e, *have)
+			var held *HeldError
+			if errors.As(err, &held) && SameContainer(have.Comment, e.Comment) {
+				if gate, ok := AtGate(e, ""); ok {
+					elsewhere[gate.id()] = true
+				}
+				continue
+			}
 			if err != nil {
 				return nil, nil, err
 			}

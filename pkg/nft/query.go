@@ -285,6 +285,21 @@ func compareRules(chain string, want []Rule, have []kernelRule) []string {
 	return bad
 }
 
+// HasChains says whether a table nat of IPv4 or IPv6 has a chain whose name begins so.
+func (c *Conn) HasChains(ipv6 bool, prefix string) (bool, error) {
+	family := nftables.TableFamilyIPv4
+	if ipv6 {
+		family = nftables.TableFamilyIPv6
+	}
+	chains, err := c.nl.ListChainsOfTableFamily(family)
+	if err != nil {
+		return false, fmt.Errorf("rules: list chains: %w", err)
+	}
+	return slices.ContainsFunc(chains, func(ch *nftables.Chain) bool {
+		return ch.Table.Name == "nat" && strings.HasPrefix(ch.Name, prefix)
+	}), nil
+}
+
 // IPTablesChain says whether iptables over nf_tables has the chain in its tables of the
 // name, by one system call.
 func (c *Conn) IPTablesChain(table, name string) (ipv4, ipv6 bool, err error) {
