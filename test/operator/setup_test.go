@@ -93,6 +93,12 @@ var _ = Describe("install", func() {
 		Expect(read(filepath.Join(dir, "bridge"))).To(Equal(read(filepath.Join(from, "bridge"))))
 		close(stop)
 		calls.Wait()
+		// Where the present set can't be kept the previous one is not lost.
+		blocked := filepath.Join(dir, "portmap")
+		Expect(errors.Join(os.Remove(blocked), os.Mkdir(blocked, 0o755))).To(Succeed())
+		Expect(n.ran("install", "--rollback", "--bin-dir", dir).Status).To(Equal(1))
+		Expect(n.ran("install", "--from", from, "--bin-dir", dir).Status).To(Equal(1))
+		Expect(read(filepath.Join(dir, ".bridgeport-previous", "bridge"))).To(Equal(read(filepath.Join(reference, "bridge"))))
 		Expect(n.ran("install", "--from", n.Dir, "--bin-dir", dir).Err).To(ContainSubstring("does not say its version"))
 		Expect(n.ran("install", "--rollback", "--bin-dir", n.Dir).Err).To(ContainSubstring("no previous set"))
 	})

@@ -71,24 +71,42 @@ func Rollback(bin string) ([]Installed, error) {
 		return nil, fmt.Errorf("rollback: %s: there is no previous set: %w", bin, err)
 	}
 	staged := filepath.Join(bin, ".bridgeport-new")
-	if err := errors.Join(os.RemoveAll(staged), os.Rename(dir, staged)); err != nil {
+	defer os.RemoveAll(staged) // the previous set itself stays until it is replaced
+	if err := keep(dir, staged); err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(staged) // what is kept has been moved
 	return exchange(bin, staged)
 }
 
-// exchange moves the present set to previous and the staged one into its place. Each
-// name is a plugin at every moment: the old file stays until the rename.
-func exchange(bin, staged string) ([]Installed, error) {
-	old := filepath.Join(bin, previous)
-	if err := errors.Join(os.RemoveAll(old), os.Mkdir(old, 0o755)); err != nil {
-		return nil, err
+// keep makes another directory with the set of one.
+func keep(from, to string) error {
+	if err := errors.Join(os.RemoveAll(to), os.Mkdir(to, 0o755)); err != nil {
+		return err
 	}
 	for _, name := range Names {
-		if err := os.Link(filepath.Join(bin, name), filepath.Join(old, name)); ignoreMissing(err) != nil {
-			return nil, err
+		source, target := filepath.Join(from, name), filepath.Join(to, name)
+		err := ignoreMissing(os.Link(source, target))
+		if err != nil { // a mount, or a file system without hard links
+			err = copyFile(source, target, 0o755)
 		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// exchange moves the present set to previous and the staged one into its place. Each
+// name is a plugin at every moment: the old file stays until the rename. Where the present
+// set can't be kept nothing is changed, and the previous one stays.
+func exchange(bin, staged string) ([]Installed, error) {
+	old, kept := filepath.Join(bin, previous), filepath.Join(bin, ".bridgeport-old")
+	defer os.RemoveAll(kept) // it has been moved, but after an error
+	if err := keep(bin, kept); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(os.RemoveAll(old), os.Rename(kept, old)); err != nil {
+		return nil, err
 	}
 	var list []Installed
 	for _, name := range Names {
