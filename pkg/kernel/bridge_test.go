@@ -123,6 +123,19 @@ func TestGatewayCheck(t *testing.T) {
 	}
 }
 
+// leased is a gateway that is told in turn whether there is a lease; the last answer stays.
+func leased(text string, answers ...bool) Gateway {
+	g := gateway(text, false)
+	g.InUse = func(netip.Prefix) (bool, error) {
+		now := answers[0]
+		if len(answers) > 1 {
+			answers = answers[1:]
+		}
+		return now, nil
+	}
+	return g
+}
+
 // TestGatewayRoom: which addresses of a bridge give way to the gateway's.
 func TestGatewayRoom(t *testing.T) {
 	tests := []struct {
@@ -140,6 +153,11 @@ func TestGatewayRoom(t *testing.T) {
 		{"ours, in use", false, true, "10.2.0.1/24", gateway("10.1.0.1/24", false), "10.1.0.1/24 10.2.0.1/24"},
 		{"ours, of the same network", false, false, "10.2.0.1/24", gateway("10.1.0.1/24", false, "10.2.0.1/24"), "10.1.0.1/24 10.2.0.1/24"},
 		{"ours, in use, forced", false, true, "10.2.0.1/24", gateway("10.1.0.1/24", true), "10.1.0.1/24"},
+		{"ours, no lease", false, false, "10.2.0.1/24", leased("10.1.0.1/24", false), "10.1.0.1/24"},
+		{"ours, a lease", false, false, "10.2.0.1/24", leased("10.1.0.1/24", true), "10.1.0.1/24 10.2.0.1/24"},
+		{"ours, a lease comes meanwhile", false, false, "10.2.0.1/24", leased("10.1.0.1/24", false, true), "10.1.0.1/24 10.2.0.1/24"},
+		{"ours, no lease, a port", false, true, "10.2.0.1/24", leased("10.1.0.1/24", false), "10.1.0.1/24 10.2.0.1/24"},
+		{"in one subnet, no lease", false, false, "10.1.0.254/24 10.1.0.1/24", leased("10.1.0.1/24", false), "10.1.0.1/24"},
 		{"in one subnet, forced", false, false, "10.1.0.254/24 10.1.0.1/24", gateway("10.1.0.1/24", true), "10.1.0.1/24"},
 		{"somebody's", true, false, "10.2.0.1/24", gateway("10.1.0.1/24", false), `link br0: has address 10.2.0.1/24, but the gateway is to be 10.1.0.1/24: use another bridge, delete that address, or set "forceAddress": true: conflict`},
 		{"somebody's, forced", true, false, "10.2.0.1/24", gateway("10.1.0.1/24", true), "10.1.0.1/24"},

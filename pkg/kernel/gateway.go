@@ -17,13 +17,16 @@ type Gateway struct {
 	Force  bool // replace another address of the same family instead of refusing
 	// Also are the other gateway addresses of the same network.
 	Also []netip.Prefix
+	// InUse says whether any network of the host has an address of the subnet leased; nil
+	// where that can't be known.
+	InUse func(subnet netip.Prefix) (bool, error)
 }
 
 // Add puts the address on the link. On a link of ours other networks may have theirs
-// beside it: DEL and GC take away what no network needs any more, since an ADD can't tell
-// an address that was left from one whose network is just about to plug in its first
-// container. On a link of somebody else, another IPv4 address or an overlapping IPv6
-// subnet means that it is another network.
+// beside it: one goes only where nothing is plugged in and InUse knows of no lease in its
+// subnet, as a network that was given another subnet leaves it. On a link of somebody
+// else, another IPv4 address or an overlapping IPv6 subnet means that it is another
+// network.
 func (g Gateway) Add(h *Host) error {
 	index := h.index[g.Link]
 	have, err := h.rt.addresses(index)
@@ -34,14 +37,35 @@ func (g Gateway) Add(h *Host) error {
 	if err != nil {
 		return err
 	}
-	if slices.Contains(have, g.Prefix) && !removed {
+	if slices.Contains(have, g.Prefix) && len(removed) == 0 {
 		return nil
 	}
 	// With the first IPv4 address of a subnet the kernel deletes the others of it
 	// (promote_secondaries), this one too.
-	h.rt.Queue(addrRequest(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, index, g.Prefix, g.flags()),
-		"link %s: add address %s", g.Link, g.Prefix)
-	// Another ADD may have been faster, with the new address and with the old ones.
+	g.queue(h, index, g.Prefix)
+	if err := g.flush(h); err != nil || g.Force {
+		return err
+	}
+	// A network that leased its first address meanwhile has seen its gateway still there.
+	for _, p := range removed {
+		used, err := g.InUse(p.Masked())
+		if err != nil {
+			return err
+		}
+		if used {
+			g.queue(h, index, p)
+		}
+	}
+	return g.flush(h)
+}
+
+func (g Gateway) queue(h *Host, index int, p netip.Prefix) {
+	h.rt.Queue(addrRequest(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, index, p, g.flags()),
+		"link %s: add address %s", g.Link, p)
+}
+
+// flush: another ADD may have been faster, with the new address and with the old ones.
+func (g Gateway) flush(h *Host) error {
 	if err := h.rt.Flush(); err != nil && !errors.Is(err, unix.EEXIST) && !errors.Is(err, unix.EADDRNOTAVAIL) {
 		return err
 	}
@@ -49,27 +73,51 @@ func (g Gateway) Add(h *Host) error {
 }
 
 // makeRoom queues the deletion of addresses that give way to this one, or refuses.
-func (g Gateway) makeRoom(h *Host, index int, have []netip.Prefix) (removed bool, err error) {
+func (g Gateway) makeRoom(h *Host, index int, have []netip.Prefix) (removed []netip.Prefix, err error) {
 	present := slices.Contains(have, g.Prefix)
 	for _, other := range have {
-		if !g.stranger(other) || !g.clashes(other) || !g.Force && present {
+		if !g.stranger(other) {
 			continue
 		}
-		if !g.Force {
-			link, err := h.rt.linkByIndex(index)
+		if !g.Force || !g.clashes(other) {
+			stays, err := g.beside(h, index, other, present)
 			if err != nil {
-				return false, fmt.Errorf("link %s: %w", g.Link, err)
+				return nil, err
 			}
-			if ours(link) {
+			if stays {
 				continue
 			}
-			return false, fmt.Errorf("link %s: has address %s, but the gateway is to be %s: use another bridge, delete that address, or set \"forceAddress\": true: %w",
-				g.Link, other, g.Prefix, ErrConflict)
 		}
-		removed = true
+		removed = append(removed, other)
 		h.rt.Queue(addrRequest(unix.RTM_DELADDR, 0, index, other, 0), "link %s: delete address %s", g.Link, other)
 	}
 	return removed, nil
+}
+
+// beside says whether the other address stays.
+func (g Gateway) beside(h *Host, index int, other netip.Prefix, present bool) (bool, error) {
+	link, err := h.rt.linkByIndex(index)
+	if err != nil {
+		return false, fmt.Errorf("link %s: %w", g.Link, err)
+	}
+	if !ours(link) && (present || !g.clashes(other)) {
+		return true, nil // somebody gave it both
+	}
+	if !ours(link) {
+		return false, fmt.Errorf("link %s: has address %s, but the gateway is to be %s: use another bridge, delete that address, or set \"forceAddress\": true: %w",
+			g.Link, other, g.Prefix, ErrConflict)
+	}
+	if g.Force || link.Kind != "bridge" || g.InUse == nil {
+		return true, nil
+	}
+	links, err := h.rt.Links()
+	if err != nil {
+		return false, fmt.Errorf("list links: %w", err)
+	}
+	if hasPorts(links, link) {
+		return true, nil
+	}
+	return g.InUse(other.Masked())
 }
 
 // flags: an IPv6 gateway must answer at once, so the kernel does not look for

@@ -56,6 +56,7 @@ func Add(req *cni.Request) (_ *current.Result, err error) {
 	if pool != nil && !pool.InProcess() {
 		lease, err = in.addAround(req, h, pool, ports)
 	} else {
+		in.inUse = func(subnet netip.Prefix) (bool, error) { return hostlocal.InUse(req, subnet, nil) }
 		lease, err = in.addAfter(req, h, pool, ports)
 	}
 	if err != nil {

@@ -22,7 +22,8 @@ type inputs struct {
 	mac    net.HardwareAddr // the container's; nil to choose one
 	// changed says that a plugin after us gave the container another MAC address.
 	changed bool
-	ports   kernel.Plan // of the ports that we publish ourselves
+	ports   kernel.Plan                      // of the ports that we publish ourselves
+	inUse   func(netip.Prefix) (bool, error) // see kernel.Gateway; nil outside of ADD
 	// vlanFacts are of the VLAN's gateway link, once it is made; the plan has no need
 	// of them.
 	vlanFacts kernel.Facts
@@ -155,7 +156,7 @@ func (in inputs) shared(addrs []address) []kernel.Object {
 		}
 		families := map[bool]bool{}
 		for _, g := range gateways {
-			list = append(list, kernel.Gateway{Link: in.outLink(), Prefix: g, Force: c.ForceAddress, Also: gateways})
+			list = append(list, kernel.Gateway{Link: in.outLink(), Prefix: g, Force: c.ForceAddress, Also: gateways, InUse: in.inUse})
 			families[g.Addr().Is4()] = true
 		}
 		for _, is4 := range []bool{true, false} {
