@@ -1,6 +1,7 @@
 package iptables
 
 import (
+	"errors"
 	"slices"
 	"strings"
 )
@@ -68,7 +69,12 @@ func (f Family) tidy() error {
 		}
 	}
 	if !f.IPv6 {
-		if have, err := f.list("raw", GuardChain); err == nil && have != nil {
+		have, err := f.list("raw", GuardChain)
+		var failed *RunError
+		if err != nil && !(errors.As(err, &failed) && failed.Text != "") { // it says that there is no table raw
+			return err
+		}
+		if have != nil {
 			raw = []string{"-D " + guardJump, "-F " + GuardChain, "-X " + GuardChain}
 		}
 	}
@@ -89,7 +95,11 @@ func (f Family) sharedLines() (lines []string, err error) {
 		}
 	}
 	for _, chain := range []string{topDNAT, masqChain, setMark} {
-		if have, err := f.List(chain); err == nil && have != nil {
+		have, err := f.List(chain)
+		if err != nil {
+			return nil, err
+		}
+		if have != nil {
 			lines = append(lines, "-F "+chain, "-X "+chain)
 		}
 	}

@@ -136,8 +136,8 @@ func (g Guard) String() string {
 
 // needed says which of our tables must stay although nothing is in them: that of family
 // inet while packets for 127.0.0.0/8 are routed from a link, since it has the guard
-// against them, and while there is a bridge of ours, since an ADD may be about to fill it;
-// that of family bridge while a port relies on its rules.
+// against them; that of family bridge while a port relies on its rules. An ADD that has
+// made the table and not filled it yet makes it again (Host.Flush).
 func (h *Host) needed() (base, link bool, err error) {
 	links, err := h.rt.Links()
 	if err != nil {
@@ -147,7 +147,7 @@ func (h *Host) needed() (base, link bool, err error) {
 		link = link || l.Group == nft.ContainerGroup
 		// A link that goes meanwhile needs nothing.
 		value, _ := h.dirs.read("net/ipv4/conf/" + l.Name + Localnet)
-		base = base || value == "1" || l.Kind == "bridge" && ours(l)
+		base = base || value == "1"
 	}
 	return base, link, nil
 }

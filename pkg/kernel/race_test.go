@@ -24,7 +24,7 @@ func (w world) otherGC() {
 }
 
 // TestOtherGC: between any two steps of an ADD, GC of another network takes nothing away
-// that the ADD has made or will rely on. The bridge is not ours, which would hold it back.
+// that the ADD has made or will rely on.
 func TestOtherGC(t *testing.T) {
 	const bridge = "br0"
 	to := netip.MustParseAddrPort("[fd00::2]:80")
@@ -50,20 +50,6 @@ func TestOtherGC(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestOtherGCOurs: a bridge of ours holds the table.
-func TestOtherGCOurs(t *testing.T) {
-	inWorld(t, func(w world) {
-		w.add(Bridge{Name: "br0"}, Rules{})
-		w.otherGC()
-		w.wantCheck(Rules{}, "")
-		w.must(RetireBridge(w.Host, "br0"))
-		w.otherGC()
-		if (Rules{}).Check(w.Host) == nil {
-			t.Error("the table stays behind the last bridge")
-		}
-	})
 }
 
 // ruleless is an object that fails when somebody has taken the table.

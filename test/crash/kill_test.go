@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/bridgeport-cni/bridgeport/test/crash/trace"
+	"github.com/bridgeport-cni/bridgeport/test/snapshot"
 )
 
 // act is one verb of one plugin of a network, ready to be hit.
@@ -124,9 +125,9 @@ func (r *room) sweep(a act, who trace.Victim) {
 			othersBoot()
 			r.prepare(a)
 			attached, still := r.previous, a.verb == "CHECK" || a.verb == "STATUS"
-			var calm fingerprint
+			var calm snapshot.Snapshot
 			if still {
-				calm = r.fingerprint()
+				calm = r.settled()
 			}
 			out := r.perform(a, trace.Run{At: n, Kill: who})
 			if !out.Hit {
@@ -144,9 +145,11 @@ func (r *room) sweep(a act, who trace.Victim) {
 					state = r.fingerprint()
 				}
 			}
-			if still && calm != r.fingerprint() {
-				r.complain(where, "it changes something")
-				break
+			if still {
+				if diff := snapshot.Diff(calm, r.state()); len(diff) > 0 {
+					r.complain(where, "it changes something: %s", shown(diff))
+					break
+				}
 			}
 			if a.verb == "ADD" {
 				attached = nil // a runtime that got no result can't hand it back
