@@ -82,16 +82,18 @@ func (h *Host) Flush() error {
 	if err != nil {
 		return err
 	}
+	before, made := h.shared.Base, rules.BasesMade()
 	h.shared.Share(change)
 	change.Gone = remembered(h.gone)
 	err = rules.Add(change)
 	for try := 0; errors.Is(err, unix.ENOENT) && try < 3; try++ {
+		change.Share(h.shared)
+		err = rules.Add(change)
+	}
+	if err == nil && before && rules.BasesMade() != made {
 		// GC of another network took the empty table between two changes of ours, with
 		// what we had put into it.
-		change.Share(h.shared)
-		if err = rules.Add(change); err == nil {
-			err = h.loopAgain()
-		}
+		err = errors.Join(rules.Add(h.shared), h.loopAgain())
 	}
 	var held *nft.HeldError
 	if errors.As(err, &held) {

@@ -31,7 +31,17 @@ func TestOtherGC(t *testing.T) {
 	loop, ports := Loopback6{Link: bridge, Bridge: true}, Ports{Owner: owner, Ports: []Port{{Protocol: 6, HostPort: 8080, Container: to}}}
 	limit := Restriction{Owner: owner, Addrs: []netip.Prefix{netip.MustParsePrefix("10.88.0.2/16")}, Connections: 10}
 	vips := ServiceAddresses{}
-	plan := []Object{Rules{}, TrafficRules{}, loop, vips, ports, limit}
+	for _, plan := range [][]Object{
+		{Rules{}, TrafficRules{}, loop, vips, ports, limit},
+		{Rules{}, loop, vips, ports},
+		{Rules{}, TrafficRules{}, limit},
+	} {
+		testOtherGC(t, bridge, plan)
+	}
+}
+
+func testOtherGC(t *testing.T, bridge string, plan []Object) {
+	t.Helper()
 	for at := range plan {
 		inWorld(t, func(w world) {
 			w.foreignBridge(bridge)

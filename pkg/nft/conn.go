@@ -35,7 +35,8 @@ type Conn struct {
 	base, frames, traffic []*nftables.Set
 	sets                  map[string]*nftables.Set
 	// tables are all of the namespace, once they were asked for.
-	tables []*nftables.Table
+	tables    []*nftables.Table
+	basesMade int
 	// closeAfter is set by a deletion that others were in the way of.
 	closeAfter time.Time
 }
@@ -109,6 +110,9 @@ func (c *Conn) Add(change Change) error {
 	return nil
 }
 
+// BasesMade counts how often the table of family inet was not there and had to be made.
+func (c *Conn) BasesMade() int { return c.basesMade }
+
 // step queues a part of a transaction.
 type step func() error
 
@@ -157,6 +161,9 @@ func (c *Conn) chainSteps(change Change) ([]step, error) {
 				return nil, err
 			}
 		default:
+			if p.last == lastBase {
+				c.basesMade++
+			}
 			steps = append(steps, func() error { return c.queueTable(p.table, p.sets, p.chains()) })
 		}
 	}
