@@ -48,6 +48,6 @@ func (f Family) absent(table string, lines []string, all bool) ([]string, error)
 // leads says whether one of the rules leads to the same chain of ours as the line, however
 // this version of iptables prints the rest: ADD must not write it once more each time.
 func leads(rules []string, line string) bool {
-	_, chain, found := strings.Cut(line, " -j CNI-")
-	return found && slices.ContainsFunc(rules, func(r string) bool { return strings.HasSuffix(r, " -j CNI-"+chain) })
+	_, chain, found := strings.Cut(line, " -j "+ChainPrefix)
+	return found && slices.ContainsFunc(rules, func(r string) bool { return strings.HasSuffix(r, " -j "+ChainPrefix+chain) })
 }

@@ -47,7 +47,7 @@ func (p Ports) conflict(f Family, top []string) ([]string, error) {
 	for _, line := range top {
 		words := strings.Fields(line)
 		chain := words[len(words)-1]
-		if chain == p.Chain() || !strings.HasPrefix(chain, "CNI-DN-") {
+		if chain == p.Chain() || !strings.HasPrefix(chain, portsPrefix) {
 			continue
 		}
 		for _, port := range p.of(f.IPv6) {

@@ -28,7 +28,7 @@ func (f Family) Containers(network string) ([]string, error) {
 // idOf reads `name: "<network>" id: "<container>"` out of a rule that leads to a
 // container's chain.
 func idOf(line, network string) (string, bool) {
-	if !strings.Contains(line, " -j CNI-") {
+	if !strings.Contains(line, " -j "+ChainPrefix) {
 		return "", false
 	}
 	_, rest, found := strings.Cut(line, `name: \"`+network+`\" id: \"`)

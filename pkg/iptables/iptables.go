@@ -70,22 +70,17 @@ func path(name string) (string, error) {
 // that variant: "iptables v1.8.9 (nf_tables)"; "" where there is none. Before 1.8 there was
 // nothing but legacy, and it said nothing.
 func byVersion(name string) string {
-	for variant, says := range map[string]func(string) bool{
-		"-nft":    func(text string) bool { return strings.Contains(text, "(nf_tables)") },
-		"-legacy": func(text string) bool { return !strings.Contains(text, "(nf_tables)") },
-	} {
-		plain := strings.Replace(name, variant, "", 1)
-		if plain == name {
-			continue
-		}
-		text, err := run("", plain, "--version")
-		if err != nil || !says(text) {
-			return ""
-		}
-		file, _ := path(plain) // it was just run
-		return file
+	overNFT := strings.Contains(name, "-nft")
+	plain := strings.Replace(strings.Replace(name, "-nft", "", 1), "-legacy", "", 1)
+	if plain == name {
+		return ""
 	}
-	return ""
+	text, err := run("", plain, "--version")
+	if err != nil || strings.Contains(text, "(nf_tables)") != overNFT {
+		return ""
+	}
+	file, _ := path(plain) // it was just run
+	return file
 }
 
 // Available is nil if both programs of the family are there.

@@ -24,7 +24,7 @@ type Masquerade struct {
 // Chain is the name of the container's chain: CNI- and 24 hex digits.
 func (m Masquerade) Chain() string {
 	sum := sha512.Sum512([]byte(m.Network + m.ContainerID))
-	return "CNI-" + hex.EncodeToString(sum[:])[:24]
+	return ChainPrefix + hex.EncodeToString(sum[:])[:24]
 }
 
 func (m Masquerade) comment() string {

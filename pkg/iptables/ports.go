@@ -19,6 +19,9 @@ const (
 // ChainPrefix begins the name of each of our chains, as of the reference's.
 const ChainPrefix = "CNI-"
 
+// portsPrefix begins the name of a container's chain of published ports.
+const portsPrefix = ChainPrefix + "DN-"
+
 // GuardChain is our own, in table raw of IPv4: the reference has none.
 const GuardChain = "CNI-HOSTPORT-GUARD"
 
@@ -49,7 +52,7 @@ type Ports struct {
 // Chain is the name of the container's chain: CNI-DN- and 21 hex digits.
 func (p Ports) Chain() string {
 	sum := sha512.Sum512([]byte(p.Network + p.ContainerID))
-	return "CNI-DN-" + hex.EncodeToString(sum[:])[:21]
+	return portsPrefix + hex.EncodeToString(sum[:])[:21]
 }
 
 // of are the ports of a family, as they were given, but for those of one address of

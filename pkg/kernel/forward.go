@@ -81,8 +81,9 @@ func (f Forwarding) Del(*Host) error { return nil }
 func (f Forwarding) String() string { return fmt.Sprintf("sysctl -w %s=1", dotted(f.key())) }
 
 // locked runs fn while no other process of ours changes what they share. fn must not
-// call what takes the same lock, as the changes of rules do. A program that fn executes holds the lock too:
-// if we are killed, it may be in the middle of a change that no signal ends.
+// call what takes the same lock, as the changes of rules do. A program that fn executes
+// holds the lock too: if we are killed, it may be in the middle of a change that no
+// signal ends.
 func locked(fn func() error) error {
 	lock, err := flock.Netns()
 	if err != nil {

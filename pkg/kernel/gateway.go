@@ -33,11 +33,12 @@ func (g Gateway) Add(h *Host) error {
 	if err != nil {
 		return fmt.Errorf("link %s: list addresses: %w", g.Link, err)
 	}
-	removed, err := g.makeRoom(h, index, have)
+	present := slices.Contains(have, g.Prefix)
+	removed, err := g.makeRoom(h, index, have, present)
 	if err != nil {
 		return err
 	}
-	if slices.Contains(have, g.Prefix) && len(removed) == 0 {
+	if present && len(removed) == 0 {
 		return nil
 	}
 	// With the first IPv4 address of a subnet the kernel deletes the others of it
@@ -73,8 +74,7 @@ func (g Gateway) flush(h *Host) error {
 }
 
 // makeRoom queues the deletion of addresses that give way to this one, or refuses.
-func (g Gateway) makeRoom(h *Host, index int, have []netip.Prefix) (removed []netip.Prefix, err error) {
-	present := slices.Contains(have, g.Prefix)
+func (g Gateway) makeRoom(h *Host, index int, have []netip.Prefix, present bool) (removed []netip.Prefix, err error) {
 	for _, other := range have {
 		if !g.stranger(other) {
 			continue

@@ -24,9 +24,11 @@ func (f FrameRules) Add(h *Host) error {
 	return nil
 }
 
+func (FrameRules) chains() []nft.Chain { return nft.LinkChains() }
+
 // Check compares chains, hooks and rules.
 func (f FrameRules) Check(h *Host) error {
-	err := checkChains(h, nft.LinkChains()...)
+	err := checkChains(h, f.chains()...)
 	if err == nil || !f.Optional {
 		return err
 	}

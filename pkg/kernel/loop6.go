@@ -75,6 +75,14 @@ func dropLoopback6(h *Host, link *Link) error {
 	return err
 }
 
+// chains is the one that all bridges share; Loop6 knows the bridge's own.
+func (l Loopback6) chains() []nft.Chain {
+	if !l.Bridge {
+		return nil
+	}
+	return []nft.Chain{nft.Loop6Chain()}
+}
+
 // Check looks for route and rules.
 func (l Loopback6) Check(h *Host) error {
 	d := &Drift{Object: "[::1] through link " + l.Link}
@@ -105,9 +113,8 @@ func (l Loopback6) Check(h *Host) error {
 		if !done {
 			d.missing("rules for", "br_netfilter")
 		}
-		return errors.Join(d.err(), checkChains(h, nft.Loop6Chain()))
 	}
-	return d.err()
+	return errors.Join(d.err(), checkChains(h, l.chains()...))
 }
 
 // Del keeps them: they are shared.

@@ -19,8 +19,10 @@ func (TrafficRules) Add(h *Host) error {
 	return nil
 }
 
+func (TrafficRules) chains() []nft.Chain { return nft.TrafficChains() }
+
 // Check compares chain, hook and rules.
-func (TrafficRules) Check(h *Host) error { return checkChains(h, nft.TrafficChains()...) }
+func (t TrafficRules) Check(h *Host) error { return checkChains(h, t.chains()...) }
 
 // Del keeps them: they are shared.
 func (TrafficRules) Del(*Host) error { return nil }
@@ -36,8 +38,8 @@ type Restriction struct {
 	Connections int            // at once, that the container may open with each address; 0 for any number
 }
 
-// chains are the networks' chains, and for each of them how an address gets there.
-func (r Restriction) chains() (list []nft.Chain, enter []func(netip.Addr, string, string) nft.Element) {
+// ways are the networks' chains, and for each of them how an address gets there.
+func (r Restriction) ways() (list []nft.Chain, enter []func(netip.Addr, string, string) nft.Element) {
 	if r.Link != "" {
 		list, enter = append(list, nft.HideChain(r.Owner.Network, r.Link)), append(enter, nft.Hidden)
 	}
@@ -47,9 +49,14 @@ func (r Restriction) chains() (list []nft.Chain, enter []func(netip.Addr, string
 	return list, enter
 }
 
+func (r Restriction) chains() []nft.Chain {
+	list, _ := r.ways()
+	return list
+}
+
 func (r Restriction) elements() []nft.Element {
 	comment := r.Owner.Comment(nft.CommentLimit)
-	chains, enter := r.chains()
+	chains, enter := r.ways()
 	var elements []nft.Element
 	for i, c := range chains {
 		for _, a := range r.Addrs {
@@ -64,15 +71,14 @@ func (r Restriction) elements() []nft.Element {
 
 // Add queues chains and elements.
 func (r Restriction) Add(h *Host) error {
-	chains, _ := r.chains()
-	h.queue.Chains = append(h.queue.Chains, chains...)
+	h.queue.Chains = append(h.queue.Chains, r.chains()...)
 	h.queue.Elements = append(h.queue.Elements, r.elements()...)
 	return nil
 }
 
 // Check looks for each element and for the rules it leads to.
 func (r Restriction) Check(h *Host) error {
-	chains, _ := r.chains()
+	chains := r.chains()
 	if len(chains) == 0 {
 		return nil
 	}
@@ -90,7 +96,7 @@ func (r Restriction) Del(h *Host) error {
 
 func (r Restriction) String() string {
 	var b strings.Builder
-	chains, _ := r.chains()
+	chains := r.chains()
 	for _, c := range chains {
 		fmt.Fprintln(&b, c)
 	}

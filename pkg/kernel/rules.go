@@ -21,8 +21,13 @@ func (Rules) Add(h *Host) error {
 	return h.Flush()
 }
 
+func (Rules) chains() []nft.Chain { return nft.BaseChains() }
+
 // Check compares chains, hooks and rules.
-func (Rules) Check(h *Host) error { return checkChains(h, nft.BaseChains()...) }
+func (r Rules) Check(h *Host) error { return checkChains(h, r.chains()...) }
+
+// chained is an object with chains of nf_tables: what its Check compares and Refill mends.
+type chained interface{ chains() []nft.Chain }
 
 // checkChains compares chains with the kernel. Within a plan's Check those of family inet
 // wait for the end of it: their table is read as a whole, once.
@@ -61,26 +66,8 @@ func (h *Host) checkLater() error {
 func (p Plan) Refill(h *Host) error {
 	var chains []nft.Chain
 	for _, o := range slices.Concat(p.Shared, p.Own) {
-		switch o := o.(type) {
-		case Rules:
-			chains = append(chains, nft.BaseChains()...)
-		case FrameRules:
-			chains = append(chains, nft.LinkChains()...)
-		case TrafficRules:
-			chains = append(chains, nft.TrafficChains()...)
-		case Loopback6:
-			if o.Bridge {
-				chains = append(chains, nft.Loop6Chain())
-			}
-		case Masquerade:
-			if len(o.Addrs) > 0 {
-				chains = append(chains, o.chain())
-			}
-		case Restriction:
-			list, _ := o.chains()
-			chains = append(chains, list...)
-		case interface{ chains() []nft.Chain }: // Guard, Ports
-			chains = append(chains, o.chains()...)
+		if c, ok := o.(chained); ok {
+			chains = append(chains, c.chains()...)
 		}
 	}
 	if len(chains) == 0 {
@@ -114,6 +101,13 @@ func (m Masquerade) chain() nft.Chain {
 	return nft.MasqueradeChain(m.Owner.Network, skip)
 }
 
+func (m Masquerade) chains() []nft.Chain {
+	if len(m.Addrs) == 0 {
+		return nil
+	}
+	return []nft.Chain{m.chain()}
+}
+
 func (m Masquerade) elements() []nft.Element {
 	if len(m.Addrs) == 0 {
 		return nil
@@ -132,7 +126,7 @@ func (m Masquerade) Add(h *Host) error {
 	if len(m.Addrs) == 0 {
 		return nil
 	}
-	h.queue.Chains = append(h.queue.Chains, m.chain())
+	h.queue.Chains = append(h.queue.Chains, m.chains()...)
 	h.queue.Elements = append(h.queue.Elements, m.elements()...)
 	return nil
 }
@@ -144,7 +138,7 @@ func (m Masquerade) Check(h *Host) error {
 	}
 	return errors.Join(
 		checkElements(h, "masquerade", m.Owner, m.elements()),
-		checkChains(h, m.chain()))
+		checkChains(h, m.chains()...))
 }
 
 func masqueradeMaps() []string { return []string{"masquerade4", "masquerade6"} }

@@ -52,7 +52,7 @@ func (i Inherited) found(h *Host) (bool, error) {
 	// One of ours is its own attachment's to delete: name, path of the namespace and address
 	// may be another container's by now.
 	end, err := h.rt.linkByIndex(link.Peer)
-	if errors.Is(err, errNoLink) || errors.Is(err, unix.ENODEV) {
+	if errors.Is(err, unix.ENODEV) { // it is in another namespace
 		return true, nil
 	}
 	if err != nil {

@@ -37,6 +37,15 @@ func echo(s *lab.Space, port int) {
 	}()
 }
 
+// gcIn is gc from another namespace than the node's.
+func (n *Node) gcIn(s *lab.Space) string {
+	GinkgoHelper()
+	host := n.Host
+	n.Host = s
+	defer func() { n.Host = host }()
+	return n.ok("gc", "--grace", "0s")
+}
+
 // foreign is what another plugin and libcni write for an attachment to network "other".
 func (n *Node) foreign(id, netns, addr string) {
 	GinkgoHelper()
@@ -254,10 +263,7 @@ var _ = Describe("gc", func() {
 	It("keeps everything when run in the wrong namespace", func() {
 		n := three()
 		before := n.Settled()
-		host := n.Host
-		n.Host = n.Outside
-		out := n.ok("gc", "--grace", "0s")
-		n.Host = host
+		out := n.gcIn(n.Outside)
 		n.ExpectEqual(before)
 		Expect(out).To(HavePrefix("nothing is dead"))
 	})
@@ -265,10 +271,7 @@ var _ = Describe("gc", func() {
 	It("keeps everything when run inside a container", func() {
 		n := three()
 		before := n.Settled()
-		host := n.Host
-		n.Host = n.Boxes[0].Space
-		out := n.ok("gc", "--grace", "0s")
-		n.Host = host
+		out := n.gcIn(n.Boxes[0].Space)
 		n.ExpectEqual(before)
 		Expect(out).To(ContainSubstring("run it in the node's own network namespace"))
 	})
