@@ -75,10 +75,10 @@ func PublishedOwners(h *Host, network string) ([]string, error) {
 	return slices.Compact(tags), nil
 }
 
-// Sweep removes links and masquerade elements of an attachment of which only the
-// tag is known.
+// Sweep removes the link and the rules of an attachment of which only the tag is
+// known; the link first, which its rules keep in bounds.
 func Sweep(h *Host, tag string) error {
-	return errors.Join(SweepRules(h, tag), h.deleteLink(LinkOf(tag)))
+	return errors.Join(h.deleteLink(LinkOf(tag)), SweepRules(h, tag))
 }
 
 // SweepRules is Sweep without the links.

@@ -50,9 +50,8 @@ func Open(ns *netns.NS) (*Host, error) {
 	return h, nil
 }
 
-// Close closes the sockets. The one to nf_tables goes last: where elements were
-// deleted, closing it waits for an RCU grace period (nft_rcv_nl_event), which by
-// then has passed while the links were deleted.
+// Close closes the sockets. The one to nf_tables goes last: where that waits, for what
+// was deleted (nft.Conn.Close), some of the time has passed while the links were deleted.
 func (h *Host) Close() error {
 	h.dirs.close()
 	errs := []error{h.rt.Close(), h.cont.Close()}

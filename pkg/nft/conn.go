@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"syscall"
-	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
 	"github.com/google/nftables"
@@ -37,8 +36,7 @@ type Conn struct {
 	// tables are all of the namespace, once they were asked for.
 	tables    []*nftables.Table
 	basesMade int
-	// closeAfter is set by a deletion that others were in the way of.
-	closeAfter time.Time
+	deleted   bool // something, which decides how the socket is closed
 }
 
 // Open opens the socket. ErrUnsupported where the kernel lacks nf_tables.
@@ -62,15 +60,6 @@ func Open() (*Conn, error) {
 		conn.sets[s.Name] = s
 	}
 	return conn, nil
-}
-
-// Close closes the socket. After a deletion it waits 6-18 ms for an RCU grace
-// period, so close it last. Meanwhile the kernel lets nobody else change rules
-// (nft_rcv_nl_event holds the mutex), so in a crowd it comes when the period has passed:
-// 50 DELs of portmap at once take half the time.
-func (c *Conn) Close() error {
-	time.Sleep(time.Until(c.closeAfter))
-	return c.nl.CloseLasting()
 }
 
 // Add makes the change in one transaction: all of it or nothing. An element that

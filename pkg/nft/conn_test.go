@@ -4,9 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Two attachments. A tag is what comments begin with.
@@ -277,3 +281,49 @@ func TestTidyRetire(t *testing.T) {
 
 // none says that neither table is needed for its rules alone.
 func none() (base, link bool, err error) { return false, false, nil }
+
+// TestCloseAfterDelete: whoever closes the socket in the end, it is soon gone, and with
+// it everything that it was queued in.
+func TestCloseAfterDelete(t *testing.T) {
+	err := space(t).Do(func() error {
+		c, err := Open()
+		if err != nil {
+			return err
+		}
+		change := attachment(other4, 8080, byA)
+		add(t, c, change)
+		if gone, err := c.Delete(tagA, change.Elements, 0); err != nil || len(gone) != len(change.Elements) {
+			t.Errorf("%d elements are deleted: %v", len(gone), err)
+		}
+		if n := sockets(t); n != 1 {
+			t.Errorf("%d sockets before Close", n)
+		}
+		if err := c.Close(); err != nil {
+			return err
+		}
+		for end := time.Now().Add(30 * time.Second); sockets(t) > 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("the socket is still there")
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// sockets counts those to nf_tables and its like in the thread's network namespace.
+func sockets(t *testing.T) (n int) {
+	t.Helper()
+	list, err := os.ReadFile("/proc/thread-self/net/netlink")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(list)) {
+		if f := strings.Fields(line); f[1] == fmt.Sprint(unix.NETLINK_NETFILTER) && f[2] != "0" { // the kernel's own
+			n++
+		}
+	}
+	return n
+}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
 	"github.com/google/nftables"
@@ -17,13 +16,6 @@ import (
 // maxTries bounds how often a deletion starts again because someone else changed
 // the ruleset between our read and our commit (a window of about 40 us).
 const maxTries = 20
-
-// A deletion takes half a millisecond where nobody is in the way. A grace period lasts 6
-// to 18 ms, longer on a busy machine.
-const (
-	alone       = 2 * time.Millisecond
-	gracePeriod = 20 * time.Millisecond
-)
 
 // ErrFewer says that there are fewer elements of the owner than expected.
 var ErrFewer = errors.New("fewer elements than expected")
@@ -102,7 +94,6 @@ func verdictChain(data []byte) string {
 // Absent ones are success, but with fewer than atLeast it changes nothing and
 // returns ErrFewer. What it removed is returned as it was.
 func (c *Conn) Delete(tag string, elements []Element, atLeast int) ([]Element, error) {
-	begun := time.Now()
 	unlock, err := flock.Netns()
 	if err != nil {
 		return nil, err
@@ -111,9 +102,6 @@ func (c *Conn) Delete(tag string, elements []Element, atLeast int) ([]Element, e
 	for try := 1; ; try++ {
 		gone, err := c.deleteOnce(tag, elements, atLeast, try < maxTries)
 		if !errors.Is(err, unix.ERESTART) && !errors.Is(err, unix.ENOENT) || try >= maxTries {
-			if len(gone) > 0 && time.Since(begun) > alone {
-				c.closeAfter = time.Now().Add(gracePeriod)
-			}
 			return gone, err
 		}
 	}
@@ -178,6 +166,7 @@ func keys(elements []Element) []Element {
 // queueDelete makes the deletion of elements that were read part of the transaction;
 // with a bound port that of its chain too, which nothing else leads to.
 func (c *Conn) queueDelete(elements []Element) error {
+	c.deleted = c.deleted || len(elements) > 0
 	if err := c.queueElements(keys(elements), c.nl.SetDeleteElements); err != nil {
 		return err
 	}

@@ -34,14 +34,18 @@ func delKernel(req *cni.Request, k known) (err error) {
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
 	o := owner(req)
+	// Backwards: ports before the link, which is their sign that connections may be left;
+	// rules after it, so that the container is never without those that keep it in bounds.
+	// With portmap in the list it is faster, too: what portmap has just deleted is in the
+	// way of further rules for an RCU grace period, and the link takes one anyway.
 	return kernel.Plan{Own: append([]kernel.Object{
-		kernel.Inherited{IfName: req.IfName, Addrs: k.prev},
-		kernel.Veth{Owner: o},
 		kernel.Guard{Owner: o},
 		kernel.Restriction{Owner: o},
 		kernel.Masquerade{Owner: o, Addrs: k.prev},
 		kernel.MasqueradeIPTables{Owner: o, Known: k.prev},
 		kernel.TheirMasquerade{Owner: o},
+		kernel.Inherited{IfName: req.IfName, Addrs: k.prev},
+		kernel.Veth{Owner: o},
 	}, portmap.Withdrawal(req, k.prev).Own...)}.Del(h)
 }
 
