@@ -115,10 +115,19 @@ func (p Plan) Check(h *Host) error {
 	return errors.Join(append(errs, h.checkLater())...)
 }
 
-// Del removes Own, last made first, and goes on after an error.
+// Del removes Own, last made first, and goes on after an error. Guards go last: they are
+// made after the link, which holds the attachment's name, and are needed until it is gone.
 func (p Plan) Del(h *Host) error {
-	var errs []error
+	var guards, rest []Object
 	for _, o := range slices.Backward(p.Own) {
+		if _, ok := o.(Guard); ok {
+			guards = append(guards, o)
+		} else {
+			rest = append(rest, o)
+		}
+	}
+	var errs []error
+	for _, o := range append(rest, guards...) {
 		if err := o.Del(h); err != nil {
 			errs = append(errs, fmt.Errorf("delete: %w", err))
 		}

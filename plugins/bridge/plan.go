@@ -81,8 +81,9 @@ func (in inputs) early() kernel.Plan {
 
 func (in inputs) late() kernel.Plan {
 	addrs := in.addresses()
-	own := append([]kernel.Object{in.guard()}, in.rest(addrs)...)
-	return kernel.Plan{Shared: slices.Concat(in.shared(addrs), in.ports.Shared), Own: own}
+	// The guard is early's, here with the addresses: it goes with the link.
+	shared := append(slices.Concat(in.shared(addrs), in.ports.Shared), in.guard())
+	return kernel.Plan{Shared: shared, Own: in.rest(addrs)}
 }
 
 // port is what makes the container's port more than a plain one.

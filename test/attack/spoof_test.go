@@ -6,8 +6,10 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"golang.org/x/sys/unix"
 
 	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	"github.com/bridgeport-cni/bridgeport/test/lab"
 )
 
 // poisons says whether the attacker makes others believe that its MAC address is the
@@ -118,4 +120,57 @@ var _ = row("T7", "a container sends from an IP address that is not its own", fu
 	ExpectOK("CHECK", s.Check(a.Box, c, a.result))
 	s.Del(a.Box, c, a.result)
 	Expect(Elements(s.Host, Frames, "bound")).To(HaveLen(1), "the other port's")
+	ear := listen(v2.Space, "0.0.0.0:5300")
+	text := mark()
+	liar := func(c Conf, remove func(a *Victim)) bool {
+		for range 20 {
+			a := enter(s, c)
+			lying(a.Space, v2, text, func() { remove(a) })
+		}
+		return ear.hears(string(text))
+	}
+	del := func(a *Victim) { s.Del(a.Box, c, a.result) }
+	r.Fails("ipspoofchk, while DEL is at work", func() bool { return liar(c, del) })
+	r.Fails("ipspoofchk, while GC is at work", func() bool { return liar(c, func(*Victim) { s.GC(c, v2.Box) }) })
+	held := publish(s, both(s), Portmap(), Port("tcp", 8080, 80))
+	r.Fails("ipspoofchk, while ADD fails", func() bool {
+		for range 20 {
+			b := s.Container()
+			lying(b.Space, v2, text, func() {
+				ExpectError(s.Call(b, "ADD", publishing(c, Port("tcp", 8080, 80))), Conflict, held.ID)
+			})
+		}
+		return ear.hears(string(text))
+	})
+	r.Works("while DEL is at work, without ipspoofchk", func() bool { return liar(both(s), del) })
 })
+
+// lying has a space send a lie, and nothing else, while fn runs.
+func lying(space *lab.Space, v *Victim, text []byte, fn func()) {
+	GinkgoHelper()
+	var fd int
+	Inside(space, func() (err error) {
+		fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+		return err
+	})
+	stop, sent := make(chan struct{}), make(chan int)
+	go func() {
+		defer unix.Close(fd)
+		lie := ipFrame(v.mac, net.HardwareAddr{2, 0, 0, 0, 0, 1}, datagram(netip.MustParseAddrPort("192.0.2.66:4000"), v.at(5300), text))
+		for n := 0; ; {
+			select {
+			case <-stop:
+				sent <- n
+				return
+			default:
+				// The container's link is the first that was made here.
+				if unix.Sendto(fd, lie, 0, &unix.SockaddrLinklayer{Ifindex: 2}) == nil {
+					n++
+				}
+			}
+		}
+	}()
+	fn()
+	close(stop)
+	Expect(<-sent).To(BeNumerically(">", 0))
+}
