@@ -2,7 +2,7 @@ package nft
 
 import "golang.org/x/sys/unix"
 
-// Close closes the socket. After a deletion the kernel lets the one who closes it wait for
+// Close closes the socket. After a deletion the kernel makes whoever closes it wait for
 // an RCU grace period, 6-18 ms (nft_rcv_nl_event), so then its last reference is left to
 // the kernel.
 func (c *Conn) Close() error {
@@ -14,10 +14,10 @@ func (c *Conn) Close() error {
 
 // bequeath queues a reference to the socket, with one to the queue itself, in a Unix
 // socket. Once drop has closed that, nobody can reach it any more, and closing its peer
-// makes the kernel look for such cycles (net/unix/garbage.c): from Linux 6.9 on in a
-// worker, before that within drop, which then takes as long as closing does. Where a
-// socket can't be had or may not be passed (ETOOMANYREFS), nothing is queued and closing
-// takes its time.
+// makes the kernel look for such cycles (net/unix/garbage.c): in a worker from Linux 6.9
+// on and in later releases of 6.1 and 6.6, before that within drop, which then takes as
+// long as closing does. Where a socket can't be had or may not be passed (ETOOMANYREFS),
+// nothing is queued and closing takes its time.
 func (c *Conn) bequeath() (drop func()) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
