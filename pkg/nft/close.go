@@ -2,13 +2,11 @@ package nft
 
 import "golang.org/x/sys/unix"
 
-// Close closes the socket. After a deletion the kernel makes whoever closes it wait for
-// an RCU grace period, 6-18 ms (nft_rcv_nl_event), so then its last reference is left to
-// the kernel.
+// Close closes the socket. After a deletion, whoever's it was, the kernel makes everybody
+// who closes one wait for an RCU grace period, 6-18 ms (nft_rcv_nl_event), so the last
+// reference is left to the kernel.
 func (c *Conn) Close() error {
-	if c.deleted {
-		defer c.bequeath()()
-	}
+	defer c.bequeath()()
 	return c.nl.CloseLasting()
 }
 

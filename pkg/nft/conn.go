@@ -36,7 +36,6 @@ type Conn struct {
 	// tables are all of the namespace, once they were asked for.
 	tables    []*nftables.Table
 	basesMade int
-	deleted   bool // something, which decides how the socket is closed
 }
 
 // Open opens the socket. ErrUnsupported where the kernel lacks nf_tables.

@@ -166,7 +166,6 @@ func keys(elements []Element) []Element {
 // queueDelete makes the deletion of elements that were read part of the transaction;
 // with a bound port that of its chain too, which nothing else leads to.
 func (c *Conn) queueDelete(elements []Element) error {
-	c.deleted = c.deleted || len(elements) > 0
 	if err := c.queueElements(keys(elements), c.nl.SetDeleteElements); err != nil {
 		return err
 	}
