@@ -50,8 +50,7 @@ func Open(ns *netns.NS) (*Host, error) {
 	return h, nil
 }
 
-// Close closes the sockets. The one to nf_tables goes last: where that waits, for what
-// was deleted (nft.Conn.Close), some of the time has passed while the links were deleted.
+// Close closes the sockets.
 func (h *Host) Close() error {
 	h.dirs.close()
 	errs := []error{h.rt.Close(), h.cont.Close()}

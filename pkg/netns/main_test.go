@@ -1,7 +1,6 @@
 package netns_test
 
 import (
-	"os"
 	"testing"
 
 	"github.com/bridgeport-cni/bridgeport/test/lab"
@@ -9,11 +8,4 @@ import (
 
 // TestMain moves the tests into namespaces of their own, where it may: a run that is
 // killed must not leave its mounts on the machine.
-func TestMain(m *testing.M) {
-	if os.Geteuid() == 0 {
-		if code, isChild := lab.Isolate(); !isChild {
-			os.Exit(code)
-		}
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { lab.MainIfRoot(m.Run) }

@@ -10,14 +10,7 @@ import (
 )
 
 // TestMain moves the tests into namespaces of their own, where it may.
-func TestMain(m *testing.M) {
-	if os.Geteuid() == 0 {
-		if code, isChild := lab.Isolate(); !isChild {
-			os.Exit(code)
-		}
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { lab.MainIfRoot(m.Run) }
 
 var spaces atomic.Int32
 

@@ -23,12 +23,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	if os.Geteuid() == 0 { // for the mount of onCoarse
-		if code, isChild := lab.Isolate(); !isChild {
-			os.Exit(code)
-		}
-	}
-	os.Exit(m.Run())
+	lab.MainIfRoot(m.Run) // for the mount of onCoarse
 }
 
 // member adds three attachments, prints their addresses and gives one back.

@@ -68,14 +68,14 @@ func (r *room) failAll(a act) {
 // no control frames are dropped. nf_tables' library has non-blocking sockets, on which a
 // send is never interrupted; and where it would have to wait, as with a pipe to a program,
 // the kernel says when to go on, which it can't after a failure that it knows nothing of:
-// an IPAM plugin would get its 100 s, and the other tests wait for that. A failure within the iptables
-// programs that they do not report (they are xtables-nft-multi and xtables-legacy-multi) is
-// not ours to see.
+// an IPAM plugin would get its 100 s, and the other tests wait for that. A failure within
+// the iptables programs that they do not report (they are xtables-nft-multi and
+// xtables-legacy-multi) is not ours to see.
 func unreal(a act, e trace.Effect, errno unix.Errno) bool {
 	if strings.HasPrefix(e.Program, "xtables-") {
 		return true
 	}
-	if errno == unix.EAGAIN && strings.HasPrefix(e.Name, "write") && strings.HasPrefix(e.Detail, "pipe:") {
+	if errno == unix.EAGAIN && e.ToPipe() {
 		return true
 	}
 	switch errno {

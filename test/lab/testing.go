@@ -26,6 +26,15 @@ func Main(run func() int) {
 	os.Exit(code)
 }
 
+// MainIfRoot is Main for a package that has tests for everybody, too: as somebody else
+// than root these run where they are, and the others skip.
+func MainIfRoot(run func() int) {
+	if os.Geteuid() == 0 {
+		Main(run)
+	}
+	os.Exit(run())
+}
+
 // OpenSpace is NewSpace for one test.
 func OpenSpace(t T, name string) *Space {
 	t.Helper()

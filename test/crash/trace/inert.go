@@ -29,7 +29,12 @@ var questions = func() map[string]bool {
 // Inert says whether nothing is left of the call when its whole process tree has ended.
 func (e Effect) Inert() bool {
 	kind, _, _ := strings.Cut(e.Detail, ",")
-	return starts[e.Name] || idle[e.Name] || questions[kind] || strings.HasPrefix(e.Name, "write") && strings.HasPrefix(e.Detail, "pipe:")
+	return starts[e.Name] || idle[e.Name] || questions[kind] || e.ToPipe()
+}
+
+// ToPipe says whether the call writes to another process.
+func (e Effect) ToPipe() bool {
+	return strings.HasPrefix(e.Name, "write") && strings.HasPrefix(e.Detail, "pipe:")
 }
 
 // Same says whether a kill of who before call n of calls, the first of which is number 1,
