@@ -16,8 +16,9 @@ const (
 	// answerBuffer holds one datagram of answers: the kernel builds dumps in
 	// skbs of at most 32 KiB (netlink_dump).
 	answerBuffer = 32 << 10
-	// shortestAnswer is struct ifinfomsg; the others are shorter, but have attributes.
-	shortestAnswer = unix.SizeofIfInfomsg
+	// shortestAnswer is struct rtmsg; others are shorter, but have attributes. Who reads the
+	// longer struct ifinfomsg looks at the length.
+	shortestAnswer = unix.SizeofRtMsg
 	// answerTimeout bounds the wait for one answer. The kernel answers in
 	// microseconds, unless rtnl_mutex is held by something that hangs.
 	answerTimeout = 10 * time.Second

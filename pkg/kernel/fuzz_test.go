@@ -67,7 +67,7 @@ func FuzzAnswer(f *testing.F) {
 }
 
 // questions is how many ask knows.
-const questions = 8
+const questions = 9
 
 func ask(c *Conn, question uint8) {
 	h := &Host{rt: c, index: map[string]int{}}
@@ -88,6 +88,8 @@ func ask(c *Conn, question uint8) {
 		_, _ = c.defaultRoutes(unix.AF_INET)
 	case 7:
 		_, _ = h.LinkTowards(netip.MustParseAddr("10.1.0.2"))
+	case 8:
+		_, _ = c.dying(&Link{PeerNS: 0})
 	}
 }
 

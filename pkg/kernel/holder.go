@@ -27,8 +27,14 @@ func (h *Host) gone(wanted, held nft.Element) (bool, error) {
 	if !isTag(tag) {
 		return false, nil // somebody's own element, or of a version to come
 	}
-	_, err := h.rt.Link(LinkOf(tag))
-	if !errors.Is(err, errNoLink) {
+	link, err := h.rt.Link(LinkOf(tag))
+	if err == nil {
+		var dying bool
+		if dying, err = h.rt.dying(link); err == nil && !dying {
+			return false, nil
+		}
+	}
+	if err != nil && !errors.Is(err, errNoLink) {
 		return false, err
 	}
 	_, _, mine, _ := wanted.Forward()
@@ -64,8 +70,11 @@ func (h *Host) vanished(target, mine netip.Addr, is func(alias string) bool) (bo
 		return false, fmt.Errorf("list links: %w", err)
 	}
 	for _, l := range links {
-		if is(l.Alias) {
-			return false, nil
+		if !is(l.Alias) {
+			continue
+		}
+		if dying, err := h.rt.dying(l); err != nil || !dying {
+			return false, err
 		}
 	}
 	if target == mine {
@@ -79,6 +88,29 @@ func (h *Host) vanished(target, mine netip.Addr, is func(alias string) bool) (bo
 		return true, nil // no container of this host
 	}
 	return onlyOurs(links, index), nil
+}
+
+// dying says whether the other end's namespace is: its last process, socket and mount are
+// gone, so nobody uses the link, but the kernel's one worker that takes namespaces apart
+// (cleanup_net) comes to it later, on a busy node seconds later. It first takes the
+// namespace's id away, which until then names a namespace that there is no more.
+func (c *Conn) dying(l *Link) (bool, error) {
+	if l.PeerNS == noNS || l.PeerNS == nsGone {
+		return l.PeerNS == nsGone, nil
+	}
+	req := nl.NewNetlinkRequest(unix.RTM_GETNSID, 0)
+	req.AddData(nl.NewRtGenMsg())
+	req.AddData(nl.NewRtAttr(unix.NETNSA_NSID, nl.Uint32Attr(uint32(l.PeerNS))))
+	err := c.get(req, func([]byte) error { return nil })
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return true, nil
+	case errors.Is(err, unix.EINVAL): // a kernel before 4.20 does not tell: it is there
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("link %s: namespace %d of its other end: %w", l.Name, l.PeerNS, err)
+	}
+	return false, nil
 }
 
 // onlyOurs says whether the link is a bridge of which each port that could be a

@@ -5,8 +5,10 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/test/lab"
 	"github.com/vishvananda/netlink"
 )
 
@@ -96,6 +98,63 @@ func TestHolderGone(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestHolderDying: a container that has just ended behind the runtime's back does not block
+// its port, although the kernel takes its links away only later.
+func TestHolderDying(t *testing.T) {
+	// On a busy machine nobody may look while it is so.
+	for range 5 {
+		if seesDying(t) || t.Failed() {
+			return
+		}
+	}
+	t.Error("the link went before anybody could see it dying, five times")
+}
+
+func seesDying(t *testing.T) bool {
+	t.Helper()
+	seen := 0
+	inWorld(t, func(w world) {
+		box := lab.OpenSpace(t, "box")
+		h, err := Open(box.NS)
+		w.must(err)
+		old := testPorts()
+		w.must(Plan{Shared: []Object{Bridge{Name: "br0"}, Rules{}}, Own: []Object{testVeth(), old}}.Add(h))
+		name := owner.LinkName()
+		link, err := w.rt.Link(name)
+		w.must(err)
+		if dying, err := w.rt.dying(link); err != nil || dying {
+			t.Errorf("it lives: got %t, %v", dying, err)
+		}
+		w.must(h.Close())
+		w.must(box.Close())
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); {
+			link, err := w.rt.Link(name)
+			if errors.Is(err, errNoLink) {
+				break
+			}
+			w.must(err)
+			dying, err := w.rt.dying(link)
+			w.must(err)
+			if !dying {
+				// The kernel lets go of closed sockets an RCU grace period later.
+				if seen > 0 {
+					t.Fatalf("%+v lives again", link)
+				}
+				continue
+			}
+			if seen++; seen > 1 {
+				continue
+			}
+			next := old
+			next.Owner = Owner{"net", "c2", "eth0", ""}
+			next.Ports = []Port{{Protocol: 6, HostPort: 8080, Container: netip.MustParseAddrPort("10.88.0.3:80")}}
+			w.must(Plan{Own: []Object{next}}.Add(w.Host))
+			w.wantCheck(next, "")
+		}
+	})
+	return seen > 0
 }
 
 // TestDescribe: a holder in words, however much of its comment is left.

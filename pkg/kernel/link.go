@@ -20,6 +20,7 @@ type Link struct {
 	Promisc   bool
 	Master    int // index, 0 for none
 	Peer      int // index of a veth's other end in its namespace, 0 where not known
+	PeerNS    int // id of the other end's namespace in this one, noNS where there is none
 	Alias     string
 	Group     uint32
 	SlaveKind string    // "bridge" for a bridge port
@@ -48,8 +49,19 @@ const (
 	genModeNone    = 1 // IN6_ADDR_GEN_MODE_NONE
 )
 
-// errNoLink says that no link has the name.
-var errNoLink = errors.New("no such link")
+const (
+	// noNS is the PeerNS of a link without another end elsewhere.
+	noNS = -2
+	// nsGone is the id of a namespace that nobody can enter any more
+	// (NETNSA_NSID_NOT_ASSIGNED; peernet2id_alloc in net/core/net_namespace.c).
+	nsGone = -1
+)
+
+var (
+	// errNoLink says that no link has the name.
+	errNoLink    = errors.New("no such link")
+	errShortLink = errors.New("netlink: link message too short")
+)
 
 // Link asks for the link called name; errNoLink if there is none.
 func (c *Conn) Link(name string) (*Link, error) {
@@ -84,7 +96,7 @@ func (c *Conn) Links() ([]*Link, error) {
 
 func parseLink(data []byte) (*Link, error) {
 	if len(data) < unix.SizeofIfInfomsg {
-		return nil, errors.New("netlink: link message too short")
+		return nil, errShortLink
 	}
 	info := nl.DeserializeIfInfomsg(data)
 	attrs, err := attributes(data[unix.SizeofIfInfomsg:])
@@ -93,7 +105,7 @@ func parseLink(data []byte) (*Link, error) {
 	}
 	l := &Link{
 		Index: int(info.Index), Up: info.Flags&unix.IFF_UP != 0,
-		Promisc: info.Flags&unix.IFF_PROMISC != 0,
+		Promisc: info.Flags&unix.IFF_PROMISC != 0, PeerNS: noNS,
 	}
 	for _, a := range attrs {
 		switch a.Attr.Type {
@@ -105,6 +117,8 @@ func parseLink(data []byte) (*Link, error) {
 			l.MTU = int(u32(a.Value))
 		case unix.IFLA_LINK:
 			l.Peer = int(u32(a.Value))
+		case unix.IFLA_LINK_NETNSID:
+			l.PeerNS = int(int32(u32(a.Value)))
 		case unix.IFLA_MASTER:
 			l.Master = int(u32(a.Value))
 		case unix.IFLA_OPERSTATE:

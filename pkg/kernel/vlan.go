@@ -167,6 +167,9 @@ func (c *Conn) vlans(index int) (map[uint16]uint16, error) {
 	req.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(filterBrvlan)))
 	all := make(map[uint16]uint16)
 	err := c.dump(req, func() { clear(all) }, func(data []byte) error {
+		if len(data) < unix.SizeofIfInfomsg {
+			return errShortLink
+		}
 		if int(nl.DeserializeIfInfomsg(data).Index) != index {
 			return nil
 		}

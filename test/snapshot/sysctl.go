@@ -29,6 +29,9 @@ func (s Snapshot) walkSysctls(dir string) error {
 	buf := make([]byte, 16<<10)
 	for {
 		n, err := unix.ReadDirent(fd, buf)
+		if errors.Is(err, unix.ENOENT) { // it went while it was read
+			return nil
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", dir, err)
 		}

@@ -122,8 +122,34 @@ func (w *world) end(b *box) {
 		errs = append(errs, s.Close())
 	}
 	w.must(errors.Join(append(errs, b.Close())...))
+	w.awaitEnd(b)
 	b.lost = true
 	w.boxes = slices.DeleteFunc(w.boxes, func(o *box) bool { return o == b })
+}
+
+// awaitEnd waits until nobody can enter the container's namespace any more: the kernel lets
+// go of its servers' sockets an RCU grace period after their end, and until then it is as
+// alive as any. What then is left of it is for the kernel to take apart, in its time.
+func (w *world) awaitEnd(b *box) {
+	w.t.Helper()
+	for end := time.Now().Add(burial); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		var alive bool
+		err := w.host.Do(func() error {
+			links, err := netlink.LinkList()
+			alive = slices.ContainsFunc(links, func(l netlink.Link) bool {
+				a := l.Attrs()
+				return strings.Contains(a.Alias, "/"+b.id+"/") && a.NetNsID >= 0
+			})
+			return err
+		})
+		if err == nil && !alive {
+			return
+		}
+		if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+			w.t.Fatal(err)
+		}
+	}
+	w.t.Fatalf("%s does not end", b.id)
 }
 
 // of are the attachments that fn is true for.
