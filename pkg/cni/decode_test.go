@@ -1,6 +1,13 @@
 package cni
 
-import "testing"
+import (
+	"encoding/json"
+	"reflect"
+	"testing"
+
+	"github.com/bridgeport-cni/bridgeport/test/limit"
+	"github.com/containernetworking/cni/pkg/types"
+)
 
 // TestDecode: the message names the key, what it has and what it wants.
 func TestDecode(t *testing.T) {
@@ -44,4 +51,47 @@ func TestDecode(t *testing.T) {
 			wantError(t, Decode([]byte(tt.in), &c), CodeDecode, tt.want)
 		})
 	}
+}
+
+// FuzzDecode: whatever comes, a struct gets what json.Unmarshal would give it, and a mistake
+// is one for both.
+func FuzzDecode(f *testing.F) {
+	type inner struct {
+		A string   `json:"a,omitempty"`
+		B []string `json:"b"`
+	}
+	type conf struct {
+		Name string `json:"name"`
+		MTU  int    `json:"mtu"`
+		On   *bool  `json:"on"`
+		In   inner  `json:"in"`
+		To   *inner `json:"to"`
+		Deep struct {
+			To *inner `json:"to"`
+		} `json:"deep"`
+		Sets []inner         `json:"sets"`
+		Raw  json.RawMessage `json:"raw"`
+		Net  types.IPNet     `json:"net"`
+	}
+	for _, seed := range []string{
+		``, `{}`, ` { } `, `null`, `[]`, `7`, `{"name":"n"}x`,
+		`{"name":"\"}{\\","mtu":15 ,"on" : true}`, "{\"na\\u006de\":\"\\u00e9\",\r\n\t\"NAME\":\"2\"}",
+		`{"in":{"a":"x","b":[]},"to":{"b":["]",{}]},"to":{"A":"y"},"deep":{"to":null}}`,
+		`{"to":{"a":"x"},"to":null,"in":null,"on":null}`, `{"sets":[{"a":"}"},null],"raw":[1, {"a":"]"}]}`,
+		`{"net":"10.1.0.0/16"}`, `{"net":{}}`, `{"mtu":1e3,"name":5,"in":{"a":true}}`, `{"x":{"name":"y"},"":0}`,
+		"{\"\xff\":1,\"in\":[],\"to\":\"\"}", `{"name":`, `{"raw":-0.5e+7}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		defer limit.Cost(t)()
+		var have, want conf
+		err, werr := Decode(text, &have), json.Unmarshal(text, &want)
+		if (err == nil) != (werr == nil) {
+			t.Fatalf("%q: got %v, json says %v", text, err, werr)
+		}
+		if err == nil && !reflect.DeepEqual(have, want) {
+			t.Errorf("%q: got %+v, want %+v", text, have, want)
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package cni
 
 import (
+	"bytes"
 	"encoding/json"
 
 	current "github.com/containernetworking/cni/pkg/types/100"
@@ -39,24 +40,32 @@ func PrevResult(req *Request) (*current.Result, error) {
 // configuration's if it names none (specification, section 3), and that it has no
 // holes: the library follows a null in a list.
 func versioned(raw []byte, version string) (string, []byte, error) {
+	object := bytes.TrimLeft(raw, space)
+	if object[0] != '{' {
+		return "", nil, inWords("prevResult", json.Unmarshal(raw, new(struct{})))
+	}
+	var own string
+	var hole error
+	members(object, func(key string, value []byte) {
+		if key == "cniVersion" {
+			_ = json.Unmarshal(value, &own)
+		}
+		var list []json.RawMessage
+		if value[0] != '[' || json.Unmarshal(value, &list) != nil {
+			return
+		}
+		for i, entry := range list {
+			if string(entry) == "null" && hole == nil {
+				hole = Errorf(CodeDecode, "prevResult: %s[%d] is null", key, i)
+			}
+		}
+	})
+	if hole != nil || own != "" {
+		return own, raw, hole
+	}
 	var parts map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &parts); err != nil {
 		return "", nil, Errorf(CodeDecode, "prevResult: %w", err)
-	}
-	for key, part := range parts {
-		var list []json.RawMessage
-		if json.Unmarshal(part, &list) != nil {
-			continue // no list
-		}
-		for i, entry := range list {
-			if string(entry) == "null" {
-				return "", nil, Errorf(CodeDecode, "prevResult: %s[%d] is null", key, i)
-			}
-		}
-	}
-	var own string
-	if json.Unmarshal(parts["cniVersion"], &own) == nil && own != "" {
-		return own, raw, nil
 	}
 	parts["cniVersion"], _ = json.Marshal(version) // a string always can be
 	raw, err := json.Marshal(parts)

@@ -1,8 +1,6 @@
 package cni
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -112,7 +110,7 @@ func (req *Request) readConfig(stdin io.Reader) error {
 	if req.Command == "VERSION" {
 		// Old runtimes send nothing, and the answer depends on nothing else.
 		var h header
-		if json.Unmarshal(data, &h) == nil && h.CNIVersion != "" {
+		if Decode(data, &h) == nil && h.CNIVersion != "" {
 			req.CNIVersion = h.CNIVersion
 		}
 		return nil
@@ -220,44 +218,4 @@ func CheckLinkName(name string) error {
 		return fmt.Errorf("%q is not a name for a link", name)
 	}
 	return checkIfName(name)
-}
-
-// Decode is json.Unmarshal with errors that name the key, the wrong value's kind
-// and the right one. Keys match without regard to case, as containerd sends them.
-func Decode(data []byte, into any) error {
-	err := json.Unmarshal(data, into)
-	if err == nil {
-		return nil
-	}
-	var own *Error
-	if errors.As(err, &own) {
-		return err // a key's own parser knew better
-	}
-	if te, ok := err.(*json.UnmarshalTypeError); ok {
-		key := te.Field
-		if key == "" {
-			key = "network configuration"
-		}
-		have := "a " + te.Value
-		if strings.HasPrefix(te.Value, "array") || strings.HasPrefix(te.Value, "object") {
-			have = "an " + te.Value
-		}
-		return Errorf(CodeDecode, "%s: wants %s, but has %s", key, kindName(te.Type.String()), have)
-	}
-	return Errorf(CodeDecode, "network configuration: not valid JSON: %w", err)
-}
-
-func kindName(goType string) string {
-	goType = strings.TrimLeft(goType, "*")
-	switch {
-	case goType == "bool":
-		return "true or false"
-	case goType == "string":
-		return "a string"
-	case strings.HasPrefix(goType, "int") || strings.HasPrefix(goType, "uint"):
-		return "a whole number"
-	case strings.HasPrefix(goType, "[]"):
-		return "a list"
-	}
-	return "an object"
 }

@@ -1,7 +1,8 @@
 package nft
 
 import (
-	"fmt"
+	"bytes"
+	"reflect"
 	"slices"
 
 	"github.com/google/nftables/expr"
@@ -9,35 +10,44 @@ import (
 
 // sameShape compares two lists of expressions. The kernel fills in fields that a
 // rule leaves open, so only what our rules say is compared.
-func sameShape(a, b []expr.Any) bool {
-	return slices.EqualFunc(a, b, func(x, y expr.Any) bool { return shape(x) == shape(y) })
-}
+func sameShape(a, b []expr.Any) bool { return slices.EqualFunc(a, b, sameExpr) }
 
-// shape is what matters of an expression, as text.
-func shape(e expr.Any) string {
-	switch e := e.(type) {
+// sameExpr compares what matters of an expression.
+func sameExpr(a, b expr.Any) bool {
+	switch a := a.(type) {
 	case *expr.Cmp:
-		return fmt.Sprint("cmp ", e.Op, e.Data)
+		b, ok := b.(*expr.Cmp)
+		return ok && a.Op == b.Op && bytes.Equal(a.Data, b.Data)
 	case *expr.Lookup:
-		return fmt.Sprint("lookup ", e.SetName, e.Invert, e.SourceRegister, e.DestRegister)
+		b, ok := b.(*expr.Lookup)
+		return ok && a.SetName == b.SetName && a.Invert == b.Invert && a.SourceRegister == b.SourceRegister && a.DestRegister == b.DestRegister
 	case *expr.Verdict:
-		return fmt.Sprint("verdict ", e.Kind, e.Chain)
+		b, ok := b.(*expr.Verdict)
+		return ok && a.Kind == b.Kind && a.Chain == b.Chain
 	case *expr.Payload:
-		return fmt.Sprint("payload ", e.Base, e.Offset, e.Len, e.DestRegister)
+		b, ok := b.(*expr.Payload)
+		return ok && a.Base == b.Base && a.Offset == b.Offset && a.Len == b.Len && a.DestRegister == b.DestRegister
 	case *expr.Immediate:
-		return fmt.Sprint("immediate ", e.Register, e.Data)
+		b, ok := b.(*expr.Immediate)
+		return ok && a.Register == b.Register && bytes.Equal(a.Data, b.Data)
 	case *expr.Bitwise:
-		return fmt.Sprint("bitwise ", e.Mask, e.Xor)
+		b, ok := b.(*expr.Bitwise)
+		return ok && bytes.Equal(a.Mask, b.Mask) && bytes.Equal(a.Xor, b.Xor)
 	case *expr.Meta:
-		return fmt.Sprint("meta ", e.Key, e.Register)
+		b, ok := b.(*expr.Meta)
+		return ok && a.Key == b.Key && a.Register == b.Register
 	case *expr.Dynset:
-		return fmt.Sprint("dynset ", e.SetName, e.Operation, e.SrcRegKey)
+		b, ok := b.(*expr.Dynset)
+		return ok && a.SetName == b.SetName && a.Operation == b.Operation && a.SrcRegKey == b.SrcRegKey
 	case *expr.Ct:
-		return fmt.Sprint("ct ", e.Key)
+		b, ok := b.(*expr.Ct)
+		return ok && a.Key == b.Key
 	case *expr.Fib:
-		return fmt.Sprint("fib ", e.FlagDADDR, e.FlagSADDR, e.ResultADDRTYPE)
+		b, ok := b.(*expr.Fib)
+		return ok && a.FlagDADDR == b.FlagDADDR && a.FlagSADDR == b.FlagSADDR && a.ResultADDRTYPE == b.ResultADDRTYPE
 	case *expr.NAT:
-		return fmt.Sprint("nat ", e.Type, e.Family, e.RegAddrMin, e.RegProtoMin)
+		b, ok := b.(*expr.NAT)
+		return ok && a.Type == b.Type && a.Family == b.Family && a.RegAddrMin == b.RegAddrMin && a.RegProtoMin == b.RegProtoMin
 	}
-	return fmt.Sprintf("%T", e)
+	return reflect.TypeOf(a) == reflect.TypeOf(b)
 }

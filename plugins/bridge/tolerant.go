@@ -1,10 +1,10 @@
 package bridge
 
 import (
-	"bytes"
 	"encoding/json"
 	"net/netip"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/containernetworking/cni/pkg/types"
 )
 
@@ -18,25 +18,20 @@ type known struct {
 
 func tolerant(config []byte) known {
 	var w struct {
-		IPAM  json.RawMessage `json:"ipam"`
-		Prev  json.RawMessage `json:"prevResult"`
+		IPAM struct {
+			Type string `json:"type"`
+		} `json:"ipam"`
+		Prev struct {
+			IPs []struct {
+				Address string `json:"address"`
+			} `json:"ips"`
+		} `json:"prevResult"`
 		Valid json.RawMessage `json:"cni.dev/valid-attachments"`
 	}
 	// Each part is a hint; what can't be read is found by the owner.
-	_ = json.Unmarshal(config, &w)
-	var k known
-	var t struct {
-		Type string `json:"type"`
-	}
-	_ = json.Unmarshal(w.IPAM, &t)
-	k.ipam = t.Type
-	var prev struct {
-		IPs []struct {
-			Address string `json:"address"`
-		} `json:"ips"`
-	}
-	_ = json.Unmarshal(w.Prev, &prev)
-	for _, ip := range prev.IPs {
+	_ = cni.Decode(config, &w)
+	k := known{ipam: w.IPAM.Type}
+	for _, ip := range w.Prev.IPs {
 		if p, err := netip.ParsePrefix(ip.Address); err == nil {
 			k.prev = append(k.prev, p)
 		}
@@ -50,7 +45,7 @@ func bridgeName(config []byte) string {
 		Bridge string `json:"bridge"`
 	}
 	// A wrong value names no bridge of ours.
-	_ = json.NewDecoder(bytes.NewReader(config)).Decode(&w)
+	_ = cni.Decode(config, &w)
 	if w.Bridge == "" {
 		return defaultBridge
 	}

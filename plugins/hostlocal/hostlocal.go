@@ -58,19 +58,17 @@ func keyOf(req *cni.Request) Key { return Key{req.ContainerID, req.IfName} }
 // tolerant is what DEL and GC need of a configuration that may be wrong otherwise.
 func tolerant(config []byte) (dataDir string, attachments json.RawMessage) {
 	var w struct {
-		IPAM        json.RawMessage `json:"ipam"`
+		IPAM struct {
+			DataDir string `json:"dataDir"`
+		} `json:"ipam"`
 		Attachments json.RawMessage `json:"cni.dev/valid-attachments"`
 	}
 	// Whatever is wrong with the configuration, the default is the best guess.
-	_ = json.Unmarshal(config, &w)
-	var ipam struct {
-		DataDir string `json:"dataDir"`
+	_ = cni.Decode(config, &w)
+	if !filepath.IsAbs(w.IPAM.DataDir) {
+		w.IPAM.DataDir = defaultDataDir
 	}
-	_ = json.Unmarshal(w.IPAM, &ipam)
-	if !filepath.IsAbs(ipam.DataDir) {
-		ipam.DataDir = defaultDataDir
-	}
-	return ipam.DataDir, w.Attachments
+	return w.IPAM.DataDir, w.Attachments
 }
 
 // Del gives all addresses of the attachment back. It needs nothing of the

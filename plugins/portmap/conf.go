@@ -276,11 +276,11 @@ func tolerantMappings(config []byte) []Mapping {
 			PortMappings []json.RawMessage `json:"portMappings"`
 		} `json:"runtimeConfig"`
 	}
-	_ = json.Unmarshal(config, &w)
+	_ = cni.Decode(config, &w)
 	var list []Mapping
 	for _, raw := range w.RuntimeConfig.PortMappings {
 		var m wireMapping
-		if json.Unmarshal(raw, &m) != nil {
+		if cni.Decode(raw, &m) != nil {
 			continue
 		}
 		if mapping, err := m.parse(""); err == nil {
