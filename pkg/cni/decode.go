@@ -120,8 +120,12 @@ func inWords(path string, err error) error {
 		return err // a key's own parser knew better
 	}
 	var te *json.UnmarshalTypeError
-	if !errors.As(err, &te) {
+	switch {
+	case errors.As(err, &te):
+	case path == "":
 		return Errorf(CodeDecode, "network configuration: not valid JSON: %w", err)
+	default:
+		return Errorf(CodeDecode, "%s: %w", path, err)
 	}
 	key := strings.Trim(path+"."+te.Field, ".")
 	if key == "" {

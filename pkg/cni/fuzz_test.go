@@ -6,11 +6,14 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/bridgeport-cni/bridgeport/test/limit"
+	current "github.com/containernetworking/cni/pkg/types/100"
+	"github.com/containernetworking/cni/pkg/types/create"
 	"github.com/containernetworking/cni/pkg/version"
 )
 
@@ -82,6 +85,18 @@ func FuzzPrevResult(f *testing.F) {
 				t.Errorf("no code: %v", err)
 			}
 			return
+		}
+		// Some forms are read without the library; they mean the same to it.
+		own, raw, err := versioned(prev, v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		theirs, err := create.Create(own, raw)
+		if err != nil {
+			t.Fatalf("%s: read, but the library says %v", own, err)
+		}
+		if want, err := current.NewResultFromResult(theirs); err != nil || !reflect.DeepEqual(res, want) {
+			t.Errorf("%s: got %+v, want %+v, %v", own, res, want, err)
 		}
 		for _, other := range versions {
 			if _, err := Encode(res, other); err != nil && Code(err) == 0 {

@@ -3,6 +3,7 @@ package cni
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 
 	current "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/cni/pkg/types/create"
@@ -24,6 +25,12 @@ func PrevResult(req *Request) (*current.Result, error) {
 	version, raw, err := versioned(w.PrevResult, req.CNIVersion)
 	if err != nil {
 		return nil, err
+	}
+	if version == "1.0.0" || version == current.ImplementedSpecVersion { // one form
+		res := new(current.Result)
+		err := decodeValue(raw, reflect.ValueOf(res).Elem(), "prevResult")
+		res.CNIVersion = current.ImplementedSpecVersion
+		return res, err
 	}
 	res, err := create.Create(version, raw)
 	if err != nil {
