@@ -102,6 +102,9 @@ func FuzzPrevResult(f *testing.F) {
 			if _, err := Encode(res, other); err != nil && Code(err) == 0 {
 				t.Errorf("%s: no code: %v", other, err)
 			}
+			if newForm(other) {
+				wantLibrary(t, "fuzzed", res, other)
+			}
 		}
 	})
 }

@@ -142,11 +142,17 @@ func Encode(res *current.Result, cniVersion string) ([]byte, error) {
 	if ok, _ := version.GreaterThanOrEqualTo(cniVersion, "1.1.0"); !ok {
 		res = withoutMTU(res)
 	}
-	old, err := res.GetAsVersion(cniVersion)
-	if err != nil {
-		return nil, Errorf(CodeVersion, "result: convert to cniVersion %s: %w", cniVersion, err)
+	var form any
+	if newForm(cniVersion) {
+		form = resultObject(res, cniVersion)
+	} else {
+		old, err := res.GetAsVersion(cniVersion)
+		if err != nil {
+			return nil, Errorf(CodeVersion, "result: convert to cniVersion %s: %w", cniVersion, err)
+		}
+		form = old
 	}
-	text, err := json.MarshalIndent(old, "", "    ")
+	text, err := json.MarshalIndent(form, "", "    ")
 	if err != nil {
 		return nil, Errorf(CodeUnexpected, "result: encode: %w", err)
 	}

@@ -26,7 +26,7 @@ func PrevResult(req *Request) (*current.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if version == "1.0.0" || version == current.ImplementedSpecVersion { // one form
+	if newForm(version) {
 		res := new(current.Result)
 		err := decodeValue(raw, reflect.ValueOf(res).Elem(), "prevResult")
 		res.CNIVersion = current.ImplementedSpecVersion
