@@ -233,15 +233,12 @@ func deleteOwned(h *Host, owner Owner, mark string, maps []string, known []nft.E
 	if err != nil {
 		return nil, err
 	}
-	held, found, err := rules.Find(nft.Holder(mark, owner.LinkName(), ""))
-	if err != nil {
+	found, err := rules.FindAll(append([]nft.Element{nft.Holder(mark, owner.LinkName(), "")}, known...))
+	if err != nil || !slices.ContainsFunc(found, func(e *nft.Element) bool { return e != nil && SameTag(e.Comment, owner.Tag()) }) {
 		return nil, err
 	}
-	if !found {
-		// Somebody may have deleted the mark alone.
-		if len(known) == 0 {
-			return nil, nil
-		}
+	held := found[0]
+	if held == nil { // somebody deleted the mark alone
 		gone, err := rules.Delete(owner.Tag(), known, 0)
 		if len(gone) == 0 {
 			return nil, err
@@ -249,7 +246,7 @@ func deleteOwned(h *Host, owner Owner, mark string, maps []string, known []nft.E
 		return asRead(known, gone), err
 	}
 	if len(known) == 0 {
-		known = []nft.Element{held}
+		known = []nft.Element{*held}
 	}
 	gone, err := rules.Delete(owner.Tag(), known, wanted(held.Comment))
 	if !errors.Is(err, nft.ErrFewer) {
@@ -259,7 +256,7 @@ func deleteOwned(h *Host, owner Owner, mark string, maps []string, known []nft.E
 	if err != nil {
 		return nil, err
 	}
-	_, err = rules.Delete(owner.Tag(), append(all, held), 0)
+	_, err = rules.Delete(owner.Tag(), append(all, *held), 0)
 	return all, err
 }
 

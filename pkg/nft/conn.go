@@ -33,9 +33,9 @@ type Conn struct {
 	// The same by what they are made with.
 	base, frames, traffic []*nftables.Set
 	sets                  map[string]*nftables.Set
-	// tables are all of the namespace, once they were asked for.
-	tables    []*nftables.Table
-	basesMade int
+	// theirTables are the reference's that there are, once they were asked for.
+	theirTables []*nftables.Table
+	basesMade   int
 }
 
 // Open opens the socket. ErrUnsupported where the kernel lacks nf_tables.

@@ -61,15 +61,11 @@ func (c *Conn) TheirMasquerade() ([]TheirRule, error) {
 }
 
 func (c *Conn) theirs(table string, chains ...string) ([]TheirRule, error) {
-	if c.tables == nil {
-		all, err := c.nl.ListTables()
-		if err != nil {
-			return nil, fmt.Errorf("rules: list tables: %w", err)
-		}
-		c.tables = append([]*nftables.Table{}, all...)
+	if err := c.findTheirTables(); err != nil {
+		return nil, err
 	}
 	var list []TheirRule
-	for _, t := range c.tables {
+	for _, t := range c.theirTables {
 		if t.Name != table {
 			continue
 		}
@@ -88,6 +84,33 @@ func (c *Conn) theirs(table string, chains ...string) ([]TheirRule, error) {
 		}
 	}
 	return list, nil
+}
+
+// findTheirTables asks for all of them at once: a DEL wants both kinds.
+func (c *Conn) findTheirTables() error {
+	if c.theirTables != nil {
+		return nil
+	}
+	all := []*nftables.Table{
+		{Family: nftables.TableFamilyIPv4, Name: theirPorts},
+		{Family: nftables.TableFamilyIPv6, Name: theirPorts},
+		{Family: nftables.TableFamilyINet, Name: theirMasquerade},
+	}
+	questions := make([]question, len(all))
+	for i, t := range all {
+		questions[i] = question{unix.NFT_MSG_GETTABLE, t.Family, appendName(nil, unix.NFTA_TABLE_NAME, t.Name)}
+	}
+	found, err := c.there(questions...)
+	if err != nil {
+		return fmt.Errorf("rules: look for tables of the reference plugins: %w", err)
+	}
+	c.theirTables = make([]*nftables.Table, 0, len(all))
+	for i, t := range all {
+		if found[i] {
+			c.theirTables = append(c.theirTables, t)
+		}
+	}
+	return nil
 }
 
 // target is the address that a rule of DNAT leads to.

@@ -1,7 +1,6 @@
 package portmap
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -218,8 +217,11 @@ func port(n int) (uint16, bool) { return uint16(n), n >= 1 && n <= 65535 }
 func containerAddresses(prev *current.Result, ifName string) []netip.Prefix {
 	var list []netip.Prefix
 	for _, ip := range prev.IPs {
+		if ip == nil {
+			continue
+		}
 		if i := ip.Interface; i != nil && *i >= 0 && *i < len(prev.Interfaces) {
-			if link := prev.Interfaces[*i]; link.Name != ifName || link.Sandbox == "" {
+			if link := prev.Interfaces[*i]; link == nil || link.Name != ifName || link.Sandbox == "" {
 				continue
 			}
 		}
@@ -266,26 +268,4 @@ func (c *Conf) ports(addrs []netip.Prefix) ([]kernel.Port, error) {
 		}
 	}
 	return list, nil
-}
-
-// tolerantMappings is what DEL reads of a configuration that may be wrong; what it
-// can't read is found by the owner.
-func tolerantMappings(config []byte) []Mapping {
-	var w struct {
-		RuntimeConfig struct {
-			PortMappings []json.RawMessage `json:"portMappings"`
-		} `json:"runtimeConfig"`
-	}
-	_ = cni.Decode(config, &w)
-	var list []Mapping
-	for _, raw := range w.RuntimeConfig.PortMappings {
-		var m wireMapping
-		if cni.Decode(raw, &m) != nil {
-			continue
-		}
-		if mapping, err := m.parse(""); err == nil {
-			list = append(list, mapping)
-		}
-	}
-	return list
 }

@@ -47,9 +47,9 @@ func FuzzTolerant(f *testing.F) {
 	f.Fuzz(func(t *testing.T, config string) {
 		defer limit.Cost(t)()
 		req := request(config)
-		in := inputs{conf: &Conf{SNAT: true, Mappings: tolerantMappings(req.Config)}, owner: owner(req)}
+		in := inputs{conf: &Conf{SNAT: true, Mappings: tolerantMappings(req.Config)}, owner: owner(req), addrs: tolerantAddresses(req)}
 		if prev, err := cni.PrevResult(req); err == nil {
-			in.addrs = containerAddresses(prev, req.IfName)
+			containerAddresses(prev, req.IfName)
 		}
 		in.ports, _ = in.conf.ports(in.addrs)
 		_ = in.plan().String()

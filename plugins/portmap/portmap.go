@@ -137,10 +137,7 @@ func Del(req *cni.Request) (err error) {
 		return cni.WithCode(cni.CodeKernel, err)
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
-	var addrs []netip.Prefix
-	if prev, perr := cni.PrevResult(req); perr == nil {
-		addrs = containerAddresses(prev, req.IfName)
-	}
+	addrs := tolerantAddresses(req)
 	plan := Withdrawal(req, addrs)
 	if len(addrs) == 0 {
 		plan.Own = append(plan.Own, kernel.TheirPorts{Owner: owner(req)})

@@ -1,0 +1,29 @@
+package portmap
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+)
+
+// TestTolerantAddresses: what DEL reads of a result, whatever else is in it.
+func TestTolerantAddresses(t *testing.T) {
+	for prev, want := range map[string]string{
+		`{"ips": [{"address": "10.1.0.2/24"}, {"address": "fd00::2/64"}]}`: "[10.1.0.2/24 fd00::2/64]",
+		`{"cniVersion": "0.4.0", "interfaces": [{"name": "veth1"}, {"name": "eth0", "sandbox": "/run/netns/c1"}],
+		  "ips": [{"version": "4", "address": "10.1.0.2/24", "interface": 1}, {"address": "10.1.0.1/24", "interface": 0}]}`: "[10.1.0.2/24]",
+		`{"interfaces": [{"name": "eth1", "sandbox": "/run/netns/c1"}, null], "ips": [{"address": "10.1.0.2/24", "interface": 0}, {"address": "10.1.0.3/24", "interface": 1}]}`: "[]",
+		`{"ips": [null, {"address": "10.1.0.2/24", "interface": 7}], "routes": 5, "cniVersion": "9"}`:                                                                           "[10.1.0.2/24]",
+		`{"ip4": {"ip": "10.1.0.2/24"}}`:    "[]",
+		`{"ips": [{"address": "nowhere"}]}`: "[]",
+		`{"ips": {}, "interfaces": "none"}`: "[]",
+		`"none"`:                            "[]",
+		`null`:                              "[]",
+	} {
+		got := tolerantAddresses(&cni.Request{IfName: "eth0", Config: []byte(`{"prevResult": ` + prev + `}`)})
+		if fmt.Sprint(got) != want {
+			t.Errorf("%s: got %v, want %s", prev, got, want)
+		}
+	}
+}
