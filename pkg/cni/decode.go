@@ -10,7 +10,8 @@ import (
 
 // Decode is json.Unmarshal with errors that name the key, the wrong value's kind
 // and the right one. Keys match without regard to case, as containerd sends them. After an
-// error all that could be read is there. Structs must not embed others.
+// error all that could be read is there. Structs must not embed others, and fields without a
+// tag are left alone.
 //
 // Objects are taken apart here, so that encoding/json meets the values of the keys that
 // somebody sent: it prepares for each field of a struct, with all that is in it, and for
@@ -44,7 +45,7 @@ func decodeObject(object []byte, into reflect.Value, path string) error {
 	var first error
 	members(object, func(key string, value []byte) {
 		for i, name := range names {
-			if strings.EqualFold(name, key) {
+			if name != "" && strings.EqualFold(name, key) {
 				if err := decodeValue(value, into.Field(i), path+name); first == nil {
 					first = err
 				}

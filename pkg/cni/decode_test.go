@@ -24,11 +24,13 @@ func TestDecode(t *testing.T) {
 		List  []string  `json:"list"`
 		Sets  [][]inner `json:"sets"`
 		IPAM  *inner    `json:"ipam"`
+		own   int
 	}
 	tests := []struct{ name, in, want string }{
 		{"good", `{"name": "n", "mtu": 1500, "on": true, "list": ["a"], "ipam": {"subnet": "s"}}`, ""},
 		{"keys without regard to case", `{"NAME": "n", "Mtu": 1500}`, ""},
 		{"null is no value", `{"name": null, "mtu": null, "ipam": null}`, ""},
+		{"no key of ours", `{"": 7, "own": 7}`, ""},
 		{"string", `{"name": 1}`, "name: wants a string, but has a number"},
 		{"string, object given", `{"name": {}}`, "name: wants a string, but has an object"},
 		{"number", `{"mtu": "1500"}`, "mtu: wants a whole number, but has a string"},
@@ -49,6 +51,9 @@ func TestDecode(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var c conf
 			wantError(t, Decode([]byte(tt.in), &c), CodeDecode, tt.want)
+			if c.own != 0 {
+				t.Error("a field without a tag was set")
+			}
 		})
 	}
 }

@@ -29,12 +29,10 @@ func (h *Host) gone(wanted, held nft.Element) (bool, error) {
 	}
 	link, err := h.rt.Link(LinkOf(tag))
 	if err == nil {
-		var dying bool
-		if dying, err = h.rt.dying(link); err == nil && !dying {
-			return false, nil
+		if dying, err := h.rt.dying(link); err != nil || !dying {
+			return false, err
 		}
-	}
-	if err != nil && !errors.Is(err, errNoLink) {
+	} else if !errors.Is(err, errNoLink) {
 		return false, err
 	}
 	_, _, mine, _ := wanted.Forward()
