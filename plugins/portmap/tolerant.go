@@ -8,8 +8,8 @@ import (
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
 
-// tolerantAddresses are containerAddresses for DEL, of a result that may be wrong; those of
-// versions before 0.3.0 are found by the owner, like what can't be read.
+// tolerantAddresses are containerAddresses for DEL, of a result that may be wrong. What can't
+// be read is found by the owner.
 func tolerantAddresses(req *cni.Request) []netip.Prefix {
 	var w struct {
 		Prev struct {
@@ -18,7 +18,15 @@ func tolerantAddresses(req *cni.Request) []netip.Prefix {
 		} `json:"prevResult"`
 	}
 	_ = cni.Decode(req.Config, &w)
-	return containerAddresses(&current.Result{Interfaces: w.Prev.Interfaces, IPs: w.Prev.IPs}, req.IfName)
+	list := containerAddresses(&current.Result{Interfaces: w.Prev.Interfaces, IPs: w.Prev.IPs}, req.IfName)
+	if len(list) > 0 {
+		return list
+	}
+	prev, err := cni.PrevResult(req) // versions before 0.3.0 have another form
+	if err != nil {
+		return nil
+	}
+	return containerAddresses(prev, req.IfName)
 }
 
 // tolerantMappings is what DEL reads of a configuration that may be wrong; what it

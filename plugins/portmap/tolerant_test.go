@@ -15,7 +15,7 @@ func TestTolerantAddresses(t *testing.T) {
 		  "ips": [{"version": "4", "address": "10.1.0.2/24", "interface": 1}, {"address": "10.1.0.1/24", "interface": 0}]}`: "[10.1.0.2/24]",
 		`{"interfaces": [{"name": "eth1", "sandbox": "/run/netns/c1"}, null], "ips": [{"address": "10.1.0.2/24", "interface": 0}, {"address": "10.1.0.3/24", "interface": 1}]}`: "[]",
 		`{"ips": [null, {"address": "10.1.0.2/24", "interface": 7}], "routes": 5, "cniVersion": "9"}`:                                                                           "[10.1.0.2/24]",
-		`{"ip4": {"ip": "10.1.0.2/24"}}`:    "[]",
+		`{"cniVersion": "0.2.0", "ip4": {"ip": "10.1.0.2/24"}}`:                                                                                                                 "[10.1.0.2/24]",
 		`{"ips": [{"address": "nowhere"}]}`: "[]",
 		`{"ips": {}, "interfaces": "none"}`: "[]",
 		`"none"`:                            "[]",
