@@ -23,15 +23,15 @@ func (o object) setInt(key string, value int) {
 	}
 }
 
-func (o object) setList(key string, n int, entry func(i int) any) {
-	if n == 0 {
+func setList[T, E any](o object, key string, list []T, entry func(T) E) {
+	if len(list) == 0 {
 		return
 	}
-	list := make([]any, n)
-	for i := range list {
-		list[i] = entry(i)
+	out := make([]E, len(list))
+	for i, v := range list {
+		out[i] = entry(v)
 	}
-	o[key] = list
+	o[key] = out
 }
 
 // newForm says whether results of the version have the form of current.Result.
@@ -44,35 +44,37 @@ func newForm(cniVersion string) bool {
 // for: 4 % of an ADD.
 func resultObject(r *current.Result, cniVersion string) object {
 	o := object{"cniVersion": cniVersion}
-	o.setList("interfaces", len(r.Interfaces), func(i int) any {
-		l := r.Interfaces[i]
-		e := object{"name": l.Name}
-		e.set("mac", l.Mac)
-		e.setInt("mtu", l.Mtu)
-		e.set("sandbox", l.Sandbox)
-		e.set("socketPath", l.SocketPath)
-		e.set("pciID", l.PciID)
-		return e
-	})
-	o.setList("ips", len(r.IPs), func(i int) any {
-		ip := r.IPs[i]
-		e := object{"address": ip.Address.String()}
-		e.set("gateway", ipText(ip.Gateway))
-		if ip.Interface != nil {
-			e["interface"] = *ip.Interface
-		}
-		return e
-	})
-	o.setList("routes", len(r.Routes), func(i int) any { return routeObject(r.Routes[i]) })
+	setList(o, "interfaces", r.Interfaces, interfaceObject)
+	setList(o, "ips", r.IPs, ipObject)
+	setList(o, "routes", r.Routes, routeObject)
 	if d := r.DNS; !d.IsEmpty() {
-		e := object{}
-		e.setList("nameservers", len(d.Nameservers), func(i int) any { return d.Nameservers[i] })
+		e, asIs := object{}, func(s string) string { return s }
+		setList(e, "nameservers", d.Nameservers, asIs)
 		e.set("domain", d.Domain)
-		e.setList("search", len(d.Search), func(i int) any { return d.Search[i] })
-		e.setList("options", len(d.Options), func(i int) any { return d.Options[i] })
+		setList(e, "search", d.Search, asIs)
+		setList(e, "options", d.Options, asIs)
 		o["dns"] = e
 	}
 	return o
+}
+
+func interfaceObject(l *current.Interface) object {
+	e := object{"name": l.Name}
+	e.set("mac", l.Mac)
+	e.setInt("mtu", l.Mtu)
+	e.set("sandbox", l.Sandbox)
+	e.set("socketPath", l.SocketPath)
+	e.set("pciID", l.PciID)
+	return e
+}
+
+func ipObject(ip *current.IPConfig) object {
+	e := object{"address": ip.Address.String()}
+	e.set("gateway", ipText(ip.Gateway))
+	if ip.Interface != nil {
+		e["interface"] = *ip.Interface
+	}
+	return e
 }
 
 func routeObject(r *types.Route) object {

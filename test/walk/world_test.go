@@ -14,6 +14,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/dump"
 	"github.com/bridgeport-cni/bridgeport/test/lab"
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
 )
@@ -132,24 +133,26 @@ func (w *world) end(b *box) {
 // alive as any. What then is left of it is for the kernel to take apart, in its time.
 func (w *world) awaitEnd(b *box) {
 	w.t.Helper()
-	for end := time.Now().Add(burial); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		var alive bool
-		err := w.host.Do(func() error {
-			links, err := netlink.LinkList()
-			alive = slices.ContainsFunc(links, func(l netlink.Link) bool {
-				a := l.Attrs()
-				return strings.Contains(a.Alias, "/"+b.id+"/") && a.NetNsID >= 0
-			})
-			return err
-		})
-		if err == nil && !alive {
+	alive := func(l netlink.Link) bool {
+		a := l.Attrs()
+		return strings.Contains(a.Alias, "/"+b.id+"/") && a.NetNsID >= 0
+	}
+	for end := time.Now().Add(burial); time.Now().Before(end); time.Sleep(time.Millisecond) { // a grace period is 6-18 ms
+		if !slices.ContainsFunc(w.links(), alive) {
 			return
-		}
-		if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
-			w.t.Fatal(err)
 		}
 	}
 	w.t.Fatalf("%s does not end", b.id)
+}
+
+// links are those of the host.
+func (w *world) links() (list []netlink.Link) {
+	w.t.Helper()
+	w.must(w.host.Do(func() (err error) {
+		list, err = dump.Whole(netlink.ErrDumpInterrupted, netlink.LinkList)
+		return err
+	}))
+	return list
 }
 
 // of are the attachments that fn is true for.
