@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"syscall"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -47,7 +48,7 @@ func (h *Host) containerIndex(name string) (int, error) {
 
 func addrRequest(kind, flags, index int, p netip.Prefix, addrFlags uint8) *nl.NetlinkRequest {
 	req := nl.NewNetlinkRequest(kind, flags)
-	msg := nl.NewIfAddrmsg(rtFamily(p.Addr()))
+	msg := nl.NewIfAddrmsg(netlink.Family(p.Addr()))
 	msg.Prefixlen, msg.Index = uint8(p.Bits()), uint32(index)
 	msg.IfAddrmsg.Flags = addrFlags
 	req.AddData(msg)
@@ -58,13 +59,6 @@ func addrRequest(kind, flags, index int, p netip.Prefix, addrFlags uint8) *nl.Ne
 		req.AddData(nl.NewRtAttr(unix.IFA_BROADCAST, broadcast(p).AsSlice()))
 	}
 	return req
-}
-
-func rtFamily(a netip.Addr) int {
-	if a.Is4() {
-		return unix.AF_INET
-	}
-	return unix.AF_INET6
 }
 
 // broadcast is the last address of an IPv4 subnet.
@@ -79,13 +73,13 @@ func broadcast(p netip.Prefix) netip.Addr {
 func (a Addr) Check(h *Host) error {
 	d := &Drift{Object: "container link " + a.IfName}
 	index, err := h.containerIndex(a.IfName)
-	if errors.Is(err, errNoLink) {
+	if errors.Is(err, netlink.ErrNoLink) {
 		return nil // the Veth says it
 	}
 	if err != nil {
 		return err
 	}
-	have, err := h.cont.addresses(index)
+	have, err := h.cont.Addresses(index)
 	if err != nil {
 		return fmt.Errorf("container link %s: list addresses: %w", a.IfName, err)
 	}
@@ -102,46 +96,13 @@ func (a Addr) String() string {
 	return inContainer(fmt.Sprintf("ip address add %s dev %s", a.Prefix, a.IfName))
 }
 
-// addresses lists the addresses of a link, or with index 0 of all links.
-func (c *Conn) addresses(index int) ([]netip.Prefix, error) {
-	req := nl.NewNetlinkRequest(unix.RTM_GETADDR, 0)
-	msg := nl.NewIfAddrmsg(unix.AF_UNSPEC)
-	msg.Index = uint32(index) // honoured with NETLINK_GET_STRICT_CHK, Linux 4.20
-	req.AddData(msg)
-	var list []netip.Prefix
-	err := c.dump(req, func() { list = nil }, func(data []byte) error {
-		m := nl.DeserializeIfAddrmsg(data)
-		attrs, err := attributes(data[m.Len():])
-		if err != nil || index != 0 && int(m.Index) != index {
-			return err
-		}
-		if p, ok := prefixOf(attrs, int(m.Prefixlen)); ok {
-			list = append(list, p)
-		}
-		return nil
-	})
-	return list, err
-}
-
-// prefixOf prefers IFA_LOCAL, since IFA_ADDRESS is the peer on point-to-point links.
-func prefixOf(attrs []syscall.NetlinkRouteAttr, bits int) (netip.Prefix, bool) {
-	var raw []byte
-	for _, a := range attrs {
-		if a.Attr.Type == unix.IFA_LOCAL || a.Attr.Type == unix.IFA_ADDRESS && raw == nil {
-			raw = a.Value
-		}
-	}
-	addr, ok := netip.AddrFromSlice(raw)
-	return netip.PrefixFrom(addr, bits), ok
-}
-
 // LinkUp brings the container's link up. The kernel then announces IPv4 addresses
 // by gratuitous ARP (arp_notify), so they come before it and IPv6 after it.
 type LinkUp struct{ IfName string }
 
 // Add queues the request.
 func (l LinkUp) Add(h *Host) error {
-	h.cont.Queue(linkRequest(unix.RTM_NEWLINK, 0, l.IfName, true), "container link %s: set up", l.IfName)
+	h.cont.Queue(netlink.LinkRequest(unix.RTM_NEWLINK, 0, l.IfName, true), "container link %s: set up", l.IfName)
 	return nil
 }
 

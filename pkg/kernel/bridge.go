@@ -7,6 +7,8 @@ import (
 	"net"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/plainfile"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -36,7 +38,7 @@ type Bridge struct {
 // (addr_assign_type NET_ADDR_SET).
 func (b Bridge) Add(h *Host) error {
 	link, err := h.rt.Link(b.Name)
-	if errors.Is(err, errNoLink) {
+	if errors.Is(err, netlink.ErrNoLink) {
 		// Looked at under the lock: GC may retire it right behind that.
 		err = locked(func() error {
 			if err := b.create(h); err != nil {
@@ -56,7 +58,7 @@ func (b Bridge) Add(h *Host) error {
 	return b.reconcile(h, link)
 }
 
-func (b Bridge) usable(link *Link) error {
+func (b Bridge) usable(link *netlink.Link) error {
 	if link.Kind == "bridge" {
 		return nil
 	}
@@ -73,7 +75,7 @@ func kindText(kind string) string {
 // create makes the bridge unless somebody was faster, and then says that it is ours.
 // A crash between the two leaves one that ours still knows.
 func (b Bridge) create(h *Host) error {
-	req := linkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, b.Name, true)
+	req := netlink.LinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, b.Name, true)
 	mac := hardwareAddr("bridge", machine(), b.Name)
 	req.AddData(nl.NewRtAttr(unix.IFLA_ADDRESS, mac))
 	if b.MTU > 0 {
@@ -82,7 +84,7 @@ func (b Bridge) create(h *Host) error {
 	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
 	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("bridge"))
 	if b.Vlans {
-		info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(brFiltering, flag(true))
+		info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.IFLA_BR_VLAN_FILTERING, flag(true))
 	}
 	req.AddData(info)
 	h.rt.Queue(req, "create")
@@ -101,7 +103,7 @@ func (b Bridge) create(h *Host) error {
 
 // reconcile brings an existing bridge up and, where asked for, into promiscuous
 // mode; one of ours gets the configured MTU.
-func (b Bridge) reconcile(h *Host, link *Link) error {
+func (b Bridge) reconcile(h *Host, link *netlink.Link) error {
 	wrongMTU := b.MTU > 0 && link.MTU != b.MTU && ours(link)
 	wrongPromisc := b.Promisc && !link.Promisc
 	wrongVlans := b.Vlans && !link.Filtering
@@ -126,7 +128,7 @@ func (b Bridge) reconcile(h *Host, link *Link) error {
 	if wrongVlans {
 		data := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
 		data.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("bridge"))
-		data.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(brFiltering, flag(true))
+		data.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.IFLA_BR_VLAN_FILTERING, flag(true))
 		req.AddData(data)
 	}
 	h.rt.Queue(req, "bridge %s: reconcile", b.Name)
@@ -135,7 +137,7 @@ func (b Bridge) reconcile(h *Host, link *Link) error {
 
 // ours says whether we made the bridge. Without an alias, its address tells: nobody
 // else would give it that one.
-func ours(link *Link) bool {
+func ours(link *netlink.Link) bool {
 	if link.Alias == "" {
 		return link.Kind == "bridge" && bytes.Equal(link.MAC, hardwareAddr("bridge", machine(), link.Name))
 	}
@@ -156,7 +158,7 @@ func machine() string {
 func (b Bridge) Check(h *Host) error {
 	d := &Drift{Object: "bridge " + b.Name}
 	link, err := h.rt.Link(b.Name)
-	if errors.Is(err, errNoLink) {
+	if errors.Is(err, netlink.ErrNoLink) {
 		d.missing("link", b.Name)
 		return d
 	}
@@ -215,7 +217,7 @@ type Facts struct {
 func (b Bridge) Facts(h *Host) (Facts, error) {
 	link, err := h.rt.Link(b.Name)
 	switch {
-	case errors.Is(err, errNoLink):
+	case errors.Is(err, netlink.ErrNoLink):
 		f := Facts{MAC: hardwareAddr("bridge", machine(), b.Name), MTU: b.MTU}
 		if f.MTU == 0 {
 			f.MTU = 1500 // ETH_DATA_LEN

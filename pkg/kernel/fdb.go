@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net"
 
-	"github.com/vishvananda/netlink"
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+
+	vishvananda "github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
@@ -49,7 +51,7 @@ func (f FDBEntry) Add(h *Host) error {
 
 func (f FDBEntry) set(h *Host, port, flags int) error {
 	req := nl.NewNetlinkRequest(unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|flags)
-	req.AddData(&netlink.Ndmsg{Family: unix.AF_BRIDGE, Index: uint32(port), State: unix.NUD_NOARP, Flags: unix.NTF_MASTER})
+	req.AddData(&vishvananda.Ndmsg{Family: unix.AF_BRIDGE, Index: uint32(port), State: unix.NUD_NOARP, Flags: unix.NTF_MASTER})
 	f.key(req)
 	h.rt.Queue(req, "fdb %s dev %s: add", f.MAC, f.Owner.LinkName())
 	return h.rt.Flush()
@@ -63,20 +65,20 @@ func (f FDBEntry) key(req *nl.NetlinkRequest) {
 }
 
 // find asks the bridge for the entry.
-func (f FDBEntry) find(h *Host) (have netlink.Ndmsg, found bool, err error) {
+func (f FDBEntry) find(h *Host) (have vishvananda.Ndmsg, found bool, err error) {
 	bridge, err := h.rt.Link(f.Bridge)
 	if err != nil {
 		return have, false, fmt.Errorf("bridge %s: %w", f.Bridge, err)
 	}
 	req := nl.NewNetlinkRequest(unix.RTM_GETNEIGH, 0)
-	req.AddData(&netlink.Ndmsg{Family: unix.AF_BRIDGE})
+	req.AddData(&vishvananda.Ndmsg{Family: unix.AF_BRIDGE})
 	f.key(req)
 	req.AddData(nl.NewRtAttr(unix.NDA_MASTER, nl.Uint32Attr(uint32(bridge.Index))))
-	err = h.rt.get(req, func(data []byte) error {
+	err = h.rt.Get(req, func(data []byte) error {
 		if len(data) < unix.SizeofNdMsg {
 			return errors.New("netlink: neighbour message too short")
 		}
-		have = netlink.Ndmsg{Index: nl.NativeEndian().Uint32(data[4:]), State: nl.NativeEndian().Uint16(data[8:])}
+		have = vishvananda.Ndmsg{Index: nl.NativeEndian().Uint32(data[4:]), State: nl.NativeEndian().Uint16(data[8:])}
 		return nil
 	})
 	if errors.Is(err, unix.ENOENT) {
@@ -89,7 +91,7 @@ func (f FDBEntry) find(h *Host) (have netlink.Ndmsg, found bool, err error) {
 }
 
 // isStatic says whether somebody set the entry: it is neither learned nor ageing.
-func isStatic(m netlink.Ndmsg) bool { return m.State&(unix.NUD_NOARP|unix.NUD_PERMANENT) != 0 }
+func isStatic(m vishvananda.Ndmsg) bool { return m.State&(unix.NUD_NOARP|unix.NUD_PERMANENT) != 0 }
 
 // linkName is the name of a link of the host, for messages.
 func (h *Host) linkName(index int) string {
@@ -111,7 +113,7 @@ func (f FDBEntry) Check(h *Host) error {
 	}
 	name := f.Owner.LinkName()
 	link, err := h.rt.Link(name)
-	if errors.Is(err, errNoLink) {
+	if errors.Is(err, netlink.ErrNoLink) {
 		return nil // the link's own object says it
 	}
 	if err != nil {

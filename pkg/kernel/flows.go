@@ -75,7 +75,7 @@ func (a Arrivals) Add(h *Host) error {
 	if err := h.Flush(); err != nil {
 		return err
 	}
-	local, err := h.rt.localAddresses()
+	local, err := h.rt.LocalAddresses()
 	if err != nil {
 		return fmt.Errorf("list addresses: %w", err)
 	}
@@ -110,16 +110,6 @@ func (p Port) stale(f conntrack.Flow, local map[netip.Addr]bool) bool {
 }
 
 func stateless(p Port) bool { return p.Protocol == unix.IPPROTO_UDP || p.Protocol == unix.IPPROTO_SCTP }
-
-// localAddresses are all addresses of the host's links.
-func (c *Conn) localAddresses() (map[netip.Addr]bool, error) {
-	addrs, err := c.addresses(0)
-	local := make(map[netip.Addr]bool, len(addrs))
-	for _, a := range addrs {
-		local[a.Addr()] = true
-	}
-	return local, err
-}
 
 // Check does nothing: connections come and go.
 func (a Arrivals) Check(*Host) error { return nil }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
@@ -97,7 +99,7 @@ func locked(fn func() error) error {
 }
 
 func setAlias(h *Host, name, alias string) error {
-	req := linkRequest(unix.RTM_NEWLINK, 0, name, false)
+	req := netlink.LinkRequest(unix.RTM_NEWLINK, 0, name, false)
 	req.AddData(nl.NewRtAttr(unix.IFLA_IFALIAS, nl.NonZeroTerminated(alias)))
 	h.rt.Queue(req, "link %s: set alias", name)
 	return h.rt.Flush()
@@ -147,7 +149,7 @@ func retire(h *Host, name string) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("bridge %s: list links: %w", name, err)
 	}
-	var bridge, other *Link
+	var bridge, other *netlink.Link
 	for _, l := range links {
 		switch {
 		case l.Name == name:
@@ -168,7 +170,7 @@ func retire(h *Host, name string) (bool, error) {
 	}
 	for _, l := range links {
 		if gatewayOf(l, name) {
-			if err := h.deleteLink(l.Name); err != nil {
+			if err := h.rt.DeleteLink(l.Name); err != nil {
 				return false, err
 			}
 		}
@@ -179,16 +181,16 @@ func retire(h *Host, name string) (bool, error) {
 	if err := restore(h, bridge, other, links); err != nil {
 		return false, err
 	}
-	return true, h.deleteLink(name)
+	return true, h.rt.DeleteLink(name)
 }
 
 // dropHalfMade removes VLANs' gateways whose making was cut short, and with them
 // their ports, which nothing else tells from a container's.
-func dropHalfMade(h *Host, links []*Link, bridge string) ([]*Link, error) {
+func dropHalfMade(h *Host, links []*netlink.Link, bridge string) ([]*netlink.Link, error) {
 	dropped := false
 	for _, l := range links {
 		if l.Alias == "" && gatewayOf(l, bridge) {
-			if err := h.deleteLink(l.Name); err != nil {
+			if err := h.rt.DeleteLink(l.Name); err != nil {
 				return nil, err
 			}
 			dropped = true
@@ -216,8 +218,8 @@ func retireRules(h *Host, name string) error {
 }
 
 // hasPorts says whether anything is plugged in but the gateways of its VLANs.
-func hasPorts(links []*Link, bridge *Link) bool {
-	return slices.ContainsFunc(links, func(l *Link) bool {
+func hasPorts(links []*netlink.Link, bridge *netlink.Link) bool {
+	return slices.ContainsFunc(links, func(l *netlink.Link) bool {
 		return l.Master == bridge.Index && !gatewayOf(l, bridge.Name)
 	})
 }
@@ -225,7 +227,7 @@ func hasPorts(links []*Link, bridge *Link) bool {
 // restore takes back the host's settings, or leaves that to another bridge of ours. While
 // containers are plugged into somebody else's bridge the settings stay: they need them,
 // and nothing tells when the last of them goes.
-func restore(h *Host, bridge, other *Link, links []*Link) error {
+func restore(h *Host, bridge, other *netlink.Link, links []*netlink.Link) error {
 	keys := notes(bridge.Alias)
 	if len(keys) == 0 {
 		return nil
@@ -237,7 +239,7 @@ func restore(h *Host, bridge, other *Link, links []*Link) error {
 		}
 		return setAlias(h, other.Name, alias)
 	}
-	if slices.ContainsFunc(links, func(l *Link) bool { return isTag(tagOf(l.Alias)) }) {
+	if slices.ContainsFunc(links, func(l *netlink.Link) bool { return isTag(tagOf(l.Alias)) }) {
 		return nil
 	}
 	var errs []error

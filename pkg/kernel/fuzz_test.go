@@ -5,12 +5,14 @@ import (
 	"net/netip"
 	"testing"
 
+	rtnl "github.com/bridgeport-cni/bridgeport/pkg/netlink"
+
 	"github.com/bridgeport-cni/bridgeport/test/limit"
 	"golang.org/x/sys/unix"
 )
 
 // talk is a Conn whose kernel is the returned descriptor.
-func talk(t *testing.T) (*Conn, int) {
+func talk(t *testing.T) (*rtnl.Conn, int) {
 	t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -22,7 +24,7 @@ func talk(t *testing.T) (*Conn, int) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _, _ = unix.Close(pair[0]), unix.Close(pair[1]) })
-	return &Conn{fd: pair[0], buf: make([]byte, answerBuffer)}, pair[1]
+	return rtnl.Over(pair[0]), pair[1]
 }
 
 // message is one netlink message for the next request.
@@ -53,7 +55,7 @@ func FuzzAnswer(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, question uint8, kind, flags uint16, payload []byte) {
 		defer limit.Cost(t)()
-		if len(payload) > answerBuffer/2 {
+		if len(payload) > rtnl.AnswerBuffer/2 {
 			return
 		}
 		c, kernel := talk(t)
@@ -69,7 +71,7 @@ func FuzzAnswer(f *testing.F) {
 // questions is how many ask knows.
 const questions = 9
 
-func ask(c *Conn, question uint8) {
+func ask(c *rtnl.Conn, question uint8) {
 	h := &Host{rt: c, index: map[string]int{}}
 	switch question % questions { // any answer is right but a panic
 	case 0:
@@ -77,19 +79,19 @@ func ask(c *Conn, question uint8) {
 	case 1:
 		_, _ = c.Links()
 	case 2:
-		_, _ = c.addresses(0)
+		_, _ = c.Addresses(0)
 	case 3:
-		_, _ = c.routes(netip.MustParsePrefix("10.1.0.0/24"), unix.RT_TABLE_MAIN, 1)
+		_, _ = listRoutes(c, netip.MustParsePrefix("10.1.0.0/24"), unix.RT_TABLE_MAIN, 1)
 	case 4:
-		_, _ = c.vlans(0)
+		_, _ = portVlans(c, 0)
 	case 5:
-		_, _ = c.tentative(0)
+		_, _ = tentative(c, 0)
 	case 6:
-		_, _ = c.defaultRoutes(unix.AF_INET)
+		_, _ = defaultRoutes(c, unix.AF_INET)
 	case 7:
 		_, _ = h.LinkTowards(netip.MustParseAddr("10.1.0.2"))
 	case 8:
-		_, _ = c.dying(&Link{PeerNS: 0})
+		_, _ = c.Dying(&rtnl.Link{PeerNS: 0})
 	}
 }
 
@@ -101,7 +103,7 @@ func FuzzDatagram(f *testing.F) {
 	f.Add(message(1, unix.RTM_NEWLINK, 0, make([]byte, 16))[:20])
 	f.Fuzz(func(t *testing.T, datagram []byte) {
 		defer limit.Cost(t)()
-		if len(datagram) > answerBuffer {
+		if len(datagram) > rtnl.AnswerBuffer {
 			return
 		}
 		c, kernel := talk(t)
@@ -112,7 +114,7 @@ func FuzzDatagram(f *testing.F) {
 		if _, err := unix.Write(kernel, datagram); err != nil {
 			t.Fatal(err)
 		}
-		c.Queue(linkRequest(unix.RTM_DELLINK, 0, "lo", false), "link lo: delete")
+		c.Queue(rtnl.LinkRequest(unix.RTM_DELLINK, 0, "lo", false), "link lo: delete")
 		_ = c.Flush()
 	})
 }

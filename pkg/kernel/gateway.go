@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -29,7 +31,7 @@ type Gateway struct {
 // network.
 func (g Gateway) Add(h *Host) error {
 	index := h.index[g.Link]
-	have, err := h.rt.addresses(index)
+	have, err := h.rt.Addresses(index)
 	if err != nil {
 		return fmt.Errorf("link %s: list addresses: %w", g.Link, err)
 	}
@@ -96,7 +98,7 @@ func (g Gateway) makeRoom(h *Host, index int, have []netip.Prefix, present bool)
 
 // beside says whether the other address stays.
 func (g Gateway) beside(h *Host, index int, other netip.Prefix, present bool) (bool, error) {
-	link, err := h.rt.linkByIndex(index)
+	link, err := h.rt.LinkByIndex(index)
 	if err != nil {
 		return false, fmt.Errorf("link %s: %w", g.Link, err)
 	}
@@ -146,13 +148,13 @@ func (g Gateway) clashes(other netip.Prefix) bool {
 // any more. Where the link is not ours, or gone, it does nothing.
 func DropGateways(h *Host, name string, drop func(netip.Prefix) (bool, error)) error {
 	link, err := h.rt.Link(name)
-	if errors.Is(err, errNoLink) || err == nil && !ours(link) {
+	if errors.Is(err, netlink.ErrNoLink) || err == nil && !ours(link) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("link %s: %w", name, err)
 	}
-	have, err := h.rt.addresses(link.Index)
+	have, err := h.rt.Addresses(link.Index)
 	if err != nil {
 		return fmt.Errorf("link %s: list addresses: %w", name, err)
 	}
@@ -177,7 +179,7 @@ func (g Gateway) Check(h *Host) error {
 	if !ok {
 		return nil // the link's own object says it
 	}
-	have, err := h.rt.addresses(index)
+	have, err := h.rt.Addresses(index)
 	if err != nil {
 		return fmt.Errorf("link %s: list addresses: %w", g.Link, err)
 	}

@@ -78,7 +78,7 @@ func PublishedOwners(h *Host, network string) ([]string, error) {
 // Sweep removes the link and the rules of an attachment of which only the tag is
 // known; the link first, which its rules keep in bounds.
 func Sweep(h *Host, tag string) error {
-	return errors.Join(h.deleteLink(LinkOf(tag)), SweepRules(h, tag))
+	return errors.Join(h.rt.DeleteLink(LinkOf(tag)), SweepRules(h, tag))
 }
 
 // SweepRules is Sweep without the links.

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -29,10 +31,10 @@ func (h *Host) gone(wanted, held nft.Element) (bool, error) {
 	}
 	link, err := h.rt.Link(LinkOf(tag))
 	if err == nil {
-		if dying, err := h.rt.dying(link); err != nil || !dying {
+		if dying, err := h.rt.Dying(link); err != nil || !dying {
 			return false, err
 		}
-	} else if !errors.Is(err, errNoLink) {
+	} else if !errors.Is(err, netlink.ErrNoLink) {
 		return false, err
 	}
 	_, _, mine, _ := wanted.Forward()
@@ -71,7 +73,7 @@ func (h *Host) vanished(target, mine netip.Addr, is func(alias string) bool) (bo
 		if !is(l.Alias) {
 			continue
 		}
-		if dying, err := h.rt.dying(l); err != nil || !dying {
+		if dying, err := h.rt.Dying(l); err != nil || !dying {
 			return false, err
 		}
 	}
@@ -88,32 +90,9 @@ func (h *Host) vanished(target, mine netip.Addr, is func(alias string) bool) (bo
 	return onlyOurs(links, index), nil
 }
 
-// dying says whether the other end's namespace is: its last process, socket and mount are
-// gone, so nobody uses the link, but the kernel's one worker that takes namespaces apart
-// (cleanup_net) comes to it later, on a busy node seconds later. It first takes the
-// namespace's id away, which until then names a namespace that there is no more.
-func (c *Conn) dying(l *Link) (bool, error) {
-	if l.PeerNS == noNS || l.PeerNS == nsGone {
-		return l.PeerNS == nsGone, nil
-	}
-	req := nl.NewNetlinkRequest(unix.RTM_GETNSID, 0)
-	req.AddData(nl.NewRtGenMsg())
-	req.AddData(nl.NewRtAttr(unix.NETNSA_NSID, nl.Uint32Attr(uint32(l.PeerNS))))
-	err := c.get(req, func([]byte) error { return nil })
-	switch {
-	case errors.Is(err, unix.ENOENT):
-		return true, nil
-	case errors.Is(err, unix.EINVAL): // a kernel before 4.20 does not tell: it is there
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("link %s: namespace %d of its other end: %w", l.Name, l.PeerNS, err)
-	}
-	return false, nil
-}
-
 // onlyOurs says whether the link is a bridge of which each port that could be a
 // container's tells whose it is.
-func onlyOurs(links []*Link, index int) bool {
+func onlyOurs(links []*netlink.Link, index int) bool {
 	isBridge := false
 	for _, l := range links {
 		isBridge = isBridge || l.Index == index && l.Kind == "bridge"
@@ -134,19 +113,19 @@ func isTag(word string) bool {
 // they go to a gateway.
 func (h *Host) routeTo(a netip.Addr) (index int, gateway bool, err error) {
 	req := nl.NewNetlinkRequest(unix.RTM_GETROUTE, 0)
-	msg := &nl.RtMsg{RtMsg: unix.RtMsg{Family: uint8(rtFamily(a)), Dst_len: uint8(a.BitLen())}}
+	msg := &nl.RtMsg{RtMsg: unix.RtMsg{Family: uint8(netlink.Family(a)), Dst_len: uint8(a.BitLen())}}
 	req.AddData(msg)
 	req.AddData(nl.NewRtAttr(unix.RTA_DST, a.AsSlice()))
-	err = h.rt.get(req, func(data []byte) error {
+	err = h.rt.Get(req, func(data []byte) error {
 		m := nl.DeserializeRtMsg(data)
-		attrs, err := attributes(data[m.Len():])
+		attrs, err := netlink.Attributes(data[m.Len():])
 		if err != nil || m.Type != unix.RTN_UNICAST {
 			return err
 		}
 		for _, at := range attrs {
-			switch at.Attr.Type {
+			switch at.Type {
 			case unix.RTA_OIF:
-				index = int(u32(at.Value))
+				index = int(netlink.U32(at.Value))
 			case unix.RTA_GATEWAY, unix.RTA_VIA:
 				gateway = true
 			}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	rtnl "github.com/bridgeport-cni/bridgeport/pkg/netlink"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/test/lab"
 	"github.com/vishvananda/netlink"
@@ -124,18 +126,18 @@ func seesDying(t *testing.T) bool {
 		name := owner.LinkName()
 		link, err := w.rt.Link(name)
 		w.must(err)
-		if dying, err := w.rt.dying(link); err != nil || dying {
+		if dying, err := w.rt.Dying(link); err != nil || dying {
 			t.Errorf("it lives: got %t, %v", dying, err)
 		}
 		w.must(h.Close())
 		w.must(box.Close())
 		for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 			link, err := w.rt.Link(name)
-			if errors.Is(err, errNoLink) {
+			if errors.Is(err, rtnl.ErrNoLink) {
 				break
 			}
 			w.must(err)
-			dying, err := w.rt.dying(link)
+			dying, err := w.rt.Dying(link)
 			w.must(err)
 			if !dying {
 				// The kernel lets go of closed sockets an RCU grace period later.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
@@ -13,10 +15,10 @@ import (
 // Host is the open sockets of one verb: one in the host's network namespace, one
 // in the container's, one to nf_tables. It is for one goroutine.
 type Host struct {
-	rt     *Conn
-	cont   *Conn     // nil without a container namespace
-	ns     *netns.NS // the caller's; nil without one
-	rules  *nft.Conn // opened when first needed
+	rt     *netlink.Conn
+	cont   *netlink.Conn // nil without a container namespace
+	ns     *netns.NS     // the caller's; nil without one
+	rules  *nft.Conn     // opened when first needed
 	queue  nft.Change
 	index  map[string]int // of the host's links, once known
 	shared nft.Change     // what was wanted so far of what attachments share
@@ -32,7 +34,7 @@ type Host struct {
 // caller's; nil where it is gone, and then objects inside it can't be touched. It
 // needs CAP_NET_ADMIN, and CAP_SYS_ADMIN to enter ns.
 func Open(ns *netns.NS) (*Host, error) {
-	rt, err := dial()
+	rt, err := netlink.Dial()
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +43,7 @@ func Open(ns *netns.NS) (*Host, error) {
 		return h, nil
 	}
 	err = ns.Do(func() error {
-		h.cont, err = dial()
+		h.cont, err = netlink.Dial()
 		return err
 	})
 	if err != nil {
@@ -112,9 +114,10 @@ func (h *Host) loopAgain() error {
 
 // drop forgets what is queued, after an error.
 func (h *Host) drop() {
-	h.rt.queue, h.queue = nil, nft.Change{}
+	h.rt.Drop()
+	h.queue = nft.Change{}
 	if h.cont != nil {
-		h.cont.queue = nil
+		h.cont.Drop()
 	}
 }
 
@@ -143,7 +146,7 @@ func (h *Host) inside(fn func() error) error {
 // Looking costs less than a veth that has to be taken back.
 func (h *Host) Vacant(o Owner) error {
 	for _, look := range []struct {
-		conn *Conn
+		conn *netlink.Conn
 		name string
 		text string
 	}{
@@ -154,7 +157,7 @@ func (h *Host) Vacant(o Owner) error {
 		if err == nil {
 			return fmt.Errorf(look.text, look.name, ErrConflict)
 		}
-		if !errors.Is(err, errNoLink) {
+		if !errors.Is(err, netlink.ErrNoLink) {
 			return err
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	rtnl "github.com/bridgeport-cni/bridgeport/pkg/netlink"
+
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -165,7 +167,7 @@ func TestInherited(t *testing.T) {
 			w.inside("eth0", func(l netlink.Link) error { return netlink.AddrAdd(l, addr) })
 			w.must(Inherited{IfName: "eth0", Addrs: []netip.Prefix{netip.MustParsePrefix("10.88.0.2/16")}}.Del(w.Host))
 			_, err = w.rt.Link("theirs")
-			if gone := errors.Is(err, errNoLink); gone != (alias == "") {
+			if gone := errors.Is(err, rtnl.ErrNoLink); gone != (alias == "") {
 				t.Errorf("alias %q: gone %t, %v", alias, gone, err)
 			}
 		})
@@ -195,7 +197,7 @@ func TestRetireBridge(t *testing.T) {
 			inWorld(t, func(w world) {
 				tt.make(w)
 				w.must(RetireBridge(w.Host, "br0"))
-				if _, err := w.rt.Link("br0"); errors.Is(err, errNoLink) != tt.gone {
+				if _, err := w.rt.Link("br0"); errors.Is(err, rtnl.ErrNoLink) != tt.gone {
 					t.Errorf("got %v, gone wanted: %t", err, tt.gone)
 				}
 			})

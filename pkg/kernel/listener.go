@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"os"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -83,7 +85,7 @@ const (
 
 // listenersOf lists the sockets of a protocol that one of the ports would hide.
 func listenersOf(proto uint8, ports []Port) ([]listener, error) {
-	c, err := dialProtocol(unix.NETLINK_SOCK_DIAG)
+	c, err := netlink.DialProtocol(unix.NETLINK_SOCK_DIAG)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +103,7 @@ func listenersOf(proto uint8, ports []Port) ([]listener, error) {
 		req := nl.NewNetlinkRequest(diagByFamily, 0)
 		req.AddData(diagRequest{family, proto, 1 << state, one})
 		var list []listener
-		err := c.dump(req, func() { list = nil }, func(data []byte) error {
+		err := c.Dump(req, func() { list = nil }, func(data []byte) error {
 			s, ok := parseListener(proto, data)
 			if ok && s.hidden(ports) {
 				list = append(list, s)
@@ -151,9 +153,9 @@ func parseListener(proto uint8, data []byte) (listener, bool) {
 		proto: proto, addr: netip.AddrPortFrom(addr.Unmap(), binary.BigEndian.Uint16(data[4:])),
 		uid: binary.NativeEndian.Uint32(data[64:]),
 	}
-	if attrs, err := attributes(data[diagSize:]); err == nil && data[0] == unix.AF_INET6 {
+	if attrs, err := netlink.Attributes(data[diagSize:]); err == nil && data[0] == unix.AF_INET6 {
 		for _, a := range attrs {
-			s.both = s.both || a.Attr.Type == diagV6Only && len(a.Value) > 0 && a.Value[0] == 0 && addr.IsUnspecified()
+			s.both = s.both || a.Type == diagV6Only && len(a.Value) > 0 && a.Value[0] == 0 && addr.IsUnspecified()
 		}
 	}
 	return s, binary.BigEndian.Uint16(data[6:]) == 0

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -27,7 +29,7 @@ func (l Loopback6) Add(h *Host) error {
 	if err != nil {
 		return fmt.Errorf("link %s: %w", l.Link, err)
 	}
-	have, err := h.rt.routes(netip.PrefixFrom(netip.IPv6Loopback(), 128), unix.RT_TABLE_LOCAL, link.Index)
+	have, err := listRoutes(h.rt, netip.PrefixFrom(netip.IPv6Loopback(), 128), unix.RT_TABLE_LOCAL, link.Index)
 	if err != nil {
 		return fmt.Errorf("link %s: list routes: %w", l.Link, err)
 	}
@@ -54,7 +56,7 @@ func (l Loopback6) Add(h *Host) error {
 	return nil
 }
 
-func loopback6Route(kind, flags int, link *Link) *nl.NetlinkRequest {
+func loopback6Route(kind, flags int, link *netlink.Link) *nl.NetlinkRequest {
 	req := nl.NewNetlinkRequest(kind, flags)
 	req.AddData(&nl.RtMsg{RtMsg: unix.RtMsg{
 		Family: unix.AF_INET6, Dst_len: 128, Table: unix.RT_TABLE_LOCAL, Protocol: routeProto,
@@ -66,7 +68,7 @@ func loopback6Route(kind, flags int, link *Link) *nl.NetlinkRequest {
 }
 
 // dropLoopback6 deletes the local route of a link that stays.
-func dropLoopback6(h *Host, link *Link) error {
+func dropLoopback6(h *Host, link *netlink.Link) error {
 	h.rt.Queue(loopback6Route(unix.RTM_DELROUTE, 0, link), "link %s: delete local route ::1", link.Name)
 	err := h.rt.Flush()
 	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT) {
@@ -87,14 +89,14 @@ func (l Loopback6) chains() []nft.Chain {
 func (l Loopback6) Check(h *Host) error {
 	d := &Drift{Object: "[::1] through link " + l.Link}
 	link, err := h.rt.Link(l.Link)
-	if errors.Is(err, errNoLink) {
+	if errors.Is(err, netlink.ErrNoLink) {
 		d.missing("link", l.Link)
 		return d
 	}
 	if err != nil {
 		return fmt.Errorf("link %s: %w", l.Link, err)
 	}
-	have, err := h.rt.routes(netip.PrefixFrom(netip.IPv6Loopback(), 128), unix.RT_TABLE_LOCAL, link.Index)
+	have, err := listRoutes(h.rt, netip.PrefixFrom(netip.IPv6Loopback(), 128), unix.RT_TABLE_LOCAL, link.Index)
 	if err != nil {
 		return fmt.Errorf("link %s: list routes: %w", l.Link, err)
 	}

@@ -61,7 +61,7 @@ func TestLoopback6(t *testing.T) {
 		if has, err := rules.HasLoop6("br0"); has || err != nil {
 			t.Errorf("after RetireBridge: rules %t, %v", has, err)
 		}
-		if got, err := w.rt.addresses(1); err != nil || len(got) != 2 {
+		if got, err := w.rt.Addresses(1); err != nil || len(got) != 2 {
 			t.Errorf("lo: %v, %v", got, err)
 		}
 	})

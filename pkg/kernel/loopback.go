@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -19,7 +21,7 @@ type Loopback struct {
 
 // Add brings the link up, at once.
 func (l Loopback) Add(h *Host) error {
-	h.cont.Queue(linkRequest(unix.RTM_NEWLINK, 0, loopbackLink, true), "container link lo: set up")
+	h.cont.Queue(netlink.LinkRequest(unix.RTM_NEWLINK, 0, loopbackLink, true), "container link lo: set up")
 	return h.cont.Flush()
 }
 
@@ -45,7 +47,7 @@ func (l Loopback) Check(h *Host) error {
 
 // Del brings the link down; its addresses stay as the kernel wants.
 func (l Loopback) Del(h *Host) error {
-	h.cont.Queue(downRequest(loopbackLink), "container link lo: set down")
+	h.cont.Queue(netlink.DownRequest(loopbackLink), "container link lo: set down")
 	return h.cont.Flush()
 }
 
@@ -55,7 +57,7 @@ func (l Loopback) Addresses(h *Host) ([]netip.Prefix, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := h.cont.addresses(index)
+	list, err := h.cont.Addresses(index)
 	if err != nil {
 		return nil, fmt.Errorf("container link lo: list addresses: %w", err)
 	}

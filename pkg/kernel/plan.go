@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 )
 
@@ -66,7 +68,7 @@ func (p Plan) lostBridge(h *Host) bool {
 		if !ok || h.index[b.Name] == 0 {
 			continue
 		}
-		if link, err := h.rt.Link(b.Name); errors.Is(err, errNoLink) || err == nil && link.Index != h.index[b.Name] {
+		if link, err := h.rt.Link(b.Name); errors.Is(err, netlink.ErrNoLink) || err == nil && link.Index != h.index[b.Name] {
 			return true
 		}
 	}

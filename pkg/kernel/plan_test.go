@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	rtnl "github.com/bridgeport-cni/bridgeport/pkg/netlink"
 )
 
 // step is an object that notes what is done to it.
@@ -55,7 +57,7 @@ func TestPlanVerbs(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var calls []string
 			p := steps(&calls, tt.shared, tt.own)
-			h := &Host{rt: &Conn{}}
+			h := &Host{rt: &rtnl.Conn{}}
 			err := map[string]func(*Host) error{"add": p.Add, "check": p.Check, "del": p.Del}[tt.verb](h)
 			text := ""
 			if err != nil {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 )
 
@@ -174,7 +176,7 @@ func (p Ports) Del(h *Host) error {
 		// A DEL before may have been killed on its way from the elements to the
 		// connections; the link goes after both.
 		_, lerr := h.rt.Link(p.Owner.LinkName())
-		if errors.Is(lerr, errNoLink) {
+		if errors.Is(lerr, netlink.ErrNoLink) {
 			return nil
 		}
 		gone = known

@@ -54,7 +54,7 @@ func (p PortsIPTables) add(h *Host) error {
 	rules := p.rules()
 	rules.Gone = h.goneByName
 	if slices.ContainsFunc(p.Ports, Port.Any) {
-		services, err := h.rt.addressesOfKind("dummy")
+		services, err := h.rt.AddressesOfKind("dummy")
 		if err != nil {
 			return fmt.Errorf("addresses of services: %w", err)
 		}

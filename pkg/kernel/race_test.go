@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"testing"
 
+	rtnl "github.com/bridgeport-cni/bridgeport/pkg/netlink"
+
 	"github.com/vishvananda/netlink"
 )
 
@@ -69,7 +71,7 @@ func (r ruleless) Add(h *Host) error {
 	rules, err := h.Rules()
 	r.w.must(err)
 	r.w.must(rules.Retire(func() (bool, bool, error) { return false, false, nil }))
-	return errNoLink
+	return rtnl.ErrNoLink
 }
 func (ruleless) Check(*Host) error { return nil }
 func (ruleless) Del(*Host) error   { return nil }

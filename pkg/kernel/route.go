@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
-	"syscall"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -81,7 +82,7 @@ func (r Route) Add(h *Host) error {
 
 func (r Route) message() *nl.RtMsg {
 	msg := nl.NewRtMsg()
-	msg.Family = uint8(rtFamily(r.Dst.Addr()))
+	msg.Family = uint8(netlink.Family(r.Dst.Addr()))
 	msg.Dst_len = uint8(r.Dst.Bits())
 	msg.Scope = uint8(r.scope())
 	msg.Table = unix.RT_TABLE_UNSPEC // RTA_TABLE says it
@@ -94,13 +95,13 @@ func (r Route) message() *nl.RtMsg {
 // Check looks for the route with all its attributes, in its own table.
 func (r Route) Check(h *Host) error {
 	index, err := h.containerIndex(r.IfName)
-	if errors.Is(err, errNoLink) {
+	if errors.Is(err, netlink.ErrNoLink) {
 		return nil // the Veth says it
 	}
 	if err != nil {
 		return err
 	}
-	have, err := h.cont.routes(r.Dst, r.table(), index)
+	have, err := listRoutes(h.cont, r.Dst, r.table(), index)
 	if err != nil {
 		return fmt.Errorf("container link %s: list routes: %w", r.IfName, err)
 	}
@@ -167,18 +168,18 @@ func (r Route) text() string {
 	return b.String()
 }
 
-// routes lists the routes to exactly dst through the link in the table.
-func (c *Conn) routes(dst netip.Prefix, table, index int) ([]Route, error) {
+// listRoutes lists the routes to exactly dst through the link in the table.
+func listRoutes(c *netlink.Conn, dst netip.Prefix, table, index int) ([]Route, error) {
 	req := nl.NewNetlinkRequest(unix.RTM_GETROUTE, 0)
 	msg := nl.NewRtMsg()
 	// A strict dump takes only these as filters (ip_valid_fib_dump_req).
-	*msg = nl.RtMsg{RtMsg: unix.RtMsg{Family: uint8(rtFamily(dst.Addr()))}}
+	*msg = nl.RtMsg{RtMsg: unix.RtMsg{Family: uint8(netlink.Family(dst.Addr()))}}
 	req.AddData(msg)
 	req.AddData(nl.NewRtAttr(unix.RTA_TABLE, nl.Uint32Attr(uint32(table))))
 	var list []Route
-	err := c.dump(req, func() { list = nil }, func(data []byte) error {
+	err := c.Dump(req, func() { list = nil }, func(data []byte) error {
 		m := nl.DeserializeRtMsg(data)
-		attrs, err := attributes(data[m.Len():])
+		attrs, err := netlink.Attributes(data[m.Len():])
 		if err != nil {
 			return err
 		}
@@ -204,9 +205,9 @@ type hop struct {
 
 // hops reads RTA_MULTIPATH, a list of struct rtnexthop with attributes: IPv6 routes of
 // one destination and metric are one to the kernel (fib6_add_rt2node).
-func hops(attrs []syscall.NetlinkRouteAttr) (list []hop) {
+func hops(attrs []netlink.Attr) (list []hop) {
 	for _, a := range attrs {
-		if a.Attr.Type != unix.RTA_MULTIPATH {
+		if a.Type != unix.RTA_MULTIPATH {
 			continue
 		}
 		for b := a.Value; len(b) >= unix.SizeofRtNexthop; {
@@ -215,12 +216,12 @@ func hops(attrs []syscall.NetlinkRouteAttr) (list []hop) {
 				return list
 			}
 			h := hop{oif: int(binary.NativeEndian.Uint32(b[4:]))}
-			own, err := attributes(b[unix.SizeofRtNexthop:length])
+			own, err := netlink.Attributes(b[unix.SizeofRtNexthop:length])
 			if err != nil {
 				return list
 			}
 			for _, o := range own {
-				if o.Attr.Type == unix.RTA_GATEWAY {
+				if o.Type == unix.RTA_GATEWAY {
 					h.gw, _ = netip.AddrFromSlice(o.Value)
 				}
 			}
@@ -231,24 +232,24 @@ func hops(attrs []syscall.NetlinkRouteAttr) (list []hop) {
 	return list
 }
 
-func parseRoute(m *nl.RtMsg, attrs []syscall.NetlinkRouteAttr) (Route, int) {
+func parseRoute(m *nl.RtMsg, attrs []netlink.Attr) (Route, int) {
 	r := Route{Table: int(m.Table), Scope: int(m.Scope)}
 	addr, oif := netip.IPv6Unspecified(), 0
 	if m.Family == unix.AF_INET {
 		addr = netip.IPv4Unspecified()
 	}
 	for _, a := range attrs {
-		switch a.Attr.Type {
+		switch a.Type {
 		case unix.RTA_DST:
 			addr, _ = netip.AddrFromSlice(a.Value) // the kernel's own length
 		case unix.RTA_GATEWAY:
 			r.Gw, _ = netip.AddrFromSlice(a.Value)
 		case unix.RTA_OIF:
-			oif = int(u32(a.Value))
+			oif = int(netlink.U32(a.Value))
 		case unix.RTA_PRIORITY:
-			r.Priority = int(u32(a.Value))
+			r.Priority = int(netlink.U32(a.Value))
 		case unix.RTA_TABLE:
-			r.Table = int(u32(a.Value))
+			r.Table = int(netlink.U32(a.Value))
 		case unix.RTA_METRICS:
 			r.parseMetrics(a.Value)
 		}
@@ -258,16 +259,16 @@ func parseRoute(m *nl.RtMsg, attrs []syscall.NetlinkRouteAttr) (Route, int) {
 }
 
 func (r *Route) parseMetrics(data []byte) {
-	attrs, err := attributes(data)
+	attrs, err := netlink.Attributes(data)
 	if err != nil {
 		return // then the comparison says that they are missing
 	}
 	for _, a := range attrs {
-		switch a.Attr.Type {
+		switch a.Type {
 		case unix.RTAX_MTU:
-			r.MTU = int(u32(a.Value))
+			r.MTU = int(netlink.U32(a.Value))
 		case unix.RTAX_ADVMSS:
-			r.AdvMSS = int(u32(a.Value))
+			r.AdvMSS = int(netlink.U32(a.Value))
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	rtnl "github.com/bridgeport-cni/bridgeport/pkg/netlink"
+
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -59,7 +61,7 @@ func (w world) routes(r Route, fn func(netlink.Route) *netlink.Route) {
 	w.Helper()
 	w.inside("eth0", func(netlink.Link) error {
 		filter := &netlink.Route{Dst: &net.IPNet{IP: r.Dst.Addr().AsSlice(), Mask: net.CIDRMask(r.Dst.Bits(), r.Dst.Addr().BitLen())}, Table: r.table()}
-		list, err := netlink.RouteListFiltered(rtFamily(r.Dst.Addr()), filter, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_DST)
+		list, err := netlink.RouteListFiltered(rtnl.Family(r.Dst.Addr()), filter, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_DST)
 		if err != nil || len(list) == 0 {
 			return errors.Join(err, errors.New("no such route"))
 		}

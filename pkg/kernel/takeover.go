@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -28,7 +30,7 @@ func (i Inherited) Del(h *Host) error {
 	if found, err := i.found(h); err != nil || !found {
 		return err
 	}
-	return h.cont.deleteLink(i.IfName)
+	return h.cont.DeleteLink(i.IfName)
 }
 
 func (i Inherited) found(h *Host) (bool, error) {
@@ -36,13 +38,13 @@ func (i Inherited) found(h *Host) (bool, error) {
 		return false, nil // the namespace is gone, and its links with it
 	}
 	link, err := h.cont.Link(i.IfName)
-	if errors.Is(err, errNoLink) {
+	if errors.Is(err, netlink.ErrNoLink) {
 		return false, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("container link %s: %w", i.IfName, err)
 	}
-	have, err := h.cont.addresses(link.Index)
+	have, err := h.cont.Addresses(link.Index)
 	if err != nil {
 		return false, fmt.Errorf("container link %s: list addresses: %w", i.IfName, err)
 	}
@@ -51,7 +53,7 @@ func (i Inherited) found(h *Host) (bool, error) {
 	}
 	// One of ours is its own attachment's to delete: name, path of the namespace and address
 	// may be another container's by now.
-	end, err := h.rt.linkByIndex(link.Peer)
+	end, err := h.rt.LinkByIndex(link.Peer)
 	if errors.Is(err, unix.ENODEV) { // it is in another namespace
 		return true, nil
 	}

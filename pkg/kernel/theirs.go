@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/conntrack"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 )
@@ -168,7 +170,7 @@ func MadeElsewhere(h *Host, o Owner, addrs []netip.Prefix, chains ...string) (st
 		}
 	}
 	foreign, err := Inherited{o.IfName, addrs}.found(h)
-	if _, lerr := h.rt.Link(o.LinkName()); foreign && errors.Is(lerr, errNoLink) {
+	if _, lerr := h.rt.Link(o.LinkName()); foreign && errors.Is(lerr, netlink.ErrNoLink) {
 		places = append(places, "link "+o.IfName)
 	}
 	slices.Sort(places)

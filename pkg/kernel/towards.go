@@ -3,9 +3,6 @@ package kernel
 import (
 	"fmt"
 	"net/netip"
-
-	"github.com/vishvananda/netlink/nl"
-	"golang.org/x/sys/unix"
 )
 
 // Towards is the host's link that packets to a container's address leave by.
@@ -23,7 +20,7 @@ func (h *Host) LinkTowards(a netip.Addr) (Towards, error) {
 	if err != nil || index == 0 {
 		return Towards{}, err
 	}
-	link, err := h.rt.linkByIndex(index)
+	link, err := h.rt.LinkByIndex(index)
 	if err != nil {
 		return Towards{}, wrapRoute(a, err)
 	}
@@ -35,18 +32,4 @@ func wrapRoute(a netip.Addr, err error) error {
 		return nil
 	}
 	return fmt.Errorf("route to %s: %w", a, err)
-}
-
-func (c *Conn) linkByIndex(index int) (*Link, error) {
-	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, 0)
-	info := nl.NewIfInfomsg(unix.AF_UNSPEC)
-	info.Index = int32(index)
-	req.AddData(info)
-	req.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(skipStats)))
-	var link *Link
-	err := c.get(req, func(data []byte) (err error) {
-		link, err = parseLink(data)
-		return err
-	})
-	return link, err
 }

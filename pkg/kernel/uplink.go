@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
@@ -16,12 +18,12 @@ var ErrNoUplink = errors.New("the host has no default route")
 func (h *Host) UplinkMTU() (int, error) {
 	smallest := 0
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		routes, err := h.rt.defaultRoutes(family)
+		routes, err := defaultRoutes(h.rt, family)
 		if err != nil {
 			return 0, fmt.Errorf("list default routes: %w", err)
 		}
 		for _, r := range routes {
-			link, err := h.rt.linkByIndex(r.link)
+			link, err := h.rt.LinkByIndex(r.link)
 			if err != nil {
 				return 0, fmt.Errorf("link of the default route: %w", err)
 			}
@@ -42,17 +44,17 @@ func (h *Host) UplinkMTU() (int, error) {
 
 type defaultRoute struct{ link, mtu int }
 
-func (c *Conn) defaultRoutes(family uint8) ([]defaultRoute, error) {
+func defaultRoutes(c *netlink.Conn, family uint8) ([]defaultRoute, error) {
 	req := nl.NewNetlinkRequest(unix.RTM_GETROUTE, 0)
 	req.AddData(&nl.RtMsg{RtMsg: unix.RtMsg{Family: family}})
 	req.AddData(nl.NewRtAttr(unix.RTA_TABLE, nl.Uint32Attr(unix.RT_TABLE_MAIN)))
 	var list []defaultRoute
-	err := c.dump(req, func() { list = nil }, func(data []byte) error {
+	err := c.Dump(req, func() { list = nil }, func(data []byte) error {
 		m := nl.DeserializeRtMsg(data)
 		if m.Dst_len != 0 || m.Type != unix.RTN_UNICAST || m.Table != unix.RT_TABLE_MAIN {
 			return nil
 		}
-		attrs, err := attributes(data[m.Len():])
+		attrs, err := netlink.Attributes(data[m.Len():])
 		if err != nil {
 			return err
 		}

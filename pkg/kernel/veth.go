@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
@@ -47,13 +49,13 @@ func (v Veth) Add(h *Host) error {
 		err = Sysctl{Key: "net/ipv6/conf/" + name + "/disable_ipv6", Value: "1", Optional: true}.Add(h)
 	}
 	if err != nil {
-		return errors.Join(err, h.deleteLink(name))
+		return errors.Join(err, h.rt.DeleteLink(name))
 	}
 	return nil
 }
 
 func (v Veth) create(h *Host, name string) *nl.NetlinkRequest {
-	req := linkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, name, true)
+	req := netlink.LinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, name, true)
 	req.AddData(nl.NewRtAttr(unix.IFLA_ADDRESS, v.Owner.HostMAC()))
 	if v.MTU > 0 {
 		req.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(v.MTU))))
@@ -80,18 +82,18 @@ func (v Veth) create(h *Host, name string) *nl.NetlinkRequest {
 }
 
 func (v Veth) configure(name string) *nl.NetlinkRequest {
-	req := linkRequest(unix.RTM_NEWLINK, 0, name, false)
+	req := netlink.LinkRequest(unix.RTM_NEWLINK, 0, name, false)
 	req.AddData(nl.NewRtAttr(unix.IFLA_IFALIAS, nl.NonZeroTerminated(v.Owner.Comment(aliasLimit))))
 	if v.Master != "" && (v.Hairpin || v.Isolated || v.Static) {
 		info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
 		info.AddRtAttr(nl.IFLA_INFO_SLAVE_KIND, nl.NonZeroTerminated("bridge"))
 		port := info.AddRtAttr(nl.IFLA_INFO_SLAVE_DATA, nil)
-		port.AddRtAttr(brportMode, flag(v.Hairpin))
+		port.AddRtAttr(nl.IFLA_BRPORT_MODE, flag(v.Hairpin))
 		if v.Isolated {
-			port.AddRtAttr(brportIsolated, flag(true))
+			port.AddRtAttr(nl.IFLA_BRPORT_ISOLATED, flag(true))
 		}
 		if v.Static {
-			port.AddRtAttr(brportLearning, flag(false))
+			port.AddRtAttr(nl.IFLA_BRPORT_LEARNING, flag(false))
 		}
 		req.AddData(info)
 	}
@@ -125,7 +127,7 @@ func (v Veth) checkHost(h *Host) error {
 	name := v.Owner.LinkName()
 	d := &Drift{Object: "veth " + name}
 	link, err := h.rt.Link(name)
-	if errors.Is(err, errNoLink) {
+	if errors.Is(err, netlink.ErrNoLink) {
 		d.missing("link", name)
 		return d
 	}
@@ -160,7 +162,7 @@ func (v Veth) checkHost(h *Host) error {
 func (v Veth) checkContainer(h *Host) error {
 	d := &Drift{Object: "container link " + v.IfName}
 	link, err := h.cont.Link(v.IfName)
-	if errors.Is(err, errNoLink) {
+	if errors.Is(err, netlink.ErrNoLink) {
 		d.missing("link", v.IfName)
 		return d
 	}
@@ -187,8 +189,8 @@ func (v Veth) Mend(h *Host) error {
 	if _, err := h.rt.Link(name); err != nil {
 		return fmt.Errorf("veth %s: %w: only a new ADD can make it: replace the container", name, err)
 	}
-	req := linkRequest(unix.RTM_NEWLINK, 0, name, true)
-	inside := linkRequest(unix.RTM_NEWLINK, 0, v.IfName, !v.IfDown)
+	req := netlink.LinkRequest(unix.RTM_NEWLINK, 0, name, true)
+	inside := netlink.LinkRequest(unix.RTM_NEWLINK, 0, v.IfName, !v.IfDown)
 	if v.MTU > 0 {
 		req.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(v.MTU))))
 		inside.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(v.MTU))))
@@ -213,13 +215,13 @@ func (v Veth) Mend(h *Host) error {
 
 // portFlags sets all of the port's flags, on or off.
 func (v Veth) portFlags(name string) *nl.NetlinkRequest {
-	req := linkRequest(unix.RTM_NEWLINK, 0, name, false)
+	req := netlink.LinkRequest(unix.RTM_NEWLINK, 0, name, false)
 	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
 	info.AddRtAttr(nl.IFLA_INFO_SLAVE_KIND, nl.NonZeroTerminated("bridge"))
 	port := info.AddRtAttr(nl.IFLA_INFO_SLAVE_DATA, nil)
-	port.AddRtAttr(brportMode, flag(v.Hairpin))
-	port.AddRtAttr(brportIsolated, flag(v.Isolated))
-	port.AddRtAttr(brportLearning, flag(!v.Static))
+	port.AddRtAttr(nl.IFLA_BRPORT_MODE, flag(v.Hairpin))
+	port.AddRtAttr(nl.IFLA_BRPORT_ISOLATED, flag(v.Isolated))
+	port.AddRtAttr(nl.IFLA_BRPORT_LEARNING, flag(!v.Static))
 	req.AddData(info)
 	return req
 }
@@ -231,7 +233,7 @@ func (h *Host) Exists(name string) bool {
 }
 
 // Del removes the pair.
-func (v Veth) Del(h *Host) error { return h.deleteLink(v.Owner.LinkName()) }
+func (v Veth) Del(h *Host) error { return h.rt.DeleteLink(v.Owner.LinkName()) }
 
 func (v Veth) String() string {
 	name, mtu, master, hairpin := v.Owner.LinkName(), "", "", ""

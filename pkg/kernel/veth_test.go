@@ -16,7 +16,7 @@ import (
 // addresses of a link of the host, link-local ones aside.
 func (w world) addresses(name string) string {
 	w.Helper()
-	list, err := w.rt.addresses(w.link(name).Attrs().Index)
+	list, err := w.rt.Addresses(w.link(name).Attrs().Index)
 	w.must(err)
 	var texts []string
 	for _, p := range list {

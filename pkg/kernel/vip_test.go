@@ -16,7 +16,7 @@ func TestAddressesOfKind(t *testing.T) {
 	inWorld(t, func(w world) {
 		want := func(want string) {
 			t.Helper()
-			if got, err := w.rt.addressesOfKind("bridge"); err != nil || fmt.Sprint(got) != want || got == nil != (want == "map[]") {
+			if got, err := w.rt.AddressesOfKind("bridge"); err != nil || fmt.Sprint(got) != want || got == nil != (want == "map[]") {
 				t.Errorf("got %v, %v, want %s", got, err, want)
 			}
 		}

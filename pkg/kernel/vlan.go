@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
@@ -17,9 +19,6 @@ const (
 	vlanUntagged   = 1 << 2
 	vlanRangeBegin = 1 << 3
 	vlanRangeEnd   = 1 << 4
-	bridgeVlanInfo = 2 // IFLA_BRIDGE_VLAN_INFO
-	brFiltering    = 7 // IFLA_BR_VLAN_FILTERING
-	filterBrvlan   = 1 << 1
 	defaultPVID    = 1 // what the kernel gives each new port (br->default_pvid)
 )
 
@@ -92,7 +91,7 @@ func vlanRequest(kind, index int, infos []vlanInfo) *nl.NetlinkRequest {
 	spec := nl.NewRtAttr(unix.IFLA_AF_SPEC, nil)
 	for _, i := range infos {
 		raw := binary.NativeEndian.AppendUint16(nil, i.flags)
-		spec.AddRtAttr(bridgeVlanInfo, binary.NativeEndian.AppendUint16(raw, i.vid))
+		spec.AddRtAttr(nl.IFLA_BRIDGE_VLAN_INFO, binary.NativeEndian.AppendUint16(raw, i.vid))
 	}
 	req.AddData(spec)
 	return req
@@ -102,13 +101,13 @@ func vlanRequest(kind, index int, infos []vlanInfo) *nl.NetlinkRequest {
 func (v Vlans) Check(h *Host) error {
 	d := &Drift{Object: "link " + v.Link}
 	link, err := h.rt.Link(v.Link)
-	if errors.Is(err, errNoLink) {
+	if errors.Is(err, netlink.ErrNoLink) {
 		return nil // the link's own object says it
 	}
 	if err != nil {
 		return fmt.Errorf("link %s: %w", v.Link, err)
 	}
-	have, err := h.rt.vlans(link.Index)
+	have, err := portVlans(h.rt, link.Index)
 	if err != nil {
 		return fmt.Errorf("link %s: list VLANs: %w", v.Link, err)
 	}
@@ -160,25 +159,25 @@ func vlanText(all map[uint16]uint16) string {
 	return strings.Join(words, ", ")
 }
 
-// vlans reads a port's VLANs and their flags. The kernel lists all ports.
-func (c *Conn) vlans(index int) (map[uint16]uint16, error) {
+// portVlans reads a port's VLANs and their flags. The kernel lists all ports.
+func portVlans(c *netlink.Conn, index int) (map[uint16]uint16, error) {
 	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, 0)
 	req.AddData(nl.NewIfInfomsg(unix.AF_BRIDGE))
-	req.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(filterBrvlan)))
+	req.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(nl.RTEXT_FILTER_BRVLAN)))
 	all := make(map[uint16]uint16)
-	err := c.dump(req, func() { clear(all) }, func(data []byte) error {
+	err := c.Dump(req, func() { clear(all) }, func(data []byte) error {
 		if len(data) < unix.SizeofIfInfomsg {
-			return errShortLink
+			return netlink.ErrShortLink
 		}
 		if int(nl.DeserializeIfInfomsg(data).Index) != index {
 			return nil
 		}
-		attrs, err := attributes(data[unix.SizeofIfInfomsg:])
+		attrs, err := netlink.Attributes(data[unix.SizeofIfInfomsg:])
 		if err != nil {
 			return err
 		}
 		for _, a := range attrs {
-			if a.Attr.Type&^unix.NLA_F_NESTED == unix.IFLA_AF_SPEC {
+			if a.Type == unix.IFLA_AF_SPEC {
 				if err := readVlans(a.Value, all); err != nil {
 					return err
 				}
@@ -190,14 +189,14 @@ func (c *Conn) vlans(index int) (map[uint16]uint16, error) {
 }
 
 func readVlans(spec []byte, into map[uint16]uint16) error {
-	attrs, err := attributes(spec)
+	attrs, err := netlink.Attributes(spec)
 	if err != nil {
 		return err
 	}
 	for _, a := range attrs {
-		if a.Attr.Type == bridgeVlanInfo && len(a.Value) >= 4 {
-			flags := u16(a.Value)
-			into[u16(a.Value[2:])] = flags & (vlanPVID | vlanUntagged)
+		if a.Type == nl.IFLA_BRIDGE_VLAN_INFO && len(a.Value) >= 4 {
+			flags := netlink.U16(a.Value)
+			into[netlink.U16(a.Value[2:])] = flags & (vlanPVID | vlanUntagged)
 		}
 	}
 	return nil

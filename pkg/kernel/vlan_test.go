@@ -3,8 +3,9 @@ package kernel
 import (
 	"errors"
 	"strings"
-	"syscall"
 	"testing"
+
+	rtnl "github.com/bridgeport-cni/bridgeport/pkg/netlink"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -63,7 +64,7 @@ func TestHops(t *testing.T) {
 		{"padded", "\x09" + one[1:] + "x\x00\x00\x00" + one, 2},
 	}
 	for _, tt := range tests {
-		attrs := []syscall.NetlinkRouteAttr{{Attr: syscall.RtAttr{Type: unix.RTA_MULTIPATH}, Value: []byte(tt.data)}}
+		attrs := []rtnl.Attr{{Type: unix.RTA_MULTIPATH, Value: []byte(tt.data)}}
 		if got := hops(attrs); len(got) != tt.want || tt.want > 0 && got[0] != (hop{oif: 7}) {
 			t.Errorf("%s: got %v, want %d", tt.name, got, tt.want)
 		}
@@ -82,7 +83,7 @@ func (w world) vlans() bool {
 	if !errors.Is(err, unix.EOPNOTSUPP) || !strings.HasPrefix(err.Error(), want) {
 		w.Errorf("got %v, want %s", err, want)
 	}
-	if _, err := w.rt.Link("br0"); !errors.Is(err, errNoLink) {
+	if _, err := w.rt.Link("br0"); !errors.Is(err, rtnl.ErrNoLink) {
 		w.Errorf("a failed bridge is left: %v", err)
 	}
 	return false

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -36,7 +38,7 @@ func (g VlanGateway) port() string { return "veth" + digest("vlan gateway", g.na
 // it will have.
 func (g VlanGateway) Facts(h *Host) (Facts, error) {
 	link, err := h.rt.Link(g.name())
-	if errors.Is(err, errNoLink) {
+	if errors.Is(err, netlink.ErrNoLink) {
 		return Facts{MAC: g.mac(), MTU: g.MTU}, nil
 	}
 	if err != nil {
@@ -53,7 +55,7 @@ func gatewayMAC(link string) net.HardwareAddr { return hardwareAddr("vlan gatewa
 // should be. Somebody else's is used as it is.
 func (g VlanGateway) Add(h *Host) error {
 	link, err := h.rt.Link(g.name())
-	if errors.Is(err, errNoLink) || err == nil && !g.complete(link) {
+	if errors.Is(err, netlink.ErrNoLink) || err == nil && !g.complete(link) {
 		err = locked(func() error {
 			link, err = g.make(h)
 			return err
@@ -68,11 +70,11 @@ func (g VlanGateway) Add(h *Host) error {
 	return g.withoutRules(h)
 }
 
-func (g VlanGateway) complete(link *Link) bool {
+func (g VlanGateway) complete(link *netlink.Link) bool {
 	return link.Kind == "veth" && link.Up && link.Alias == g.alias() && (g.MTU == 0 || link.MTU == g.MTU)
 }
 
-func (g VlanGateway) make(h *Host) (*Link, error) {
+func (g VlanGateway) make(h *Host) (*netlink.Link, error) {
 	if err := g.create(h); err != nil {
 		return nil, err
 	}
@@ -84,7 +86,7 @@ func (g VlanGateway) make(h *Host) (*Link, error) {
 		return nil, fmt.Errorf("a link of this name exists and is not a veth but %s: remove it or use another bridge: %w", kindText(link.Kind), ErrConflict)
 	}
 	// The name is a digest, so the port is ours if it exists.
-	if _, err := h.rt.Link(g.port()); errors.Is(err, errNoLink) || err == nil && g.complete(link) {
+	if _, err := h.rt.Link(g.port()); errors.Is(err, netlink.ErrNoLink) || err == nil && g.complete(link) {
 		return link, nil
 	} else if err != nil {
 		return nil, err
@@ -102,7 +104,7 @@ func (g VlanGateway) withoutRules(h *Host) error {
 }
 
 func (g VlanGateway) create(h *Host) error {
-	req := linkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, g.port(), false)
+	req := netlink.LinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, g.port(), false)
 	req.AddData(nl.NewRtAttr(unix.IFLA_ADDRESS, hardwareAddr("vlan gateway port", machine(), g.name())))
 	req.AddData(nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(h.index[g.Bridge]))))
 	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
@@ -123,10 +125,10 @@ func (g VlanGateway) create(h *Host) error {
 func (g VlanGateway) finish(h *Host) error {
 	// First, or frames of VLAN 1 would pass for a moment.
 	if err := g.vlans().Add(h); err != nil {
-		return errors.Join(err, h.deleteLink(g.port()))
+		return errors.Join(err, h.rt.DeleteLink(g.port()))
 	}
 	for _, name := range []string{g.port(), g.name()} {
-		up := linkRequest(unix.RTM_NEWLINK, 0, name, true)
+		up := netlink.LinkRequest(unix.RTM_NEWLINK, 0, name, true)
 		up.AddData(nl.NewRtAttr(unix.IFLA_IFALIAS, nl.NonZeroTerminated(g.alias())))
 		if g.MTU > 0 {
 			up.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(g.MTU))))
@@ -143,7 +145,7 @@ func (g VlanGateway) alias() string { return vlanAlias + " " + g.Bridge }
 
 // gatewayOf says whether the link is an end of a VLAN's gateway that we made for the
 // bridge, or of one whose making was cut short.
-func gatewayOf(l *Link, bridge string) bool {
+func gatewayOf(l *netlink.Link, bridge string) bool {
 	if l.Alias == vlanAlias+" "+bridge {
 		return true
 	}
@@ -156,7 +158,7 @@ func (g VlanGateway) vlans() Vlans { return Vlans{Link: g.port(), PVID: g.VID} }
 func (g VlanGateway) Check(h *Host) error {
 	d := &Drift{Object: "vlan gateway " + g.name()}
 	link, err := h.rt.Link(g.name())
-	if errors.Is(err, errNoLink) {
+	if errors.Is(err, netlink.ErrNoLink) {
 		d.missing("link", g.name())
 		return d
 	}
@@ -179,7 +181,7 @@ func (g VlanGateway) Check(h *Host) error {
 	return errors.Join(d.err(), err, g.vlans().Check(h), g.checkRules(h, link))
 }
 
-func (g VlanGateway) checkRules(h *Host, link *Link) error {
+func (g VlanGateway) checkRules(h *Host, link *netlink.Link) error {
 	if _, err := h.Rules(); errors.Is(err, nft.ErrUnsupported) {
 		return nil
 	}

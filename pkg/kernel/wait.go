@@ -1,9 +1,10 @@
 package kernel
 
 import (
-	"errors"
 	"fmt"
 	"time"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -29,12 +30,12 @@ func (p PortReady) Add(h *Host) error {
 	if ready, err := h.portReady(name); ready || err != nil {
 		return err
 	}
-	events, err := dial()
+	events, err := netlink.Dial()
 	if err != nil {
 		return err
 	}
 	defer events.Close()
-	if err := events.join(unix.RTNLGRP_LINK); err != nil {
+	if err := events.Join(unix.RTNLGRP_LINK); err != nil {
 		return err
 	}
 	return waitPort(h, events, name)
@@ -42,14 +43,14 @@ func (p PortReady) Add(h *Host) error {
 
 // waitPort looks again after each event; the first look is after joining the
 // group, so that no event is lost.
-func waitPort(h *Host, events *Conn, name string) error {
+func waitPort(h *Host, events *netlink.Conn, name string) error {
 	deadline := time.Now().Add(portTimeout)
 	for {
 		ready, err := h.portReady(name)
 		if ready || err != nil {
 			return err
 		}
-		if err := events.wait(deadline); err != nil {
+		if err := events.Wait(deadline); err != nil {
 			return fmt.Errorf("veth %s: bridge port does not come up within %s: %w", name, portTimeout, err)
 		}
 	}
@@ -64,36 +65,6 @@ func (h *Host) portReady(name string) (bool, error) {
 	// With STP the port stays listening and learning for 30 s; that is the
 	// administrator's choice and not ours to wait for.
 	return link.Oper && (link.Port == nil || link.Port.State != 0), nil
-}
-
-// join subscribes to a multicast group of the kernel's announcements.
-func (c *Conn) join(group int) error {
-	// Without an address of its own the socket looks like the kernel, which does
-	// not announce to itself (do_one_broadcast).
-	if err := unix.Bind(c.fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return fmt.Errorf("netlink: bind: %w", err)
-	}
-	if err := unix.SetsockoptInt(c.fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, group); err != nil {
-		return fmt.Errorf("netlink: join group %d: %w", group, err)
-	}
-	return nil
-}
-
-// wait returns at the next announcement, or with ETIMEDOUT at the deadline.
-func (c *Conn) wait(deadline time.Time) error {
-	left := time.Until(deadline)
-	if left <= 0 {
-		return unix.ETIMEDOUT
-	}
-	tv := unix.NsecToTimeval(int64(left))
-	if err := unix.SetsockoptTimeval(c.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv); err != nil {
-		return fmt.Errorf("netlink: set timeout: %w", err)
-	}
-	err := c.receive(func(unix.NlMsghdr, []byte) error { return nil })
-	if errors.Is(err, unix.ENOBUFS) {
-		return nil // announcements were lost: look again
-	}
-	return err
 }
 
 // Check does nothing: the Veth compares the port's state.
@@ -123,47 +94,47 @@ func (s Settled) Add(h *Host) error {
 	if err != nil {
 		return err
 	}
-	if tentative, err := h.cont.tentative(index); err != nil || !tentative {
+	if pending, err := tentative(h.cont, index); err != nil || !pending {
 		return err
 	}
-	var events *Conn
-	if err := h.inside(func() error { events, err = dial(); return err }); err != nil {
+	var events *netlink.Conn
+	if err := h.inside(func() error { events, err = netlink.Dial(); return err }); err != nil {
 		return err
 	}
 	defer events.Close()
-	if err := events.join(unix.RTNLGRP_IPV6_IFADDR); err != nil {
+	if err := events.Join(unix.RTNLGRP_IPV6_IFADDR); err != nil {
 		return err
 	}
 	deadline := time.Now().Add(dadTimeout)
 	for {
-		tentative, err := h.cont.tentative(index)
-		if err != nil || !tentative {
+		pending, err := tentative(h.cont, index)
+		if err != nil || !pending {
 			return err
 		}
-		if err := events.wait(deadline); err != nil {
+		if err := events.Wait(deadline); err != nil {
 			return fmt.Errorf("container link %s: duplicate address detection does not end within %s: %w", s.IfName, dadTimeout, err)
 		}
 	}
 }
 
 // tentative says whether detection is still going on.
-func (c *Conn) tentative(index int) (bool, error) {
+func tentative(c *netlink.Conn, index int) (bool, error) {
 	req := nl.NewNetlinkRequest(unix.RTM_GETADDR, 0)
 	msg := nl.NewIfAddrmsg(unix.AF_INET6)
 	msg.Index = uint32(index)
 	req.AddData(msg)
 	pending := false
-	err := c.dump(req, func() { pending = false }, func(data []byte) error {
+	err := c.Dump(req, func() { pending = false }, func(data []byte) error {
 		m := nl.DeserializeIfAddrmsg(data)
 		if int(m.Index) != index {
 			return nil
 		}
-		attrs, err := attributes(data[m.Len():])
+		attrs, err := netlink.Attributes(data[m.Len():])
 		if err != nil {
 			return err
 		}
 		if m.IfAddrmsg.Flags&unix.IFA_F_DADFAILED != 0 {
-			p, _ := prefixOf(attrs, int(m.Prefixlen))
+			p, _ := netlink.PrefixOf(attrs, int(m.Prefixlen))
 			return fmt.Errorf("container link: address %s: another host on the link has it (duplicate address detection)", p)
 		}
 		pending = pending || m.IfAddrmsg.Flags&unix.IFA_F_TENTATIVE != 0

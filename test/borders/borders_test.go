@@ -12,7 +12,7 @@ const module = "github.com/bridgeport-cni/bridgeport/"
 // only says which packages alone may import a library, tests aside.
 var only = map[string][]string{
 	// The operator's command reads what no plugin asks for.
-	"github.com/vishvananda/netlink": {"pkg/kernel", "plugins/installer", "plugins/bridgeport/node", "plugins/bridgeport/playground"},
+	"github.com/vishvananda/netlink": {"pkg/netlink", "pkg/kernel", "plugins/installer", "plugins/bridgeport/node", "plugins/bridgeport/playground"},
 	"github.com/google/nftables":     {"pkg/nft", "plugins/bridgeport/node"},
 	"github.com/spf13/cobra":         {"plugins/bridgeport/command"},
 	"github.com/charmbracelet":       {"plugins/bridgeport/show"},
@@ -27,7 +27,7 @@ var layers = map[string]int{
 	"pkg/log":       -1, // plugins' edge to the runtime writes it
 	"pkg/plainfile": -1,
 	"pkg/dump":      -1, // also for tests and the operator's command
-	"pkg/flock":     0, "pkg/netns": 0, "pkg/cni": 0,
+	"pkg/netlink":   0, "pkg/flock": 0, "pkg/netns": 0, "pkg/cni": 0,
 	"pkg/nft": 1, "pkg/iptables": 1, "pkg/conntrack": 1, "pkg/ipam": 1,
 	"pkg/kernel":        2,
 	"plugins/hostlocal": 3, "plugins/portmap": 3, "plugins/loopback": 3,

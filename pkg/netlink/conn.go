@@ -1,4 +1,14 @@
-package kernel
+// Package netlink is one kind of socket and one codec of attributes for everything that we
+// ask of the kernel by netlink: links, addresses and routes (NETLINK_ROUTE), sockets
+// (NETLINK_SOCK_DIAG), and the questions about rules and connections (NETLINK_NETFILTER).
+// The messages of links, addresses and routes are those of vishvananda/netlink/nl.
+//
+//	c, err := netlink.Dial()
+//	link, err := c.Link("cni0") // ErrNoLink without one
+//
+// A Conn is for one goroutine. Changing something needs CAP_NET_ADMIN in the socket's
+// network namespace.
+package netlink
 
 import (
 	"encoding/binary"
@@ -13,20 +23,19 @@ import (
 )
 
 const (
-	// answerBuffer holds one datagram of answers: the kernel builds dumps in
+	// AnswerBuffer holds one datagram of answers: the kernel builds dumps in
 	// skbs of at most 32 KiB (netlink_dump).
-	answerBuffer = 32 << 10
-	// shortestAnswer is struct rtmsg; others are shorter, but have attributes. Who reads the
-	// longer struct ifinfomsg looks at the length.
+	AnswerBuffer = 32 << 10
+	// shortestAnswer is struct rtmsg; other structs are shorter, but have attributes. A reader
+	// of the longer struct ifinfomsg looks at the length.
 	shortestAnswer = unix.SizeofRtMsg
 	// answerTimeout bounds the wait for one answer. The kernel answers in
 	// microseconds, unless rtnl_mutex is held by something that hangs.
 	answerTimeout = 10 * time.Second
 )
 
-// Conn is a NETLINK_ROUTE socket in one network namespace, with a queue of
-// requests that go out in one send. Ours because no library sends several
-// requests at once, and each round trip counts in ADD.
+// Conn is a socket in one network namespace, with a queue of requests that go out in one
+// send: vishvananda/netlink sends one request at a time, and each round trip counts in ADD.
 type Conn struct {
 	fd    int
 	seq   uint32
@@ -40,10 +49,11 @@ type queued struct {
 	what string // subject and action, for the error
 }
 
-// dial opens the socket in the calling thread's network namespace.
-func dial() (*Conn, error) { return dialProtocol(unix.NETLINK_ROUTE) }
+// Dial opens a NETLINK_ROUTE socket in the calling thread's network namespace.
+func Dial() (*Conn, error) { return DialProtocol(unix.NETLINK_ROUTE) }
 
-func dialProtocol(protocol int) (*Conn, error) {
+// DialProtocol is Dial for another protocol (unix.NETLINK_*).
+func DialProtocol(protocol int) (*Conn, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
 		return nil, fmt.Errorf("netlink: open socket: %w", err)
@@ -57,8 +67,11 @@ func dialProtocol(protocol int) (*Conn, error) {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("netlink: set timeout: %w", err)
 	}
-	return &Conn{fd: fd, buf: make([]byte, answerBuffer)}, nil
+	return Over(fd), nil
 }
+
+// Over is a Conn on a socket that the caller opened, and closes: Close must not be called.
+func Over(fd int) *Conn { return &Conn{fd: fd, buf: make([]byte, AnswerBuffer)} }
 
 // Close closes the socket; what is still queued is dropped.
 func (c *Conn) Close() error {
@@ -111,9 +124,9 @@ func (c *Conn) Flush() error {
 	return first
 }
 
-// get sends one request and hands each answer of the given type to fn. With
+// Get sends one request and hands each answer of the given type to fn. With
 // NLM_F_DUMP in flags it is a dump, else a single answer is expected.
-func (c *Conn) get(req *nl.NetlinkRequest, fn func(data []byte) error) error {
+func (c *Conn) Get(req *nl.NetlinkRequest, fn func(data []byte) error) error {
 	c.seq++
 	req.Seq = c.seq
 	if err := c.send(req.Serialize()); err != nil {
@@ -146,22 +159,22 @@ func (c *Conn) get(req *nl.NetlinkRequest, fn func(data []byte) error) error {
 		}
 	}
 	if interrupted {
-		return errInterrupted
+		return ErrInterrupted
 	}
 	return nil
 }
 
-// errInterrupted says that something changed during a dump, so that it may lack
+// ErrInterrupted says that something changed during a dump, so that it may lack
 // entries (NLM_F_DUMP_INTR). Asking again is the answer.
-var errInterrupted = errors.New("dump interrupted by a change")
+var ErrInterrupted = errors.New("dump interrupted by a change")
 
-// dump is get with NLM_F_DUMP, repeated while changes interrupt it. reset is
+// Dump is Get with NLM_F_DUMP, repeated while changes interrupt it. reset is
 // called before each try.
-func (c *Conn) dump(req *nl.NetlinkRequest, reset func(), fn func(data []byte) error) error {
+func (c *Conn) Dump(req *nl.NetlinkRequest, reset func(), fn func(data []byte) error) error {
 	req.Flags |= unix.NLM_F_DUMP
-	return dump.Again(errInterrupted, func() error {
+	return dump.Again(ErrInterrupted, func() error {
 		reset()
-		return c.get(req, fn)
+		return c.Get(req, fn)
 	})
 }
 
@@ -234,7 +247,7 @@ func (e *KernelError) Error() string {
 
 func (e *KernelError) Unwrap() error { return e.Errno }
 
-// ackError reads struct nlmsgerr and its attributes; nil for an acknowledgement.
+// ackError reads struct nlmsgerr and its Attributes; nil for an acknowledgement.
 func ackError(h unix.NlMsghdr, data []byte) error {
 	if len(data) < 4 {
 		return fmt.Errorf("netlink: error message of %d bytes", len(data))
@@ -249,20 +262,23 @@ func ackError(h unix.NlMsghdr, data []byte) error {
 	}
 	skip := 4 + unix.SizeofNlMsghdr
 	if h.Flags&unix.NLM_F_CAPPED == 0 {
-		// The request itself stands between header and attributes.
+		// The request itself stands between header and Attributes.
 		skip = 4 + (int(binary.NativeEndian.Uint32(data[4:]))+3)&^3
 	}
 	if skip > len(data) {
 		return e
 	}
-	attrs, err := attributes(data[skip:])
+	attrs, err := Attributes(data[skip:])
 	if err != nil {
 		return e // the errno alone is still true
 	}
 	for _, a := range attrs {
-		if a.Attr.Type == unix.NLMSGERR_ATTR_MSG {
-			e.Text = cString(a.Value)
+		if a.Type == unix.NLMSGERR_ATTR_MSG {
+			e.Text = CString(a.Value)
 		}
 	}
 	return e
 }
+
+// Drop forgets what is queued.
+func (c *Conn) Drop() { c.queue = nil }

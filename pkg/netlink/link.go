@@ -1,7 +1,8 @@
-package kernel
+package netlink
 
 import (
 	"errors"
+	"fmt"
 	"net"
 
 	"github.com/vishvananda/netlink/nl"
@@ -20,7 +21,7 @@ type Link struct {
 	Promisc   bool
 	Master    int // index, 0 for none
 	Peer      int // index of a veth's other end in its namespace, 0 where not known
-	PeerNS    int // id of the other end's namespace in this one, noNS where there is none
+	PeerNS    int // id of the other end's namespace in this one, NoNS where there is none
 	Alias     string
 	Group     uint32
 	SlaveKind string    // "bridge" for a bridge port
@@ -37,45 +38,38 @@ type PortInfo struct {
 }
 
 const (
-	// iflaExtMask and skipStats keep statistics out of the answers.
-	skipStats = 1 << 3 // RTEXT_FILTER_SKIP_STATS, linux/rtnetlink.h
-	operUp    = 6      // IF_OPER_UP, linux/if.h
-	// Attributes of linux/if_link.h that package unix lacks.
-	brportState    = 1
-	brportMode     = 4
-	brportLearning = 8
-	brportIsolated = 33
-	inet6GenMode   = 8 // IFLA_INET6_ADDR_GEN_MODE
-	genModeNone    = 1 // IN6_ADDR_GEN_MODE_NONE
+	// skipStats keeps statistics out of the answers (RTEXT_FILTER_SKIP_STATS, linux/rtnetlink.h).
+	skipStats = 1 << 3
+	operUp    = 6 // IF_OPER_UP, linux/if.h
 )
 
 const (
-	// noNS is the PeerNS of a link without another end elsewhere.
-	noNS = -2
-	// nsGone is the id of a namespace that nobody can enter any more
+	// NoNS is the PeerNS of a link without another end elsewhere.
+	NoNS = -2
+	// NSGone is the id of a namespace that nobody can enter any more
 	// (NETNSA_NSID_NOT_ASSIGNED; peernet2id_alloc in net/core/net_namespace.c).
-	nsGone = -1
+	NSGone = -1
 )
 
 var (
-	// errNoLink says that no link has the name.
-	errNoLink    = errors.New("no such link")
-	errShortLink = errors.New("netlink: link message too short")
+	// ErrNoLink says that no link has the name.
+	ErrNoLink    = errors.New("no such link")
+	ErrShortLink = errors.New("netlink: link message too short")
 )
 
-// Link asks for the link called name; errNoLink if there is none.
+// Link asks for the link called name; ErrNoLink if there is none.
 func (c *Conn) Link(name string) (*Link, error) {
 	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, 0)
 	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
 	req.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(skipStats)))
 	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
 	var link *Link
-	err := c.get(req, func(data []byte) (err error) {
+	err := c.Get(req, func(data []byte) (err error) {
 		link, err = parseLink(data)
 		return err
 	})
 	if errors.Is(err, unix.ENODEV) {
-		return nil, errNoLink
+		return nil, ErrNoLink
 	}
 	return link, err
 }
@@ -86,7 +80,7 @@ func (c *Conn) Links() ([]*Link, error) {
 	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
 	req.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(skipStats)))
 	var links []*Link
-	err := c.dump(req, func() { links = nil }, func(data []byte) error {
+	err := c.Dump(req, func() { links = nil }, func(data []byte) error {
 		link, err := parseLink(data)
 		links = append(links, link)
 		return err
@@ -96,37 +90,37 @@ func (c *Conn) Links() ([]*Link, error) {
 
 func parseLink(data []byte) (*Link, error) {
 	if len(data) < unix.SizeofIfInfomsg {
-		return nil, errShortLink
+		return nil, ErrShortLink
 	}
 	info := nl.DeserializeIfInfomsg(data)
-	attrs, err := attributes(data[unix.SizeofIfInfomsg:])
+	attrs, err := Attributes(data[unix.SizeofIfInfomsg:])
 	if err != nil {
 		return nil, err
 	}
 	l := &Link{
 		Index: int(info.Index), Up: info.Flags&unix.IFF_UP != 0,
-		Promisc: info.Flags&unix.IFF_PROMISC != 0, PeerNS: noNS,
+		Promisc: info.Flags&unix.IFF_PROMISC != 0, PeerNS: NoNS,
 	}
 	for _, a := range attrs {
-		switch a.Attr.Type {
+		switch a.Type {
 		case unix.IFLA_IFNAME:
-			l.Name = cString(a.Value)
+			l.Name = CString(a.Value)
 		case unix.IFLA_ADDRESS:
 			l.MAC = net.HardwareAddr(append([]byte(nil), a.Value...))
 		case unix.IFLA_MTU:
-			l.MTU = int(u32(a.Value))
+			l.MTU = int(U32(a.Value))
 		case unix.IFLA_LINK:
-			l.Peer = int(u32(a.Value))
+			l.Peer = int(U32(a.Value))
 		case unix.IFLA_LINK_NETNSID:
-			l.PeerNS = int(int32(u32(a.Value)))
+			l.PeerNS = int(int32(U32(a.Value)))
 		case unix.IFLA_MASTER:
-			l.Master = int(u32(a.Value))
+			l.Master = int(U32(a.Value))
 		case unix.IFLA_OPERSTATE:
-			l.Oper = u8(a.Value) == operUp
+			l.Oper = U8(a.Value) == operUp
 		case unix.IFLA_IFALIAS:
-			l.Alias = cString(a.Value)
+			l.Alias = CString(a.Value)
 		case unix.IFLA_GROUP:
-			l.Group = u32(a.Value)
+			l.Group = U32(a.Value)
 		case unix.IFLA_LINKINFO:
 			if err := l.parseInfo(a.Value); err != nil {
 				return nil, err
@@ -137,19 +131,19 @@ func parseLink(data []byte) (*Link, error) {
 }
 
 func (l *Link) parseInfo(data []byte) error {
-	attrs, err := attributes(data)
+	attrs, err := Attributes(data)
 	if err != nil {
 		return err
 	}
 	var slave, own []byte
 	for _, a := range attrs {
-		switch a.Attr.Type {
+		switch a.Type {
 		case nl.IFLA_INFO_KIND:
-			l.Kind = cString(a.Value)
+			l.Kind = CString(a.Value)
 		case nl.IFLA_INFO_DATA:
 			own = a.Value
 		case nl.IFLA_INFO_SLAVE_KIND:
-			l.SlaveKind = cString(a.Value)
+			l.SlaveKind = CString(a.Value)
 		case nl.IFLA_INFO_SLAVE_DATA:
 			slave = a.Value
 		}
@@ -162,38 +156,38 @@ func (l *Link) parseInfo(data []byte) error {
 	if l.SlaveKind != "bridge" {
 		return nil
 	}
-	attrs, err = attributes(slave)
+	attrs, err = Attributes(slave)
 	if err != nil {
 		return err
 	}
 	l.Port = &PortInfo{}
 	for _, a := range attrs {
-		switch a.Attr.Type {
-		case brportState:
-			l.Port.State = u8(a.Value)
-		case brportMode:
-			l.Port.Hairpin = u8(a.Value) != 0
-		case brportLearning:
-			l.Port.Learning = u8(a.Value) != 0
-		case brportIsolated:
-			l.Port.Isolated = u8(a.Value) != 0
+		switch a.Type {
+		case nl.IFLA_BRPORT_STATE:
+			l.Port.State = U8(a.Value)
+		case nl.IFLA_BRPORT_MODE:
+			l.Port.Hairpin = U8(a.Value) != 0
+		case nl.IFLA_BRPORT_LEARNING:
+			l.Port.Learning = U8(a.Value) != 0
+		case nl.IFLA_BRPORT_ISOLATED:
+			l.Port.Isolated = U8(a.Value) != 0
 		}
 	}
 	return nil
 }
 
 func hasFiltering(data []byte) (bool, error) {
-	attrs, err := attributes(data)
+	attrs, err := Attributes(data)
 	for _, a := range attrs {
-		if a.Attr.Type == brFiltering {
-			return u8(a.Value) != 0, nil
+		if a.Type == nl.IFLA_BR_VLAN_FILTERING {
+			return U8(a.Value) != 0, nil
 		}
 	}
 	return false, err
 }
 
-// linkRequest begins a message about the link called name. flags are NLM_F_*.
-func linkRequest(kind, flags int, name string, up bool) *nl.NetlinkRequest {
+// LinkRequest begins a message about the link called name. flags are NLM_F_*.
+func LinkRequest(kind, flags int, name string, up bool) *nl.NetlinkRequest {
 	req := nl.NewNetlinkRequest(kind, flags)
 	info := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	if up {
@@ -204,8 +198,8 @@ func linkRequest(kind, flags int, name string, up bool) *nl.NetlinkRequest {
 	return req
 }
 
-// downRequest takes the link called name down.
-func downRequest(name string) *nl.NetlinkRequest {
+// DownRequest takes the link called name down.
+func DownRequest(name string) *nl.NetlinkRequest {
 	req := nl.NewNetlinkRequest(unix.RTM_NEWLINK, 0)
 	info := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	info.Change = unix.IFF_UP
@@ -214,15 +208,49 @@ func downRequest(name string) *nl.NetlinkRequest {
 	return req
 }
 
-// deleteLink removes the host's link called name.
-func (h *Host) deleteLink(name string) error { return h.rt.deleteLink(name) }
-
-// deleteLink removes the link called name, and with a veth its peer; a missing one
+// DeleteLink removes the link called name, and with a veth its peer; a missing one
 // is success.
-func (c *Conn) deleteLink(name string) error {
-	c.Queue(linkRequest(unix.RTM_DELLINK, 0, name, false), "link %s: delete", name)
+func (c *Conn) DeleteLink(name string) error {
+	c.Queue(LinkRequest(unix.RTM_DELLINK, 0, name, false), "link %s: delete", name)
 	if err := c.Flush(); !errors.Is(err, unix.ENODEV) {
 		return err
 	}
 	return nil
+}
+
+func (c *Conn) LinkByIndex(index int) (*Link, error) {
+	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, 0)
+	info := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	info.Index = int32(index)
+	req.AddData(info)
+	req.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(skipStats)))
+	var link *Link
+	err := c.Get(req, func(data []byte) (err error) {
+		link, err = parseLink(data)
+		return err
+	})
+	return link, err
+}
+
+// Dying says whether the other end's namespace is: its last process, socket and mount are
+// gone, so nobody uses the link, but the kernel's one worker that takes namespaces apart
+// (cleanup_net) comes to it later, on a busy node seconds later. It first takes the
+// namespace's id away, which until then names a namespace that there is no more.
+func (c *Conn) Dying(l *Link) (bool, error) {
+	if l.PeerNS == NoNS || l.PeerNS == NSGone {
+		return l.PeerNS == NSGone, nil
+	}
+	req := nl.NewNetlinkRequest(unix.RTM_GETNSID, 0)
+	req.AddData(nl.NewRtGenMsg())
+	req.AddData(nl.NewRtAttr(unix.NETNSA_NSID, nl.Uint32Attr(uint32(l.PeerNS))))
+	err := c.Get(req, func([]byte) error { return nil })
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return true, nil
+	case errors.Is(err, unix.EINVAL): // a kernel before 4.20 does not tell: it is there
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("link %s: namespace %d of its other end: %w", l.Name, l.PeerNS, err)
+	}
+	return false, nil
 }
