@@ -15,8 +15,8 @@ import (
 type ForwardAccept struct{ Bridge string }
 
 // Add puts the rules where the host's own firewall decides.
-func (f ForwardAccept) Add(h *Host) error {
-	rules, err := h.Rules()
+func (f ForwardAccept) Add(s *Session) error {
+	rules, err := s.Rules()
 	if err != nil {
 		return err
 	}
@@ -37,30 +37,26 @@ func eachFamily(do func(iptables.Family) error) error {
 }
 
 // Check says which chains drop the bridge's packets all the same.
-func (f ForwardAccept) Check(h *Host) error { return ForwardBlocked(h, f.Bridge) }
-
-// Del keeps the rules: they are shared.
-func (f ForwardAccept) Del(*Host) error { return nil }
+func (f ForwardAccept) Check(s *Session) error { return ForwardBlocked(s, f.Bridge) }
 
 func (f ForwardAccept) String() string {
 	return fmt.Sprintf("nft insert rule TABLE CHAIN iifname %q accept   # and oifname; for each forward chain that drops", f.Bridge)
 }
 
-// ErrBlocked says that the host's firewall drops what the bridge forwards.
-var ErrBlocked = errors.New("forwarding is blocked")
-
-// ForwardBlocked is nil, or an ErrBlocked that names the chains in the way.
-func ForwardBlocked(h *Host, bridge string) error {
-	names, err := blockers(h, bridge)
+// ForwardBlocked is nil, or a Drift of ForwardKind that names the chains in the way.
+func ForwardBlocked(s *Session, bridge string) error {
+	names, err := blockers(s, bridge)
 	if err != nil || len(names) == 0 {
 		return err
 	}
-	return fmt.Errorf("bridge %s: %w by %s, which drops what no rule accepts: set \"forwardAccept\": true, or accept the bridge there",
-		bridge, ErrBlocked, strings.Join(names, ", "))
+	return Drift{{
+		Kind: ForwardKind, Object: "bridge " + bridge, Field: "forwarding", Expected: "accept", Actual: strings.Join(names, ", "),
+		text: ": forwarding is blocked by " + strings.Join(names, ", ") + ", which drops what no rule accepts: set \"forwardAccept\": true, or accept the bridge there",
+	}}
 }
 
 // blockers names the chains.
-func blockers(h *Host, bridge string) (names []string, err error) {
+func blockers(s *Session, bridge string) (names []string, err error) {
 	for program, family := range map[string]iptables.Family{"iptables-legacy": {}, "ip6tables-legacy": {IPv6: true}} {
 		blocked, err := family.LegacyForward(bridge)
 		if err != nil {
@@ -71,7 +67,7 @@ func blockers(h *Host, bridge string) (names []string, err error) {
 		}
 	}
 	slices.Sort(names)
-	rules, err := h.Rules()
+	rules, err := s.Rules()
 	if errors.Is(err, nft.ErrUnsupported) {
 		return names, nil
 	}

@@ -22,28 +22,14 @@ type Addr struct {
 // Add queues the address. Where duplicate address detection is off for the link
 // (accept_dad 0) it is usable at once, and the kernel announces it if the link is up
 // (addrconf_dad_begin, ndisc_notify); IFA_F_NODAD would suppress the announcement.
-func (a Addr) Add(h *Host) error {
-	index, err := h.containerIndex(a.IfName)
+func (a Addr) Add(s *Session) error {
+	index, err := s.ContainerIndex(a.IfName)
 	if err != nil {
 		return err
 	}
-	h.cont.Queue(addrRequest(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, index, a.Prefix, 0),
+	s.Container.Queue(addrRequest(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, index, a.Prefix, 0),
 		"container link %s: add address %s", a.IfName, a.Prefix)
 	return nil
-}
-
-// containerIndex asks for the index of the container's link, once.
-func (h *Host) containerIndex(name string) (int, error) {
-	key := "/" + name // no link of the host has a slash in its name
-	if i, ok := h.index[key]; ok {
-		return i, nil
-	}
-	link, err := h.cont.Link(name)
-	if err != nil {
-		return 0, fmt.Errorf("container link %s: %w", name, err)
-	}
-	h.index[key] = link.Index
-	return link.Index, nil
 }
 
 func addrRequest(kind, flags, index int, p netip.Prefix, addrFlags uint8) *nl.NetlinkRequest {
@@ -70,16 +56,16 @@ func broadcast(p netip.Prefix) netip.Addr {
 }
 
 // Check looks for the address.
-func (a Addr) Check(h *Host) error {
-	d := &Drift{Object: "container link " + a.IfName}
-	index, err := h.containerIndex(a.IfName)
+func (a Addr) Check(s *Session) error {
+	d := compare(AddressKind, "container link "+a.IfName)
+	index, err := s.ContainerIndex(a.IfName)
 	if errors.Is(err, netlink.ErrNoLink) {
 		return nil // the Veth says it
 	}
 	if err != nil {
 		return err
 	}
-	have, err := h.cont.Addresses(index)
+	have, err := s.Container.Addresses(index)
 	if err != nil {
 		return fmt.Errorf("container link %s: list addresses: %w", a.IfName, err)
 	}
@@ -88,9 +74,6 @@ func (a Addr) Check(h *Host) error {
 	}
 	return d.err()
 }
-
-// Del does nothing: addresses go with their link.
-func (a Addr) Del(*Host) error { return nil }
 
 func (a Addr) String() string {
 	return inContainer(fmt.Sprintf("ip address add %s dev %s", a.Prefix, a.IfName))
@@ -101,15 +84,9 @@ func (a Addr) String() string {
 type LinkUp struct{ IfName string }
 
 // Add queues the request.
-func (l LinkUp) Add(h *Host) error {
-	h.cont.Queue(netlink.LinkRequest(unix.RTM_NEWLINK, 0, l.IfName, true), "container link %s: set up", l.IfName)
+func (l LinkUp) Add(s *Session) error {
+	s.Container.Queue(netlink.LinkRequest(unix.RTM_NEWLINK, 0, l.IfName, true), "container link %s: set up", l.IfName)
 	return nil
 }
-
-// Check does nothing: the Veth compares the state.
-func (l LinkUp) Check(*Host) error { return nil }
-
-// Del does nothing: the link goes as a whole.
-func (l LinkUp) Del(*Host) error { return nil }
 
 func (l LinkUp) String() string { return inContainer("ip link set " + l.IfName + " up") }

@@ -36,15 +36,15 @@ type Bridge struct {
 // Add makes the bridge with an address of its own, so that it does not change
 // when ports come and go (br_stp_recalculate_bridge_id) and udev leaves it alone
 // (addr_assign_type NET_ADDR_SET).
-func (b Bridge) Add(h *Host) error {
-	link, err := h.rt.Link(b.Name)
+func (b Bridge) Add(s *Session) error {
+	link, err := s.hostLink(b.Name)
 	if errors.Is(err, netlink.ErrNoLink) {
 		// Looked at under the lock: GC may retire it right behind that.
 		err = locked(func() error {
-			if err := b.create(h); err != nil {
+			if err := b.create(s); err != nil {
 				return err
 			}
-			link, err = h.rt.Link(b.Name)
+			link, err = s.hostLink(b.Name)
 			return err
 		})
 	}
@@ -54,8 +54,7 @@ func (b Bridge) Add(h *Host) error {
 	if err != nil {
 		return fmt.Errorf("bridge %s: %w", b.Name, err)
 	}
-	h.index[b.Name] = link.Index
-	return b.reconcile(h, link)
+	return b.reconcile(s, link)
 }
 
 func (b Bridge) usable(link *netlink.Link) error {
@@ -74,7 +73,7 @@ func kindText(kind string) string {
 
 // create makes the bridge unless somebody was faster, and then says that it is ours.
 // A crash between the two leaves one that ours still knows.
-func (b Bridge) create(h *Host) error {
+func (b Bridge) create(s *Session) error {
 	req := netlink.LinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, b.Name, true)
 	mac := hardwareAddr("bridge", machine(), b.Name)
 	req.AddData(nl.NewRtAttr(unix.IFLA_ADDRESS, mac))
@@ -87,8 +86,8 @@ func (b Bridge) create(h *Host) error {
 		info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.IFLA_BR_VLAN_FILTERING, flag(true))
 	}
 	req.AddData(info)
-	h.rt.Queue(req, "create")
-	err := h.rt.Flush()
+	s.Host.Queue(req, "create")
+	err := s.Host.Flush()
 	switch {
 	case errors.Is(err, unix.EEXIST):
 		return nil
@@ -98,12 +97,12 @@ func (b Bridge) create(h *Host) error {
 		return err
 	}
 	// The kernel takes an alias only for a link that exists (do_setlink).
-	return setAlias(h, b.Name, bridgeAlias)
+	return setAlias(s, b.Name, bridgeAlias)
 }
 
 // reconcile brings an existing bridge up and, where asked for, into promiscuous
 // mode; one of ours gets the configured MTU.
-func (b Bridge) reconcile(h *Host, link *netlink.Link) error {
+func (b Bridge) reconcile(s *Session, link *netlink.Link) error {
 	wrongMTU := b.MTU > 0 && link.MTU != b.MTU && ours(link)
 	wrongPromisc := b.Promisc && !link.Promisc
 	wrongVlans := b.Vlans && !link.Filtering
@@ -131,8 +130,8 @@ func (b Bridge) reconcile(h *Host, link *netlink.Link) error {
 		data.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.IFLA_BR_VLAN_FILTERING, flag(true))
 		req.AddData(data)
 	}
-	h.rt.Queue(req, "bridge %s: reconcile", b.Name)
-	return h.rt.Flush()
+	s.Host.Queue(req, "bridge %s: reconcile", b.Name)
+	return s.Host.Flush()
 }
 
 // ours says whether we made the bridge. Without an alias, its address tells: nobody
@@ -154,18 +153,27 @@ func machine() string {
 	return strings.TrimSpace(string(id))
 }
 
+// Vanished says whether the bridge was there and is not any more: GC retired it.
+func (b Bridge) Vanished(s *Session) bool {
+	known, was := s.hostIndex[b.Name]
+	if !was {
+		return false
+	}
+	link, err := s.Host.Link(b.Name)
+	return errors.Is(err, netlink.ErrNoLink) || err == nil && link.Index != known
+}
+
 // Check compares kind, flags and MTU.
-func (b Bridge) Check(h *Host) error {
-	d := &Drift{Object: "bridge " + b.Name}
-	link, err := h.rt.Link(b.Name)
+func (b Bridge) Check(s *Session) error {
+	d := compare(LinkKind, "bridge "+b.Name)
+	link, err := s.hostLink(b.Name)
 	if errors.Is(err, netlink.ErrNoLink) {
 		d.missing("link", b.Name)
-		return d
+		return d.err()
 	}
 	if err != nil {
 		return fmt.Errorf("bridge %s: %w", b.Name, err)
 	}
-	h.index[b.Name] = link.Index
 	d.want("kind", "bridge", link.Kind)
 	d.want("state", "up", upText(link.Up))
 	if b.MTU > 0 && ours(link) {
@@ -186,9 +194,6 @@ func upText(up bool) string {
 	}
 	return "down"
 }
-
-// Del keeps the bridge: it is shared. RetireBridge removes one that nobody uses.
-func (b Bridge) Del(*Host) error { return nil }
 
 func (b Bridge) String() string {
 	mtu := ""
@@ -214,8 +219,8 @@ type Facts struct {
 
 // Facts looks the bridge up. For a missing one they are what it will have. A link of
 // another kind is an ErrConflict.
-func (b Bridge) Facts(h *Host) (Facts, error) {
-	link, err := h.rt.Link(b.Name)
+func (b Bridge) Facts(s *Session) (Facts, error) {
+	link, err := s.Host.Link(b.Name)
 	switch {
 	case errors.Is(err, netlink.ErrNoLink):
 		f := Facts{MAC: hardwareAddr("bridge", machine(), b.Name), MTU: b.MTU}

@@ -34,7 +34,6 @@ func TestBridgeAgain(t *testing.T) {
 		w.must(netlink.LinkSetDown(w.link("br0")))
 		w.add(b)
 		w.wantCheck(b, "")
-		w.must(b.Del(w.Host))
 		if got := w.link("br0").Attrs(); got.HardwareAddr.String() != mac || got.Alias != "bridgeport" {
 			t.Errorf("got %s %q, want %s", got.HardwareAddr, got.Alias, mac)
 		}
@@ -42,7 +41,7 @@ func TestBridgeAgain(t *testing.T) {
 		w.wantCheck(ra, "sysctl: net.ipv6.conf.br0.accept_ra is 1, expected 0")
 		w.add(ra)
 		w.wantCheck(ra, "")
-		facts, err := Bridge{Name: "br0"}.Facts(w.Host)
+		facts, err := Bridge{Name: "br0"}.Facts(w.Session)
 		if err != nil || facts.MAC.String() != mac || facts.MTU != 1400 {
 			t.Errorf("facts: got %+v, %v", facts, err)
 		}
@@ -53,10 +52,10 @@ func TestBridgeAgain(t *testing.T) {
 func TestBridgeFacts(t *testing.T) {
 	inWorld(t, func(w world) {
 		for _, b := range []Bridge{{Name: "br0"}, {Name: "br1", MTU: 9000}} {
-			before, err := b.Facts(w.Host)
+			before, err := b.Facts(w.Session)
 			w.must(err)
 			w.add(b)
-			after, err := b.Facts(w.Host)
+			after, err := b.Facts(w.Session)
 			if err != nil || before.MTU != after.MTU || before.MAC.String() != after.MAC.String() {
 				t.Errorf("said %+v, made %+v, %v", before, after, err)
 			}
@@ -69,20 +68,20 @@ func TestBridgeForeign(t *testing.T) {
 	inWorld(t, func(w world) {
 		w.must(netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br0", MTU: 1300}}))
 		b := Bridge{Name: "br0", MTU: 1400}
-		w.must(b.create(w.Host)) // as if it was not there a moment ago
+		w.must(b.create(w.Session)) // as if it was not there a moment ago
 		w.add(b)
 		if got := w.link("br0").Attrs(); got.MTU != 1300 || got.Alias != "" || got.Flags&1 == 0 {
 			t.Errorf("got mtu %d, alias %q, flags %s, want it up and otherwise as it was", got.MTU, got.Alias, got.Flags)
 		}
 		w.wantCheck(b, "")
-		if facts, err := b.Facts(w.Host); err != nil || facts.MTU != 1300 {
+		if facts, err := b.Facts(w.Session); err != nil || facts.MTU != 1300 {
 			t.Errorf("facts: got %+v, %v", facts, err)
 		}
-		err := Bridge{Name: "br0", Vlans: true}.Add(w.Host)
+		err := Bridge{Name: "br0", Vlans: true}.Add(w.Session)
 		if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "ip link set br0 type bridge vlan_filtering 1") {
 			t.Errorf("vlans: got %v", err)
 		}
-		w.must(RetireBridge(w.Host, "br0"))
+		w.must(RetireBridge(w.Session, "br0"))
 		w.link("br0")
 	})
 }
@@ -91,11 +90,11 @@ func TestBridgeConflict(t *testing.T) {
 	inWorld(t, func(w world) {
 		w.must(netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "br0"}, PeerName: "x"}))
 		const veth = `bridge br0: a link of this name exists and is not a bridge but a veth: name another in "bridge": conflict`
-		if err := (Bridge{Name: "br0"}).Add(w.Host); err == nil || !errors.Is(err, ErrConflict) || err.Error() != veth {
+		if err := (Bridge{Name: "br0"}).Add(w.Session); err == nil || !errors.Is(err, ErrConflict) || err.Error() != veth {
 			t.Errorf("got %v", err)
 		}
 		const lo = `bridge lo: a link of this name exists and is not a bridge but a device: name another in "bridge": conflict`
-		if err := (Bridge{Name: "lo"}).Add(w.Host); err == nil || err.Error() != lo {
+		if err := (Bridge{Name: "lo"}).Add(w.Session); err == nil || err.Error() != lo {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -118,7 +117,7 @@ func TestGatewayCheck(t *testing.T) {
 				w.must(err)
 				w.must(netlink.AddrDel(w.link("br0"), addr))
 			}, "link br0: gateway address " + text + " is missing"},
-			{"bridge removed", func(w world) { w.must(netlink.LinkDel(w.link("br0"))); delete(w.index, "br0") }, ""},
+			{"bridge removed", func(w world) { w.must(netlink.LinkDel(w.link("br0"))); w.forgetLinks() }, ""},
 		})
 	}
 }
@@ -178,7 +177,7 @@ func TestGatewayRoom(t *testing.T) {
 					w.must(err)
 					w.must(netlink.AddrAdd(w.link("br0"), addr))
 				}
-				if err := (Plan{Shared: []Object{tt.gateway}}).Add(w.Host); err != nil {
+				if err := (Plan{Shared: []Object{tt.gateway}}).Add(w.Session); err != nil {
 					if err.Error() != tt.want || !errors.Is(err, ErrConflict) {
 						t.Errorf("got %v, want %s", err, tt.want)
 					}

@@ -31,30 +31,33 @@ type FDBEntry struct {
 // Add makes the entry: after the Vlans, which it may name, and after PortReady, which
 // knows the port's index. A learned entry is replaced; one of another port that somebody
 // set is ErrConflict, if the address was asked for.
-func (f FDBEntry) Add(h *Host) error {
-	port := h.index[f.Owner.LinkName()]
-	err := f.set(h, port, unix.NLM_F_EXCL)
+func (f FDBEntry) Add(s *Session) error {
+	port, err := s.HostIndex(f.Owner.LinkName())
+	if err != nil {
+		return err
+	}
+	err = f.set(s, port, unix.NLM_F_EXCL)
 	if !errors.Is(err, unix.EEXIST) {
 		return err
 	}
-	have, found, err := f.find(h)
+	have, found, err := f.find(s)
 	switch {
 	case err != nil:
 		return err
 	case found && isStatic(have) && int(have.Index) == port:
 		return nil
 	case found && isStatic(have) && f.Asked:
-		return fmt.Errorf("mac: %s is on bridge %s already, at its port %s: give the container another: %w", f.MAC, f.Bridge, h.linkName(int(have.Index)), ErrConflict)
+		return fmt.Errorf("mac: %s is on bridge %s already, at its port %s: give the container another: %w", f.MAC, f.Bridge, linkName(s, int(have.Index)), ErrConflict)
 	}
-	return f.set(h, port, unix.NLM_F_REPLACE)
+	return f.set(s, port, unix.NLM_F_REPLACE)
 }
 
-func (f FDBEntry) set(h *Host, port, flags int) error {
+func (f FDBEntry) set(s *Session, port, flags int) error {
 	req := nl.NewNetlinkRequest(unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|flags)
 	req.AddData(&vishvananda.Ndmsg{Family: unix.AF_BRIDGE, Index: uint32(port), State: unix.NUD_NOARP, Flags: unix.NTF_MASTER})
 	f.key(req)
-	h.rt.Queue(req, "fdb %s dev %s: add", f.MAC, f.Owner.LinkName())
-	return h.rt.Flush()
+	s.Host.Queue(req, "fdb %s dev %s: add", f.MAC, f.Owner.LinkName())
+	return s.Host.Flush()
 }
 
 func (f FDBEntry) key(req *nl.NetlinkRequest) {
@@ -65,8 +68,8 @@ func (f FDBEntry) key(req *nl.NetlinkRequest) {
 }
 
 // find asks the bridge for the entry.
-func (f FDBEntry) find(h *Host) (have vishvananda.Ndmsg, found bool, err error) {
-	bridge, err := h.rt.Link(f.Bridge)
+func (f FDBEntry) find(s *Session) (have vishvananda.Ndmsg, found bool, err error) {
+	bridge, err := s.Host.Link(f.Bridge)
 	if err != nil {
 		return have, false, fmt.Errorf("bridge %s: %w", f.Bridge, err)
 	}
@@ -74,7 +77,7 @@ func (f FDBEntry) find(h *Host) (have vishvananda.Ndmsg, found bool, err error) 
 	req.AddData(&vishvananda.Ndmsg{Family: unix.AF_BRIDGE})
 	f.key(req)
 	req.AddData(nl.NewRtAttr(unix.NDA_MASTER, nl.Uint32Attr(uint32(bridge.Index))))
-	err = h.rt.Get(req, func(data []byte) error {
+	err = s.Host.Get(req, func(data []byte) error {
 		if len(data) < unix.SizeofNdMsg {
 			return errors.New("netlink: neighbour message too short")
 		}
@@ -94,8 +97,8 @@ func (f FDBEntry) find(h *Host) (have vishvananda.Ndmsg, found bool, err error) 
 func isStatic(m vishvananda.Ndmsg) bool { return m.State&(unix.NUD_NOARP|unix.NUD_PERMANENT) != 0 }
 
 // linkName is the name of a link of the host, for messages.
-func (h *Host) linkName(index int) string {
-	links, err := h.rt.Links()
+func linkName(s *Session, index int) string {
+	links, err := s.Host.Links()
 	if err == nil {
 		for _, l := range links {
 			if l.Index == index {
@@ -107,35 +110,31 @@ func (h *Host) linkName(index int) string {
 }
 
 // Check wants the entry at the container's port.
-func (f FDBEntry) Check(h *Host) error {
+func (f FDBEntry) Check(s *Session) error {
 	if f.Changed {
 		return nil
 	}
 	name := f.Owner.LinkName()
-	link, err := h.rt.Link(name)
+	port, err := s.HostIndex(name)
 	if errors.Is(err, netlink.ErrNoLink) {
 		return nil // the link's own object says it
 	}
 	if err != nil {
-		return fmt.Errorf("link %s: %w", name, err)
+		return err
 	}
-	h.index[name] = link.Index
-	have, found, err := f.find(h)
+	have, found, err := f.find(s)
 	if err != nil {
 		return err
 	}
-	d := &Drift{Object: "bridge " + f.Bridge}
+	d := compare(FDBKind, "bridge "+f.Bridge)
 	switch {
 	case !found || !isStatic(have):
 		d.missing("static fdb entry", f.MAC.String())
-	case int(have.Index) != link.Index:
-		d.want("port of "+f.MAC.String(), name, h.linkName(int(have.Index)))
+	case int(have.Index) != port:
+		d.want("port of "+f.MAC.String(), name, linkName(s, int(have.Index)))
 	}
 	return d.err()
 }
-
-// Del does nothing: the entry goes with the port.
-func (FDBEntry) Del(*Host) error { return nil }
 
 func (f FDBEntry) String() string {
 	text := fmt.Sprintf("bridge fdb add %s dev %s master static", f.MAC, f.Owner.LinkName())

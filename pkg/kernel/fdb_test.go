@@ -12,7 +12,7 @@ func TestFDBEntry(t *testing.T) {
 		veth := testVeth()
 		veth.Static, veth.Group = true, 25200
 		entry := FDBEntry{Owner: owner, Bridge: "br0", MAC: veth.MAC}
-		w.add(Bridge{Name: "br0"}, veth, LinkUp{"eth0"}, PortReady{owner})
+		w.add(Bridge{Name: "br0"}, veth, LinkUp{"eth0"}, PortReady(owner))
 		w.wantCheck(entry, "bridge br0: static fdb entry "+veth.MAC.String()+" is missing")
 		w.add(entry, entry) // its own is no conflict
 		w.wantCheck(entry, "")
@@ -20,8 +20,8 @@ func TestFDBEntry(t *testing.T) {
 		other := Owner{"net", "c2", "eth0", ""}
 		second := veth
 		second.Owner, second.IfName = other, "eth1"
-		w.add(second, LinkUp{"eth1"}, PortReady{other})
-		err := FDBEntry{Owner: other, Bridge: "br0", MAC: veth.MAC, Asked: true}.Add(w.Host)
+		w.add(second, LinkUp{"eth1"}, PortReady(other))
+		err := FDBEntry{Owner: other, Bridge: "br0", MAC: veth.MAC, Asked: true}.Add(w.Session)
 		want := "mac: " + veth.MAC.String() + " is on bridge br0 already, at its port " + owner.LinkName() + ": give the container another: conflict"
 		if !errors.Is(err, ErrConflict) || err.Error() != want {
 			t.Errorf("got %v", err)

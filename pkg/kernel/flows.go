@@ -62,24 +62,26 @@ func forgetRules(list []iptables.Forward) error {
 	return errors.Join(errs...)
 }
 
-// Arrivals is the moment when ports have just been published: clients of protocols
-// without a handshake may have been sending all along, to the host itself or to a
-// container that is gone, and their connections would stay as they are.
-type Arrivals struct{ Ports []Port }
-
-// Add deletes those connections. It comes after the elements.
-func (a Arrivals) Add(h *Host) error {
-	if !slices.ContainsFunc(a.Ports, stateless) {
-		return nil
+// ForgetOthers deletes connections to ports that have just been published: clients of
+// protocols without a handshake may have been sending all along, to the host itself or to a
+// container that is gone, and the kernel would lead them there for as long as they send. The
+// step comes after the elements of the ports.
+func ForgetOthers(ports []Port) Step {
+	if !slices.ContainsFunc(ports, stateless) {
+		return Step{Run: func(*Session) error { return nil }}
 	}
-	if err := h.Flush(); err != nil {
+	return Step{"forget connections to these UDP and SCTP ports that lead elsewhere", func(s *Session) error { return forgetOthers(s, ports) }}
+}
+
+func forgetOthers(s *Session, ports []Port) error {
+	if err := s.Flush(); err != nil {
 		return err
 	}
-	local, err := h.rt.LocalAddresses()
+	local, err := s.Host.LocalAddresses()
 	if err != nil {
 		return fmt.Errorf("list addresses: %w", err)
 	}
-	for _, p := range a.Ports {
+	for _, p := range ports {
 		if !stateless(p) {
 			continue
 		}
@@ -110,11 +112,3 @@ func (p Port) stale(f conntrack.Flow, local map[netip.Addr]bool) bool {
 }
 
 func stateless(p Port) bool { return p.Protocol == unix.IPPROTO_UDP || p.Protocol == unix.IPPROTO_SCTP }
-
-// Check does nothing: connections come and go.
-func (a Arrivals) Check(*Host) error { return nil }
-
-// Del does nothing: the Ports forget their connections.
-func (a Arrivals) Del(*Host) error { return nil }
-
-func (a Arrivals) String() string { return "" }

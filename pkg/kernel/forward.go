@@ -38,47 +38,44 @@ func (f Forwarding) key() string {
 }
 
 // Add notes first and writes then, so that a crash between the two loses nothing.
-func (f Forwarding) Add(h *Host) error {
-	have, err := h.dirs.read(f.key())
+func (f Forwarding) Add(s *Session) error {
+	have, err := s.sysctls.read(f.key())
 	if err != nil || have != "0" {
 		return err
 	}
-	return locked(func() error { return f.enable(h) })
+	return locked(func() error { return f.enable(s) })
 }
 
 // enable is for one process at a time: each changes the same alias.
-func (f Forwarding) enable(h *Host) error {
-	have, err := h.dirs.read(f.key())
+func (f Forwarding) enable(s *Session) error {
+	have, err := s.sysctls.read(f.key())
 	if err != nil || have != "0" {
 		return err
 	}
-	link, err := h.rt.Link(f.Bridge)
+	link, err := s.Host.Link(f.Bridge)
 	if err != nil {
 		return fmt.Errorf("bridge %s: %w", f.Bridge, err)
 	}
 	if ours(link) {
-		if err := setAlias(h, f.Bridge, withNote(link.Alias, f.key())); err != nil {
+		if err := setAlias(s, f.Bridge, withNote(link.Alias, f.key())); err != nil {
 			return err
 		}
 	}
-	return h.dirs.write(f.key(), "1")
+	return s.sysctls.write(f.key(), "1")
 }
 
 // Check reads the setting.
-func (f Forwarding) Check(h *Host) error {
-	have, err := h.dirs.read(f.key())
+func (f Forwarding) Check(s *Session) error {
+	have, err := s.sysctls.read(f.key())
 	if err != nil {
 		return err
 	}
-	d := &Drift{Object: "sysctl"}
+	d := compare(SysctlKind, "sysctl")
 	if have == "0" { // 1 and, for IPv6, 2 both forward
 		d.want(dotted(f.key()), "1", have)
 	}
 	return d.err()
 }
-
-// Del leaves the setting: it is shared.
-func (f Forwarding) Del(*Host) error { return nil }
 
 func (f Forwarding) String() string { return fmt.Sprintf("sysctl -w %s=1", dotted(f.key())) }
 
@@ -98,11 +95,11 @@ func locked(fn func() error) error {
 	return fn()
 }
 
-func setAlias(h *Host, name, alias string) error {
+func setAlias(s *Session, name, alias string) error {
 	req := netlink.LinkRequest(unix.RTM_NEWLINK, 0, name, false)
 	req.AddData(nl.NewRtAttr(unix.IFLA_IFALIAS, nl.NonZeroTerminated(alias)))
-	h.rt.Queue(req, "link %s: set alias", name)
-	return h.rt.Flush()
+	s.Host.Queue(req, "link %s: set alias", name)
+	return s.Host.Flush()
 }
 
 // notePrefix begins a word of a bridge's alias: a setting that was 0 before us.
@@ -132,20 +129,20 @@ func notes(alias string) []string {
 // RetireBridge removes a bridge that we made and nothing is plugged into, and with
 // the last of our bridges what the host was changed for. A bridge of somebody
 // else, or with ports, stays.
-func RetireBridge(h *Host, name string) error {
+func RetireBridge(s *Session, name string) error {
 	all := func() error {
-		retired, err := retire(h, name)
+		retired, err := retire(s, name)
 		if err != nil || !retired {
 			return err
 		}
-		return retireRules(h, name)
+		return retireRules(s, name)
 	}
 	return locked(all) // an ADD that makes the bridge anew comes before or after
 }
 
 // retire says whether nothing of ours needs rules for the bridge any more.
-func retire(h *Host, name string) (bool, error) {
-	links, err := h.rt.Links()
+func retire(s *Session, name string) (bool, error) {
+	links, err := s.Host.Links()
 	if err != nil {
 		return false, fmt.Errorf("bridge %s: list links: %w", name, err)
 	}
@@ -162,15 +159,15 @@ func retire(h *Host, name string) (bool, error) {
 		if bridge.Kind != "bridge" || hasPorts(links, bridge) {
 			return false, nil
 		}
-		return true, dropLoopback6(h, bridge) // somebody else's, which stays without us
+		return true, dropLoopback6(s, bridge) // somebody else's, which stays without us
 	}
-	links, err = dropHalfMade(h, links, name)
+	links, err = dropHalfMade(s, links, name)
 	if err != nil || bridge != nil && hasPorts(links, bridge) {
 		return false, err
 	}
 	for _, l := range links {
 		if gatewayOf(l, name) {
-			if err := h.rt.DeleteLink(l.Name); err != nil {
+			if err := s.Host.DeleteLink(l.Name); err != nil {
 				return false, err
 			}
 		}
@@ -178,19 +175,19 @@ func retire(h *Host, name string) (bool, error) {
 	if bridge == nil { // somebody deleted it, but not what was around it
 		return true, nil
 	}
-	if err := restore(h, bridge, other, links); err != nil {
+	if err := restore(s, bridge, other, links); err != nil {
 		return false, err
 	}
-	return true, h.rt.DeleteLink(name)
+	return true, s.Host.DeleteLink(name)
 }
 
 // dropHalfMade removes VLANs' gateways whose making was cut short, and with them
 // their ports, which nothing else tells from a container's.
-func dropHalfMade(h *Host, links []*netlink.Link, bridge string) ([]*netlink.Link, error) {
+func dropHalfMade(s *Session, links []*netlink.Link, bridge string) ([]*netlink.Link, error) {
 	dropped := false
 	for _, l := range links {
 		if l.Alias == "" && gatewayOf(l, bridge) {
-			if err := h.rt.DeleteLink(l.Name); err != nil {
+			if err := s.Host.DeleteLink(l.Name); err != nil {
 				return nil, err
 			}
 			dropped = true
@@ -199,15 +196,15 @@ func dropHalfMade(h *Host, links []*netlink.Link, bridge string) ([]*netlink.Lin
 	if !dropped {
 		return links, nil
 	}
-	return h.rt.Links()
+	return s.Host.Links()
 }
 
 // retireRules removes the rules that are the bridge's own.
-func retireRules(h *Host, name string) error {
+func retireRules(s *Session, name string) error {
 	err := eachFamily(func(f iptables.Family) error {
 		return f.UnacceptLegacy(func(link string) bool { return nft.OfBridge(link, name) })
 	})
-	rules, nerr := h.Rules()
+	rules, nerr := s.Rules()
 	if errors.Is(nerr, nft.ErrUnsupported) {
 		return err
 	}
@@ -227,7 +224,7 @@ func hasPorts(links []*netlink.Link, bridge *netlink.Link) bool {
 // restore takes back the host's settings, or leaves that to another bridge of ours. While
 // containers are plugged into somebody else's bridge the settings stay: they need them,
 // and nothing tells when the last of them goes.
-func restore(h *Host, bridge, other *netlink.Link, links []*netlink.Link) error {
+func restore(s *Session, bridge, other *netlink.Link, links []*netlink.Link) error {
 	keys := notes(bridge.Alias)
 	if len(keys) == 0 {
 		return nil
@@ -237,50 +234,16 @@ func restore(h *Host, bridge, other *netlink.Link, links []*netlink.Link) error 
 		for _, key := range keys {
 			alias = withNote(alias, key)
 		}
-		return setAlias(h, other.Name, alias)
+		return setAlias(s, other.Name, alias)
 	}
 	if slices.ContainsFunc(links, func(l *netlink.Link) bool { return isTag(tagOf(l.Alias)) }) {
 		return nil
 	}
 	var errs []error
 	for _, key := range keys {
-		if err := h.dirs.write(key, "0"); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := s.sysctls.write(key, "0"); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// Owners lists the tags of the attachments of a network that exist in the kernel,
-// as links or as rules.
-func Owners(h *Host, network string) ([]string, error) {
-	links, err := h.rt.Links()
-	if err != nil {
-		return nil, fmt.Errorf("list links: %w", err)
-	}
-	var tags []string
-	for _, l := range links {
-		if tag := tagOf(l.Alias); l.Kind == "veth" && ofNetwork(tag, network) {
-			tags = append(tags, tag)
-		}
-	}
-	for _, s := range holdings() {
-		var held []string
-		if held, err = s.holders(h, network); err != nil {
-			break
-		}
-		tags = append(tags, held...)
-	}
-	slices.Sort(tags)
-	return slices.Compact(tags), err
-}
-
-func tagOf(comment string) string {
-	tag, _, _ := strings.Cut(comment, " ")
-	return tag
-}
-
-func ofNetwork(tag, network string) bool {
-	net, rest, ok := strings.Cut(tag, "-")
-	return ok && net == NetworkTag(network) && len(rest) == 11
 }

@@ -72,7 +72,7 @@ func FuzzAnswer(f *testing.F) {
 const questions = 9
 
 func ask(c *rtnl.Conn, question uint8) {
-	h := &Host{rt: c, index: map[string]int{}}
+	h := &Session{Host: c}
 	switch question % questions { // any answer is right but a panic
 	case 0:
 		_, _ = c.Link("lo")
@@ -89,7 +89,7 @@ func ask(c *rtnl.Conn, question uint8) {
 	case 6:
 		_, _ = defaultRoutes(c, unix.AF_INET)
 	case 7:
-		_, _ = h.LinkTowards(netip.MustParseAddr("10.1.0.2"))
+		_, _ = LinkTowards(h, netip.MustParseAddr("10.1.0.2"))
 	case 8:
 		_, _ = c.Dying(&rtnl.Link{PeerNS: 0})
 	}

@@ -29,14 +29,17 @@ type Gateway struct {
 // subnet, as a network that was given another subnet leaves it. On a link of somebody
 // else, another IPv4 address or an overlapping IPv6 subnet means that it is another
 // network.
-func (g Gateway) Add(h *Host) error {
-	index := h.index[g.Link]
-	have, err := h.rt.Addresses(index)
+func (g Gateway) Add(s *Session) error {
+	index, err := s.HostIndex(g.Link)
+	if err != nil {
+		return err
+	}
+	have, err := s.Host.Addresses(index)
 	if err != nil {
 		return fmt.Errorf("link %s: list addresses: %w", g.Link, err)
 	}
 	present := slices.Contains(have, g.Prefix)
-	removed, err := g.makeRoom(h, index, have, present)
+	removed, err := g.makeRoom(s, index, have, present)
 	if err != nil {
 		return err
 	}
@@ -45,8 +48,8 @@ func (g Gateway) Add(h *Host) error {
 	}
 	// With the first IPv4 address of a subnet the kernel deletes the others of it
 	// (promote_secondaries), this one too.
-	g.queue(h, index, g.Prefix)
-	if err := g.flush(h); err != nil || g.Force {
+	g.queue(s, index, g.Prefix)
+	if err := g.flush(s); err != nil || g.Force {
 		return err
 	}
 	// A network that leased its first address meanwhile has seen its gateway still there.
@@ -56,33 +59,33 @@ func (g Gateway) Add(h *Host) error {
 			return err
 		}
 		if used {
-			g.queue(h, index, p)
+			g.queue(s, index, p)
 		}
 	}
-	return g.flush(h)
+	return g.flush(s)
 }
 
-func (g Gateway) queue(h *Host, index int, p netip.Prefix) {
-	h.rt.Queue(addrRequest(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, index, p, g.flags()),
+func (g Gateway) queue(s *Session, index int, p netip.Prefix) {
+	s.Host.Queue(addrRequest(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, index, p, g.flags()),
 		"link %s: add address %s", g.Link, p)
 }
 
 // flush: another ADD may have been faster, with the new address and with the old ones.
-func (g Gateway) flush(h *Host) error {
-	if err := h.rt.Flush(); err != nil && !errors.Is(err, unix.EEXIST) && !errors.Is(err, unix.EADDRNOTAVAIL) {
+func (g Gateway) flush(s *Session) error {
+	if err := s.Host.Flush(); err != nil && !errors.Is(err, unix.EEXIST) && !errors.Is(err, unix.EADDRNOTAVAIL) {
 		return err
 	}
 	return nil
 }
 
 // makeRoom queues the deletion of addresses that give way to this one, or refuses.
-func (g Gateway) makeRoom(h *Host, index int, have []netip.Prefix, present bool) (removed []netip.Prefix, err error) {
+func (g Gateway) makeRoom(s *Session, index int, have []netip.Prefix, present bool) (removed []netip.Prefix, err error) {
 	for _, other := range have {
 		if !g.stranger(other) {
 			continue
 		}
 		if !g.Force || !g.clashes(other) {
-			stays, err := g.beside(h, index, other, present)
+			stays, err := g.beside(s, index, other, present)
 			if err != nil {
 				return nil, err
 			}
@@ -91,14 +94,14 @@ func (g Gateway) makeRoom(h *Host, index int, have []netip.Prefix, present bool)
 			}
 		}
 		removed = append(removed, other)
-		h.rt.Queue(addrRequest(unix.RTM_DELADDR, 0, index, other, 0), "link %s: delete address %s", g.Link, other)
+		s.Host.Queue(addrRequest(unix.RTM_DELADDR, 0, index, other, 0), "link %s: delete address %s", g.Link, other)
 	}
 	return removed, nil
 }
 
 // beside says whether the other address stays.
-func (g Gateway) beside(h *Host, index int, other netip.Prefix, present bool) (bool, error) {
-	link, err := h.rt.LinkByIndex(index)
+func (g Gateway) beside(s *Session, index int, other netip.Prefix, present bool) (bool, error) {
+	link, err := s.Host.LinkByIndex(index)
 	if err != nil {
 		return false, fmt.Errorf("link %s: %w", g.Link, err)
 	}
@@ -112,7 +115,7 @@ func (g Gateway) beside(h *Host, index int, other netip.Prefix, present bool) (b
 	if g.Force || link.Kind != "bridge" || g.InUse == nil {
 		return true, nil
 	}
-	links, err := h.rt.Links()
+	links, err := s.Host.Links()
 	if err != nil {
 		return false, fmt.Errorf("list links: %w", err)
 	}
@@ -146,15 +149,15 @@ func (g Gateway) clashes(other netip.Prefix) bool {
 
 // DropGateways deletes the addresses of a link of ours that drop says are not needed
 // any more. Where the link is not ours, or gone, it does nothing.
-func DropGateways(h *Host, name string, drop func(netip.Prefix) (bool, error)) error {
-	link, err := h.rt.Link(name)
+func DropGateways(s *Session, name string, drop func(netip.Prefix) (bool, error)) error {
+	link, err := s.Host.Link(name)
 	if errors.Is(err, netlink.ErrNoLink) || err == nil && !ours(link) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("link %s: %w", name, err)
 	}
-	have, err := h.rt.Addresses(link.Index)
+	have, err := s.Host.Addresses(link.Index)
 	if err != nil {
 		return fmt.Errorf("link %s: list addresses: %w", name, err)
 	}
@@ -164,34 +167,34 @@ func DropGateways(h *Host, name string, drop func(netip.Prefix) (bool, error)) e
 			return err
 		}
 		if yes {
-			h.rt.Queue(addrRequest(unix.RTM_DELADDR, 0, link.Index, p, 0), "link %s: delete address %s", name, p)
+			s.Host.Queue(addrRequest(unix.RTM_DELADDR, 0, link.Index, p, 0), "link %s: delete address %s", name, p)
 		}
 	}
-	if err := h.rt.Flush(); !errors.Is(err, unix.EADDRNOTAVAIL) { // another DEL was faster
+	if err := s.Host.Flush(); !errors.Is(err, unix.EADDRNOTAVAIL) { // another DEL was faster
 		return err
 	}
 	return nil
 }
 
 // Check looks for the address.
-func (g Gateway) Check(h *Host) error {
-	index, ok := h.index[g.Link]
-	if !ok {
+func (g Gateway) Check(s *Session) error {
+	index, err := s.HostIndex(g.Link)
+	if errors.Is(err, netlink.ErrNoLink) {
 		return nil // the link's own object says it
 	}
-	have, err := h.rt.Addresses(index)
+	if err != nil {
+		return err
+	}
+	have, err := s.Host.Addresses(index)
 	if err != nil {
 		return fmt.Errorf("link %s: list addresses: %w", g.Link, err)
 	}
-	d := &Drift{Object: "link " + g.Link}
+	d := compare(GatewayKind, "link "+g.Link)
 	if !slices.Contains(have, g.Prefix) {
 		d.missing("gateway address", g.Prefix.String())
 	}
 	return d.err()
 }
-
-// Del keeps the address: it is shared.
-func (g Gateway) Del(*Host) error { return nil }
 
 func (g Gateway) String() string {
 	return fmt.Sprintf("ip address add %s dev %s", g.Prefix, g.Link)

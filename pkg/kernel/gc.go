@@ -2,10 +2,58 @@ package kernel
 
 import (
 	"errors"
+	"fmt"
+	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+)
+
+// Owned is everything that an attachment may own and that does not go with its link, the
+// link included. ADD fills in what its configuration wants; the Owner alone is enough to
+// delete it all.
+type Owned struct {
+	Veth               Veth
+	SpoofCheck         SpoofCheck
+	Restriction        Restriction
+	Masquerade         Masquerade
+	MasqueradeIPTables MasqueradeIPTables
+	Ports              Ports
+	PortsIPTables      PortsIPTables
+}
+
+// OwnedBy is what the owner may own. addrs are the container's addresses, as far as they are
+// known: they save a search.
+func OwnedBy(o Owner, addrs []netip.Prefix) Owned {
+	return Owned{
+		Veth:       Veth{Owner: o, IfName: o.IfName},
+		SpoofCheck: SpoofCheck{Owner: o}, Restriction: Restriction{Owner: o},
+		Masquerade: Masquerade{Owner: o, Addrs: addrs}, MasqueradeIPTables: MasqueradeIPTables{Owner: o, Known: addrs},
+		Ports: Ports{Owner: o}, PortsIPTables: PortsIPTables{Owner: o},
+	}
+}
+
+// Published are the ports, by both backends.
+func (w Owned) Published() []Object { return []Object{w.Ports, w.PortsIPTables} }
+
+// Bounds are the rules about the container's own traffic.
+func (w Owned) Bounds() []Object {
+	return []Object{w.SpoofCheck, w.Restriction, w.Masquerade, w.MasqueradeIPTables}
+}
+
+// Plan is all of it.
+func (w Owned) Plan() Plan {
+	return Plan{Link: []Object{w.Veth}, Bounds: w.Bounds(), Own: w.Published()}
+}
+
+// Part is how much of an attachment is meant.
+type Part int
+
+// The parts.
+const (
+	Everything Part = iota
+	PortsOnly       // published ports
+	RulesOnly       // everything but the link
 )
 
 // holding is what attachments have in the rules for one purpose: elements of maps, and a
@@ -15,119 +63,112 @@ type holding struct {
 	maps []string
 }
 
-// holdings are all that an attachment may have.
-func holdings() []holding {
-	return []holding{
-		portHoldings(),
-		{"masqueraded", masqueradeMaps()},
-		{"guarded", guardSets()},
-		{"restricted", restrictionMaps()},
+// holdings are all that an attachment may have in the part.
+func holdings(part Part) []holding {
+	ports := holding{"published", portMaps()}
+	if part == PortsOnly {
+		return []holding{ports}
 	}
+	return []holding{ports, {"masqueraded", masqueradeMaps()}, {"guarded", guardSets()}, {"restricted", restrictionMaps()}}
 }
 
-func portHoldings() holding { return holding{"published", portMaps()} }
+func (g holding) sets() []string { return append([]string{g.mark}, g.maps...) }
 
-func (s holding) sets() []string { return append([]string{s.mark}, s.maps...) }
-
-// holders lists the tags of a network's attachments that have marks or elements: one may
-// be left without the other where somebody else deleted something. GC may read whole maps.
-func (s holding) holders(h *Host, network string) ([]string, error) {
+// Owners lists the tags of the attachments of a network that exist in the kernel, as links
+// or as rules. GC may read whole maps: one may be left without the mark where somebody else
+// deleted something.
+func Owners(s *Session, network string, part Part) ([]string, error) {
 	var tags []string
-	for _, set := range s.sets() {
-		marked, err := marks(h, set, network)
+	if part == Everything {
+		links, err := s.Host.Links()
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("list links: %w", err)
 		}
-		tags = append(tags, marked...)
+		for _, l := range links {
+			if tag := tagOf(l.Alias); l.Kind == "veth" && ofNetwork(tag, network) {
+				tags = append(tags, tag)
+			}
+		}
 	}
-	return tags, nil
-}
-
-// marks lists the tags of a network's attachments in a set of holder marks.
-func marks(h *Host, set, network string) ([]string, error) {
-	rules, err := h.Rules()
+	rules, err := s.Rules()
 	if errors.Is(err, nft.ErrUnsupported) {
-		return nil, nil
+		return tags, nil
 	}
 	if err != nil {
-		return nil, err
+		return tags, err
 	}
-	elements, err := rules.List(set)
-	if err != nil {
-		return nil, err
-	}
-	var tags []string
-	for _, e := range elements {
-		if tag := tagOf(e.Comment); ofNetwork(tag, network) {
-			tags = append(tags, tag)
+	for _, g := range holdings(part) {
+		for _, set := range g.sets() {
+			var elements []nft.Element
+			if elements, err = rules.List(set); err != nil {
+				break
+			}
+			for _, e := range elements {
+				if tag := tagOf(e.Comment); ofNetwork(tag, network) {
+					tags = append(tags, tag)
+				}
+			}
 		}
-	}
-	return tags, nil
-}
-
-// PublishedOwners lists the tags of a network's attachments with published ports.
-func PublishedOwners(h *Host, network string) ([]string, error) {
-	tags, err := portHoldings().holders(h, network)
-	if err != nil {
-		return nil, err
 	}
 	slices.Sort(tags)
-	return slices.Compact(tags), nil
+	return slices.Compact(tags), err
 }
 
-// Sweep removes the link and the rules of an attachment of which only the tag is
-// known; the link first, which its rules keep in bounds.
-func Sweep(h *Host, tag string) error {
-	return errors.Join(h.rt.DeleteLink(LinkOf(tag)), SweepRules(h, tag))
+// Sweep removes what the attachments of a network that are not in valid have left: links
+// and rules of ours by both backends, and rules of the reference plugins. The rules of
+// iptables and of the reference know the container, not the interface.
+func Sweep(s *Session, network string, valid []Owner, part Part) error {
+	tags, ids := make(map[string]bool), make(map[string]bool)
+	for _, o := range valid {
+		tags[o.Tag()], ids[o.ContainerID] = true, true
+	}
+	found, err := Owners(s, network, part)
+	errs := []error{err}
+	for _, tag := range found {
+		if !tags[tag] {
+			errs = append(errs, Remove(s, tag, part))
+		}
+	}
+	errs = append(errs, sweepIPTables(s, network, ids))
+	if part == Everything {
+		errs = append(errs, sweepReferenceMasquerade(s, network, valid))
+	}
+	return errors.Join(append(errs, sweepReferencePorts(s, network, ids))...)
 }
 
-// SweepRules is Sweep without the links.
-func SweepRules(h *Host, tag string) error {
+// Remove removes an attachment of which only the tag is known: the link first, which the
+// rules keep in bounds.
+func Remove(s *Session, tag string, part Part) error {
 	var errs []error
-	for _, s := range holdings() {
-		errs = append(errs, s.sweep(h, tag))
+	if part == Everything {
+		errs = append(errs, s.Host.DeleteLink(LinkOf(tag)))
+	}
+	rules, err := s.Rules()
+	if errors.Is(err, nft.ErrUnsupported) {
+		return errors.Join(errs...)
+	}
+	if err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	for _, g := range holdings(part) {
+		all, err := owned(rules, g.sets(), tag)
+		if err == nil && len(all) > 0 {
+			_, err = rules.Delete(tag, all, 0)
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
 
-// SweepPorts removes published ports of an attachment of which only the tag is
-// known.
-func SweepPorts(h *Host, tag string) error {
-	return portHoldings().sweep(h, tag)
-}
-
-// LinkOf is the host's link of the attachment with the tag.
-func LinkOf(tag string) string {
-	_, digits, _ := strings.Cut(tag, "-")
-	return "veth" + digits
-}
-
-// sweep removes what an attachment holds, of which only the tag is known.
-func (s holding) sweep(h *Host, tag string) error {
-	rules, err := h.Rules()
-	if errors.Is(err, nft.ErrUnsupported) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	all, err := owned(rules, s.sets(), tag)
-	if err != nil || len(all) == 0 {
-		return err
-	}
-	_, err = rules.Delete(tag, all, 0)
-	return err
-}
-
 // TidyRules deletes chains that no attachment uses any more, and our table if none
 // is left in it and no port relies on it.
-func TidyRules(h *Host) error {
-	rules, err := h.Rules()
+func TidyRules(s *Session) error {
+	rules, err := s.Rules()
 	if errors.Is(err, nft.ErrUnsupported) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return errors.Join(rules.Tidy(), rules.Retire(h.needed))
+	return errors.Join(rules.Tidy(), rules.Retire(func() (base, link bool, err error) { return needed(s) }))
 }

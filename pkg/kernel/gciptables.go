@@ -8,24 +8,24 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 )
 
-// SweepIPTables removes the rules of a network's containers that are not valid, of
+// sweepIPTables removes the rules of a network's containers that are not valid, of
 // our compatible backend and of the reference plugins, and the shared chains with
 // the last of them. Their rules know the container, not the interface. Where neither
 // variant of iptables is used it executes nothing; where the programs are missing it is an
 // error only if there is something to remove (table nat may be kube-proxy's).
-func SweepIPTables(h *Host, network string, valid map[string]bool) error {
+func sweepIPTables(s *Session, network string, valid map[string]bool) error {
 	var errs []error
-	families, err := h.iptablesWith("")
+	families, err := iptablesWith(s, "")
 	errs = append(errs, err)
 	for _, f := range families {
 		err := sweepFamily(f, network, valid)
 		if errors.Is(err, iptables.ErrMissing) {
-			err = h.onlyIfOurs(f, err)
+			err = onlyIfOurs(s, f, err)
 		}
 		errs = append(errs, err)
 	}
 	// An ADD that was killed early has left nothing but the guard.
-	guarding, err := h.iptablesGuarding()
+	guarding, err := iptablesGuarding(s)
 	errs = append(errs, err)
 	for _, f := range guarding {
 		if !slices.Contains(families, f) {
@@ -37,8 +37,8 @@ func SweepIPTables(h *Host, network string, valid map[string]bool) error {
 
 // onlyIfOurs is nil where the family has no chain of ours or of the reference. Nobody can
 // ask the legacy tables without their programs.
-func (h *Host) onlyIfOurs(f iptables.Family, missing error) error {
-	rules, err := h.Rules()
+func onlyIfOurs(s *Session, f iptables.Family, missing error) error {
+	rules, err := s.Rules()
 	if err != nil || f.Variant != "nft" {
 		return nil
 	}

@@ -20,7 +20,7 @@ func TestOnlyIfOurs(t *testing.T) {
 		}{{"KUBE-POSTROUTING", nil}, {"CNI-623e1c388032b20529218ecc", iptables.ErrMissing}} {
 			conn.AddChain(&nftables.Chain{Name: tt.chain, Table: nat})
 			w.must(conn.Flush())
-			if err := w.onlyIfOurs(iptables.Family{Variant: "nft"}, iptables.ErrMissing); !errors.Is(err, tt.want) {
+			if err := onlyIfOurs(w.Session, iptables.Family{Variant: "nft"}, iptables.ErrMissing); !errors.Is(err, tt.want) {
 				t.Errorf("with %s: %v", tt.chain, err)
 			}
 		}

@@ -20,7 +20,7 @@ import (
 // proof that it is not; where another plugin made the link, routes and bridge ports
 // tell. In doubt it is there: taking a port from somebody who uses it is worse than an
 // error.
-func (h *Host) gone(wanted, held nft.Element) (bool, error) {
+func gone(s *Session, wanted, held nft.Element) (bool, error) {
 	_, _, target, ok := held.Forward()
 	if !ok {
 		return false, nil
@@ -29,43 +29,30 @@ func (h *Host) gone(wanted, held nft.Element) (bool, error) {
 	if !isTag(tag) {
 		return false, nil // somebody's own element, or of a version to come
 	}
-	link, err := h.rt.Link(LinkOf(tag))
+	link, err := s.Host.Link(LinkOf(tag))
 	if err == nil {
-		if dying, err := h.rt.Dying(link); err != nil || !dying {
+		if dying, err := s.Host.Dying(link); err != nil || !dying {
 			return false, err
 		}
 	} else if !errors.Is(err, netlink.ErrNoLink) {
 		return false, err
 	}
 	_, _, mine, _ := wanted.Forward()
-	return h.vanished(target.Addr(), mine.Addr(), func(alias string) bool { return SameTag(alias, tag) })
-}
-
-// remembered asks about each holder once: it may hold a thousand ports.
-func remembered(ask func(wanted, held nft.Element) (bool, error)) func(wanted, held nft.Element) (bool, error) {
-	known := make(map[string]bool)
-	return func(wanted, held nft.Element) (bool, error) {
-		if gone, asked := known[held.Comment]; asked {
-			return gone, nil
-		}
-		gone, err := ask(wanted, held)
-		known[held.Comment] = gone
-		return gone, err
-	}
+	return vanished(s, target.Addr(), mine.Addr(), func(alias string) bool { return SameTag(alias, tag) })
 }
 
 // goneByName is the same where only network and container are known, by the comments
 // of rules.
-func (h *Host) goneByName(network, containerID string, target, mine netip.Addr) (bool, error) {
-	return h.vanished(target, mine, func(alias string) bool {
+func goneByName(s *Session, network, containerID string, target, mine netip.Addr) (bool, error) {
+	return vanished(s, target, mine, func(alias string) bool {
 		return isTag(tagOf(alias)) && strings.Contains(alias, " "+network+"/"+containerID+"/")
 	})
 }
 
 // vanished says whether nothing is left of the attachment with the target's address.
 // is recognises the alias of its link; mine is the address of who asks.
-func (h *Host) vanished(target, mine netip.Addr, is func(alias string) bool) (bool, error) {
-	links, err := h.rt.Links()
+func vanished(s *Session, target, mine netip.Addr, is func(alias string) bool) (bool, error) {
+	links, err := s.Host.Links()
 	if err != nil {
 		return false, fmt.Errorf("list links: %w", err)
 	}
@@ -73,14 +60,14 @@ func (h *Host) vanished(target, mine netip.Addr, is func(alias string) bool) (bo
 		if !is(l.Alias) {
 			continue
 		}
-		if dying, err := h.rt.Dying(l); err != nil || !dying {
+		if dying, err := s.Host.Dying(l); err != nil || !dying {
 			return false, err
 		}
 	}
 	if target == mine {
 		return true, nil // its address was given to another
 	}
-	index, gateway, err := h.routeTo(target)
+	index, gateway, err := routeTo(s, target)
 	if err != nil {
 		return false, err
 	}
@@ -103,20 +90,14 @@ func onlyOurs(links []*netlink.Link, index int) bool {
 	return isBridge
 }
 
-// isTag says whether a comment's first word is an Owner's Tag.
-func isTag(word string) bool {
-	network, rest, ok := strings.Cut(word, "-")
-	return ok && len(network) == 8 && len(rest) == 11
-}
-
 // routeTo is the link by which packets to an address leave, 0 without one, and whether
 // they go to a gateway.
-func (h *Host) routeTo(a netip.Addr) (index int, gateway bool, err error) {
+func routeTo(s *Session, a netip.Addr) (index int, gateway bool, err error) {
 	req := nl.NewNetlinkRequest(unix.RTM_GETROUTE, 0)
 	msg := &nl.RtMsg{RtMsg: unix.RtMsg{Family: uint8(netlink.Family(a)), Dst_len: uint8(a.BitLen())}}
 	req.AddData(msg)
 	req.AddData(nl.NewRtAttr(unix.RTA_DST, a.AsSlice()))
-	err = h.rt.Get(req, func(data []byte) error {
+	err = s.Host.Get(req, func(data []byte) error {
 		m := nl.DeserializeRtMsg(data)
 		attrs, err := netlink.Attributes(data[m.Len():])
 		if err != nil || m.Type != unix.RTN_UNICAST {
@@ -140,9 +121,9 @@ func (h *Host) routeTo(a netip.Addr) (index int, gateway bool, err error) {
 
 // heldBy is the error for a person: which port, and whose it is. The link's alias may
 // have more than fits into an element's comment.
-func (h *Host) heldBy(held *nft.HeldError) error {
+func heldBy(s *Session, held *nft.HeldError) error {
 	holder := held.Holder
-	if link, err := h.rt.Link(LinkOf(tagOf(holder))); err == nil && strings.HasPrefix(link.Alias, holder) {
+	if link, err := s.Host.Link(LinkOf(tagOf(holder))); err == nil && strings.HasPrefix(link.Alias, holder) {
 		holder = link.Alias
 	}
 	return &PortHeldError{Port: portName(held.Element), Holder: describe(holder)}
@@ -170,17 +151,9 @@ func portName(e nft.Element) string {
 	return fmt.Sprintf("hostPort %d/%s", port, name)
 }
 
-// describe turns an Owner's Comment into words.
-func describe(comment string) string {
-	_, names, _ := strings.Cut(comment, " ")
-	path, pod, hasPod := strings.Cut(names, " pod ")
-	parts := strings.SplitN(path, "/", 3)
-	if len(parts) < 3 {
-		return comment
+// goneBy is goneByName for rules of iptables.
+func goneBy(s *Session) func(network, containerID string, target, mine netip.Addr) (bool, error) {
+	return func(network, containerID string, target, mine netip.Addr) (bool, error) {
+		return goneByName(s, network, containerID, target, mine)
 	}
-	text := fmt.Sprintf("container %s (network %s, interface %s", parts[1], parts[0], parts[2])
-	if hasPod {
-		text += ", pod " + pod
-	}
-	return text + ")"
 }

@@ -76,7 +76,7 @@ func TestHolderGone(t *testing.T) {
 				next := old
 				next.Owner = Owner{"net", "c2", "eth0", ""}
 				next.Ports = []Port{{Protocol: 6, HostPort: 8080, Container: netip.MustParseAddrPort("10.88.0.3:80")}}
-				err := Plan{Own: []Object{next}}.Add(w.Host)
+				err := Plan{Own: []Object{next}}.Add(w.Session)
 				if tt.want == live {
 					if !errors.Is(err, ErrConflict) {
 						t.Errorf("got %v", err)
@@ -92,7 +92,7 @@ func TestHolderGone(t *testing.T) {
 					t.Errorf("the gate of who is gone stands before the port: %v, %v", gates, err)
 				}
 				// A late DEL takes the rest of the old one, and nothing of the new.
-				w.must(old.Del(w.Host))
+				w.must(old.Del(w.Session))
 				w.wantCheck(next, "")
 				if n := w.count(owner.Tag()); n != 0 {
 					t.Errorf("%d elements left", n)
@@ -124,20 +124,20 @@ func seesDying(t *testing.T) bool {
 		old := testPorts()
 		w.must(Plan{Shared: []Object{Bridge{Name: "br0"}, Rules{}}, Own: []Object{testVeth(), old}}.Add(h))
 		name := owner.LinkName()
-		link, err := w.rt.Link(name)
+		link, err := w.Session.Host.Link(name)
 		w.must(err)
-		if dying, err := w.rt.Dying(link); err != nil || dying {
+		if dying, err := w.Session.Host.Dying(link); err != nil || dying {
 			t.Errorf("it lives: got %t, %v", dying, err)
 		}
 		w.must(h.Close())
 		w.must(box.Close())
 		for end := time.Now().Add(time.Minute); time.Now().Before(end); {
-			link, err := w.rt.Link(name)
+			link, err := w.Session.Host.Link(name)
 			if errors.Is(err, rtnl.ErrNoLink) {
 				break
 			}
 			w.must(err)
-			dying, err := w.rt.Dying(link)
+			dying, err := w.Session.Host.Dying(link)
 			w.must(err)
 			if !dying {
 				// The kernel lets go of closed sockets an RCU grace period later.
@@ -152,7 +152,7 @@ func seesDying(t *testing.T) bool {
 			next := old
 			next.Owner = Owner{"net", "c2", "eth0", ""}
 			next.Ports = []Port{{Protocol: 6, HostPort: 8080, Container: netip.MustParseAddrPort("10.88.0.3:80")}}
-			w.must(Plan{Own: []Object{next}}.Add(w.Host))
+			w.must(Plan{Own: []Object{next}}.Add(w.Session))
 			w.wantCheck(next, "")
 		}
 	})

@@ -29,21 +29,21 @@ func TestSysctlCheck(t *testing.T) {
 func TestSysctlErrors(t *testing.T) {
 	inWorld(t, func(w world) {
 		none := Sysctl{Key: "net/ipv4/conf/none/arp_notify", Value: "1"}
-		if err := none.Add(w.Host); !errors.Is(err, os.ErrNotExist) || !strings.HasPrefix(err.Error(), "sysctl net.ipv4.conf.none.arp_notify: ") {
+		if err := none.Add(w.Session); !errors.Is(err, os.ErrNotExist) || !strings.HasPrefix(err.Error(), "sysctl net.ipv4.conf.none.arp_notify: ") {
 			t.Errorf("missing: got %v", err)
 		}
 		none.Optional = true
 		w.add(none)
 		w.wantCheck(none, "")
 		none.Key = "net/ipv4/conf/lo/none"
-		if err := none.Add(w.Host); !errors.Is(err, os.ErrNotExist) {
+		if err := none.Add(w.Session); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("missing among those of the link: got %v", err)
 		}
-		if err := (Sysctl{Key: "net/ipv4/ip_forward", Value: "x"}).Add(w.Host); !errors.Is(err, unix.EINVAL) || !strings.HasPrefix(err.Error(), "sysctl net.ipv4.ip_forward: write x: ") {
+		if err := (Sysctl{Key: "net/ipv4/ip_forward", Value: "x"}).Add(w.Session); !errors.Is(err, unix.EINVAL) || !strings.HasPrefix(err.Error(), "sysctl net.ipv4.ip_forward: write x: ") {
 			t.Errorf("wrong value: got %v", err)
 		}
 		// Some values the kernel changes without a word.
-		if err := (Sysctl{Key: "net/ipv4/conf/lo/arp_notify", Value: "01"}).Add(w.Host); err == nil || err.Error() != "sysctl net.ipv4.conf.lo.arp_notify: wrote 01, but it reads 1" {
+		if err := (Sysctl{Key: "net/ipv4/conf/lo/arp_notify", Value: "01"}).Add(w.Session); err == nil || err.Error() != "sysctl net.ipv4.conf.lo.arp_notify: wrote 01, but it reads 1" {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -58,7 +58,7 @@ func TestNoIPv6(t *testing.T) {
 		w.add(none)
 		w.wantCheck(none, "")
 		none.Optional = false
-		if err := none.Add(w.Host); !errors.Is(err, os.ErrNotExist) {
+		if err := none.Add(w.Session); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -70,7 +70,7 @@ func TestInsideOwnProc(t *testing.T) {
 	inWorld(t, func(w world) {
 		w.must(unix.Mount("hidden", "/proc/sys/net", "tmpfs", 0, ""))
 		in := Inside{{Key: "net/ipv4/conf/lo/arp_notify", Value: "1"}, {Key: "net/ipv6/conf/lo/none", Value: "1", Optional: true}}
-		err := in.Add(w.Host)
+		err := in.Add(w.Session)
 		w.must(unix.Unmount("/proc/sys/net", unix.MNT_DETACH))
 		if !errors.Is(err, os.ErrNotExist) || !strings.HasPrefix(err.Error(), "container: sysctl net.ipv6.conf.lo.none: ") {
 			t.Errorf("missing among those of the link: got %v", err)
@@ -114,12 +114,12 @@ func TestForwarding(t *testing.T) {
 			w.wantCheck(f, "sysctl: "+dotted(key)+" is 0, expected 1")
 			w.add(f)
 			want("1")
-			w.must(RetireBridge(w.Host, "br0"))
+			w.must(RetireBridge(w.Session, "br0"))
 			want("1") // br1 needs it still
 			if got := w.link("br1").Attrs().Alias; got != "bridgeport was-0:"+key {
 				t.Errorf("br1: alias %q", got)
 			}
-			w.must(RetireBridge(w.Host, "br1"))
+			w.must(RetireBridge(w.Session, "br1"))
 			want("0")
 		})
 	}
@@ -130,7 +130,7 @@ func TestForwardingBefore(t *testing.T) {
 	inWorld(t, func(w world) {
 		w.must(sysctlDirs(nil).write(forward4, "1"))
 		w.add(Bridge{Name: "br0"}, Forwarding{Bridge: "br0"})
-		w.must(RetireBridge(w.Host, "br0"))
+		w.must(RetireBridge(w.Session, "br0"))
 		if got, err := sysctlDirs(nil).read(forward4); err != nil || got != "1" {
 			t.Errorf("got %s, %v", got, err)
 		}
@@ -144,7 +144,7 @@ func TestForwardingForeign(t *testing.T) {
 		veth := testVeth()
 		veth.Master, veth.Isolated = "br1", false
 		w.add(Bridge{Name: "br0"}, Forwarding{Bridge: "br0"}, Bridge{Name: "br1"}, veth)
-		w.must(RetireBridge(w.Host, "br0"))
+		w.must(RetireBridge(w.Session, "br0"))
 		if got, err := sysctlDirs(nil).read(forward4); err != nil || got != "1" {
 			t.Errorf("got %s, %v", got, err)
 		}
@@ -165,8 +165,8 @@ func TestInherited(t *testing.T) {
 			addr, err := netlink.ParseAddr("10.88.0.2/16")
 			w.must(err)
 			w.inside("eth0", func(l netlink.Link) error { return netlink.AddrAdd(l, addr) })
-			w.must(Inherited{IfName: "eth0", Addrs: []netip.Prefix{netip.MustParsePrefix("10.88.0.2/16")}}.Del(w.Host))
-			_, err = w.rt.Link("theirs")
+			w.must(ReferenceLink{IfName: "eth0", Addrs: []netip.Prefix{netip.MustParsePrefix("10.88.0.2/16")}}.Del(w.Session))
+			_, err = w.Session.Host.Link("theirs")
 			if gone := errors.Is(err, rtnl.ErrNoLink); gone != (alias == "") {
 				t.Errorf("alias %q: gone %t, %v", alias, gone, err)
 			}
@@ -196,8 +196,8 @@ func TestRetireBridge(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			inWorld(t, func(w world) {
 				tt.make(w)
-				w.must(RetireBridge(w.Host, "br0"))
-				if _, err := w.rt.Link("br0"); errors.Is(err, rtnl.ErrNoLink) != tt.gone {
+				w.must(RetireBridge(w.Session, "br0"))
+				if _, err := w.Session.Host.Link("br0"); errors.Is(err, rtnl.ErrNoLink) != tt.gone {
 					t.Errorf("got %v, gone wanted: %t", err, tt.gone)
 				}
 			})
@@ -213,23 +213,23 @@ func TestRollback(t *testing.T) {
 			Own: []Object{
 				testVeth(),
 				FrameRules{},
-				Guard{Owner: owner, MAC: owner.ContainerMAC(nil)},
+				SpoofCheck{Owner: owner, MAC: owner.ContainerMAC(nil)},
 				Addr{"eth0", netip.MustParsePrefix("10.88.0.2/16")},
 				LinkUp{"eth0"},
 				testPorts(), testMasquerade(),
 				Route{IfName: "eth0", Dst: netip.MustParsePrefix("10.9.0.0/16"), Gw: netip.MustParseAddr("192.0.2.1")},
 			},
 		}
-		if err := p.Add(w.Host); !errors.Is(err, unix.ENETUNREACH) {
+		if err := p.Add(w.Session); !errors.Is(err, unix.ENETUNREACH) {
 			t.Errorf("got %v", err)
 		}
-		if tags, err := Owners(w.Host, "net"); err != nil || len(tags) != 0 {
+		if tags, err := Owners(w.Session, "net", Everything); err != nil || len(tags) != 0 {
 			t.Errorf("left: %v, %v", tags, err)
 		}
-		if tags, err := PublishedOwners(w.Host, "net"); err != nil || len(tags) != 0 {
+		if tags, err := Owners(w.Session, "net", PortsOnly); err != nil || len(tags) != 0 {
 			t.Errorf("left: %v, %v", tags, err)
 		}
 		w.must(w.Vacant(owner))
-		w.must(RetireBridge(w.Host, "br0"))
+		w.must(RetireBridge(w.Session, "br0"))
 	})
 }

@@ -10,12 +10,12 @@ import (
 type Inside []Sysctl
 
 // Add writes them.
-func (in Inside) Add(h *Host) error {
-	return h.inside(func() error {
+func (in Inside) Add(s *Session) error {
+	return s.inside(func() error {
 		dirs := ownSysctlDirs()
 		defer dirs.close()
-		for _, s := range in {
-			if err := s.add(dirs); err != nil {
+		for _, y := range in {
+			if err := y.add(dirs); err != nil {
 				return fmt.Errorf("container: %w", err)
 			}
 		}
@@ -24,13 +24,13 @@ func (in Inside) Add(h *Host) error {
 }
 
 // Check reads them.
-func (in Inside) Check(h *Host) error {
-	return h.inside(func() error {
+func (in Inside) Check(s *Session) error {
+	return s.inside(func() error {
 		dirs := ownSysctlDirs()
 		defer dirs.close()
 		var errs []error
-		for _, s := range in {
-			if err := s.check(dirs); err != nil {
+		for _, y := range in {
+			if err := y.check(dirs); err != nil {
 				errs = append(errs, fmt.Errorf("container: %w", err))
 			}
 		}
@@ -38,13 +38,10 @@ func (in Inside) Check(h *Host) error {
 	})
 }
 
-// Del does nothing: the settings go with the link.
-func (in Inside) Del(*Host) error { return nil }
-
 func (in Inside) String() string {
 	lines := make([]string, len(in))
-	for i, s := range in {
-		lines[i] = inContainer(s.String())
+	for i, y := range in {
+		lines[i] = inContainer(y.String())
 	}
 	return strings.Join(lines, "\n")
 }

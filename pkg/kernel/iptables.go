@@ -9,16 +9,16 @@ import (
 
 // iptablesWith lists the families and variants of iptables that have a chain in their
 // table nat, by asking the kernel, without executing anything. "" asks for the table.
-func (h *Host) iptablesWith(chain string) ([]iptables.Family, error) {
-	if h.legacy == nil {
-		h.legacy = legacyWith("nat")
+func iptablesWith(s *Session, chain string) ([]iptables.Family, error) {
+	if s.Legacy == nil {
+		s.Legacy = legacyWith("nat")
 	}
-	return h.iptablesIn("nat", chain, h.legacy)
+	return iptablesIn(s, "nat", chain, s.Legacy)
 }
 
 // iptablesGuarding lists those that have the guard of loopback addresses.
-func (h *Host) iptablesGuarding() ([]iptables.Family, error) {
-	return h.iptablesIn("raw", iptables.GuardChain, legacyWith("raw"))
+func iptablesGuarding(s *Session) ([]iptables.Family, error) {
+	return iptablesIn(s, "raw", iptables.GuardChain, legacyWith("raw"))
 }
 
 // legacyWith are the families whose legacy table is in use; never nil.
@@ -32,13 +32,13 @@ func legacyWith(table string) []iptables.Family {
 	return list
 }
 
-func (h *Host) iptablesIn(table, chain string, legacy []iptables.Family) ([]iptables.Family, error) {
+func iptablesIn(s *Session, table, chain string, legacy []iptables.Family) ([]iptables.Family, error) {
 	var list []iptables.Family
 	over := chain
 	if over == "" {
 		over = "POSTROUTING"
 	}
-	rules, err := h.Rules()
+	rules, err := s.Rules()
 	if err == nil {
 		var ipv4, ipv6 bool
 		ipv4, ipv6, err = rules.IPTablesChain(table, over)

@@ -14,20 +14,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Listeners looks for processes of the host that wait at ports which are to be
-// published: from then on their clients reach the container. With no ports its Add does
-// nothing. SCTP is not looked at.
-type Listeners struct {
-	Ports  []Port
-	Strict bool // such a process is an ErrConflict, else a warning on stderr
+// NoListeners looks for processes of the host that wait at ports which are to be published:
+// from then on their clients reach the container. With strict such a process is an
+// ErrConflict, else a warning on stderr. SCTP is not looked at.
+func NoListeners(ports []Port, strict bool) Step {
+	return Step{"no process of the host listens on these ports", func(*Session) error { return noListeners(ports, strict) }}
 }
 
-// Add asks the kernel for the sockets of the ports' protocols, and changes nothing.
-func (l Listeners) Add(*Host) error {
+func noListeners(wanted []Port, strict bool) error {
 	var found []listener
 	for _, proto := range []uint8{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
 		var ports []Port
-		for _, p := range l.Ports {
+		for _, p := range wanted {
 			if p.Protocol == proto {
 				ports = append(ports, p)
 			}
@@ -47,20 +45,12 @@ func (l Listeners) Add(*Host) error {
 	// One is enough for an error; the first of a protocol says it all.
 	text := fmt.Sprintf("%s: a process of the host listens on %s (user %d): its clients would reach the container instead; `ss -lnp 'sport = :%d'` names it",
 		found[0].name(), found[0].addr, found[0].uid, found[0].addr.Port())
-	if l.Strict {
+	if strict {
 		return fmt.Errorf("%s: stop it, choose another port, or set \"hostPortCheck\": \"warn\": %w", text, ErrConflict)
 	}
 	fmt.Fprintf(os.Stderr, "portmap: warning: %s\n", text)
 	return nil
 }
-
-// Check does nothing: processes come and go.
-func (Listeners) Check(*Host) error { return nil }
-
-// Del does nothing.
-func (Listeners) Del(*Host) error { return nil }
-
-func (Listeners) String() string { return "" }
 
 // listener is a socket that waits for clients.
 type listener struct {
@@ -74,7 +64,7 @@ func (l listener) name() string {
 	return fmt.Sprintf("hostPort %d/%s", l.addr.Port(), nft.ProtocolName(l.proto))
 }
 
-// Of linux/inet_diag.h and net/tcp_states.h.
+// Of linux/inet_diag.h and net/tcp_states.s.
 const (
 	diagByFamily = 20 // SOCK_DIAG_BY_FAMILY
 	diagV6Only   = 11 // INET_DIAG_SKV6ONLY

@@ -60,7 +60,7 @@ func TestListeners(t *testing.T) {
 				w.must(err)
 				defer server.Close()
 				for _, strict := range []bool{false, true} {
-					err := Listeners{Ports: []Port{tt.port}, Strict: strict}.Add(w.Host)
+					err := NoListeners([]Port{tt.port}, strict).Add(w.Session)
 					if got := errors.Is(err, ErrConflict); got != (tt.want && strict) {
 						t.Errorf("strict %t: got %v", strict, err)
 					}
@@ -80,7 +80,7 @@ func TestListenersConnected(t *testing.T) {
 		c, err := net.DialUDP("udp4", &net.UDPAddr{Port: 8080}, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9})
 		w.must(err)
 		defer c.Close()
-		w.must(Listeners{Strict: true, Ports: []Port{{Protocol: 17, HostPort: 8080, Container: netip.MustParseAddrPort("10.88.0.2:80")}}}.Add(w.Host))
+		w.must(NoListeners([]Port{{Protocol: 17, HostPort: 8080, Container: netip.MustParseAddrPort("10.88.0.2:80")}}, true).Add(w.Session))
 	})
 }
 

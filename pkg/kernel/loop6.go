@@ -24,17 +24,17 @@ type Loopback6 struct {
 
 // Add appends a local route for ::1 beside lo's, and where needed the rules. The
 // rules come first.
-func (l Loopback6) Add(h *Host) error {
-	link, err := h.rt.Link(l.Link)
+func (l Loopback6) Add(s *Session) error {
+	link, err := s.Host.Link(l.Link)
 	if err != nil {
 		return fmt.Errorf("link %s: %w", l.Link, err)
 	}
-	have, err := listRoutes(h.rt, netip.PrefixFrom(netip.IPv6Loopback(), 128), unix.RT_TABLE_LOCAL, link.Index)
+	have, err := listRoutes(s.Host, netip.PrefixFrom(netip.IPv6Loopback(), 128), unix.RT_TABLE_LOCAL, link.Index)
 	if err != nil {
 		return fmt.Errorf("link %s: list routes: %w", l.Link, err)
 	}
 	if l.Bridge {
-		rules, err := h.Rules()
+		rules, err := s.Rules()
 		if err != nil {
 			return err
 		}
@@ -42,15 +42,15 @@ func (l Loopback6) Add(h *Host) error {
 		if err := rules.Loop6(l.Link, len(have) == 0); err != nil {
 			return err
 		}
-		h.loops = append(h.loops, l.Link)
+		s.Tx.Again(func(rules *nft.Conn) error { return rules.Loop6(l.Link, false) })
 	}
 	if len(have) > 0 {
 		return nil
 	}
 	// NLM_F_APPEND: lo has a route of the same key and metric.
 	req := loopback6Route(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_APPEND, link)
-	h.rt.Queue(req, "link %s: add local route ::1", l.Link)
-	if err := h.rt.Flush(); err != nil && !errors.Is(err, unix.EEXIST) {
+	s.Host.Queue(req, "link %s: add local route ::1", l.Link)
+	if err := s.Host.Flush(); err != nil && !errors.Is(err, unix.EEXIST) {
 		return err
 	}
 	return nil
@@ -68,9 +68,9 @@ func loopback6Route(kind, flags int, link *netlink.Link) *nl.NetlinkRequest {
 }
 
 // dropLoopback6 deletes the local route of a link that stays.
-func dropLoopback6(h *Host, link *netlink.Link) error {
-	h.rt.Queue(loopback6Route(unix.RTM_DELROUTE, 0, link), "link %s: delete local route ::1", link.Name)
-	err := h.rt.Flush()
+func dropLoopback6(s *Session, link *netlink.Link) error {
+	s.Host.Queue(loopback6Route(unix.RTM_DELROUTE, 0, link), "link %s: delete local route ::1", link.Name)
+	err := s.Host.Flush()
 	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT) {
 		return nil // there is none, or no IPv6
 	}
@@ -86,17 +86,17 @@ func (l Loopback6) chains() []nft.Chain {
 }
 
 // Check looks for route and rules.
-func (l Loopback6) Check(h *Host) error {
-	d := &Drift{Object: "[::1] through link " + l.Link}
-	link, err := h.rt.Link(l.Link)
+func (l Loopback6) Check(s *Session) error {
+	d := compare(RouteKind, "[::1] through link "+l.Link)
+	link, err := s.Host.Link(l.Link)
 	if errors.Is(err, netlink.ErrNoLink) {
 		d.missing("link", l.Link)
-		return d
+		return d.err()
 	}
 	if err != nil {
 		return fmt.Errorf("link %s: %w", l.Link, err)
 	}
-	have, err := listRoutes(h.rt, netip.PrefixFrom(netip.IPv6Loopback(), 128), unix.RT_TABLE_LOCAL, link.Index)
+	have, err := listRoutes(s.Host, netip.PrefixFrom(netip.IPv6Loopback(), 128), unix.RT_TABLE_LOCAL, link.Index)
 	if err != nil {
 		return fmt.Errorf("link %s: list routes: %w", l.Link, err)
 	}
@@ -104,7 +104,7 @@ func (l Loopback6) Check(h *Host) error {
 		d.missing("local route", "::1")
 	}
 	if l.Bridge {
-		rules, err := h.Rules()
+		rules, err := s.Rules()
 		if err != nil {
 			return err
 		}
@@ -116,11 +116,8 @@ func (l Loopback6) Check(h *Host) error {
 			d.missing("rules for", "br_netfilter")
 		}
 	}
-	return errors.Join(d.err(), checkChains(h, l.chains()...))
+	return errors.Join(d.err(), checkChains(s, l.chains()...))
 }
-
-// Del keeps them: they are shared.
-func (l Loopback6) Del(*Host) error { return nil }
 
 func (l Loopback6) String() string {
 	route := fmt.Sprintf("ip -6 route append local ::1/128 dev %s table local proto %d", l.Link, routeProto)

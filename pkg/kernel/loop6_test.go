@@ -52,16 +52,16 @@ func TestLoopback6(t *testing.T) {
 		}
 		// A bridge that was made anew has neither route nor hook.
 		w.must(netlink.LinkDel(w.link("br0")))
-		clear(w.index)
+		w.forgetLinks()
 		w.add(Bridge{Name: "br0"}, l)
 		w.wantCheck(l, "")
-		w.must(errors.Join(RetireBridge(w.Host, "br0"), TidyRules(w.Host)))
+		w.must(errors.Join(RetireBridge(w.Session, "br0"), TidyRules(w.Session)))
 		rules, err := w.Rules()
 		w.must(err)
 		if has, err := rules.HasLoop6("br0"); has || err != nil {
 			t.Errorf("after RetireBridge: rules %t, %v", has, err)
 		}
-		if got, err := w.rt.Addresses(1); err != nil || len(got) != 2 {
+		if got, err := w.Session.Host.Addresses(1); err != nil || len(got) != 2 {
 			t.Errorf("lo: %v, %v", got, err)
 		}
 	})

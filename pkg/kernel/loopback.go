@@ -20,20 +20,20 @@ type Loopback struct {
 }
 
 // Add brings the link up, at once.
-func (l Loopback) Add(h *Host) error {
-	h.cont.Queue(netlink.LinkRequest(unix.RTM_NEWLINK, 0, loopbackLink, true), "container link lo: set up")
-	return h.cont.Flush()
+func (l Loopback) Add(s *Session) error {
+	s.Container.Queue(netlink.LinkRequest(unix.RTM_NEWLINK, 0, loopbackLink, true), "container link lo: set up")
+	return s.Container.Flush()
 }
 
 // Check compares state and addresses.
-func (l Loopback) Check(h *Host) error {
-	d := &Drift{Object: "container link lo"}
-	link, err := h.cont.Link(loopbackLink)
+func (l Loopback) Check(s *Session) error {
+	d := compare(LinkKind, "container link lo")
+	link, err := s.Container.Link(loopbackLink)
 	if err != nil {
 		return fmt.Errorf("container link lo: %w", err)
 	}
 	d.want("state", "up", upText(link.Up))
-	have, err := l.Addresses(h)
+	have, err := l.Addresses(s)
 	if err != nil {
 		return err
 	}
@@ -46,18 +46,18 @@ func (l Loopback) Check(h *Host) error {
 }
 
 // Del brings the link down; its addresses stay as the kernel wants.
-func (l Loopback) Del(h *Host) error {
-	h.cont.Queue(netlink.DownRequest(loopbackLink), "container link lo: set down")
-	return h.cont.Flush()
+func (l Loopback) Del(s *Session) error {
+	s.Container.Queue(netlink.DownRequest(loopbackLink), "container link lo: set down")
+	return s.Container.Flush()
 }
 
 // Addresses are those of the link that are loopback addresses, IPv4 first.
-func (l Loopback) Addresses(h *Host) ([]netip.Prefix, error) {
-	index, err := h.containerIndex(loopbackLink)
+func (l Loopback) Addresses(s *Session) ([]netip.Prefix, error) {
+	index, err := s.ContainerIndex(loopbackLink)
 	if err != nil {
 		return nil, err
 	}
-	list, err := h.cont.Addresses(index)
+	list, err := s.Container.Addresses(index)
 	if err != nil {
 		return nil, fmt.Errorf("container link lo: list addresses: %w", err)
 	}

@@ -19,7 +19,7 @@ var worlds atomic.Int32
 // world is a host, which the test's thread is in, and a container.
 type world struct {
 	*testing.T
-	*Host
+	*Session
 	cont *lab.Space
 }
 
@@ -77,14 +77,14 @@ func (w world) inside(name string, fn func(netlink.Link) error) {
 // add makes the objects, in their order.
 func (w world) add(objects ...Object) {
 	w.Helper()
-	w.must(Plan{Shared: objects}.Add(w.Host))
+	w.must(Plan{Shared: objects}.Add(w.Session))
 }
 
 // wantCheck compares what CHECK says; "" is no difference.
 func (w world) wantCheck(o Object, want string) {
 	w.Helper()
 	got := ""
-	if err := o.Check(w.Host); err != nil {
+	if err := (Plan{Shared: []Object{o}}).Check(w.Session); err != nil {
 		got = strings.ReplaceAll(err.Error(), "\n", "; ")
 	}
 	if got != want {

@@ -25,45 +25,44 @@ func (m MasqueradeIPTables) rules(addrs []netip.Prefix) iptables.Masquerade {
 }
 
 // Add executes iptables-restore for each family.
-func (m MasqueradeIPTables) Add(h *Host) error {
+func (m MasqueradeIPTables) Add(s *Session) error {
 	if len(m.Addrs) == 0 {
 		return nil
 	}
-	if err := h.Flush(); err != nil {
+	if err := s.Flush(); err != nil {
 		return err
 	}
 	for _, ipv6 := range []bool{false, true} {
 		if err := m.rules(m.Addrs).Add(iptables.Family{IPv6: ipv6}); err != nil {
-			return errors.Join(fmt.Errorf("masquerade: %w", err), m.Del(h))
+			return errors.Join(fmt.Errorf("masquerade: %w", err), m.Del(s))
 		}
 	}
 	return nil
 }
 
 // Check compares the rules.
-func (m MasqueradeIPTables) Check(*Host) error {
-	var missing []string
+func (m MasqueradeIPTables) Check(*Session) error {
+	c := compare(RuleKind, "masquerade")
 	for _, ipv6 := range []bool{false, true} {
 		list, err := m.rules(m.Addrs).Missing(iptables.Family{IPv6: ipv6})
 		if err != nil {
 			return fmt.Errorf("masquerade: %w", err)
 		}
-		missing = append(missing, list...)
+		for _, rule := range list {
+			c.missing("", rule)
+		}
 	}
-	if len(missing) == 0 {
-		return nil
-	}
-	return fmt.Errorf("masquerade: missing: %s", strings.Join(missing, "; "))
+	return c.err()
 }
 
 // Chain is the name of the container's chain.
 func (m MasqueradeIPTables) Chain() string { return m.rules(nil).Chain() }
 
 // Del asks the kernel where the chain is, before it executes anything.
-func (m MasqueradeIPTables) Del(h *Host) error {
+func (m MasqueradeIPTables) Del(s *Session) error {
 	rules := m.rules(append(m.Known, m.Addrs...))
 	var errs []error
-	families, err := h.iptablesWith(rules.Chain())
+	families, err := iptablesWith(s, rules.Chain())
 	errs = append(errs, err)
 	for _, f := range families {
 		if err := rules.Del(f); err != nil {

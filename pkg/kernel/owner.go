@@ -3,6 +3,7 @@ package kernel
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"net"
 	"strings"
 )
@@ -91,4 +92,43 @@ func (o Owner) ContainerMAC(ip net.IP) net.HardwareAddr {
 		return hardwareAddr("address", ip.String())
 	}
 	return hardwareAddr("container end", o.Network, o.ContainerID, o.IfName)
+}
+
+// LinkOf is the host's link of the attachment with the tag.
+func LinkOf(tag string) string {
+	_, digits, _ := strings.Cut(tag, "-")
+	return "veth" + digits
+}
+
+// tagOf is the first word of a comment or an alias: an Owner's Tag, if isTag says so.
+func tagOf(comment string) string {
+	tag, _, _ := strings.Cut(comment, " ")
+	return tag
+}
+
+// ofNetwork says whether a tag is of an attachment of the network.
+func ofNetwork(tag, network string) bool {
+	net, rest, ok := strings.Cut(tag, "-")
+	return ok && net == NetworkTag(network) && len(rest) == 11
+}
+
+// isTag says whether a comment's first word is an Owner's Tag.
+func isTag(word string) bool {
+	network, rest, ok := strings.Cut(word, "-")
+	return ok && len(network) == 8 && len(rest) == 11
+}
+
+// describe turns an Owner's Comment into words.
+func describe(comment string) string {
+	_, names, _ := strings.Cut(comment, " ")
+	path, pod, hasPod := strings.Cut(names, " pod ")
+	parts := strings.SplitN(path, "/", 3)
+	if len(parts) < 3 {
+		return comment
+	}
+	text := fmt.Sprintf("container %s (network %s, interface %s", parts[1], parts[0], parts[2])
+	if hasPod {
+		text += ", pod " + pod
+	}
+	return text + ")"
 }

@@ -1,6 +1,5 @@
 // Package kernel is what an attachment needs of the Linux kernel, as a list of
-// plain values that can be added, checked, deleted and printed. It is the only
-// importer of vishvananda/netlink.
+// plain values that can be added, checked, deleted and printed.
 package kernel
 
 import (
@@ -9,128 +8,183 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 )
 
 // Object is one thing the kernel should hold.
 type Object interface {
-	// Add makes it. It may queue requests on the Host, which Plan.Add flushes.
-	Add(h *Host) error
-	// Check is nil, or a *Drift that names each field that differs.
-	Check(h *Host) error
-	// Del removes it; absent is success. Everything it needs follows from the
-	// Owner and the addresses, never from the rest of the configuration.
-	Del(h *Host) error
-	// String is the command that a person would type: ip(8), nft(8), sysctl(8).
+	// Add makes the object. It may queue requests on the Session, which Plan.Add flushes.
+	// An Add that fails has left nothing.
+	Add(s *Session) error
+	// String is the command that a person would type: ip(8), nft(8), sysctl(8); "" for none.
 	String() string
+}
+
+// Checker is an object that CHECK compares.
+type Checker interface {
+	// Check is nil, a Drift that names each field that differs, or the error of asking.
+	Check(s *Session) error
+}
+
+// Deleter is an object that outlives the attachment's link, or is the link.
+type Deleter interface {
+	// Del removes the object; an absent one is success. Everything Del needs follows from
+	// the Owner and the addresses, never from the rest of the configuration.
+	Del(s *Session) error
+}
+
+// Mender is an object that `bridgeport repair` puts back by other means than Add.
+type Mender interface {
+	Mend(s *Session) error
+}
+
+// shared objects may have more to say to Plan.Add.
+type (
+	// vanisher is an object that somebody may delete while the plan is being made.
+	vanisher interface{ Vanished(s *Session) bool }
+	// relier is an object that is dangerous without another one, which somebody may
+	// delete while the plan is being made: Secure makes that one again.
+	relier interface{ Secure(s *Session) error }
+)
+
+// Step is what a plan does without making anything: it asks or waits.
+type Step struct {
+	Name string // for people: "wait until the port of veth1 forwards"; "" for a step that does nothing
+	Run  func(s *Session) error
+}
+
+// Add runs the step.
+func (t Step) Add(s *Session) error { return t.Run(s) }
+
+// String is the step as a comment of the shell.
+func (t Step) String() string {
+	if t.Name == "" {
+		return ""
+	}
+	return "# " + t.Name
 }
 
 // Plan is what one attachment needs, in the order it must be made.
 type Plan struct {
+	Before []Step   // what must hold before anything is changed
 	Shared []Object // made if missing, never removed by DEL
-	Own    []Object // live and die with the attachment
+	Link   []Object // the attachment's link and its place in the bridge
+	// Bounds keep the link in bounds: they are made after the link, which holds the
+	// attachment's name, before the link carries packets, and are deleted after the link.
+	Bounds []Object
+	Own    []Object // everything else that lives and dies with the attachment
 }
 
-// Add makes the plan real. If it fails, nothing of Own is left behind that was not
-// there before. A bridge that GC retired meanwhile is made again.
-func (p Plan) Add(h *Host) error {
-	err := p.add(h)
+// Objects are all objects and steps in the order they are made.
+func (p Plan) Objects() []Object {
+	var before []Object
+	for _, t := range p.Before {
+		before = append(before, t)
+	}
+	return slices.Concat(before, p.Shared, p.Link, p.Bounds, p.Own)
+}
+
+// Add makes the plan real. If Add fails, nothing but Shared is left behind that was not
+// there before. A bridge that a GC retired meanwhile is made again.
+func (p Plan) Add(s *Session) error {
+	err := p.add(s)
 	for range 5 { // a crowd of GCs
-		if err == nil || !p.lostBridge(h) {
+		if err == nil || !p.vanished(s) {
 			break
 		}
-		clear(h.index)
-		err = p.add(h)
+		s.forgetLinks()
+		err = p.add(s)
 	}
-	if err != nil && h.shared.Base && p.opensLoopback() {
-		// GC of another network may have taken the empty table with the guard. The first
-		// error is the one to tell.
-		_ = Rules{}.Add(h)
+	if err != nil {
+		for _, o := range p.Shared {
+			if r, ok := o.(relier); ok {
+				_ = r.Secure(s) // the first error is the one to tell
+			}
+		}
 	}
 	return err
 }
 
-// opensLoopback says whether packets for loopback addresses are let in from a link, behind
-// the guard of Rules.
-func (p Plan) opensLoopback() bool {
+func (p Plan) vanished(s *Session) bool {
 	return slices.ContainsFunc(p.Shared, func(o Object) bool {
-		s, ok := o.(Sysctl)
-		return ok && strings.HasSuffix(s.Key, Localnet)
+		v, ok := o.(vanisher)
+		return ok && v.Vanished(s)
 	})
 }
 
-// lostBridge says whether a bridge was there and is not any more.
-func (p Plan) lostBridge(h *Host) bool {
-	for _, o := range p.Shared {
-		b, ok := o.(Bridge)
-		if !ok || h.index[b.Name] == 0 {
-			continue
-		}
-		if link, err := h.rt.Link(b.Name); errors.Is(err, netlink.ErrNoLink) || err == nil && link.Index != h.index[b.Name] {
-			return true
-		}
-	}
-	return false
-}
-
-func (p Plan) add(h *Host) error {
-	for _, o := range p.Shared {
-		if err := o.Add(h); err != nil {
-			h.drop()
+func (p Plan) add(s *Session) error {
+	for _, t := range p.Before {
+		if err := t.Run(s); err != nil {
 			return err
 		}
 	}
-	if err := h.Flush(); err != nil {
-		return err
-	}
-	for i, o := range p.Own {
-		if err := o.Add(h); err != nil {
-			return undo(h, err, p.Own[:i])
+	for _, o := range p.Shared {
+		if err := o.Add(s); err != nil {
+			s.drop()
+			return err
 		}
 	}
-	if err := h.Flush(); err != nil {
-		return undo(h, err, p.Own)
+	if err := s.Flush(); err != nil {
+		return err
+	}
+	var made Plan
+	for _, part := range []struct{ from, to *[]Object }{
+		{&p.Link, &made.Link}, {&p.Bounds, &made.Bounds}, {&p.Own, &made.Own},
+	} {
+		for _, o := range *part.from {
+			if err := o.Add(s); err != nil {
+				return made.undo(s, err)
+			}
+			*part.to = append(*part.to, o)
+		}
+	}
+	if err := s.Flush(); err != nil {
+		return made.undo(s, err)
 	}
 	return nil
 }
 
-// undo takes back what was made. An object whose own Add failed has left nothing.
-func undo(h *Host, err error, made []Object) error {
-	h.drop()
-	if uerr := (Plan{Own: made}).Del(h); uerr != nil {
+// undo takes back what was made.
+func (p Plan) undo(s *Session, err error) error {
+	s.drop()
+	if uerr := p.Del(s); uerr != nil {
 		return errors.Join(err, fmt.Errorf("undo: %w", uerr))
 	}
 	return err
 }
 
-// Check compares the whole plan with the kernel and joins all differences.
-func (p Plan) Check(h *Host) error {
+// Check compares the whole plan with the kernel and joins all differences. Findings takes
+// them apart.
+func (p Plan) Check(s *Session) error {
 	var errs []error
-	h.later = []nft.Chain{}
-	for _, o := range slices.Concat(p.Shared, p.Own) {
-		if err := o.Check(h); err != nil {
-			errs = append(errs, err)
+	s.deferred = []nft.Chain{}
+	for _, o := range p.Objects() {
+		if c, ok := o.(Checker); ok {
+			errs = append(errs, c.Check(s))
 		}
 	}
-	return errors.Join(append(errs, h.checkLater())...)
+	return errors.Join(append(errs, s.checkDeferred())...)
 }
 
-// Del removes Own, last made first, and goes on after an error. Guards go last: they are
-// made after the link, which holds the attachment's name, and are needed until it is gone.
-func (p Plan) Del(h *Host) error {
-	var guards, rest []Object
-	for _, o := range slices.Backward(p.Own) {
-		if _, ok := o.(Guard); ok {
-			guards = append(guards, o)
-		} else {
-			rest = append(rest, o)
+// Del removes what does not go with something else, and goes on after an error: Own and
+// Link, last made first, then Bounds.
+func (p Plan) Del(s *Session) error {
+	var list []Deleter
+	for _, part := range [][]Object{p.Own, p.Link, p.Bounds} {
+		for _, o := range slices.Backward(part) {
+			if d, ok := o.(Deleter); ok {
+				list = append(list, d)
+			}
 		}
 	}
+	return Delete(s, list...)
+}
+
+// Delete removes each of the list, and goes on after an error.
+func Delete(s *Session, list ...Deleter) error {
 	var errs []error
-	for _, o := range append(rest, guards...) {
-		if err := o.Del(h); err != nil {
+	for _, d := range list {
+		if err := d.Del(s); err != nil {
 			errs = append(errs, fmt.Errorf("delete: %w", err))
 		}
 	}
@@ -140,11 +194,33 @@ func (p Plan) Del(h *Host) error {
 // String is the plan as commands, one a line.
 func (p Plan) String() string {
 	var b strings.Builder
-	for _, o := range slices.Concat(p.Shared, p.Own) {
+	for _, o := range p.Objects() {
 		if s := o.String(); s != "" {
 			b.WriteString(s)
 			b.WriteByte('\n')
 		}
 	}
 	return b.String()
+}
+
+// chained is an object with chains of nf_tables: what its Check compares and Refill mends.
+type chained interface{ chains() []nft.Chain }
+
+// Refill puts back the rules of the plan's chains where somebody has flushed these; rules
+// that somebody added to them go. Add makes what is not there at all.
+func (p Plan) Refill(s *Session) error {
+	var chains []nft.Chain
+	for _, o := range p.Objects() {
+		if c, ok := o.(chained); ok {
+			chains = append(chains, c.chains()...)
+		}
+	}
+	if len(chains) == 0 {
+		return nil
+	}
+	rules, err := s.Rules()
+	if err != nil {
+		return err
+	}
+	return rules.Refill(chains...)
 }

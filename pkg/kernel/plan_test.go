@@ -23,10 +23,10 @@ func (s step) do(verb string) error {
 	return nil
 }
 
-func (s step) Add(*Host) error   { return s.do("add") }
-func (s step) Check(*Host) error { return s.do("check") }
-func (s step) Del(*Host) error   { return s.do("del") }
-func (s step) String() string    { return strings.Trim(s.name, "-") }
+func (s step) Add(*Session) error   { return s.do("add") }
+func (s step) Check(*Session) error { return s.do("check") }
+func (s step) Del(*Session) error   { return s.do("del") }
+func (s step) String() string       { return strings.Trim(s.name, "-") }
 
 // steps makes a plan of "a!add" (fails in add) and "b" (does not).
 func steps(calls *[]string, shared, own string) Plan {
@@ -57,8 +57,8 @@ func TestPlanVerbs(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var calls []string
 			p := steps(&calls, tt.shared, tt.own)
-			h := &Host{rt: &rtnl.Conn{}}
-			err := map[string]func(*Host) error{"add": p.Add, "check": p.Check, "del": p.Del}[tt.verb](h)
+			h := &Session{Host: &rtnl.Conn{}}
+			err := map[string]func(*Session) error{"add": p.Add, "check": p.Check, "del": p.Del}[tt.verb](h)
 			text := ""
 			if err != nil {
 				text = err.Error()

@@ -134,24 +134,36 @@ func (p Ports) chains() []nft.Chain {
 }
 
 // Add queues the elements. A port that another attachment holds is ErrConflict.
-func (p Ports) Add(h *Host) error {
+func (p Ports) Add(s *Session) error {
 	if len(p.Ports) == 0 {
 		return nil
 	}
-	h.queue.Base = true
-	h.queue.Chains = append(h.queue.Chains, p.chains()...)
-	h.queue.Elements = append(h.queue.Elements, p.elements()...)
+	s.Tx.Base()
+	addElements(s, p.chains(), p.elements())
 	return nil
 }
 
+// Mend adds what is missing, and forgets the connections of the time without it.
+func (p Ports) Mend(s *Session) error { return mendPorts(s, p, p.Ports) }
+
+func mendPorts(s *Session, o Object, ports []Port) error {
+	if err := o.Add(s); err != nil {
+		return err
+	}
+	if err := s.Flush(); err != nil {
+		return err
+	}
+	return ForgetOthers(ports).Add(s)
+}
+
 // Check looks for each element and for the rules it points to.
-func (p Ports) Check(h *Host) error {
+func (p Ports) Check(s *Session) error {
 	if len(p.Ports) == 0 {
 		return nil
 	}
 	return errors.Join(
-		checkElements(h, "published port", p.Owner, p.elements()),
-		checkChains(h, p.chains()...))
+		checkElements(s, "published port", p.Owner, p.elements()),
+		checkChains(s, p.chains()...))
 }
 
 // portMaps are the maps that hold published ports.
@@ -164,18 +176,18 @@ func portMaps() []string {
 
 // Del removes what belongs to the owner, and then the connections that were led to
 // the container.
-func (p Ports) Del(h *Host) error {
+func (p Ports) Del(s *Session) error {
 	known := p.elements()
 	for _, e := range known {
 		if gate, ok := nft.AtGate(e, ""); ok {
 			known = append(known, gate) // whether it has one is not in the configuration of DEL
 		}
 	}
-	gone, err := deleteOwned(h, p.Owner, "published", portMaps(), known)
+	gone, err := deleteOwned(s, p.Owner, "published", portMaps(), known)
 	if err == nil && gone == nil && len(known) > 0 {
 		// A DEL before may have been killed on its way from the elements to the
 		// connections; the link goes after both.
-		_, lerr := h.rt.Link(p.Owner.LinkName())
+		_, lerr := s.Host.Link(p.Owner.LinkName())
 		if errors.Is(lerr, netlink.ErrNoLink) {
 			return nil
 		}

@@ -40,21 +40,21 @@ func (p PortsIPTables) rules() iptables.Ports {
 func (p PortsIPTables) Chain() string { return p.rules().Chain() }
 
 // Add executes iptables-restore for each family that has ports.
-func (p PortsIPTables) Add(h *Host) error {
+func (p PortsIPTables) Add(s *Session) error {
 	if len(p.Ports) == 0 {
 		return nil
 	}
-	if err := h.Flush(); err != nil {
+	if err := s.Flush(); err != nil {
 		return err
 	}
-	return locked(func() error { return p.add(h) }) // between looking for a conflict and adding
+	return locked(func() error { return p.add(s) }) // between looking for a conflict and adding
 }
 
-func (p PortsIPTables) add(h *Host) error {
+func (p PortsIPTables) add(s *Session) error {
 	rules := p.rules()
-	rules.Gone = h.goneByName
+	rules.Gone = goneBy(s)
 	if slices.ContainsFunc(p.Ports, Port.Any) {
-		services, err := h.rt.AddressesOfKind("dummy")
+		services, err := s.Host.AddressesOfKind("dummy")
 		if err != nil {
 			return fmt.Errorf("addresses of services: %w", err)
 		}
@@ -64,7 +64,7 @@ func (p PortsIPTables) add(h *Host) error {
 		return fmt.Errorf("published ports: %w", inWords(err))
 	}
 	if err := rules.Add(iptables.Family{IPv6: true}); err != nil {
-		return errors.Join(fmt.Errorf("published ports: %w", inWords(err)), p.Del(h))
+		return errors.Join(fmt.Errorf("published ports: %w", inWords(err)), p.Del(s))
 	}
 	return nil
 }
@@ -82,26 +82,28 @@ func inWords(err error) error {
 	return e
 }
 
+// Mend adds what is missing, and forgets the connections of the time without it.
+func (p PortsIPTables) Mend(s *Session) error { return mendPorts(s, p, p.Ports) }
+
 // Check compares the rules.
-func (p PortsIPTables) Check(*Host) error {
-	var missing []string
+func (p PortsIPTables) Check(*Session) error {
+	c := compare(RuleKind, "published ports")
 	for _, ipv6 := range []bool{false, true} {
 		list, err := p.rules().Missing(iptables.Family{IPv6: ipv6})
 		if err != nil {
 			return fmt.Errorf("published ports: %w", err)
 		}
-		missing = append(missing, list...)
+		for _, rule := range list {
+			c.missing("", rule)
+		}
 	}
-	if len(missing) == 0 {
-		return nil
-	}
-	return fmt.Errorf("published ports: missing: %s", strings.Join(missing, "; "))
+	return c.err()
 }
 
 // Del asks the kernel where the chain is, before it executes anything.
-func (p PortsIPTables) Del(h *Host) error {
+func (p PortsIPTables) Del(s *Session) error {
 	var errs []error
-	families, err := h.iptablesWith(p.rules().Chain())
+	families, err := iptablesWith(s, p.rules().Chain())
 	errs = append(errs, err)
 	for _, f := range families {
 		gone, err := p.rules().Del(f)

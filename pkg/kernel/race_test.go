@@ -51,7 +51,7 @@ func testOtherGC(t *testing.T, bridge string, plan []Object) {
 				if i == at {
 					w.otherGC()
 				}
-				w.must(o.Add(w.Host))
+				w.must(o.Add(w.Session))
 				if i < at {
 					w.must(w.Flush())
 				}
@@ -67,23 +67,21 @@ func testOtherGC(t *testing.T, bridge string, plan []Object) {
 // ruleless is an object that fails when somebody has taken the table.
 type ruleless struct{ w world }
 
-func (r ruleless) Add(h *Host) error {
-	rules, err := h.Rules()
+func (r ruleless) Add(s *Session) error {
+	rules, err := s.Rules()
 	r.w.must(err)
 	r.w.must(rules.Retire(func() (bool, bool, error) { return false, false, nil }))
 	return rtnl.ErrNoLink
 }
-func (ruleless) Check(*Host) error { return nil }
-func (ruleless) Del(*Host) error   { return nil }
-func (ruleless) String() string    { return "" }
+func (ruleless) String() string { return "" }
 
 // TestGuardAfterFailure: where an ADD has let packets for loopback addresses in and fails
 // then, the guard is there whatever GC did.
 func TestGuardAfterFailure(t *testing.T) {
 	inWorld(t, func(w world) {
 		w.foreignBridge("br0")
-		open := Sysctl{Key: "net/ipv4/conf/br0" + Localnet, Value: "1"}
-		if err := (Plan{Shared: []Object{Rules{}, open}, Own: []Object{ruleless{w}}}).Add(w.Host); err == nil {
+		open := LocalNet{"br0"}
+		if err := (Plan{Shared: []Object{Rules{}, open}, Own: []Object{ruleless{w}}}).Add(w.Session); err == nil {
 			t.Error("no error")
 		}
 		w.wantCheck(Rules{}, "")

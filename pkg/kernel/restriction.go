@@ -14,18 +14,15 @@ import (
 type TrafficRules struct{}
 
 // Add queues them.
-func (TrafficRules) Add(h *Host) error {
-	h.queue.Base, h.queue.Traffic = true, true
+func (TrafficRules) Add(s *Session) error {
+	s.Tx.Traffic()
 	return nil
 }
 
 func (TrafficRules) chains() []nft.Chain { return nft.TrafficChains() }
 
 // Check compares chain, hook and rules.
-func (t TrafficRules) Check(h *Host) error { return checkChains(h, t.chains()...) }
-
-// Del keeps them: they are shared.
-func (TrafficRules) Del(*Host) error { return nil }
+func (t TrafficRules) Check(s *Session) error { return checkChains(s, t.chains()...) }
 
 func (TrafficRules) String() string { return nft.TrafficBase() }
 
@@ -69,28 +66,31 @@ func (r Restriction) elements() []nft.Element {
 	return append(elements, nft.Holder("restricted", r.Owner.LinkName(), markComment(r.Owner, len(elements))))
 }
 
-// Add queues chains and elements.
-func (r Restriction) Add(h *Host) error {
-	h.queue.Chains = append(h.queue.Chains, r.chains()...)
-	h.queue.Elements = append(h.queue.Elements, r.elements()...)
-	return nil
+// Add puts chains and elements in place at once, before the link comes up.
+func (r Restriction) Add(s *Session) error {
+	elements := r.elements()
+	if len(elements) == 0 {
+		return nil
+	}
+	addElements(s, r.chains(), elements)
+	return s.Flush()
 }
 
 // Check looks for each element and for the rules it leads to.
-func (r Restriction) Check(h *Host) error {
+func (r Restriction) Check(s *Session) error {
 	chains := r.chains()
 	if len(chains) == 0 {
 		return nil
 	}
-	return errors.Join(checkElements(h, "restriction", r.Owner, r.elements()), checkChains(h, chains...))
+	return errors.Join(checkElements(s, "restriction", r.Owner, r.elements()), checkChains(s, chains...))
 }
 
 // restrictionMaps hold what belongs to owners, beside the mark in "restricted".
 func restrictionMaps() []string { return []string{"hidden4", "hidden6", "limited4", "limited6"} }
 
 // Del removes what belongs to the owner.
-func (r Restriction) Del(h *Host) error {
-	_, err := deleteOwned(h, r.Owner, "restricted", restrictionMaps(), r.elements())
+func (r Restriction) Del(s *Session) error {
+	_, err := deleteOwned(s, r.Owner, "restricted", restrictionMaps(), r.elements())
 	return err
 }
 

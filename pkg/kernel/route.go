@@ -48,8 +48,8 @@ func (r Route) priority() int {
 
 // Add queues the route. Another network's to the same destination may be there: without
 // NLM_F_EXCL the new one comes first (IPv4), or both are used (IPv6).
-func (r Route) Add(h *Host) error {
-	index, err := h.containerIndex(r.IfName)
+func (r Route) Add(s *Session) error {
+	index, err := s.ContainerIndex(r.IfName)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (r Route) Add(h *Host) error {
 		}
 		req.AddData(metrics)
 	}
-	h.cont.Queue(req, "container link %s: add route %s", r.IfName, r.text())
+	s.Container.Queue(req, "container link %s: add route %s", r.IfName, r.text())
 	return nil
 }
 
@@ -93,22 +93,22 @@ func (r Route) message() *nl.RtMsg {
 }
 
 // Check looks for the route with all its attributes, in its own table.
-func (r Route) Check(h *Host) error {
-	index, err := h.containerIndex(r.IfName)
+func (r Route) Check(s *Session) error {
+	index, err := s.ContainerIndex(r.IfName)
 	if errors.Is(err, netlink.ErrNoLink) {
 		return nil // the Veth says it
 	}
 	if err != nil {
 		return err
 	}
-	have, err := listRoutes(h.cont, r.Dst, r.table(), index)
+	have, err := listRoutes(s.Container, r.Dst, r.table(), index)
 	if err != nil {
 		return fmt.Errorf("container link %s: list routes: %w", r.IfName, err)
 	}
-	d := &Drift{Object: "container link " + r.IfName}
+	d := compare(RouteKind, "container link "+r.IfName)
 	if len(have) == 0 {
 		d.missing("route", r.text())
-		return d
+		return d.err()
 	}
 	for _, got := range have {
 		if r.same(got) {
@@ -127,9 +127,6 @@ func (r Route) same(o Route) bool {
 	return r.Gw == o.Gw && r.priority() == o.priority() && r.scope() == o.scope() &&
 		(r.MTU == 0 || r.MTU == o.MTU) && (r.AdvMSS == 0 || r.AdvMSS == o.AdvMSS)
 }
-
-// Del does nothing: routes go with their link.
-func (r Route) Del(*Host) error { return nil }
 
 func (r Route) String() string {
 	ip := "ip"

@@ -48,7 +48,7 @@ func TestRouteCheck(t *testing.T) {
 				{"removed", func(w world) { w.routes(r, func(netlink.Route) *netlink.Route { return nil }) }, "container link eth0: route " + tt.text + " is missing"},
 				{"link removed", func(w world) {
 					w.inside("eth0", netlink.LinkDel)
-					clear(w.index)
+					w.forgetLinks()
 				}, ""},
 			})
 		})
@@ -109,7 +109,7 @@ func TestRouteRefused(t *testing.T) {
 	inWorld(t, func(w world) {
 		r := Route{IfName: "eth0", Dst: netip.MustParsePrefix("10.9.0.0/16"), Gw: netip.MustParseAddr("192.0.2.1")}
 		w.add(Bridge{Name: "br0"}, testVeth(), Addr{"eth0", netip.MustParsePrefix("10.88.0.2/16")}, LinkUp{"eth0"})
-		err := Plan{Own: []Object{r}}.Add(w.Host)
+		err := Plan{Own: []Object{r}}.Add(w.Session)
 		if !errors.Is(err, unix.ENETUNREACH) || !strings.HasPrefix(err.Error(), "container link eth0: add route 10.9.0.0/16 via 192.0.2.1: network is unreachable") {
 			t.Errorf("got %v", err)
 		}
@@ -129,7 +129,7 @@ func TestLinkTowards(t *testing.T) {
 			if addr != "" {
 				a = netip.MustParseAddr(addr)
 			}
-			if got, err := w.LinkTowards(a); err != nil || got != (Towards{want, want == "br0"}) {
+			if got, err := LinkTowards(w.Session, a); err != nil || got != (Towards{want, want == "br0"}) {
 				t.Errorf("%q: got %+v, %v, want %q", addr, got, err, want)
 			}
 		}
@@ -138,7 +138,7 @@ func TestLinkTowards(t *testing.T) {
 
 func TestUplinkMTU(t *testing.T) {
 	inWorld(t, func(w world) {
-		if _, err := w.UplinkMTU(); !errors.Is(err, ErrNoUplink) {
+		if _, err := UplinkMTU(w.Session); !errors.Is(err, ErrNoUplink) {
 			t.Errorf("got %v, want %v", err, ErrNoUplink)
 		}
 		w.add(Bridge{Name: "br0", MTU: 1450}, gateway("10.88.0.1/16", false), gateway("fd00::1/64", false))
@@ -149,7 +149,7 @@ func TestUplinkMTU(t *testing.T) {
 		}
 		want := func(want int) {
 			t.Helper()
-			if got, err := w.UplinkMTU(); err != nil || got != want {
+			if got, err := UplinkMTU(w.Session); err != nil || got != want {
 				t.Errorf("got %d, %v, want %d", got, err, want)
 			}
 		}

@@ -16,26 +16,23 @@ import (
 type Rules struct{}
 
 // Add makes them, at once: what follows relies on the guard.
-func (Rules) Add(h *Host) error {
-	h.queue.Base = true
-	return h.Flush()
+func (Rules) Add(s *Session) error {
+	s.Tx.Base()
+	return s.Flush()
 }
 
 func (Rules) chains() []nft.Chain { return nft.BaseChains() }
 
 // Check compares chains, hooks and rules.
-func (r Rules) Check(h *Host) error { return checkChains(h, r.chains()...) }
-
-// chained is an object with chains of nf_tables: what its Check compares and Refill mends.
-type chained interface{ chains() []nft.Chain }
+func (r Rules) Check(s *Session) error { return checkChains(s, r.chains()...) }
 
 // checkChains compares chains with the kernel. Within a plan's Check those of family inet
 // wait for the end of it: their table is read as a whole, once.
-func checkChains(h *Host, chains ...nft.Chain) error {
-	if h.later != nil && !slices.ContainsFunc(chains, func(c nft.Chain) bool { return c.Link }) {
+func checkChains(s *Session, chains ...nft.Chain) error {
+	if s.deferred != nil && !slices.ContainsFunc(chains, func(c nft.Chain) bool { return c.Link }) {
 		for _, c := range chains {
-			if !slices.ContainsFunc(h.later, func(o nft.Chain) bool { return o.Name == c.Name }) {
-				h.later = append(h.later, c)
+			if !slices.ContainsFunc(s.deferred, func(o nft.Chain) bool { return o.Name == c.Name }) {
+				s.deferred = append(s.deferred, c)
 			}
 		}
 		return nil
@@ -43,45 +40,24 @@ func checkChains(h *Host, chains ...nft.Chain) error {
 	if len(chains) == 0 {
 		return nil
 	}
-	rules, err := h.Rules()
+	rules, err := s.Rules()
 	if err != nil {
 		return err
 	}
-	missing, err := rules.Missing(chains...)
-	if err != nil || len(missing) == 0 {
-		return err
+	differences, err := rules.Missing(chains...)
+	errs := []error{err}
+	for _, d := range differences {
+		errs = append(errs, Drift{{Kind: ChainKind, Object: d.Chain, Field: d.Rule, text: d.Text}})
 	}
-	return errors.New(strings.Join(missing, "; "))
+	return errors.Join(errs...)
 }
 
-// checkLater compares what checkChains left for the end.
-func (h *Host) checkLater() error {
-	chains := h.later
-	h.later = nil
-	return checkChains(h, chains...)
+// checkDeferred compares what checkChains left for the end.
+func (s *Session) checkDeferred() error {
+	chains := s.deferred
+	s.deferred = nil
+	return checkChains(s, chains...)
 }
-
-// Refill puts back the rules of the plan's chains where somebody has flushed these; rules
-// that somebody added to them go. Add makes what is not there at all.
-func (p Plan) Refill(h *Host) error {
-	var chains []nft.Chain
-	for _, o := range slices.Concat(p.Shared, p.Own) {
-		if c, ok := o.(chained); ok {
-			chains = append(chains, c.chains()...)
-		}
-	}
-	if len(chains) == 0 {
-		return nil
-	}
-	rules, err := h.Rules()
-	if err != nil {
-		return err
-	}
-	return rules.Refill(chains...)
-}
-
-// Del keeps them: they are shared.
-func (Rules) Del(*Host) error { return nil }
 
 func (Rules) String() string { return nft.Base() }
 
@@ -122,30 +98,29 @@ func (m Masquerade) elements() []nft.Element {
 }
 
 // Add queues the elements.
-func (m Masquerade) Add(h *Host) error {
+func (m Masquerade) Add(s *Session) error {
 	if len(m.Addrs) == 0 {
 		return nil
 	}
-	h.queue.Chains = append(h.queue.Chains, m.chains()...)
-	h.queue.Elements = append(h.queue.Elements, m.elements()...)
+	addElements(s, m.chains(), m.elements())
 	return nil
 }
 
 // Check looks for each element and for the rules it points to.
-func (m Masquerade) Check(h *Host) error {
+func (m Masquerade) Check(s *Session) error {
 	if len(m.Addrs) == 0 {
 		return nil
 	}
 	return errors.Join(
-		checkElements(h, "masquerade", m.Owner, m.elements()),
-		checkChains(h, m.chains()...))
+		checkElements(s, "masquerade", m.Owner, m.elements()),
+		checkChains(s, m.chains()...))
 }
 
 func masqueradeMaps() []string { return []string{"masquerade4", "masquerade6"} }
 
 // Del removes what belongs to the owner.
-func (m Masquerade) Del(h *Host) error {
-	_, err := deleteOwned(h, m.Owner, "masqueraded", masqueradeMaps(), m.elements())
+func (m Masquerade) Del(s *Session) error {
+	_, err := deleteOwned(s, m.Owner, "masqueraded", masqueradeMaps(), m.elements())
 	return err
 }
 
@@ -164,8 +139,16 @@ func elementsText(elements []nft.Element) string {
 	return strings.Join(lines, "\n")
 }
 
-func checkElements(h *Host, object string, owner Owner, elements []nft.Element) error {
-	rules, err := h.Rules()
+// addElements wants chains and elements. An element of somebody who is gone gives way to one
+// of ours; one of somebody else is a PortHeldError.
+func addElements(s *Session, chains []nft.Chain, elements []nft.Element) {
+	s.Tx.Chains(chains...)
+	s.Tx.Elements(elements...)
+	s.Tx.Gone, s.Tx.Held = gone, heldBy
+}
+
+func checkElements(s *Session, object string, owner Owner, elements []nft.Element) error {
+	rules, err := s.Rules()
 	if err != nil {
 		return err
 	}
@@ -173,7 +156,7 @@ func checkElements(h *Host, object string, owner Owner, elements []nft.Element) 
 	if err != nil {
 		return err
 	}
-	d := &Drift{Object: object}
+	d := compare(ElementKind, object)
 	elsewhere := make(map[string]bool)
 	for i, e := range elements {
 		have := found[i]
@@ -182,7 +165,7 @@ func checkElements(h *Host, object string, owner Owner, elements []nft.Element) 
 		case have == nil:
 			d.missing("element", e.Name())
 		case !SameTag(have.Comment, owner.Tag()) && nft.SameContainer(have.Comment, e.Comment):
-			gone, err := h.gone(e, *have)
+			gone, err := gone(s, e, *have)
 			if err != nil {
 				return err
 			}
@@ -225,8 +208,8 @@ func wanted(comment string) int {
 // holder mark with them. Where the mark counts more than are known (a DEL without
 // ports or addresses), the maps are searched. It returns what was to be deleted; nil
 // where nothing was there.
-func deleteOwned(h *Host, owner Owner, mark string, maps []string, known []nft.Element) ([]nft.Element, error) {
-	rules, err := h.Rules()
+func deleteOwned(s *Session, owner Owner, mark string, maps []string, known []nft.Element) ([]nft.Element, error) {
+	rules, err := s.Rules()
 	if errors.Is(err, nft.ErrUnsupported) {
 		return nil, nil
 	}

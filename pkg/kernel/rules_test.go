@@ -99,7 +99,7 @@ func TestPortsCheck(t *testing.T) {
 }
 
 func TestGuardCheck(t *testing.T) {
-	g := Guard{Owner: owner, MAC: owner.ContainerMAC(nil)}
+	g := SpoofCheck{Owner: owner, MAC: owner.ContainerMAC(nil)}
 	e := g.elements()
 	checkTampered(t, g, []Object{FrameRules{}}, []tamper{
 		{"nothing", func(world) {}, ""},
@@ -109,7 +109,7 @@ func TestGuardCheck(t *testing.T) {
 }
 
 func TestBoundCheck(t *testing.T) {
-	g := Guard{Owner: owner, MAC: owner.ContainerMAC(nil), Bound: true, Addrs: []netip.Addr{netip.MustParseAddr("10.88.0.2"), netip.MustParseAddr("fd00::2")}}
+	g := SpoofCheck{Owner: owner, MAC: owner.ContainerMAC(nil), IPs: true, Addrs: []netip.Addr{netip.MustParseAddr("10.88.0.2"), netip.MustParseAddr("fd00::2")}}
 	e := g.elements()
 	const port = `{ "vethfca877ccd11" `
 	checkTampered(t, g, []Object{FrameRules{}}, []tamper{
@@ -125,14 +125,14 @@ func TestBoundCheck(t *testing.T) {
 
 func TestRulesCheck(t *testing.T) {
 	inWorld(t, func(w world) {
-		err := Rules{}.Check(w.Host)
+		err := Rules{}.Check(w.Session)
 		if err == nil || !strings.Contains(err.Error(), "chain inet bridgeport guard is missing") {
 			t.Errorf("before: got %v", err)
 		}
 		w.add(Rules{})
 		w.wantCheck(Rules{}, "")
-		w.must(TidyRules(w.Host))
-		if err := (Rules{}).Check(w.Host); err == nil {
+		w.must(TidyRules(w.Session))
+		if err := (Rules{}).Check(w.Session); err == nil {
 			t.Error("after TidyRules: no difference")
 		}
 	})
@@ -144,7 +144,7 @@ func TestRulesDel(t *testing.T) {
 	other := Owner{"net", "c2", "eth0", ""}
 	byOther := testPorts()
 	byOther.Owner, byOther.Ports = other, []Port{{Protocol: 6, HostPort: 9090, Container: netip.MustParseAddrPort("10.88.0.3:80")}}
-	guard := Guard{Owner: owner, MAC: owner.ContainerMAC(nil)}
+	guard := SpoofCheck{Owner: owner, MAC: owner.ContainerMAC(nil)}
 	some := testPorts()
 	some.Ports = some.Ports[:1]
 	tests := []struct {
@@ -152,12 +152,12 @@ func TestRulesDel(t *testing.T) {
 		del  []Object
 	}{
 		{"all", []Object{testPorts(), testMasquerade(), guard}},
-		{"the owner alone", []Object{Ports{Owner: owner}, Masquerade{Owner: owner}, Guard{Owner: owner}}},
-		{"less than there is", []Object{some, Masquerade{Owner: owner, Addrs: testMasquerade().Addrs[:1]}, Guard{Owner: owner}}},
+		{"the owner alone", []Object{Ports{Owner: owner}, Masquerade{Owner: owner}, SpoofCheck{Owner: owner}}},
+		{"less than there is", []Object{some, Masquerade{Owner: owner, Addrs: testMasquerade().Addrs[:1]}, SpoofCheck{Owner: owner}}},
 		{"something else", []Object{
 			Ports{Owner: owner, Ports: byOther.Ports},
 			Masquerade{Owner: owner, Addrs: []netip.Prefix{netip.MustParsePrefix("10.9.0.2/16")}},
-			Guard{Owner: owner, MAC: other.ContainerMAC(nil)},
+			SpoofCheck{Owner: owner, MAC: other.ContainerMAC(nil)},
 		}},
 	}
 	for _, tt := range tests {
@@ -169,7 +169,7 @@ func TestRulesDel(t *testing.T) {
 					t.Errorf("%d elements, want 11", n)
 				}
 				for range 2 { // absent is success
-					w.must(Plan{Own: tt.del}.Del(w.Host))
+					w.must(Plan{Own: tt.del}.Del(w.Session))
 				}
 				if n := w.count(owner.Tag()); n != 0 {
 					t.Errorf("%d elements left", n)
@@ -190,7 +190,7 @@ func TestPortsTwice(t *testing.T) {
 		p.Ports = append(p.Ports, p.Ports[0])
 		w.add(Rules{}, p)
 		w.wantCheck(p, "")
-		w.must(p.Del(w.Host))
+		w.must(p.Del(w.Session))
 		if n := w.count(owner.Tag()); n != 0 {
 			t.Errorf("%d elements left", n)
 		}
@@ -204,7 +204,7 @@ func TestPortsHeld(t *testing.T) {
 		p := testPorts()
 		p.Owner = Owner{"net", "c2", "eth0", ""}
 		p.Ports = []Port{{Protocol: 6, HostPort: 9090, Container: netip.MustParseAddrPort("10.88.0.3:80")}, p.Ports[0]}
-		err := Plan{Own: []Object{p}}.Add(w.Host)
+		err := Plan{Own: []Object{p}}.Add(w.Session)
 		const want = "hostPort 8080/tcp is held by container c1 (network net, interface eth0): choose another port, or delete that container"
 		if !errors.Is(err, ErrConflict) || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
@@ -233,11 +233,11 @@ func TestPortsTwoNetworks(t *testing.T) {
 		if gates, err := rules.List("anygate4"); err != nil || len(gates) != 0 {
 			t.Errorf("the second network limits the first one's port: %v, %v", gates, err)
 		}
-		w.must(second.Del(w.Host))
+		w.must(second.Del(w.Session))
 		w.wantCheck(first, "")
 
 		// Where nothing is left of the first but its rules, the second has the port.
-		w.must(testVeth().Del(w.Host))
+		w.must(testVeth().Del(w.Session))
 		w.must(w.Flush())
 		w.add(second)
 		w.wantCheck(second, "")
@@ -257,7 +257,7 @@ func TestDeleteOwnedSearch(t *testing.T) {
 		other.Owner = Owner{"net", "c2", "eth0", ""}
 		other.Ports = []Port{{Protocol: 6, HostPort: 9090, Container: netip.MustParseAddrPort("10.88.0.3:80")}}
 		w.add(Rules{}, testPorts(), other)
-		gone, err := deleteOwned(w.Host, owner, "published", portMaps(), nil)
+		gone, err := deleteOwned(w.Session, owner, "published", portMaps(), nil)
 		w.must(err)
 		for _, e := range gone {
 			if !SameTag(e.Comment, owner.Tag()) {
@@ -276,11 +276,11 @@ func TestSweepUnmarked(t *testing.T) {
 	inWorld(t, func(w world) {
 		w.add(Rules{}, testPorts())
 		drops(nft.Holder("published", owner.LinkName(), ""))(w)
-		tags, err := PublishedOwners(w.Host, "net")
+		tags, err := Owners(w.Session, "net", PortsOnly)
 		if err != nil || !slices.Equal(tags, []string{owner.Tag()}) {
 			t.Errorf("got %v, %v", tags, err)
 		}
-		w.must(SweepPorts(w.Host, owner.Tag()))
+		w.must(Remove(w.Session, owner.Tag(), PortsOnly))
 		if n := w.count(owner.Tag()); n != 0 {
 			t.Errorf("%d elements left", n)
 		}
@@ -290,17 +290,17 @@ func TestSweepUnmarked(t *testing.T) {
 // TestSweep: by the tag alone, as GC and an operator do.
 func TestSweep(t *testing.T) {
 	inWorld(t, func(w world) {
-		w.add(Bridge{Name: "br0"}, testVeth(), FrameRules{}, Guard{Owner: owner, MAC: owner.ContainerMAC(nil)}, Rules{}, testPorts(), testMasquerade())
+		w.add(Bridge{Name: "br0"}, testVeth(), FrameRules{}, SpoofCheck{Owner: owner, MAC: owner.ContainerMAC(nil)}, Rules{}, testPorts(), testMasquerade())
 		foreign := Owner{"net2", "c1", "eth0", ""}
 		m := testMasquerade()
 		m.Owner, m.Addrs = foreign, []netip.Prefix{netip.MustParsePrefix("10.99.0.2/16")}
 		w.add(m)
-		for _, list := range []func(*Host, string) ([]string, error){Owners, PublishedOwners} {
-			if tags, err := list(w.Host, "net"); err != nil || !slices.Equal(tags, []string{owner.Tag()}) {
+		for _, part := range []Part{Everything, PortsOnly} {
+			if tags, err := Owners(w.Session, "net", part); err != nil || !slices.Equal(tags, []string{owner.Tag()}) {
 				t.Errorf("got %v, %v", tags, err)
 			}
 		}
-		w.must(errors.Join(Sweep(w.Host, owner.Tag()), SweepPorts(w.Host, owner.Tag())))
+		w.must(errors.Join(Remove(w.Session, owner.Tag(), Everything), Remove(w.Session, owner.Tag(), PortsOnly)))
 		if n := w.count(owner.Tag()); n != 0 {
 			t.Errorf("%d elements left", n)
 		}
@@ -321,7 +321,7 @@ func TestRestrictionCheck(t *testing.T) {
 		{"the limit", drops(e[3]), "restriction: element limited6 { fd00::2 } is missing"},
 		{"the mark", drops(e[4]), `restriction: element restricted { "vethfca877ccd11" } is missing`},
 		{
-			"all", func(w world) { w.must(Restriction{Owner: owner}.Del(w.Host)); w.must(TidyRules(w.Host)) },
+			"all", func(w world) { w.must(Restriction{Owner: owner}.Del(w.Session)); w.must(TidyRules(w.Session)) },
 			`restriction: element hidden4 { 10.88.0.2 } is missing, element hidden6 { fd00::2 } is missing, element limited4 { 10.88.0.2 } is missing, element limited6 { fd00::2 } is missing, element restricted { "vethfca877ccd11" } is missing; ` +
 				"chain inet bridgeport " + nft.HideChain("net", "br0").Name + " is missing; chain inet bridgeport " + nft.LimitChain("net", 100).Name + " is missing",
 		},

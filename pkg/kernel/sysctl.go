@@ -12,10 +12,6 @@ import (
 
 const sysctlRoot = "/proc/sys/"
 
-// Localnet ends the key of the setting by which a link's packets may have loopback
-// addresses.
-const Localnet = "/route_localnet"
-
 // Sysctl is one setting under /proc/sys/net of the host's network namespace.
 type Sysctl struct {
 	Key      string // "net/ipv4/ip_forward"
@@ -25,11 +21,11 @@ type Sysctl struct {
 
 // Add writes the value unless it is there already, and reads it back: on a
 // read-only or masked /proc some writes vanish.
-func (s Sysctl) Add(h *Host) error { return s.add(h.dirs) }
+func (y Sysctl) Add(s *Session) error { return y.add(s.sysctls) }
 
-func (s Sysctl) add(dirs sysctlDirs) error {
-	err := dirs.write(s.Key, s.Value)
-	if s.needless(dirs, err) {
+func (y Sysctl) add(dirs sysctlDirs) error {
+	err := dirs.write(y.Key, y.Value)
+	if y.needless(dirs, err) {
 		return nil
 	}
 	return err
@@ -38,35 +34,32 @@ func (s Sysctl) add(dirs sysctlDirs) error {
 // needless says whether the setting is missing for want of IPv6: the kernel has none, or
 // the link, whose MTU is below 1280, has not (addrconf_notify), and with it no directory of
 // settings. One that is missing there is hidden, and what it protects from would be let in.
-func (s Sysctl) needless(dirs sysctlDirs, err error) bool {
-	if !s.Optional || !errors.Is(err, os.ErrNotExist) {
+func (y Sysctl) needless(dirs sysctlDirs, err error) bool {
+	if !y.Optional || !errors.Is(err, os.ErrNotExist) {
 		return false
 	}
-	dir, name := dirs.at(path.Dir(s.Key))
+	dir, name := dirs.at(path.Dir(y.Key))
 	return errors.Is(unix.Faccessat(dir, name, unix.F_OK, 0), unix.ENOENT)
 }
 
 // Check reads the value.
-func (s Sysctl) Check(h *Host) error { return s.check(h.dirs) }
+func (y Sysctl) Check(s *Session) error { return y.check(s.sysctls) }
 
-func (s Sysctl) check(dirs sysctlDirs) error {
-	have, err := dirs.read(s.Key)
-	if s.needless(dirs, err) {
+func (y Sysctl) check(dirs sysctlDirs) error {
+	have, err := dirs.read(y.Key)
+	if y.needless(dirs, err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	d := &Drift{Object: "sysctl"}
-	d.want(dotted(s.Key), s.Value, have)
+	d := compare(SysctlKind, "sysctl")
+	d.want(dotted(y.Key), y.Value, have)
 	return d.err()
 }
 
-// Del leaves the setting: others may rely on it, and a link's goes with the link.
-func (s Sysctl) Del(*Host) error { return nil }
-
-func (s Sysctl) String() string {
-	return fmt.Sprintf("sysctl -w %s=%s", dotted(s.Key), s.Value)
+func (y Sysctl) String() string {
+	return fmt.Sprintf("sysctl -w %s=%s", dotted(y.Key), y.Value)
 }
 
 func inContainer(cmd string) string { return "nsenter --net=$CNI_NETNS " + cmd }

@@ -25,7 +25,7 @@ func TestDotted(t *testing.T) {
 }
 
 func TestDrift(t *testing.T) {
-	d := &Drift{Object: "veth veth1"}
+	d := compare(LinkKind, "veth veth1")
 	if d.err() != nil {
 		t.Error("an error without differences")
 	}
@@ -39,8 +39,8 @@ func TestDrift(t *testing.T) {
 	if got, want := d.err().Error(), "veth veth1: mtu is 1400, expected 1500, state is down, expected up, address 10.1.0.2/24 is missing"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	var drift *Drift
-	if !errors.As(d.err(), &drift) || len(drift.Diffs) != 3 {
+	var drift Drift
+	if !errors.As(d.err(), &drift) || len(drift) != 3 {
 		t.Errorf("got %v", drift)
 	}
 }
@@ -125,7 +125,7 @@ func TestSysctlText(t *testing.T) {
 
 // TestGuardText: typed into a shell on a fresh host, it works.
 func TestGuardText(t *testing.T) {
-	text := Plan{Own: []Object{FrameRules{}, Guard{Owner: owner, MAC: owner.ContainerMAC(nil), Bound: true}}}.String()
+	text := Plan{Own: []Object{FrameRules{}, SpoofCheck{Owner: owner, MAC: owner.ContainerMAC(nil), IPs: true}}}.String()
 	at := 0
 	for _, want := range []string{
 		"nft add table bridge bridgeport", "nft add set bridge bridgeport guarded ", "nft add set bridge bridgeport macs ",

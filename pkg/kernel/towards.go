@@ -12,15 +12,15 @@ type Towards struct {
 }
 
 // LinkTowards finds it.
-func (h *Host) LinkTowards(a netip.Addr) (Towards, error) {
+func LinkTowards(s *Session, a netip.Addr) (Towards, error) {
 	if !a.IsValid() {
 		return Towards{}, nil
 	}
-	index, _, err := h.routeTo(a)
+	index, _, err := routeTo(s, a)
 	if err != nil || index == 0 {
 		return Towards{}, err
 	}
-	link, err := h.rt.LinkByIndex(index)
+	link, err := s.Host.LinkByIndex(index)
 	if err != nil {
 		return Towards{}, wrapRoute(a, err)
 	}

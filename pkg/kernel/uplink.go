@@ -15,15 +15,15 @@ var ErrNoUplink = errors.New("the host has no default route")
 
 // UplinkMTU is the smallest MTU, in bytes, on the host's ways out: of the links of
 // its default routes of both families, and of those routes themselves.
-func (h *Host) UplinkMTU() (int, error) {
+func UplinkMTU(s *Session) (int, error) {
 	smallest := 0
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		routes, err := defaultRoutes(h.rt, family)
+		routes, err := defaultRoutes(s.Host, family)
 		if err != nil {
 			return 0, fmt.Errorf("list default routes: %w", err)
 		}
 		for _, r := range routes {
-			link, err := h.rt.LinkByIndex(r.link)
+			link, err := s.Host.LinkByIndex(r.link)
 			if err != nil {
 				return 0, fmt.Errorf("link of the default route: %w", err)
 			}

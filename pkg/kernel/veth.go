@@ -32,13 +32,17 @@ type Veth struct {
 // Add makes the pair with the container's end directly in its namespace: moving a
 // link between namespaces waits 14-18 ms for RCU. The second request, in the same
 // send, sets what the kernel takes only for a link that exists (do_setlink).
-func (v Veth) Add(h *Host) error {
+func (v Veth) Add(s *Session) error {
 	name := v.Owner.LinkName()
-	h.rt.Queue(v.create(h, name), "veth %s: create with peer %s", name, v.IfName)
-	h.rt.Queue(v.configure(name), "veth %s: configure", name)
-	err := h.rt.Flush()
+	create, err := v.create(s, name)
+	if err != nil {
+		return err
+	}
+	s.Host.Queue(create, "veth %s: create with peer %s", name, v.IfName)
+	s.Host.Queue(v.configure(name), "veth %s: configure", name)
+	err = s.Host.Flush()
 	if errors.Is(err, unix.EEXIST) {
-		return v.explainExists(h, name, err)
+		return v.explainExists(s, name, err)
 	}
 	if errors.Is(err, unix.EXFULL) {
 		err = fmt.Errorf("bridge %s: full: a bridge has at most 1023 ports (BR_MAX_PORTS): %w", v.Master, err)
@@ -46,22 +50,26 @@ func (v Veth) Add(h *Host) error {
 	if err == nil {
 		// The host's end needs no address. Without IPv6 it joins no groups and
 		// sends no multicast, which the bridge would flood to all ports.
-		err = Sysctl{Key: "net/ipv6/conf/" + name + "/disable_ipv6", Value: "1", Optional: true}.Add(h)
+		err = Sysctl{Key: "net/ipv6/conf/" + name + "/disable_ipv6", Value: "1", Optional: true}.Add(s)
 	}
 	if err != nil {
-		return errors.Join(err, h.rt.DeleteLink(name))
+		return errors.Join(err, s.Host.DeleteLink(name))
 	}
 	return nil
 }
 
-func (v Veth) create(h *Host, name string) *nl.NetlinkRequest {
+func (v Veth) create(s *Session, name string) (*nl.NetlinkRequest, error) {
 	req := netlink.LinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, name, true)
 	req.AddData(nl.NewRtAttr(unix.IFLA_ADDRESS, v.Owner.HostMAC()))
 	if v.MTU > 0 {
 		req.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(v.MTU))))
 	}
 	if v.Master != "" {
-		req.AddData(nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(h.index[v.Master]))))
+		master, err := s.HostIndex(v.Master)
+		if err != nil {
+			return nil, err
+		}
+		req.AddData(nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(master))))
 	}
 	if v.Group != 0 {
 		req.AddData(nl.NewRtAttr(unix.IFLA_GROUP, nl.Uint32Attr(v.Group)))
@@ -76,9 +84,9 @@ func (v Veth) create(h *Host, name string) *nl.NetlinkRequest {
 	if v.MTU > 0 {
 		peer.AddRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(v.MTU)))
 	}
-	peer.AddRtAttr(unix.IFLA_NET_NS_FD, nl.Uint32Attr(uint32(h.ns.Fd())))
+	peer.AddRtAttr(unix.IFLA_NET_NS_FD, nl.Uint32Attr(uint32(s.ns.Fd())))
 	req.AddData(info)
-	return req
+	return req, nil
 }
 
 func (v Veth) configure(name string) *nl.NetlinkRequest {
@@ -108,28 +116,28 @@ func flag(on bool) []byte {
 }
 
 // explainExists tells which of the two names is taken.
-func (v Veth) explainExists(h *Host, name string, cause error) error {
-	if _, err := h.cont.Link(v.IfName); err == nil {
+func (v Veth) explainExists(s *Session, name string, cause error) error {
+	if _, err := s.Container.Link(v.IfName); err == nil {
 		return fmt.Errorf("CNI_IFNAME: %s exists already in the container: choose another name or DEL it first: %w", v.IfName, ErrConflict)
 	}
-	if _, err := h.rt.Link(name); err == nil {
+	if _, err := s.Host.Link(name); err == nil {
 		return fmt.Errorf("veth %s: this attachment exists already: DEL it first: %w", name, ErrConflict)
 	}
 	return cause
 }
 
 // Check compares both ends with the plan.
-func (v Veth) Check(h *Host) error {
-	return errors.Join(v.checkHost(h), v.checkContainer(h))
+func (v Veth) Check(s *Session) error {
+	return errors.Join(v.checkHost(s), v.checkContainer(s))
 }
 
-func (v Veth) checkHost(h *Host) error {
+func (v Veth) checkHost(s *Session) error {
 	name := v.Owner.LinkName()
-	d := &Drift{Object: "veth " + name}
-	link, err := h.rt.Link(name)
+	d := compare(LinkKind, "veth "+name)
+	link, err := s.Host.Link(name)
 	if errors.Is(err, netlink.ErrNoLink) {
 		d.missing("link", name)
-		return d
+		return d.err()
 	}
 	if err != nil {
 		return fmt.Errorf("veth %s: %w", name, err)
@@ -141,9 +149,13 @@ func (v Veth) checkHost(h *Host) error {
 	if v.Master == "" {
 		return d.err()
 	}
-	if link.Port == nil || link.Master != h.index[v.Master] {
+	master, err := s.HostIndex(v.Master)
+	if err != nil && !errors.Is(err, netlink.ErrNoLink) {
+		return err
+	}
+	if link.Port == nil || err != nil || link.Master != master {
 		d.missing("port of bridge", v.Master)
-		return d
+		return d.err()
 	}
 	d.want("hairpin", v.Hairpin, link.Port.Hairpin)
 	d.want("isolated", v.Isolated, link.Port.Isolated)
@@ -159,12 +171,12 @@ func (v Veth) checkHost(h *Host) error {
 	return d.err()
 }
 
-func (v Veth) checkContainer(h *Host) error {
-	d := &Drift{Object: "container link " + v.IfName}
-	link, err := h.cont.Link(v.IfName)
+func (v Veth) checkContainer(s *Session) error {
+	d := compare(LinkKind, "container link "+v.IfName)
+	link, err := s.Container.Link(v.IfName)
 	if errors.Is(err, netlink.ErrNoLink) {
 		d.missing("link", v.IfName)
-		return d
+		return d.err()
 	}
 	if err != nil {
 		return fmt.Errorf("container link %s: %w", v.IfName, err)
@@ -184,9 +196,9 @@ func (v Veth) checkContainer(h *Host) error {
 
 // Mend brings an existing pair back to the plan: up, plugged in, with MTU, alias and the
 // port's flags. It does not make a missing end: the container would lose its address.
-func (v Veth) Mend(h *Host) error {
+func (v Veth) Mend(s *Session) error {
 	name := v.Owner.LinkName()
-	if _, err := h.rt.Link(name); err != nil {
+	if _, err := s.Host.Link(name); err != nil {
 		return fmt.Errorf("veth %s: %w: only a new ADD can make it: replace the container", name, err)
 	}
 	req := netlink.LinkRequest(unix.RTM_NEWLINK, 0, name, true)
@@ -199,18 +211,22 @@ func (v Veth) Mend(h *Host) error {
 		inside.AddData(nl.NewRtAttr(unix.IFLA_ADDRESS, v.MAC))
 	}
 	if v.Master != "" {
-		req.AddData(nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(h.index[v.Master]))))
+		master, err := s.HostIndex(v.Master)
+		if err != nil {
+			return err
+		}
+		req.AddData(nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(master))))
 	}
 	req.AddData(nl.NewRtAttr(unix.IFLA_GROUP, nl.Uint32Attr(v.Group)))
-	h.rt.Queue(req, "veth %s: plug in", name)
+	s.Host.Queue(req, "veth %s: plug in", name)
 	configured := v
 	configured.Hairpin, configured.Isolated, configured.Static = false, false, false
-	h.rt.Queue(configured.configure(name), "veth %s: configure", name)
+	s.Host.Queue(configured.configure(name), "veth %s: configure", name)
 	if v.Master != "" {
-		h.rt.Queue(v.portFlags(name), "veth %s: set port flags", name)
+		s.Host.Queue(v.portFlags(name), "veth %s: set port flags", name)
 	}
-	h.cont.Queue(inside, "container link %s: set up", v.IfName)
-	return h.Flush()
+	s.Container.Queue(inside, "container link %s: set up", v.IfName)
+	return s.Flush()
 }
 
 // portFlags sets all of the port's flags, on or off.
@@ -227,13 +243,13 @@ func (v Veth) portFlags(name string) *nl.NetlinkRequest {
 }
 
 // Exists says whether the host has a link of the name.
-func (h *Host) Exists(name string) bool {
-	_, err := h.rt.Link(name)
+func Exists(s *Session, name string) bool {
+	_, err := s.Host.Link(name)
 	return err == nil
 }
 
 // Del removes the pair.
-func (v Veth) Del(h *Host) error { return h.rt.DeleteLink(v.Owner.LinkName()) }
+func (v Veth) Del(s *Session) error { return s.Host.DeleteLink(v.Owner.LinkName()) }
 
 func (v Veth) String() string {
 	name, mtu, master, hairpin := v.Owner.LinkName(), "", "", ""

@@ -16,7 +16,7 @@ import (
 // addresses of a link of the host, link-local ones aside.
 func (w world) addresses(name string) string {
 	w.Helper()
-	list, err := w.rt.Addresses(w.link(name).Attrs().Index)
+	list, err := w.Session.Host.Addresses(w.link(name).Attrs().Index)
 	w.must(err)
 	var texts []string
 	for _, p := range list {
@@ -59,7 +59,7 @@ func TestVethCheck(t *testing.T) {
 			w.inside("eth0", func(l netlink.Link) error {
 				return errors.Join(netlink.LinkSetDown(l), netlink.LinkSetName(l, "eth9"), netlink.LinkSetUp(l))
 			})
-			w.must(PortReady{Owner: owner}.Add(w.Host)) // only that differs
+			w.must(PortReady(owner).Add(w.Session)) // only that differs
 		}, cont + "link eth0 is missing"},
 	})
 }
@@ -67,9 +67,9 @@ func TestVethCheck(t *testing.T) {
 // plugged is a Veth with what brings it up.
 type plugged struct{ Veth }
 
-func (p plugged) Add(h *Host) error {
-	for _, o := range []Object{p.Veth, LinkUp{p.IfName}, PortReady{p.Owner}} {
-		if err := o.Add(h); err != nil {
+func (p plugged) Add(s *Session) error {
+	for _, o := range []Object{p.Veth, LinkUp{p.IfName}, PortReady(p.Owner)} {
+		if err := o.Add(s); err != nil {
 			return err
 		}
 	}
@@ -91,7 +91,7 @@ func TestVethMade(t *testing.T) {
 			t.Errorf("disable_ipv6: got %s, %v", got, err)
 		}
 		for range 2 { // absent is success
-			w.must(v.Del(w.Host))
+			w.must(v.Del(w.Session))
 		}
 		links, err := dump.Whole(netlink.ErrDumpInterrupted, netlink.LinkList)
 		if err != nil || len(links) != 2 {
@@ -132,7 +132,7 @@ func TestVethConflict(t *testing.T) {
 			inWorld(t, func(w world) {
 				tt.make(w)
 				w.add(Bridge{Name: "br0"})
-				for verb, err := range map[string]error{"look": w.Vacant(owner), "add": testVeth().Add(w.Host)} {
+				for verb, err := range map[string]error{"look": w.Vacant(owner), "add": testVeth().Add(w.Session)} {
 					got := ""
 					if err != nil {
 						got = err.Error()
@@ -149,8 +149,8 @@ func TestVethConflict(t *testing.T) {
 // TestPortReady: when it returns, the port carries packets.
 func TestPortReady(t *testing.T) {
 	inWorld(t, func(w world) {
-		w.add(Bridge{Name: "br0"}, testVeth(), LinkUp{"eth0"}, PortReady{owner})
-		link, err := w.rt.Link(owner.LinkName())
+		w.add(Bridge{Name: "br0"}, testVeth(), LinkUp{"eth0"}, PortReady(owner))
+		link, err := w.Session.Host.Link(owner.LinkName())
 		w.must(err)
 		if !link.Oper || link.Port == nil || link.Port.State != 3 { // BR_STATE_FORWARDING
 			t.Errorf("got %+v, port %+v", link, link.Port)
@@ -176,7 +176,7 @@ func TestPortReadyWaits(t *testing.T) {
 			}
 		}()
 		begin := time.Now()
-		w.must(PortReady{owner}.Add(w.Host))
+		w.must(PortReady(owner).Add(w.Session))
 		if took := time.Since(begin); took < 90*time.Millisecond || took > 2*time.Second {
 			t.Errorf("returned after %s", took)
 		}

@@ -12,19 +12,13 @@ type ServiceAddresses struct{}
 
 // Add queues what brings the sets up to date. Without a dummy device it asks one
 // question.
-func (ServiceAddresses) Add(h *Host) error {
-	vips, err := h.rt.AddressesOfKind("dummy")
+func (ServiceAddresses) Add(s *Session) error {
+	vips, err := s.Host.AddressesOfKind("dummy")
 	if err != nil {
 		return fmt.Errorf("addresses of services: %w", err)
 	}
-	h.queue.VIPs = vips
+	s.Tx.Services(vips)
 	return nil
 }
-
-// Check does nothing: services come and go.
-func (ServiceAddresses) Check(*Host) error { return nil }
-
-// Del keeps them: they are shared.
-func (ServiceAddresses) Del(*Host) error { return nil }
 
 func (ServiceAddresses) String() string { return "" }

@@ -16,7 +16,7 @@ func TestAddressesOfKind(t *testing.T) {
 	inWorld(t, func(w world) {
 		want := func(want string) {
 			t.Helper()
-			if got, err := w.rt.AddressesOfKind("bridge"); err != nil || fmt.Sprint(got) != want || got == nil != (want == "map[]") {
+			if got, err := w.Session.Host.AddressesOfKind("bridge"); err != nil || fmt.Sprint(got) != want || got == nil != (want == "map[]") {
 				t.Errorf("got %v, %v, want %s", got, err, want)
 			}
 		}
@@ -70,8 +70,8 @@ func TestServiceAddresses(t *testing.T) {
 		addr("kube-ipvs0", "10.96.0.1/32", netlink.AddrDel)
 		addr("br0", "10.96.0.1/32", netlink.AddrAdd)
 		want("vips6 { fd96::1 } kube-ipvs0, ")
-		w.must(TidyRules(w.Host)) // they keep no table
-		if err := (Rules{}).Check(w.Host); err == nil {
+		w.must(TidyRules(w.Session)) // they keep no table
+		if err := (Rules{}).Check(w.Session); err == nil {
 			t.Error("the table is still there")
 		}
 	})

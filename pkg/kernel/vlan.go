@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Flags of struct bridge_vlan_info, linux/if_bridge.h.
+// Flags of struct bridge_vlan_info, linux/if_bridge.s.
 const (
 	vlanPVID       = 1 << 1
 	vlanUntagged   = 1 << 2
@@ -67,16 +67,16 @@ func (v Vlans) has(vid uint16) bool {
 }
 
 // Add sets all VLANs in one request, after the port was made.
-func (v Vlans) Add(h *Host) error {
-	link, err := h.rt.Link(v.Link)
+func (v Vlans) Add(s *Session) error {
+	link, err := s.Host.Link(v.Link)
 	if err != nil {
 		return fmt.Errorf("link %s: %w", v.Link, err)
 	}
 	if v.dropsDefault() {
-		h.rt.Queue(vlanRequest(unix.RTM_DELLINK, link.Index, []vlanInfo{{0, defaultPVID}}), "link %s: remove VLAN %d", v.Link, defaultPVID)
+		s.Host.Queue(vlanRequest(unix.RTM_DELLINK, link.Index, []vlanInfo{{0, defaultPVID}}), "link %s: remove VLAN %d", v.Link, defaultPVID)
 	}
-	h.rt.Queue(vlanRequest(unix.RTM_SETLINK, link.Index, v.wanted()), "link %s: set VLANs", v.Link)
-	err = h.rt.Flush()
+	s.Host.Queue(vlanRequest(unix.RTM_SETLINK, link.Index, v.wanted()), "link %s: set VLANs", v.Link)
+	err = s.Host.Flush()
 	if errors.Is(err, unix.EOPNOTSUPP) {
 		return fmt.Errorf("%w: the kernel lacks bridge VLAN filtering (CONFIG_BRIDGE_VLAN_FILTERING)", err)
 	}
@@ -98,16 +98,16 @@ func vlanRequest(kind, index int, infos []vlanInfo) *nl.NetlinkRequest {
 }
 
 // Check compares the port's VLANs with the plan.
-func (v Vlans) Check(h *Host) error {
-	d := &Drift{Object: "link " + v.Link}
-	link, err := h.rt.Link(v.Link)
+func (v Vlans) Check(s *Session) error {
+	d := compare(VLANKind, "link "+v.Link)
+	link, err := s.Host.Link(v.Link)
 	if errors.Is(err, netlink.ErrNoLink) {
 		return nil // the link's own object says it
 	}
 	if err != nil {
 		return fmt.Errorf("link %s: %w", v.Link, err)
 	}
-	have, err := portVlans(h.rt, link.Index)
+	have, err := portVlans(s.Host, link.Index)
 	if err != nil {
 		return fmt.Errorf("link %s: list VLANs: %w", v.Link, err)
 	}
@@ -201,9 +201,6 @@ func readVlans(spec []byte, into map[uint16]uint16) error {
 	}
 	return nil
 }
-
-// Del does nothing: VLANs go with the port.
-func (v Vlans) Del(*Host) error { return nil }
 
 func (v Vlans) String() string {
 	var lines []string

@@ -75,7 +75,7 @@ func TestHops(t *testing.T) {
 // must be said and leave nothing.
 func (w world) vlans() bool {
 	w.Helper()
-	err := Bridge{Name: "br0", Vlans: true}.Add(w.Host)
+	err := Bridge{Name: "br0", Vlans: true}.Add(w.Session)
 	if err == nil {
 		return true
 	}
@@ -83,7 +83,7 @@ func (w world) vlans() bool {
 	if !errors.Is(err, unix.EOPNOTSUPP) || !strings.HasPrefix(err.Error(), want) {
 		w.Errorf("got %v, want %s", err, want)
 	}
-	if _, err := w.rt.Link("br0"); !errors.Is(err, rtnl.ErrNoLink) {
+	if _, err := w.Session.Host.Link("br0"); !errors.Is(err, rtnl.ErrNoLink) {
 		w.Errorf("a failed bridge is left: %v", err)
 	}
 	return false
@@ -117,7 +117,7 @@ func TestVlanGateway(t *testing.T) {
 			w.add(g)
 			w.wantCheck(g, "")
 		}
-		w.must(RetireBridge(w.Host, "br0"))
+		w.must(RetireBridge(w.Session, "br0"))
 		w.wantCheck(g, "vlan gateway br0.100: link br0.100 is missing")
 	})
 }

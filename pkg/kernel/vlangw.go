@@ -36,8 +36,8 @@ func (g VlanGateway) port() string { return "veth" + digest("vlan gateway", g.na
 
 // Facts are the address and MTU of the host's end. For a missing one they are what
 // it will have.
-func (g VlanGateway) Facts(h *Host) (Facts, error) {
-	link, err := h.rt.Link(g.name())
+func (g VlanGateway) Facts(s *Session) (Facts, error) {
+	link, err := s.Host.Link(g.name())
 	if errors.Is(err, netlink.ErrNoLink) {
 		return Facts{MAC: g.mac(), MTU: g.MTU}, nil
 	}
@@ -53,32 +53,37 @@ func gatewayMAC(link string) net.HardwareAddr { return hardwareAddr("vlan gatewa
 
 // Add makes the pair unless it exists, and finishes one of ours that is not as it
 // should be. Somebody else's is used as it is.
-func (g VlanGateway) Add(h *Host) error {
-	link, err := h.rt.Link(g.name())
+func (g VlanGateway) Add(s *Session) error {
+	link, err := s.Host.Link(g.name())
 	if errors.Is(err, netlink.ErrNoLink) || err == nil && !g.complete(link) {
 		err = locked(func() error {
-			link, err = g.make(h)
+			link, err = g.make(s)
 			return err
 		})
 	}
 	if err != nil {
 		return fmt.Errorf("vlan gateway %s: %w", g.name(), err)
 	}
-	h.index[g.name()] = link.Index
-	h.queue.Base = true
-	h.queue.Chains = append(h.queue.Chains, nft.VlanGatewayChain(g.Bridge, g.VID, link.MAC))
-	return g.withoutRules(h)
+	s.hostIndex[g.name()] = link.Index
+	if _, err := s.Rules(); errors.Is(err, nft.ErrUnsupported) {
+		return nil // kernels without nf_tables have VLANs, too
+	} else if err != nil {
+		return err
+	}
+	s.Tx.Base()
+	s.Tx.Chains(nft.VlanGatewayChain(g.Bridge, g.VID, link.MAC))
+	return nil
 }
 
 func (g VlanGateway) complete(link *netlink.Link) bool {
 	return link.Kind == "veth" && link.Up && link.Alias == g.alias() && (g.MTU == 0 || link.MTU == g.MTU)
 }
 
-func (g VlanGateway) make(h *Host) (*netlink.Link, error) {
-	if err := g.create(h); err != nil {
+func (g VlanGateway) make(s *Session) (*netlink.Link, error) {
+	if err := g.create(s); err != nil {
 		return nil, err
 	}
-	link, err := h.rt.Link(g.name())
+	link, err := s.Host.Link(g.name())
 	if err != nil {
 		return nil, err
 	}
@@ -86,27 +91,22 @@ func (g VlanGateway) make(h *Host) (*netlink.Link, error) {
 		return nil, fmt.Errorf("a link of this name exists and is not a veth but %s: remove it or use another bridge: %w", kindText(link.Kind), ErrConflict)
 	}
 	// The name is a digest, so the port is ours if it exists.
-	if _, err := h.rt.Link(g.port()); errors.Is(err, netlink.ErrNoLink) || err == nil && g.complete(link) {
+	if _, err := s.Host.Link(g.port()); errors.Is(err, netlink.ErrNoLink) || err == nil && g.complete(link) {
 		return link, nil
 	} else if err != nil {
 		return nil, err
 	}
-	return link, g.finish(h)
+	return link, g.finish(s)
 }
 
-// withoutRules lets kernels without nf_tables have VLANs, too.
-func (g VlanGateway) withoutRules(h *Host) error {
-	if _, err := h.Rules(); !errors.Is(err, nft.ErrUnsupported) {
-		return err
-	}
-	h.queue.Base, h.queue.Chains = false, nil
-	return nil
-}
-
-func (g VlanGateway) create(h *Host) error {
+func (g VlanGateway) create(s *Session) error {
 	req := netlink.LinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, g.port(), false)
 	req.AddData(nl.NewRtAttr(unix.IFLA_ADDRESS, hardwareAddr("vlan gateway port", machine(), g.name())))
-	req.AddData(nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(h.index[g.Bridge]))))
+	master, err := s.HostIndex(g.Bridge)
+	if err != nil {
+		return err
+	}
+	req.AddData(nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(master))))
 	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
 	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("veth"))
 	peer := info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.VETH_INFO_PEER, nil)
@@ -114,18 +114,18 @@ func (g VlanGateway) create(h *Host) error {
 	peer.AddRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(g.name()))
 	peer.AddRtAttr(unix.IFLA_ADDRESS, g.mac())
 	req.AddData(info)
-	h.rt.Queue(req, "create")
-	if err := h.rt.Flush(); err != nil && !errors.Is(err, unix.EEXIST) {
+	s.Host.Queue(req, "create")
+	if err := s.Host.Flush(); err != nil && !errors.Is(err, unix.EEXIST) {
 		return err
 	}
 	return nil
 }
 
 // finish sets what the pair lacks: the rest of it after its creation, or another MTU.
-func (g VlanGateway) finish(h *Host) error {
+func (g VlanGateway) finish(s *Session) error {
 	// First, or frames of VLAN 1 would pass for a moment.
-	if err := g.vlans().Add(h); err != nil {
-		return errors.Join(err, h.rt.DeleteLink(g.port()))
+	if err := g.vlans().Add(s); err != nil {
+		return errors.Join(err, s.Host.DeleteLink(g.port()))
 	}
 	for _, name := range []string{g.port(), g.name()} {
 		up := netlink.LinkRequest(unix.RTM_NEWLINK, 0, name, true)
@@ -133,12 +133,12 @@ func (g VlanGateway) finish(h *Host) error {
 		if g.MTU > 0 {
 			up.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(g.MTU))))
 		}
-		h.rt.Queue(up, "link %s: set up", name)
+		s.Host.Queue(up, "link %s: set up", name)
 	}
 	refuse := func(name, key, value string) error {
-		return Sysctl{Key: "net/ipv6/conf/" + name + "/" + key, Value: value, Optional: true}.Add(h)
+		return Sysctl{Key: "net/ipv6/conf/" + name + "/" + key, Value: value, Optional: true}.Add(s)
 	}
-	return errors.Join(refuse(g.name(), "accept_ra", "0"), refuse(g.port(), "disable_ipv6", "1"), h.rt.Flush())
+	return errors.Join(refuse(g.name(), "accept_ra", "0"), refuse(g.port(), "disable_ipv6", "1"), s.Host.Flush())
 }
 
 func (g VlanGateway) alias() string { return vlanAlias + " " + g.Bridge }
@@ -155,17 +155,17 @@ func gatewayOf(l *netlink.Link, bridge string) bool {
 func (g VlanGateway) vlans() Vlans { return Vlans{Link: g.port(), PVID: g.VID} }
 
 // Check compares kind and state of both ends, and the VLAN.
-func (g VlanGateway) Check(h *Host) error {
-	d := &Drift{Object: "vlan gateway " + g.name()}
-	link, err := h.rt.Link(g.name())
+func (g VlanGateway) Check(s *Session) error {
+	d := compare(LinkKind, "vlan gateway "+g.name())
+	link, err := s.Host.Link(g.name())
 	if errors.Is(err, netlink.ErrNoLink) {
 		d.missing("link", g.name())
-		return d
+		return d.err()
 	}
 	if err != nil {
 		return fmt.Errorf("vlan gateway %s: %w", g.name(), err)
 	}
-	h.index[g.name()] = link.Index
+	s.hostIndex[g.name()] = link.Index
 	d.want("kind", "veth", link.Kind)
 	d.want("state", "up", upText(link.Up))
 	if link.Alias != g.alias() {
@@ -174,22 +174,20 @@ func (g VlanGateway) Check(h *Host) error {
 	if g.MTU > 0 {
 		d.want("mtu", g.MTU, link.MTU)
 	}
-	port, err := h.rt.Link(g.port())
-	if err == nil && port.Master != h.index[g.Bridge] {
+	master, merr := s.HostIndex(g.Bridge)
+	port, err := s.Host.Link(g.port())
+	if err == nil && (merr != nil || port.Master != master) {
 		d.missing("port "+g.port()+" in bridge", g.Bridge)
 	}
-	return errors.Join(d.err(), err, g.vlans().Check(h), g.checkRules(h, link))
+	return errors.Join(d.err(), err, g.vlans().Check(s), g.checkRules(s, link))
 }
 
-func (g VlanGateway) checkRules(h *Host, link *netlink.Link) error {
-	if _, err := h.Rules(); errors.Is(err, nft.ErrUnsupported) {
+func (g VlanGateway) checkRules(s *Session, link *netlink.Link) error {
+	if _, err := s.Rules(); errors.Is(err, nft.ErrUnsupported) {
 		return nil
 	}
-	return checkChains(h, nft.VlanGatewayChain(g.Bridge, g.VID, link.MAC))
+	return checkChains(s, nft.VlanGatewayChain(g.Bridge, g.VID, link.MAC))
 }
-
-// Del keeps the pair: it is shared.
-func (g VlanGateway) Del(*Host) error { return nil }
 
 func (g VlanGateway) String() string {
 	mtu := ""

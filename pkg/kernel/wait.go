@@ -14,20 +14,21 @@ import (
 // microseconds, unless the bridge runs STP or the host is frozen.
 const portTimeout = 5 * time.Second
 
-// PortReady waits until the bridge port of an attachment forwards, so that the
-// container's first packet is not lost. It is an object because the order matters:
-// after the container's link is up.
-type PortReady struct{ Owner Owner }
+// PortReady waits until the bridge port of an attachment forwards, so that the container's
+// first packet is not lost. The step comes after the container's link is up.
+func PortReady(o Owner) Step {
+	name := o.LinkName()
+	return Step{"wait until the port " + name + " forwards", func(s *Session) error { return portReady(s, name) }}
+}
 
-// Add asks once: from Linux 6.9 on the answer itself makes the kernel finish
-// pending carrier work (linkwatch_sync_dev in rtnl_getlink). Older kernels do that
-// within a jiffy or two; there it waits for the event.
-func (p PortReady) Add(h *Host) error {
-	if err := h.Flush(); err != nil {
+// portReady asks once: from Linux 6.9 on the answer itself makes the kernel finish pending
+// carrier work (linkwatch_sync_dev in rtnl_getlink). Older kernels do that within a jiffy
+// or two; there portReady waits for the event.
+func portReady(s *Session, name string) error {
+	if err := s.FlushLinks(); err != nil {
 		return err
 	}
-	name := p.Owner.LinkName()
-	if ready, err := h.portReady(name); ready || err != nil {
+	if ready, err := isPortReady(s, name); ready || err != nil {
 		return err
 	}
 	events, err := netlink.Dial()
@@ -38,15 +39,15 @@ func (p PortReady) Add(h *Host) error {
 	if err := events.Join(unix.RTNLGRP_LINK); err != nil {
 		return err
 	}
-	return waitPort(h, events, name)
+	return waitPort(s, events, name)
 }
 
 // waitPort looks again after each event; the first look is after joining the
 // group, so that no event is lost.
-func waitPort(h *Host, events *netlink.Conn, name string) error {
+func waitPort(s *Session, events *netlink.Conn, name string) error {
 	deadline := time.Now().Add(portTimeout)
 	for {
-		ready, err := h.portReady(name)
+		ready, err := isPortReady(s, name)
 		if ready || err != nil {
 			return err
 		}
@@ -56,49 +57,41 @@ func waitPort(h *Host, events *netlink.Conn, name string) error {
 	}
 }
 
-func (h *Host) portReady(name string) (bool, error) {
-	link, err := h.rt.Link(name)
+func isPortReady(s *Session, name string) (bool, error) {
+	link, err := s.hostLink(name)
 	if err != nil {
 		return false, fmt.Errorf("veth %s: %w", name, err)
 	}
-	h.index[name] = link.Index
 	// With STP the port stays listening and learning for 30 s; that is the
 	// administrator's choice and not ours to wait for.
 	return link.Oper && (link.Port == nil || link.Port.State != 0), nil
 }
 
-// Check does nothing: the Veth compares the port's state.
-func (p PortReady) Check(*Host) error { return nil }
-
-// Del does nothing.
-func (p PortReady) Del(*Host) error { return nil }
-
-func (p PortReady) String() string { return "" }
-
 // dadTimeout bounds the wait for duplicate address detection: one probe and a
 // random delay of up to a second each (RFC 4862, section 5.4.2).
 const dadTimeout = 10 * time.Second
 
-// Settled waits until no IPv6 address of the container's link is tentative: a
+// AddressesReady waits until no IPv6 address of the container's link is tentative: a
 // connection that is made before gets ::1 for its source, for good. Without duplicate
-// address detection that takes the kernel a moment, in a work queue.
-type Settled struct{ IfName string }
+// address detection that takes the kernel a moment, in a work queue. A duplicate is an error.
+func AddressesReady(ifName string) Step {
+	return Step{"wait until no IPv6 address of " + ifName + " is tentative", func(s *Session) error { return addressesReady(s, ifName) }}
+}
 
-// Add looks, and then waits for the announcements of addresses. A duplicate is an
-// error.
-func (s Settled) Add(h *Host) error {
-	if err := h.Flush(); err != nil {
+// addressesReady looks, and then waits for the announcements of addresses.
+func addressesReady(s *Session, ifName string) error {
+	if err := s.FlushLinks(); err != nil {
 		return err
 	}
-	index, err := h.containerIndex(s.IfName)
+	index, err := s.ContainerIndex(ifName)
 	if err != nil {
 		return err
 	}
-	if pending, err := tentative(h.cont, index); err != nil || !pending {
+	if pending, err := tentative(s.Container, index); err != nil || !pending {
 		return err
 	}
 	var events *netlink.Conn
-	if err := h.inside(func() error { events, err = netlink.Dial(); return err }); err != nil {
+	if err := s.inside(func() error { events, err = netlink.Dial(); return err }); err != nil {
 		return err
 	}
 	defer events.Close()
@@ -107,12 +100,12 @@ func (s Settled) Add(h *Host) error {
 	}
 	deadline := time.Now().Add(dadTimeout)
 	for {
-		pending, err := tentative(h.cont, index)
+		pending, err := tentative(s.Container, index)
 		if err != nil || !pending {
 			return err
 		}
 		if err := events.Wait(deadline); err != nil {
-			return fmt.Errorf("container link %s: duplicate address detection does not end within %s: %w", s.IfName, dadTimeout, err)
+			return fmt.Errorf("container link %s: duplicate address detection does not end within %s: %w", ifName, dadTimeout, err)
 		}
 	}
 }
@@ -142,11 +135,3 @@ func tentative(c *netlink.Conn, index int) (bool, error) {
 	})
 	return pending, err
 }
-
-// Check does nothing: the addresses are compared by their own objects.
-func (s Settled) Check(*Host) error { return nil }
-
-// Del does nothing.
-func (s Settled) Del(*Host) error { return nil }
-
-func (s Settled) String() string { return "" }

@@ -122,7 +122,7 @@ func TestEmpty(t *testing.T) {
 			t.Errorf("retire: %v", err)
 		}
 		bad, err := c.Missing(baseChains()...)
-		if err != nil || len(bad) != len(baseChains()) || bad[0] != "chain inet bridgeport hostports is missing" {
+		if err != nil || len(bad) != len(baseChains()) || bad[0].Chain+bad[0].Text != "chain inet bridgeport hostports is missing" {
 			t.Errorf("missing: got %q, %v", bad, err)
 		}
 	})

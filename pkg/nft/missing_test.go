@@ -18,7 +18,11 @@ func full(t *testing.T, c *Conn) []Chain {
 
 func wantMissing(t *testing.T, c *Conn, chains []Chain, want ...string) {
 	t.Helper()
-	got, err := c.Missing(chains...)
+	differences, err := c.Missing(chains...)
+	var got []string
+	for _, d := range differences {
+		got = append(got, d.Chain+d.Text)
+	}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("got %q, %v\nwant %q", got, err, want)
 	}
@@ -79,10 +83,7 @@ func TestMissingChain(t *testing.T) {
 			}
 			c.nl.DelChain(&nftables.Chain{Name: ch.Name, Table: c.tableOf(ch)})
 			c.flush(t)
-			got, err := c.Missing(ch)
-			if want := "chain " + ch.family() + " bridgeport " + ch.Name + " is missing"; err != nil || !slices.Equal(got, []string{want}) {
-				t.Errorf("got %q, %v, want %q", got, err, want)
-			}
+			wantMissing(t, c, []Chain{ch}, "chain "+ch.family()+" bridgeport "+ch.Name+" is missing")
 		}
 	})
 }
@@ -128,7 +129,7 @@ func TestMissingTampered(t *testing.T) {
 				t.Fatalf("untouched: got %q", bad)
 			}
 			tt.tamper(have.exprs)
-			if bad := compareRules("x", []Rule{want}, []kernelRule{have}); len(bad) != 1 || !strings.Contains(bad[0], want.Text) {
+			if bad := compareRules("x", []Rule{want}, []kernelRule{have}); len(bad) != 1 || !strings.Contains(bad[0].Text, want.Text) {
 				t.Errorf("got %q", bad)
 			}
 		})
@@ -143,7 +144,7 @@ func TestMissingOrder(t *testing.T) {
 		have = append(have, kernelRule{r.Comment, r.exprs})
 	}
 	bad := compareRules("x", want, have)
-	if len(bad) != len(want)-1 || !strings.Contains(bad[0], "stands before those that it must follow") {
+	if len(bad) != len(want)-1 || !strings.Contains(bad[0].Text, "stands before those that it must follow") {
 		t.Errorf("got %q", bad)
 	}
 }

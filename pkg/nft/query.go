@@ -199,9 +199,15 @@ func BaseChains() []Chain { return baseChains() }
 // LinkChains are those of family bridge.
 func LinkChains() []Chain { return linkChains() }
 
-// Missing compares chains with the kernel and names what is not there or not as it
-// should be.
-func (c *Conn) Missing(chains ...Chain) ([]string, error) {
+// Difference is a chain, or a rule of it, that is not there or not as it should be.
+type Difference struct {
+	Chain string // "chain inet bridgeport guard"
+	Rule  string // "rule `…`"; "" for the chain itself
+	Text  string // what follows the chain's name in a sentence
+}
+
+// Missing compares chains with the kernel.
+func (c *Conn) Missing(chains ...Chain) ([]Difference, error) {
 	have, err := c.look(chains...)
 	if err != nil {
 		return nil, err
@@ -210,15 +216,15 @@ func (c *Conn) Missing(chains ...Chain) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var bad []string
+	var bad []Difference
 	for i, want := range chains {
 		name := fmt.Sprintf("chain %s %s %s", want.family(), Table, want.Name)
 		if have[i] == nil {
-			bad = append(bad, name+" is missing")
+			bad = append(bad, Difference{Chain: name, Text: " is missing"})
 			continue
 		}
 		if want.Hook != nil && !have[i].is(want.Hook) {
-			bad = append(bad, fmt.Sprintf("%s is not a base chain with %s", name, want.Hook.text))
+			bad = append(bad, Difference{Chain: name, Text: " is not a base chain with " + want.Hook.text})
 		}
 		bad = append(bad, compareRules(name, want.Rules, rules[i])...)
 	}
@@ -250,8 +256,8 @@ func (c *Conn) rulesOf(chains []Chain) ([][]kernelRule, error) {
 
 // compareRules finds each rule by its comment and its expressions, in their order;
 // rules that somebody added are not our business.
-func compareRules(chain string, want []Rule, have []kernelRule) []string {
-	var bad []string
+func compareRules(chain string, want []Rule, have []kernelRule) []Difference {
+	var bad []Difference
 	used := make([]bool, len(have))
 	last := -1
 	for _, w := range want {
@@ -264,9 +270,9 @@ func compareRules(chain string, want []Rule, have []kernelRule) []string {
 		}
 		switch {
 		case at < 0:
-			bad = append(bad, fmt.Sprintf("%s: rule `%s` is missing", chain, w.Text))
+			bad = append(bad, Difference{chain, "rule `" + w.Text + "`", ": rule `" + w.Text + "` is missing"})
 		case at < last:
-			bad = append(bad, fmt.Sprintf("%s: rule `%s` stands before those that it must follow", chain, w.Text))
+			bad = append(bad, Difference{chain, "rule `" + w.Text + "`", ": rule `" + w.Text + "` stands before those that it must follow"})
 		}
 		last = max(last, at)
 	}

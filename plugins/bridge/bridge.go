@@ -43,33 +43,33 @@ func Add(req *cni.Request) (_ *current.Result, err error) {
 		return nil, err
 	}
 	defer ns.Close()
-	h, err := kernel.Open(ns)
+	s, err := kernel.Open(ns)
 	if err != nil {
 		return nil, cni.WithCode(cni.CodeKernel, err)
 	}
-	defer func() { err = errors.Join(err, h.Close()) }()
-	in, err := prepare(req, c, h)
+	defer func() { err = errors.Join(err, s.Close()) }()
+	in, err := prepare(req, c, s)
 	if err != nil {
 		return nil, coded(err)
 	}
 	var lease *current.Result
 	if pool != nil && !pool.InProcess() {
-		lease, err = in.addAround(req, h, pool, ports)
+		lease, err = in.addAround(req, s, pool, ports)
 	} else {
 		in.inUse = func(subnet netip.Prefix) (bool, error) { return hostlocal.InUse(req, subnet, nil) }
-		lease, err = in.addAfter(req, h, pool, ports)
+		lease, err = in.addAfter(req, s, pool, ports)
 	}
 	if err != nil {
 		return nil, coded(err)
 	}
-	if err := in.lookVlan(h); err != nil {
+	if err := in.lookVlan(s); err != nil {
 		return nil, errors.Join(coded(err), Del(req))
 	}
 	return in.result(req, lease.DNS), nil
 }
 
 // addAfter makes everything after the lease: what the plan needs is known then.
-func (in *inputs) addAfter(req *cni.Request, h *kernel.Host, pool *ipam.IPAM, ports *portmap.Publication) (*current.Result, error) {
+func (in *inputs) addAfter(req *cni.Request, s *kernel.Session, pool *ipam.IPAM, ports *portmap.Publication) (*current.Result, error) {
 	lease := &current.Result{}
 	if pool != nil {
 		var err error
@@ -80,7 +80,7 @@ func (in *inputs) addAfter(req *cni.Request, h *kernel.Host, pool *ipam.IPAM, po
 	}
 	err := in.complete(lease, ports)
 	if err == nil {
-		err = in.plan().Add(h)
+		err = in.plan().Add(s)
 		log.Step("kernel")
 	}
 	if err != nil && pool != nil {
@@ -90,24 +90,24 @@ func (in *inputs) addAfter(req *cni.Request, h *kernel.Host, pool *ipam.IPAM, po
 }
 
 // addAround makes the link before the lease, for a plugin that may ask through it.
-func (in *inputs) addAround(req *cni.Request, h *kernel.Host, pool *ipam.IPAM, ports *portmap.Publication) (*current.Result, error) {
+func (in *inputs) addAround(req *cni.Request, s *kernel.Session, pool *ipam.IPAM, ports *portmap.Publication) (*current.Result, error) {
 	if in.mac == nil {
 		in.mac = in.owner.ContainerMAC(nil)
 	}
 	early := in.early()
-	if err := early.Add(h); err != nil {
+	if err := early.Add(s); err != nil {
 		return nil, err
 	}
 	lease, err := pool.Add(req)
 	if err != nil {
-		return nil, errors.Join(err, early.Del(h))
+		return nil, errors.Join(err, early.Del(s))
 	}
 	err = in.complete(lease, ports)
 	if err == nil {
-		err = in.late().Add(h)
+		err = in.late().Add(s)
 	}
 	if err != nil {
-		err = errors.Join(coded(err), early.Del(h), pool.Del(req))
+		err = errors.Join(coded(err), early.Del(s), pool.Del(req))
 	}
 	return lease, err
 }
@@ -140,21 +140,21 @@ func Check(req *cni.Request) (err error) {
 		return err
 	}
 	defer ns.Close()
-	h, err := kernel.Open(ns)
+	s, err := kernel.Open(ns)
 	if err != nil {
 		return cni.WithCode(cni.CodeKernel, err)
 	}
-	defer func() { err = errors.Join(err, h.Close()) }()
-	in, err := expected(req, c, h)
+	defer func() { err = errors.Join(err, s.Close()) }()
+	in, err := expected(req, c, s)
 	if err != nil {
 		return err
 	}
-	err = in.plan().Check(h)
+	err = in.plan().Check(s)
 	if c.IsGateway && !c.ForwardAccept {
-		err = errors.Join(err, kernel.ForwardBlocked(h, in.outLink()))
+		err = errors.Join(err, kernel.ForwardBlocked(s, in.outLink()))
 	}
 	if err != nil {
-		return cni.WithCode(cni.CodeDrift, in.explain(h, err))
+		return cni.WithCode(cni.CodeDrift, in.explain(s, err))
 	}
 	if pool != nil {
 		return pool.Check(req)
@@ -163,12 +163,12 @@ func Check(req *cni.Request) (err error) {
 }
 
 // expected is the inputs of an attachment that exists, by the result of its ADD.
-func expected(req *cni.Request, c *Conf, h *kernel.Host) (inputs, error) {
+func expected(req *cni.Request, c *Conf, s *kernel.Session) (inputs, error) {
 	prev, err := cni.PrevResult(req)
 	if err != nil {
 		return inputs{}, err
 	}
-	facts, err := look(c, h)
+	facts, err := look(c, s)
 	if err != nil {
 		return inputs{}, coded(err)
 	}
@@ -219,12 +219,12 @@ func GC(req *cni.Request) (err error) {
 	if !k.hasValid {
 		return perr
 	}
-	h, err := kernel.Open(nil)
+	s, err := kernel.Open(nil)
 	if err != nil {
 		return cni.WithCode(cni.CodeKernel, err)
 	}
-	defer func() { err = errors.Join(err, h.Close()) }()
-	errs := []error{perr, sweep(req, k, h)}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	errs := []error{perr, sweep(req, k, s)}
 	if pool != nil {
 		if pool.InProcess() {
 			held, err := hostlocal.Leases(req, k.valid)
@@ -233,9 +233,9 @@ func GC(req *cni.Request) (err error) {
 		errs = append(errs, pool.GC(req))
 	}
 	if len(k.valid) == 0 {
-		errs = append(errs, coded(kernel.RetireBridge(h, bridgeName(req.Config))))
+		errs = append(errs, coded(kernel.RetireBridge(s, bridgeName(req.Config))))
 	}
-	errs = append(errs, coded(kernel.TidyRules(h)))
+	errs = append(errs, coded(kernel.TidyRules(s)))
 	return errors.Join(errs...)
 }
 

@@ -8,16 +8,16 @@ import (
 
 // explain says of what CHECK found, where it is so, that the attachment was made by
 // another version or backend.
-func (in inputs) explain(h *kernel.Host, drift error) error {
+func (in inputs) explain(s *kernel.Session, drift error) error {
 	var other []string // where our other backend has its rules
 	if !in.conf.IPTables {
 		other = append(other, kernel.MasqueradeIPTables{Owner: in.owner}.Chain())
 	}
-	where, err := kernel.MadeElsewhere(h, in.owner, in.prefixes(), other...)
+	where, err := kernel.MadeBy(s, in.owner, in.prefixes(), other...)
 	if err != nil || where == "" {
 		return drift
 	}
-	return kernel.ElsewhereError(where, drift)
+	return kernel.NotOursError(where, drift)
 }
 
 func (in inputs) prefixes() []netip.Prefix {

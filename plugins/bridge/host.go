@@ -41,26 +41,26 @@ func openNetns(req *cni.Request) (*netns.NS, error) {
 }
 
 // prepare looks at the bridge, and refuses early what can't end well.
-func prepare(req *cni.Request, c *Conf, h *kernel.Host) (inputs, error) {
-	facts, err := look(c, h)
+func prepare(req *cni.Request, c *Conf, s *kernel.Session) (inputs, error) {
+	facts, err := look(c, s)
 	if err != nil {
 		return inputs{}, err
 	}
 	o := owner(req)
-	return inputs{conf: c, owner: o, facts: facts, mac: c.MAC}, h.Vacant(o)
+	return inputs{conf: c, owner: o, facts: facts, mac: c.MAC}, s.Vacant(o)
 }
 
 // look reads what the plan needs of the host: the MTU of its way out, where the
 // configuration leaves that to us, and the bridge.
-func look(c *Conf, h *kernel.Host) (kernel.Facts, error) {
+func look(c *Conf, s *kernel.Session) (kernel.Facts, error) {
 	if c.AutoMTU {
-		mtu, err := h.UplinkMTU()
+		mtu, err := kernel.UplinkMTU(s)
 		if err != nil && !errors.Is(err, kernel.ErrNoUplink) {
 			return kernel.Facts{}, fmt.Errorf("mtu: auto: %w", err)
 		}
 		c.MTU = mtu // without a way out, the bridge's
 	}
-	return kernel.Bridge{Name: c.Bridge, MTU: c.MTU}.Facts(h)
+	return kernel.Bridge{Name: c.Bridge, MTU: c.MTU}.Facts(s)
 }
 
 // container opens the namespace for DEL. nil where it is gone, where the path is a
@@ -76,25 +76,25 @@ func container(req *cni.Request) *netns.NS {
 // statusKernel says whether the kernel can do what the configuration asks, and
 // whether somebody's rules drop what the bridge forwards.
 func statusKernel(c *Conf) (err error) {
-	h, err := kernel.Open(nil)
+	s, err := kernel.Open(nil)
 	if err != nil {
 		return cni.WithCode(cni.CodeNotReady, err)
 	}
-	defer func() { err = errors.Join(err, h.Close()) }()
+	defer func() { err = errors.Join(err, s.Close()) }()
 	if c.IPMasq && c.IPTables {
 		if err := (iptables.Family{}).Available(); err != nil {
 			return cni.Errorf(cni.CodeNotReady, "ipMasqBackend: %w", err)
 		}
 	}
 	if c.IPMasq && !c.IPTables || c.MACGuard {
-		if _, err := h.Rules(); err != nil {
+		if _, err := s.Rules(); err != nil {
 			return cni.Errorf(cni.CodeNotReady, "ipMasq: %w: load the nf_tables modules", err)
 		}
 	}
 	if !c.IsGateway || c.ForwardAccept {
 		return nil
 	}
-	if err := kernel.ForwardBlocked(h, inputs{conf: c}.outLink()); err != nil {
+	if err := kernel.ForwardBlocked(s, inputs{conf: c}.outLink()); err != nil {
 		return cni.WithCode(cni.CodeLimited, err)
 	}
 	return nil

@@ -31,7 +31,7 @@ func (in inputs) inside(addrs []address) []kernel.Object {
 	list := slices.Concat(in.sysctls(addrs), before, []kernel.Object{kernel.LinkUp{IfName: ifName}}, after)
 	list = append(list, in.ready()...)
 	if len(after) > 0 {
-		list = append(list, kernel.Settled{IfName: ifName})
+		list = append(list, kernel.AddressesReady(ifName))
 	}
 	for _, r := range in.routes {
 		list = append(list, in.route(r, addrs))

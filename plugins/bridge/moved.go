@@ -22,12 +22,12 @@ func dropGateways(req *cni.Request, addrs []netip.Addr) (err error) {
 	if err != nil {
 		return nil // DEL goes on with any configuration
 	}
-	h, err := kernel.Open(nil)
+	s, err := kernel.Open(nil)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, h.Close()) }()
-	return kernel.DropGateways(h, inputs{conf: c}.outLink(), func(p netip.Prefix) (bool, error) {
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return kernel.DropGateways(s, inputs{conf: c}.outLink(), func(p netip.Prefix) (bool, error) {
 		if slices.Contains(c.Gateways, p) || !slices.ContainsFunc(moved, p.Contains) {
 			return false, nil
 		}

@@ -11,12 +11,12 @@ import (
 
 // Expected is the plan of an attachment that exists, as CHECK compares it. h is open in
 // the container.
-func Expected(req *cni.Request, h *kernel.Host) (kernel.Plan, error) {
+func Expected(req *cni.Request, s *kernel.Session) (kernel.Plan, error) {
 	c, err := parse(req)
 	if err != nil {
 		return kernel.Plan{}, err
 	}
-	in, err := expected(req, c, h)
+	in, err := expected(req, c, s)
 	if err != nil {
 		return kernel.Plan{}, err
 	}
@@ -32,7 +32,7 @@ type Draft struct {
 }
 
 // Planned drafts an ADD that was given the lease.
-func Planned(req *cni.Request, h *kernel.Host, lease *current.Result) (*Draft, error) {
+func Planned(req *cni.Request, s *kernel.Session, lease *current.Result) (*Draft, error) {
 	c, err := parse(req)
 	if err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func Planned(req *cni.Request, h *kernel.Host, lease *current.Result) (*Draft, e
 	if err != nil {
 		return nil, err
 	}
-	facts, err := look(c, h)
+	facts, err := look(c, s)
 	if err != nil {
 		return nil, coded(err)
 	}

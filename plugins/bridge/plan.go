@@ -46,61 +46,87 @@ func (in inputs) addresses() []address {
 // plan is everything that exists for an attachment after ADD; CHECK compares it,
 // and it is the only place that says so.
 func (in inputs) plan() kernel.Plan {
-	addrs := in.addresses()
+	addrs, owned := in.addresses(), in.owned()
 	return kernel.Plan{
+		Before: in.ports.Before,
 		Shared: slices.Concat(in.shared(addrs), in.ports.Shared),
-		Own:    slices.Concat(in.links(), in.rest(addrs)),
+		Link:   in.link(owned),
+		Bounds: append(in.frameRules(), owned.Bounds()...),
+		Own:    append(in.inside(addrs), in.ports.Own...),
 	}
 }
 
-// links are the container's link and its port.
-func (in inputs) links() []kernel.Object {
-	c := in.conf
-	veth := kernel.Veth{
+// owned is what the attachment owns, as the configuration wants it.
+func (in inputs) owned() kernel.Owned {
+	c, owned := in.conf, kernel.OwnedBy(in.owner, nil)
+	owned.Veth = kernel.Veth{
 		Owner: in.owner, IfName: in.owner.IfName, Master: c.Bridge, MTU: in.mtu(), MAC: in.mac,
 		Hairpin: c.Hairpin, Isolated: c.Isolated, IfDown: c.IfDown, Static: c.routed(),
 	}
 	if c.dropsControl() {
-		veth.Group = nft.ContainerGroup
+		owned.Veth.Group = nft.ContainerGroup
 	}
-	return append([]kernel.Object{veth}, in.port()...)
+	if c.MACGuard {
+		owned.SpoofCheck.MAC, owned.SpoofCheck.IPs = in.mac, c.Bound
+	}
+	owned.Restriction.Connections = c.MaxConnections
+	if c.HideFromLan {
+		owned.Restriction.Link = in.outLink()
+	}
+	owned.Masquerade.Exclude, owned.MasqueradeIPTables.Exclude = c.MasqExclude, c.MasqExclude
+	for _, a := range in.addresses() {
+		owned.SpoofCheck.Addrs = append(owned.SpoofCheck.Addrs, a.prefix.Addr())
+		owned.Restriction.Addrs = append(owned.Restriction.Addrs, a.prefix)
+		switch {
+		case !c.IPMasq:
+		case c.IPTables:
+			owned.MasqueradeIPTables.Addrs = append(owned.MasqueradeIPTables.Addrs, a.prefix)
+		default:
+			owned.Masquerade.Addrs = append(owned.Masquerade.Addrs, a.prefix)
+		}
+	}
+	return owned
 }
 
-func (in inputs) rest(addrs []address) []kernel.Object {
-	return slices.Concat(in.restricted(addrs), in.inside(addrs), in.masquerade(addrs), in.ports.Own)
+// link is the container's link and its port.
+func (in inputs) link(owned kernel.Owned) []kernel.Object {
+	list := []kernel.Object{owned.Veth}
+	if in.conf.Vlans && (in.conf.Vlan != 0 || len(in.conf.Trunk) > 0) {
+		list = append(list, in.conf.port(in.owner.LinkName()))
+	}
+	return list
+}
+
+// frameRules are what the spoof check of the port stands on.
+func (in inputs) frameRules() []kernel.Object {
+	if !in.conf.MACGuard {
+		return nil
+	}
+	return []kernel.Object{kernel.FrameRules{}}
 }
 
 // early is what an IPAM plugin that asks on the network itself, such as dhcp, needs
-// to be there: the link, up. late is what follows.
+// to be there: the link, up, which may send nothing but the question for an address. late
+// is what follows.
 func (in inputs) early() kernel.Plan {
+	owned := in.owned()
 	return kernel.Plan{
-		Shared: in.shared(nil),
-		Own:    slices.Concat(in.links(), []kernel.Object{kernel.LinkUp{IfName: in.owner.IfName}}, in.ready()),
+		Shared: in.shared(nil), Link: in.link(owned), Bounds: append(in.frameRules(), owned.SpoofCheck),
+		Own: append([]kernel.Object{kernel.LinkUp{IfName: in.owner.IfName}}, in.ready()...),
 	}
 }
 
 func (in inputs) late() kernel.Plan {
-	addrs := in.addresses()
-	// The guard is early's, here with the addresses: it goes with the link.
-	shared := append(slices.Concat(in.shared(addrs), in.ports.Shared), in.guard())
-	return kernel.Plan{Shared: shared, Own: in.rest(addrs)}
-}
-
-// port is what makes the container's port more than a plain one.
-func (in inputs) port() []kernel.Object {
-	var list []kernel.Object
-	if in.conf.Vlans && (in.conf.Vlan != 0 || len(in.conf.Trunk) > 0) {
-		list = append(list, in.conf.port(in.owner.LinkName()))
-	}
-	if in.conf.MACGuard {
-		list = append(list, kernel.FrameRules{})
-	}
-	return append(list, in.guard())
+	p := in.plan()
+	// The spoof check is early's, here with the addresses: it goes with the link.
+	p.Shared = slices.Concat(p.Shared, p.Bounds[:len(in.frameRules())+1])
+	p.Link, p.Bounds = nil, p.Bounds[len(in.frameRules())+1:]
+	return p
 }
 
 // ready is what follows as soon as the port carries packets.
 func (in inputs) ready() []kernel.Object {
-	list := []kernel.Object{kernel.PortReady{Owner: in.owner}}
+	list := []kernel.Object{kernel.PortReady(in.owner)}
 	if in.conf.routed() {
 		list = append(list, kernel.FDBEntry{
 			Owner: in.owner, Bridge: in.conf.Bridge, MAC: in.mac, VLAN: in.conf.Vlan, Asked: in.conf.MAC != nil, Changed: in.changed,
@@ -111,33 +137,6 @@ func (in inputs) ready() []kernel.Object {
 		list = append(list, kernel.FrameRules{Optional: true})
 	}
 	return list
-}
-
-// restricted comes before the container's link is up. As masquerade it is listed in
-// any case.
-func (in inputs) restricted(addrs []address) []kernel.Object {
-	r := kernel.Restriction{Owner: in.owner, Connections: in.conf.MaxConnections}
-	if in.conf.HideFromLan {
-		r.Link = in.outLink()
-	}
-	for _, a := range addrs {
-		r.Addrs = append(r.Addrs, a.prefix)
-	}
-	return []kernel.Object{r}
-}
-
-// guard is what the port may send from. Its addresses are not known early; then it
-// lets nothing through but the question for one.
-func (in inputs) guard() kernel.Guard {
-	guard := kernel.Guard{Owner: in.owner}
-	if !in.conf.MACGuard {
-		return guard
-	}
-	guard.MAC, guard.Bound = in.mac, in.conf.Bound
-	for _, a := range in.addresses() {
-		guard.Addrs = append(guard.Addrs, a.prefix.Addr())
-	}
-	return guard
 }
 
 func (in inputs) mtu() int {
@@ -190,9 +189,9 @@ func (in inputs) vlanGateway() kernel.VlanGateway {
 }
 
 // lookVlan reads what the result says of the VLAN's gateway, if there is one.
-func (in *inputs) lookVlan(h *kernel.Host) (err error) {
+func (in *inputs) lookVlan(s *kernel.Session) (err error) {
 	if in.conf.Vlan != 0 && in.conf.IsGateway && len(in.gateways(in.addresses())) > 0 {
-		in.vlanFacts, err = in.vlanGateway().Facts(h)
+		in.vlanFacts, err = in.vlanGateway().Facts(s)
 	}
 	return err
 }
@@ -215,21 +214,4 @@ func (in inputs) gateways(addrs []address) []netip.Prefix {
 		}
 	}
 	return list
-}
-
-// masquerade is listed in any case, so that DEL removes what an older
-// configuration made.
-func (in inputs) masquerade(addrs []address) []kernel.Object {
-	byNFT := kernel.Masquerade{Owner: in.owner, Exclude: in.conf.MasqExclude}
-	byIPTables := kernel.MasqueradeIPTables{Owner: in.owner, Exclude: in.conf.MasqExclude}
-	for _, a := range addrs {
-		switch {
-		case !in.conf.IPMasq:
-		case in.conf.IPTables:
-			byIPTables.Addrs = append(byIPTables.Addrs, a.prefix)
-		default:
-			byNFT.Addrs = append(byNFT.Addrs, a.prefix)
-		}
-	}
-	return []kernel.Object{byNFT, byIPTables}
 }

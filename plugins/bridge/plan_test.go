@@ -98,10 +98,10 @@ func golden(t *testing.T, name, got string) {
 // any ADD, apart from those that go with the link.
 func TestPlanOwn(t *testing.T) {
 	var kinds []string
-	for _, o := range (inputs{conf: &Conf{IfDown: true}, owner: testOwner}).plan().Own {
+	for _, o := range kernel.OwnedBy(testOwner, nil).Plan().Objects() {
 		kinds = append(kinds, strings.TrimPrefix(strings.SplitN(typeName(o), "{", 2)[0], "kernel."))
 	}
-	if got := strings.Join(kinds, " "); got != "Veth Guard Restriction Masquerade MasqueradeIPTables" {
+	if got := strings.Join(kinds, " "); got != "Veth SpoofCheck Restriction Masquerade MasqueradeIPTables Ports PortsIPTables" {
 		t.Errorf("got %s", got)
 	}
 }

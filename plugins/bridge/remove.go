@@ -28,45 +28,28 @@ func delKernel(req *cni.Request, k known) (err error) {
 			defer ns.Close()
 		}
 	}
-	h, err := kernel.Open(ns)
+	s, err := kernel.Open(ns)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, h.Close()) }()
+	defer func() { err = errors.Join(err, s.Close()) }()
 	o := owner(req)
-	// Backwards: ports before the link, which is their sign that connections may be left;
-	// rules after it, so that the container is never without those that keep it in bounds.
-	// With portmap in the list it is faster, too: what portmap has just deleted is in the
-	// way of further rules for an RCU grace period, and the link takes one anyway.
-	return kernel.Plan{Own: append([]kernel.Object{
-		kernel.Guard{Owner: o},
-		kernel.Restriction{Owner: o},
-		kernel.Masquerade{Owner: o, Addrs: k.prev},
-		kernel.MasqueradeIPTables{Owner: o, Known: k.prev},
-		kernel.TheirMasquerade{Owner: o},
-		kernel.Inherited{IfName: req.IfName, Addrs: k.prev},
-		kernel.Veth{Owner: o},
-	}, portmap.Withdrawal(req, k.prev).Own...)}.Del(h)
+	// Ports before the link, which is their sign that connections may be left; rules after
+	// the link, so that the container is never without those that keep it in bounds. With
+	// portmap in the list this is faster, too: what portmap has just deleted is in the way of
+	// further rules for an RCU grace period, and the link takes one anyway.
+	rest := kernel.OwnedBy(o, k.prev)
+	bounds := kernel.Plan{Bounds: rest.Bounds()}
+	return errors.Join(
+		portmap.Withdraw(req, s, k.prev),
+		kernel.Delete(s, rest.Veth, kernel.ReferenceLink{IfName: req.IfName, Addrs: k.prev}, kernel.ReferenceMasquerade{Owner: o}),
+		bounds.Del(s))
 }
 
-func sweep(req *cni.Request, k known, h *kernel.Host) error {
-	valid, ids := make(map[string]bool), make(map[string]bool)
-	var owners []kernel.Owner
+func sweep(req *cni.Request, k known, s *kernel.Session) error {
+	var valid []kernel.Owner
 	for _, a := range k.valid {
-		o := kernel.Owner{Network: req.Network, ContainerID: a.ContainerID, IfName: a.IfName}
-		owners = append(owners, o)
-		ids[a.ContainerID], valid[o.Tag()] = true, true
+		valid = append(valid, kernel.Owner{Network: req.Network, ContainerID: a.ContainerID, IfName: a.IfName})
 	}
-	tags, err := kernel.Owners(h, req.Network)
-	errs := []error{err}
-	for _, tag := range tags {
-		if !valid[tag] {
-			errs = append(errs, kernel.Sweep(h, tag))
-		}
-	}
-	errs = append(errs,
-		kernel.SweepIPTables(h, req.Network, ids),
-		kernel.SweepTheirMasquerade(h, req.Network, owners),
-		kernel.SweepTheirPorts(h, req.Network, ids))
-	return coded(errors.Join(errs...))
+	return coded(kernel.Sweep(s, req.Network, valid, kernel.Everything))
 }

@@ -31,21 +31,21 @@ func Add(req *cni.Request) (_ *current.Result, err error) {
 	if err != nil {
 		return nil, err
 	}
-	h, end, err := open(req)
+	s, end, err := open(req)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, end()) }()
 	link := kernel.Loopback{}
-	if err := link.Add(h); err != nil {
+	if err := link.Add(s); err != nil {
 		return nil, cni.WithCode(cni.CodeKernel, err)
 	}
 	if prev != nil {
 		return prev, nil
 	}
-	addrs, err := link.Addresses(h)
+	addrs, err := link.Addresses(s)
 	if err != nil {
-		return nil, cni.WithCode(cni.CodeKernel, errors.Join(err, link.Del(h)))
+		return nil, cni.WithCode(cni.CodeKernel, errors.Join(err, link.Del(s)))
 	}
 	return result(req, addrs), nil
 }
@@ -67,12 +67,12 @@ func Check(req *cni.Request) (err error) {
 	if err != nil {
 		return err
 	}
-	h, end, err := open(req)
+	s, end, err := open(req)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, end()) }()
-	return cni.WithCode(cni.CodeDrift, kernel.Loopback{Addrs: addresses(prev)}.Check(h))
+	return cni.WithCode(cni.CodeDrift, kernel.Loopback{Addrs: addresses(prev)}.Check(s))
 }
 
 // addresses are those that the result has on lo.
@@ -91,7 +91,7 @@ func addresses(prev *current.Result) (list []netip.Prefix) {
 // Del takes lo down. Without the namespace there is nothing to do, and in the
 // host's own nothing that may be done.
 func Del(req *cni.Request) (err error) {
-	h, end, err := open(req)
+	s, end, err := open(req)
 	if cni.Code(err) == cni.CodeNetns {
 		return nil
 	}
@@ -99,7 +99,7 @@ func Del(req *cni.Request) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, end()) }()
-	return cni.WithCode(cni.CodeKernel, kernel.Loopback{}.Del(h))
+	return cni.WithCode(cni.CodeKernel, kernel.Loopback{}.Del(s))
 }
 
 // GC does nothing: lo goes with its namespace.
@@ -107,23 +107,23 @@ func GC(*cni.Request) error { return nil }
 
 // Status says whether the plugin may speak to the kernel.
 func Status(*cni.Request) error {
-	h, err := kernel.Open(nil)
+	s, err := kernel.Open(nil)
 	if err != nil {
 		return cni.WithCode(cni.CodeNotReady, err)
 	}
-	return h.Close()
+	return s.Close()
 }
 
 // open opens the container's namespace and sockets; end closes both.
-func open(req *cni.Request) (h *kernel.Host, end func() error, err error) {
+func open(req *cni.Request) (s *kernel.Session, end func() error, err error) {
 	ns, err := netns.OpenOther(req.Netns, req.Override)
 	if err != nil {
 		return nil, nil, cni.Errorf(cni.CodeNetns, "CNI_NETNS: %w", err)
 	}
-	if h, err = kernel.Open(ns); err != nil {
+	if s, err = kernel.Open(ns); err != nil {
 		return nil, nil, errors.Join(cni.WithCode(cni.CodeKernel, err), ns.Close())
 	}
-	return h, func() error { return errors.Join(h.Close(), ns.Close()) }, nil
+	return s, func() error { return errors.Join(s.Close(), ns.Close()) }, nil
 }
 
 // previous is the previous result; nil without one, since loopback is seldom chained.

@@ -7,7 +7,7 @@ import (
 
 // Expected is the plan of published ports that exist, as CHECK compares it. Without
 // ports it is empty.
-func Expected(req *cni.Request, h *kernel.Host) (kernel.Plan, error) {
+func Expected(req *cni.Request, s *kernel.Session) (kernel.Plan, error) {
 	c, err := parse(req)
 	if err != nil {
 		return kernel.Plan{}, err
@@ -16,7 +16,7 @@ func Expected(req *cni.Request, h *kernel.Host) (kernel.Plan, error) {
 	if err != nil || len(c.Mappings) == 0 || len(containerAddresses(prev, req.IfName)) == 0 {
 		return kernel.Plan{}, err
 	}
-	in, err := expected(req, c, prev, h)
+	in, err := expected(req, c, prev, s)
 	if err != nil {
 		return kernel.Plan{}, err
 	}

@@ -20,11 +20,11 @@ type inputs struct {
 // plan is everything that exists for the published ports after ADD. Both backends
 // are listed in any case, so that DEL removes what the other one left.
 func (in inputs) plan() kernel.Plan {
-	byNFT := kernel.Ports{
-		Owner: in.owner, MasqAll: in.conf.MasqAll && in.conf.SNAT, MarkBits: in.conf.MarkBits,
-		Conditions4: in.conf.Conditions4, Conditions6: in.conf.Conditions6,
-	}
-	byIPTables := kernel.PortsIPTables{Owner: in.owner, Rules: in.conf.Rules}
+	owned := kernel.OwnedBy(in.owner, nil)
+	byNFT, byIPTables := &owned.Ports, &owned.PortsIPTables
+	byNFT.MasqAll, byNFT.MarkBits = in.conf.MasqAll && in.conf.SNAT, in.conf.MarkBits
+	byNFT.Conditions4, byNFT.Conditions6 = in.conf.Conditions4, in.conf.Conditions6
+	byIPTables.Rules = in.conf.Rules
 	byIPTables.Rules.MasqAll = byNFT.MasqAll
 	var subnets []netip.Prefix
 	if in.conf.SNAT {
@@ -45,14 +45,13 @@ func (in inputs) plan() kernel.Plan {
 			shared = append(shared, kernel.ServiceAddresses{})
 		}
 	}
-	first := []kernel.Object{kernel.OtherBackends{Owner: in.owner, Ports: in.ports, IPTables: in.conf.IPTables}}
+	before := []kernel.Step{kernel.NoConflicts(in.owner, in.ports, in.conf.IPTables)}
 	if in.conf.Check != off {
-		first = append(first, kernel.Listeners{Ports: in.ports, Strict: in.conf.Check == strict})
+		before = append(before, kernel.NoListeners(in.ports, in.conf.Check == strict))
 	}
-	shared = append(first, shared...)
 	return kernel.Plan{
-		Shared: shared,
-		Own:    append([]kernel.Object{byNFT, byIPTables, kernel.Arrivals{Ports: in.ports}}, last...),
+		Before: before, Shared: shared,
+		Own: slices.Concat(owned.Published(), []kernel.Object{kernel.ForgetOthers(in.ports)}, last),
 	}
 }
 
@@ -61,7 +60,7 @@ func (in inputs) plan() kernel.Plan {
 func (in inputs) localnet() []kernel.Object {
 	var list []kernel.Object
 	if in.conf.SNAT && in.link4.Link != "" && in.loopback(true) {
-		list = append(list, kernel.Sysctl{Key: "net/ipv4/conf/" + in.link4.Link + kernel.Localnet, Value: "1"})
+		list = append(list, kernel.LocalNet{Link: in.link4.Link})
 	}
 	if in.conf.SNAT && in.link6.Link != "" && in.loopback(false) && !in.conf.IPTables {
 		list = append(list, kernel.Loopback6{Link: in.link6.Link, Bridge: in.link6.Bridge})

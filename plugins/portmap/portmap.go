@@ -41,37 +41,37 @@ func Add(req *cni.Request) (_ *current.Result, err error) {
 	if len(c.Mappings) == 0 || len(containerAddresses(prev, req.IfName)) == 0 {
 		return prev, nil // nothing to publish, or, on layer 2, nowhere to lead to
 	}
-	h, in, err := prepare(req, c, prev)
+	s, in, err := prepare(req, c, prev)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, h.Close()) }()
-	if err := in.plan().Add(h); err != nil {
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := in.plan().Add(s); err != nil {
 		return nil, coded(err)
 	}
 	return prev, nil
 }
 
 // prepare combines configuration and previous result; the caller closes the Host.
-func prepare(req *cni.Request, c *Conf, prev *current.Result) (*kernel.Host, inputs, error) {
-	h, err := kernel.Open(nil)
+func prepare(req *cni.Request, c *Conf, prev *current.Result) (*kernel.Session, inputs, error) {
+	s, err := kernel.Open(nil)
 	if err != nil {
 		return nil, inputs{}, cni.WithCode(cni.CodeKernel, err)
 	}
-	in, err := expected(req, c, prev, h)
+	in, err := expected(req, c, prev, s)
 	if err != nil {
-		return nil, in, errors.Join(err, h.Close())
+		return nil, in, errors.Join(err, s.Close())
 	}
-	return h, in, nil
+	return s, in, nil
 }
 
-func expected(req *cni.Request, c *Conf, prev *current.Result, h *kernel.Host) (in inputs, err error) {
+func expected(req *cni.Request, c *Conf, prev *current.Result, s *kernel.Session) (in inputs, err error) {
 	in = inputs{conf: c, owner: owner(req), addrs: containerAddresses(prev, req.IfName)}
 	if in.ports, err = c.ports(in.addrs); err != nil {
 		return in, err
 	}
-	if in.link4, err = h.LinkTowards(first(in.addrs, true)); err == nil {
-		in.link6, err = h.LinkTowards(first(in.addrs, false))
+	if in.link4, err = kernel.LinkTowards(s, first(in.addrs, true)); err == nil {
+		in.link6, err = kernel.LinkTowards(s, first(in.addrs, false))
 	}
 	return in, cni.WithCode(cni.CodeKernel, err)
 }
@@ -110,12 +110,12 @@ func Check(req *cni.Request) (err error) {
 	if len(c.Mappings) == 0 || len(containerAddresses(prev, req.IfName)) == 0 {
 		return nil
 	}
-	h, in, err := prepare(req, c, prev)
+	s, in, err := prepare(req, c, prev)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, h.Close()) }()
-	drift := in.plan().Check(h)
+	defer func() { err = errors.Join(err, s.Close()) }()
+	drift := in.plan().Check(s)
 	if drift == nil {
 		return nil
 	}
@@ -123,8 +123,8 @@ func Check(req *cni.Request) (err error) {
 	if !c.IPTables {
 		other = append(other, kernel.PortsIPTables{Owner: in.owner}.Chain())
 	}
-	if where, werr := kernel.MadeElsewhere(h, in.owner, in.addrs, other...); werr == nil && where != "" {
-		drift = kernel.ElsewhereError(where, drift)
+	if where, werr := kernel.MadeBy(s, in.owner, in.addrs, other...); werr == nil && where != "" {
+		drift = kernel.NotOursError(where, drift)
 	}
 	return cni.WithCode(cni.CodeDrift, drift)
 }
@@ -132,17 +132,17 @@ func Check(req *cni.Request) (err error) {
 // Del removes the attachment's ports. It needs only the owner; ports and addresses
 // in the configuration merely save a search. What is absent is success.
 func Del(req *cni.Request) (err error) {
-	h, err := kernel.Open(nil)
+	s, err := kernel.Open(nil)
 	if err != nil {
 		return cni.WithCode(cni.CodeKernel, err)
 	}
-	defer func() { err = errors.Join(err, h.Close()) }()
+	defer func() { err = errors.Join(err, s.Close()) }()
 	addrs := tolerantAddresses(req)
-	plan := Withdrawal(req, addrs)
+	err = Withdraw(req, s, addrs)
 	if len(addrs) == 0 {
-		plan.Own = append(plan.Own, kernel.TheirPorts{Owner: owner(req)})
+		err = errors.Join(err, kernel.Delete(s, kernel.ReferencePorts{Owner: owner(req)}))
 	}
-	return coded(plan.Del(h))
+	return coded(err)
 }
 
 // GC removes the ports of this network's attachments that are not valid any more.
@@ -158,35 +158,17 @@ func GC(req *cni.Request) (err error) {
 	if err := cni.Decode(w.Valid, &list); err != nil {
 		return err
 	}
-	valid := make(map[string]bool)
+	var valid []kernel.Owner
 	for _, a := range list {
-		valid[kernel.Owner{Network: req.Network, ContainerID: a.ContainerID, IfName: a.IfName}.Tag()] = true
+		valid = append(valid, kernel.Owner{Network: req.Network, ContainerID: a.ContainerID, IfName: a.IfName})
 	}
-	h, err := kernel.Open(nil)
+	s, err := kernel.Open(nil)
 	if err != nil {
 		return cni.WithCode(cni.CodeKernel, err)
 	}
-	defer func() { err = errors.Join(err, h.Close()) }()
-	tags, err := kernel.PublishedOwners(h, req.Network)
-	errs := []error{err}
-	for _, tag := range tags {
-		if !valid[tag] {
-			errs = append(errs, kernel.SweepPorts(h, tag))
-		}
-	}
-	ids := containers(list)
-	errs = append(errs,
-		kernel.TidyRules(h), kernel.SweepIPTables(h, req.Network, ids), kernel.SweepTheirPorts(h, req.Network, ids))
-	return coded(errors.Join(errs...))
-}
-
-// containers are the IDs of valid attachments.
-func containers(list []types.GCAttachment) map[string]bool {
-	ids := make(map[string]bool, len(list))
-	for _, a := range list {
-		ids[a.ContainerID] = true
-	}
-	return ids
+	defer func() { err = errors.Join(err, s.Close()) }()
+	err = kernel.Sweep(s, req.Network, valid, kernel.PortsOnly)
+	return coded(errors.Join(err, kernel.TidyRules(s)))
 }
 
 // Status says whether ports could be published now.

@@ -1,6 +1,7 @@
 package portmap
 
 import (
+	"errors"
 	"net/netip"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
@@ -37,15 +38,15 @@ func (p *Publication) Plan(addrs []netip.Prefix, link kernel.Towards) (kernel.Pl
 	return in.plan(), nil
 }
 
-// Withdrawal is what DEL removes: the ports that the configuration names, and by the
-// owner's mark all others.
-func Withdrawal(req *cni.Request, addrs []netip.Prefix) kernel.Plan {
+// Withdraw removes the attachment's ports: those that the configuration names, by the
+// owner's mark all others, and those that the reference published.
+func Withdraw(req *cni.Request, s *kernel.Session, addrs []netip.Prefix) error {
 	in := inputs{conf: &Conf{SNAT: true, Mappings: tolerantMappings(req.Config)}, owner: owner(req), addrs: addrs}
 	// A mapping that does not fit the addresses was never made.
 	in.ports, _ = in.conf.ports(addrs)
-	plan := in.plan()
+	err := in.plan().Del(s)
 	if len(addrs) > 0 { // without them it would take what other networks have
-		plan.Own = append(plan.Own, kernel.TheirPorts{Owner: in.owner, Addrs: addrs})
+		err = errors.Join(kernel.Delete(s, kernel.ReferencePorts{Owner: in.owner, Addrs: addrs}), err)
 	}
-	return plan
+	return err
 }

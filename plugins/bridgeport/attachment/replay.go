@@ -55,7 +55,7 @@ func Request(n *node.Network, p node.Plugin, call node.Call, command string, pre
 
 // With hands the plan of each of our plugins to fn, by the cached configuration and
 // result: what CHECK would compare.
-func (a *Attachment) With(fn func(*kernel.Host, kernel.Plan) error) (err error) {
+func (a *Attachment) With(fn func(*kernel.Session, kernel.Plan) error) (err error) {
 	if a.Cached == nil {
 		return errors.New("libcni's cache does not know it")
 	}
@@ -74,7 +74,7 @@ func (a *Attachment) With(fn func(*kernel.Host, kernel.Plan) error) (err error) 
 		return fmt.Errorf("cached configuration: %w", err)
 	}
 	for _, p := range net.Plugins {
-		expected := map[string]func(*cni.Request, *kernel.Host) (kernel.Plan, error){
+		expected := map[string]func(*cni.Request, *kernel.Session) (kernel.Plan, error){
 			"bridge": bridge.Expected, "portmap": portmap.Expected,
 		}[p.Type]
 		if expected == nil {
@@ -97,7 +97,7 @@ func (a *Attachment) With(fn func(*kernel.Host, kernel.Plan) error) (err error) 
 
 // checked compares the attachment with its plan, as CHECK does.
 func (a *Attachment) checked() (notes []string) {
-	err := a.With(func(h *kernel.Host, p kernel.Plan) error {
+	err := a.With(func(h *kernel.Session, p kernel.Plan) error {
 		if err := p.Check(h); err != nil {
 			notes = append(notes, strings.Split(err.Error(), "\n")...)
 		}

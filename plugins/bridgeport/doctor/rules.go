@@ -95,7 +95,11 @@ func rulesMissing(p *Patient) []symptom {
 	if err != nil || len(missing) == 0 {
 		return nil
 	}
-	return one("bridgeport repair", "%s", strings.Join(missing, "; "))
+	texts := make([]string, len(missing))
+	for i, m := range missing {
+		texts[i] = m.Chain + m.Text
+	}
+	return one("bridgeport repair", "%s", strings.Join(texts, "; "))
 }
 
 // drifted are attachments whose notes hold one of the words.

@@ -72,11 +72,11 @@ func young(since *time.Time, grace time.Duration) string {
 
 // Remove removes what Dead does not keep, and notes what went wrong.
 func Remove(list []Removal) error {
-	h, err := kernel.Open(nil)
+	s, err := kernel.Open(nil)
 	if err != nil {
 		return err
 	}
-	defer h.Close() // every change has been confirmed
+	defer s.Close() // every change has been confirmed
 	var errs []error
 	for i := range list {
 		r := &list[i]
@@ -86,30 +86,31 @@ func Remove(list []Removal) error {
 		if r.orphan == nil {
 			_, err = hostlocal.Reclaim(r.strange.Dir, r.strange.Network, r.strange.File)
 		} else {
-			err = bury(h, r)
+			err = bury(s, r)
 		}
 		if err != nil {
 			r.Error = err.Error()
 			errs = append(errs, fmt.Errorf("%s: %w", r.Name, err))
 		}
 	}
-	return errors.Join(append(errs, kernel.TidyRules(h))...)
+	return errors.Join(append(errs, kernel.TidyRules(s))...)
 }
 
 // bury removes rules, then leases, then the cache's entry. Leases come first to be
 // looked at: one that is not the one that was seen means that the attachment has come
 // back.
-func bury(h *kernel.Host, r *Removal) error {
+func bury(s *kernel.Session, r *Removal) error {
 	a := r.orphan
-	back := func() bool { return a.IfName != "" && h.Exists(kernel.LinkOf(a.Tag)) || changed(a.Leases) }
+	back := func() bool { return a.IfName != "" && kernel.Exists(s, kernel.LinkOf(a.Tag)) || changed(a.Leases) }
 	if back() {
 		r.Kept = "it has come back to life"
 		return nil
 	}
-	errs := []error{kernel.SweepRules(h, a.Tag)}
+	errs := []error{kernel.Remove(s, a.Tag, kernel.RulesOnly)}
 	if a.IfName != "" {
 		o := kernel.Owner{Network: a.Network, ContainerID: a.Container, IfName: a.IfName}
-		errs = append(errs, kernel.Plan{Own: []kernel.Object{kernel.MasqueradeIPTables{Owner: o}, kernel.PortsIPTables{Owner: o}}}.Del(h))
+		rest := kernel.OwnedBy(o, nil)
+		errs = append(errs, kernel.Delete(s, rest.PortsIPTables, rest.MasqueradeIPTables))
 	}
 	for _, l := range a.Leases {
 		_, err := hostlocal.Reclaim(l.Dir, l.Network, l.File)

@@ -31,10 +31,10 @@ func Repair(n *node.Node, list []*attachment.Attachment, dry bool) []Mended {
 			continue
 		}
 		m := Mended{Name: a.Name(), Missing: a.Notes}
-		err := a.With(func(h *kernel.Host, p kernel.Plan) error { return mendPlan(h, p, dry, &m) })
+		err := a.With(func(s *kernel.Session, p kernel.Plan) error { return mendPlan(s, p, dry, &m) })
 		err = errors.Join(err, mendLease(a, n, dry, &m))
 		if err == nil && !dry {
-			err = a.With(func(h *kernel.Host, p kernel.Plan) error { return p.Check(h) })
+			err = a.With(func(s *kernel.Session, p kernel.Plan) error { return p.Check(s) })
 			m.Restored = err == nil
 		}
 		if err != nil {
@@ -48,39 +48,28 @@ func Repair(n *node.Node, list []*attachment.Attachment, dry bool) []Mended {
 
 // mendPlan adds each object that is not as it should be, in the order of the plan: what
 // comes first may be what the next one stands on.
-func mendPlan(h *kernel.Host, p kernel.Plan, dry bool, m *Mended) error {
-	ports := false
-	for _, o := range slices.Concat(p.Shared, p.Own) {
-		_, arrivals := o.(kernel.Arrivals)
-		if o.Check(h) == nil && !(arrivals && ports) {
+func mendPlan(s *kernel.Session, p kernel.Plan, dry bool, m *Mended) error {
+	for _, o := range p.Objects() {
+		c, ok := o.(kernel.Checker)
+		if !ok || c.Check(s) == nil {
 			continue
 		}
 		m.note(o)
-		switch o := o.(type) {
-		case kernel.Ports, kernel.PortsIPTables:
-			ports = true // connections of the time without them are forgotten
-		case kernel.Veth:
-			if !dry {
-				if err := o.Mend(h); err != nil {
-					return err
-				}
-			}
-			continue
-		}
 		if dry {
 			continue
 		}
-		if err := o.Add(h); err != nil {
-			return err
+		mend := o.Add
+		if by, ok := o.(kernel.Mender); ok {
+			mend = by.Mend
 		}
-		if err := h.Flush(); err != nil {
+		if err := errors.Join(mend(s), s.Flush()); err != nil {
 			return err
 		}
 	}
 	if dry {
 		return nil
 	}
-	return p.Refill(h)
+	return p.Refill(s)
 }
 
 func (m *Mended) note(o kernel.Object) {

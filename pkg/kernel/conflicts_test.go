@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// TestOtherBackends: ports in our tables are in the way of who publishes by iptables, but
+// TestConflicts: ports in our tables are in the way of who publishes by iptables, but
 // for the attachment itself, even where a comment is too short for the container's name.
-func TestOtherBackends(t *testing.T) {
+func TestConflicts(t *testing.T) {
 	for _, id := range []string{"c1", strings.Repeat("c", 110)} {
 		inWorld(t, func(w world) {
 			mine := testPorts()
@@ -16,10 +16,10 @@ func TestOtherBackends(t *testing.T) {
 			veth := testVeth()
 			veth.Owner = mine.Owner
 			w.add(Bridge{Name: "br0"}, veth, Rules{}, mine)
-			o := OtherBackends{Owner: mine.Owner, Ports: mine.Ports, IPTables: true}
-			w.must(o.Add(w.Host))
-			o.Owner.ContainerID = "c2"
-			if err := o.Add(w.Host); !errors.Is(err, ErrConflict) {
+			o := mine.Owner
+			w.must(NoConflicts(o, mine.Ports, true).Add(w.Session))
+			o.ContainerID = "c2"
+			if err := NoConflicts(o, mine.Ports, true).Add(w.Session); !errors.Is(err, ErrConflict) {
 				t.Errorf("%s: another container: %v", id, err)
 			}
 		})

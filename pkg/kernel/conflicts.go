@@ -10,22 +10,25 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 )
 
-// OtherBackends looks for ports that are published already, but not by the backend that
-// is to publish them: by our other one, or by the reference. Rules of iptables and of
-// the reference come before ours of nftables, so that a taken port would lead elsewhere
-// without a word. Such a port is an ErrConflict.
-type OtherBackends struct {
+// NoConflicts looks for ports that are published already, but not by the backend that is to
+// publish them (iptables says which): by our other one, or by the reference. Rules of
+// iptables and of the reference come before ours of nftables, so that a taken port would
+// lead elsewhere without a word. Such a port is an ErrConflict. Where nobody uses another
+// backend the look is one system call.
+func NoConflicts(o Owner, ports []Port, iptables bool) Step {
+	c := conflicts{o, ports, iptables}
+	return Step{"nobody else publishes these ports", c.look}
+}
+
+// conflicts is the ports that an attachment wants.
+type conflicts struct {
 	Owner    Owner
 	Ports    []Port
 	IPTables bool // the ports are to be published by iptables
 }
 
-// Add looks. Where nobody uses another backend that is one system call.
-func (o OtherBackends) Add(h *Host) error {
-	if len(o.Ports) == 0 {
-		return nil
-	}
-	rules, err := h.Rules()
+func (o conflicts) look(s *Session) error {
+	rules, err := s.Rules()
 	if errors.Is(err, nft.ErrUnsupported) {
 		return nil
 	}
@@ -33,19 +36,19 @@ func (o OtherBackends) Add(h *Host) error {
 		return err
 	}
 	if o.IPTables {
-		return o.inOurTable(h, rules)
+		return o.inOurTable(s, rules)
 	}
 	others, err := rules.Others(iptables.EntryChain)
 	if err != nil {
 		return err
 	}
 	if others.Theirs {
-		if err := o.inTheirTables(h, rules); err != nil {
+		if err := o.inTheirTables(s, rules); err != nil {
 			return err
 		}
 	}
 	for _, ipv6 := range []bool{false, true} {
-		if err := o.inIPTables(h, ipv6, others.Chain4 && !ipv6 || others.Chain6 && ipv6); err != nil {
+		if err := o.inIPTables(s, ipv6, others.Chain4 && !ipv6 || others.Chain6 && ipv6); err != nil {
 			return err
 		}
 	}
@@ -53,7 +56,7 @@ func (o OtherBackends) Add(h *Host) error {
 }
 
 // inOurTable looks for elements with the same keys.
-func (o OtherBackends) inOurTable(h *Host, rules *nft.Conn) error {
+func (o conflicts) inOurTable(s *Session, rules *nft.Conn) error {
 	var wanted []nft.Element
 	for _, p := range o.Ports {
 		p.each(func(hostPort uint16, to netip.AddrPort) {
@@ -64,7 +67,7 @@ func (o OtherBackends) inOurTable(h *Host, rules *nft.Conn) error {
 	if err != nil {
 		return err
 	}
-	gone := remembered(h.gone)
+	gone := remembered(func(wanted, held nft.Element) (bool, error) { return gone(s, wanted, held) })
 	for i, held := range found {
 		if held == nil || SameTag(held.Comment, o.Owner.Tag()) || nft.SameContainer(held.Comment, o.Owner.Comment(nft.CommentLimit)) {
 			continue
@@ -74,14 +77,14 @@ func (o OtherBackends) inOurTable(h *Host, rules *nft.Conn) error {
 			return err
 		}
 		if !is {
-			return h.heldBy(&nft.HeldError{Element: wanted[i], Holder: held.Comment})
+			return heldBy(s, &nft.HeldError{Element: wanted[i], Holder: held.Comment})
 		}
 	}
 	return nil
 }
 
 // inTheirTables looks for rules of the reference; those of who is gone are removed.
-func (o OtherBackends) inTheirTables(h *Host, rules *nft.Conn) error {
+func (o conflicts) inTheirTables(s *Session, rules *nft.Conn) error {
 	list, err := rules.TheirPorts()
 	if err != nil {
 		return err
@@ -93,7 +96,7 @@ func (o OtherBackends) inTheirTables(h *Host, rules *nft.Conn) error {
 			if r.Comment == o.Owner.ContainerID || r.Target.Is4() != to.Is4() || !r.Takes(p.HostIP, p.Protocol, p.holds) {
 				continue
 			}
-			gone, err := h.vanished(r.Target, to, func(alias string) bool { return strings.Contains(alias, "/"+r.Comment+"/") })
+			gone, err := vanished(s, r.Target, to, func(alias string) bool { return strings.Contains(alias, "/"+r.Comment+"/") })
 			if err != nil {
 				return err
 			}
@@ -111,9 +114,9 @@ func (o OtherBackends) inTheirTables(h *Host, rules *nft.Conn) error {
 }
 
 // inIPTables looks for rules of our other backend and of the reference.
-func (o OtherBackends) inIPTables(h *Host, ipv6, overNFT bool) error {
+func (o conflicts) inIPTables(s *Session, ipv6, overNFT bool) error {
 	p := PortsIPTables{Owner: o.Owner, Ports: o.Ports}.rules()
-	p.Gone = h.goneByName
+	p.Gone = goneBy(s)
 	var variants []iptables.Variant
 	if overNFT {
 		variants = append(variants, "nft")
@@ -135,11 +138,3 @@ func (o OtherBackends) inIPTables(h *Host, ipv6, overNFT bool) error {
 	}
 	return nil
 }
-
-// Check does nothing.
-func (OtherBackends) Check(*Host) error { return nil }
-
-// Del does nothing.
-func (OtherBackends) Del(*Host) error { return nil }
-
-func (OtherBackends) String() string { return "" }
