@@ -28,7 +28,7 @@ func (f ForwardAccept) Add(s *Session) error {
 
 // eachLegacy does the same to the legacy tables of both families, under the lock.
 func eachLegacy(do func(iptables.Family) error) error {
-	return locked(func() error { return eachFamily(do) })
+	return Locked(func() error { return eachFamily(do) })
 }
 
 // eachFamily does the same to both families.
@@ -79,4 +79,24 @@ func blockers(s *Session, bridge string) (names []string, err error) {
 		names = append(names, b.String())
 	}
 	return names, err
+}
+
+// RetireBridge is link.Retire with the bridge's rules.
+func RetireBridge(s *Session, name string) error {
+	return Retire(s, name, func() error { return retireRules(s, name) })
+}
+
+// retireRules removes the rules that are the bridge's own.
+func retireRules(s *Session, name string) error {
+	err := eachFamily(func(f iptables.Family) error {
+		return f.UnacceptLegacy(func(link string) bool { return nft.OfBridge(link, name) })
+	})
+	rules, nerr := s.Rules()
+	if errors.Is(nerr, nft.ErrUnsupported) {
+		return err
+	}
+	if nerr != nil {
+		return errors.Join(err, nerr)
+	}
+	return errors.Join(err, rules.RetireBridge(name))
 }

@@ -18,10 +18,6 @@ import (
 // used, but never changed more than the configuration asks, and never removed.
 const bridgeAlias = "bridgeport"
 
-// ErrConflict says that a name or address is taken by something that we must not
-// touch.
-var ErrConflict = errors.New("conflict")
-
 // Bridge is the bridge that attachments of a network plug into. It is shared.
 type Bridge struct {
 	Name string
@@ -37,14 +33,14 @@ type Bridge struct {
 // when ports come and go (br_stp_recalculate_bridge_id) and udev leaves it alone
 // (addr_assign_type NET_ADDR_SET).
 func (b Bridge) Add(s *Session) error {
-	link, err := s.hostLink(b.Name)
+	link, err := s.HostLink(b.Name)
 	if errors.Is(err, netlink.ErrNoLink) {
 		// Looked at under the lock: GC may retire it right behind that.
-		err = locked(func() error {
+		err = Locked(func() error {
 			if err := b.create(s); err != nil {
 				return err
 			}
-			link, err = s.hostLink(b.Name)
+			link, err = s.HostLink(b.Name)
 			return err
 		})
 	}
@@ -155,7 +151,7 @@ func machine() string {
 
 // Vanished says whether the bridge was there and is not any more: GC retired it.
 func (b Bridge) Vanished(s *Session) bool {
-	known, was := s.hostIndex[b.Name]
+	known, was := s.KnownIndex(b.Name)
 	if !was {
 		return false
 	}
@@ -166,7 +162,7 @@ func (b Bridge) Vanished(s *Session) bool {
 // Check compares kind, flags and MTU.
 func (b Bridge) Check(s *Session) error {
 	d := compare(LinkKind, "bridge "+b.Name)
-	link, err := s.hostLink(b.Name)
+	link, err := s.HostLink(b.Name)
 	if errors.Is(err, netlink.ErrNoLink) {
 		d.missing("link", b.Name)
 		return d.err()

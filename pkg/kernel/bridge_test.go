@@ -183,7 +183,7 @@ func TestGatewayRoom(t *testing.T) {
 					}
 					return
 				}
-				if got := w.addresses("br0"); got != tt.want {
+				if got := addresses(w, "br0"); got != tt.want {
 					t.Errorf("got %s, want %s", got, tt.want)
 				}
 			})

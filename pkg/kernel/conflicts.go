@@ -115,7 +115,7 @@ func (o conflicts) inTheirTables(s *Session, rules *nft.Conn) error {
 
 // inIPTables looks for rules of our other backend and of the reference.
 func (o conflicts) inIPTables(s *Session, ipv6, overNFT bool) error {
-	p := PortsIPTables{Owner: o.Owner, Ports: o.Ports}.rules()
+	p := PortRules(o.Owner, o.Ports)
 	p.Gone = goneBy(s)
 	var variants []iptables.Variant
 	if overNFT {

@@ -11,9 +11,9 @@ import (
 func TestConflicts(t *testing.T) {
 	for _, id := range []string{"c1", strings.Repeat("c", 110)} {
 		inWorld(t, func(w world) {
-			mine := testPorts()
+			mine := SomePorts()
 			mine.Owner.ContainerID = id
-			veth := testVeth()
+			veth := SomeVeth()
 			veth.Owner = mine.Owner
 			w.add(Bridge{Name: "br0"}, veth, Rules{}, mine)
 			o := mine.Owner

@@ -64,7 +64,6 @@ func FuzzAnswer(f *testing.F) {
 			t.Fatal(err)
 		}
 		ask(c, question)
-		_, _ = parseListener(unix.IPPROTO_TCP, payload)
 	})
 }
 
@@ -122,25 +121,14 @@ func FuzzDatagram(f *testing.F) {
 // FuzzAlias: of what anybody may write into an alias or a comment, only our own words
 // count, and only our two settings are ever written back.
 func FuzzAlias(f *testing.F) {
-	f.Add("bridgeport was-0:net/ipv4/ip_forward", "lan")
-	f.Add("bridgeport was-0:../../kernel/core_pattern", "lan")
-	f.Add("30629ef8-1b753752339 lan/c1/eth0", "lan")
-	f.Add("-", "")
-	f.Fuzz(func(t *testing.T, alias, network string) {
+	f.Add("bridgeport was-0:net/ipv4/ip_forward")
+	f.Add("bridgeport was-0:../../kernel/core_pattern")
+	f.Fuzz(func(t *testing.T, alias string) {
 		defer limit.Cost(t)()
 		for _, key := range notes(alias) {
 			if key != forward4 && key != forward6 {
 				t.Errorf("%q: would write %q", alias, key)
 			}
-		}
-		if tag := tagOf(alias); ofNetwork(tag, network) && len(LinkOf(tag)) != 15 {
-			t.Errorf("%q: would delete link %q", alias, LinkOf(tag))
-		}
-		if n := wanted(alias); n < 0 {
-			t.Errorf("%q: wants %d elements", alias, n)
-		}
-		if text := printable(alias, aliasLimit); len(text) > aliasLimit {
-			t.Errorf("%q: alias of %d bytes", alias, len(text))
 		}
 	})
 }

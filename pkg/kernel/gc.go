@@ -151,7 +151,7 @@ func Remove(s *Session, tag string, part Part) error {
 		return errors.Join(append(errs, err)...)
 	}
 	for _, g := range holdings(part) {
-		all, err := owned(rules, g.sets(), tag)
+		all, err := tagged(rules, g.sets(), tag)
 		if err == nil && len(all) > 0 {
 			_, err = rules.Delete(tag, all, 0)
 		}

@@ -15,7 +15,7 @@ import (
 // error only if there is something to remove (table nat may be kube-proxy's).
 func sweepIPTables(s *Session, network string, valid map[string]bool) error {
 	var errs []error
-	families, err := iptablesWith(s, "")
+	families, err := familiesWith(s, "")
 	errs = append(errs, err)
 	for _, f := range families {
 		err := sweepFamily(f, network, valid)
@@ -25,11 +25,11 @@ func sweepIPTables(s *Session, network string, valid map[string]bool) error {
 		errs = append(errs, err)
 	}
 	// An ADD that was killed early has left nothing but the guard.
-	guarding, err := iptablesGuarding(s)
+	guarding, err := familiesGuarding(s)
 	errs = append(errs, err)
 	for _, f := range guarding {
 		if !slices.Contains(families, f) {
-			errs = append(errs, locked(f.Tidy))
+			errs = append(errs, Locked(f.Tidy))
 		}
 	}
 	return errors.Join(errs...)
@@ -63,5 +63,5 @@ func sweepFamily(f iptables.Family, network string, valid map[string]bool) error
 		}
 	}
 	// An ADD that has seen the shared chains relies on them.
-	return errors.Join(append(errs, locked(f.Tidy))...)
+	return errors.Join(append(errs, Locked(f.Tidy))...)
 }

@@ -35,7 +35,7 @@ func TestHolderGone(t *testing.T) {
 		stage func(w world)
 		want  bool
 	}{
-		{"its link is there", func(w world) { w.add(Bridge{Name: "br0"}, testVeth()) }, live},
+		{"its link is there", func(w world) { w.add(Bridge{Name: "br0"}, someVeth()) }, live},
 		{"no route to its address", func(world) {}, gone},
 		{"its address is behind a gateway", func(w world) {
 			ptp(w, "up0", "up1")
@@ -50,7 +50,7 @@ func TestHolderGone(t *testing.T) {
 			via(w, "10.88.0.2", "br0", "")
 		}, gone},
 		{"a bridge with others of ours", func(w world) {
-			v := testVeth()
+			v := someVeth()
 			v.Owner.ContainerID = "c7"
 			w.add(Bridge{Name: "br0"}, v)
 			via(w, "10.88.0.2", "br0", "")
@@ -94,7 +94,7 @@ func TestHolderGone(t *testing.T) {
 				// A late DEL takes the rest of the old one, and nothing of the new.
 				w.must(old.Del(w.Session))
 				w.wantCheck(next, "")
-				if n := w.count(owner.Tag()); n != 0 {
+				if n := count(w, owner.Tag()); n != 0 {
 					t.Errorf("%d elements left", n)
 				}
 			})
@@ -122,7 +122,7 @@ func seesDying(t *testing.T) bool {
 		h, err := Open(box.NS)
 		w.must(err)
 		old := testPorts()
-		w.must(Plan{Shared: []Object{Bridge{Name: "br0"}, Rules{}}, Own: []Object{testVeth(), old}}.Add(h))
+		w.must(Plan{Shared: []Object{Bridge{Name: "br0"}, Rules{}}, Own: []Object{someVeth(), old}}.Add(h))
 		name := owner.LinkName()
 		link, err := w.Session.Host.Link(name)
 		w.must(err)
@@ -159,21 +159,6 @@ func seesDying(t *testing.T) bool {
 	return seen > 0
 }
 
-// TestDescribe: a holder in words, however much of its comment is left.
-func TestDescribe(t *testing.T) {
-	for comment, want := range map[string]string{
-		"482c2e79-fca877ccd11 net/c1/eth0 pod shop/web-7d9f": "container c1 (network net, interface eth0, pod shop/web-7d9f)",
-		"482c2e79-fca877ccd11 net/c1/eth0":                   "container c1 (network net, interface eth0)",
-		"482c2e79-fca877ccd11 net/c1":                        "482c2e79-fca877ccd11 net/c1",
-		"mine":                                               "mine",
-		"":                                                   "",
-	} {
-		if got := describe(comment); got != want {
-			t.Errorf("%q: got %q, want %q", comment, got, want)
-		}
-	}
-}
-
 // TestPortName: which port, as a person says it.
 func TestPortName(t *testing.T) {
 	to := netip.MustParseAddrPort("10.88.0.2:80")
@@ -196,4 +181,8 @@ func host(addr string) *net.IPNet {
 		return nil
 	}
 	return netlink.NewIPNet(net.ParseIP(addr))
+}
+
+func someVeth() Veth {
+	return Veth{Owner: owner, IfName: "eth0", Master: "br0", MTU: 1400, MAC: owner.ContainerMAC(nil), Hairpin: true, Isolated: true}
 }

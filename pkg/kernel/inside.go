@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 )
 
 // Inside are settings of the container's namespace, written in one visit there.
@@ -11,9 +13,9 @@ type Inside []Sysctl
 
 // Add writes them.
 func (in Inside) Add(s *Session) error {
-	return s.inside(func() error {
-		dirs := ownSysctlDirs()
-		defer dirs.close()
+	return s.Inside(func() error {
+		dirs := netns.OwnSysctls()
+		defer dirs.Close()
 		for _, y := range in {
 			if err := y.add(dirs); err != nil {
 				return fmt.Errorf("container: %w", err)
@@ -25,9 +27,9 @@ func (in Inside) Add(s *Session) error {
 
 // Check reads them.
 func (in Inside) Check(s *Session) error {
-	return s.inside(func() error {
-		dirs := ownSysctlDirs()
-		defer dirs.close()
+	return s.Inside(func() error {
+		dirs := netns.OwnSysctls()
+		defer dirs.Close()
 		var errs []error
 		for _, y := range in {
 			if err := y.check(dirs); err != nil {

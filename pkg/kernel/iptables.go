@@ -7,18 +7,18 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 )
 
-// iptablesWith lists the families and variants of iptables that have a chain in their
+// familiesWith lists the families and variants of iptables that have a chain in their
 // table nat, by asking the kernel, without executing anything. "" asks for the table.
-func iptablesWith(s *Session, chain string) ([]iptables.Family, error) {
+func familiesWith(s *Session, chain string) ([]iptables.Family, error) {
 	if s.Legacy == nil {
 		s.Legacy = legacyWith("nat")
 	}
-	return iptablesIn(s, "nat", chain, s.Legacy)
+	return familiesIn(s, "nat", chain, s.Legacy)
 }
 
-// iptablesGuarding lists those that have the guard of loopback addresses.
-func iptablesGuarding(s *Session) ([]iptables.Family, error) {
-	return iptablesIn(s, "raw", iptables.GuardChain, legacyWith("raw"))
+// familiesGuarding lists those that have the guard of loopback addresses.
+func familiesGuarding(s *Session) ([]iptables.Family, error) {
+	return familiesIn(s, "raw", iptables.GuardChain, legacyWith("raw"))
 }
 
 // legacyWith are the families whose legacy table is in use; never nil.
@@ -32,7 +32,7 @@ func legacyWith(table string) []iptables.Family {
 	return list
 }
 
-func iptablesIn(s *Session, table, chain string, legacy []iptables.Family) ([]iptables.Family, error) {
+func familiesIn(s *Session, table, chain string, legacy []iptables.Family) ([]iptables.Family, error) {
 	var list []iptables.Family
 	over := chain
 	if over == "" {

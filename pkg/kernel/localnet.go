@@ -48,7 +48,7 @@ func needed(s *Session) (base, link bool, err error) {
 	for _, l := range links {
 		link = link || l.Group == nft.ContainerGroup
 		// A link that goes meanwhile needs nothing.
-		value, _ := s.sysctls.read(localnetKey(l.Name))
+		value, _ := s.Sysctls.Read(localnetKey(l.Name))
 		base = base || value == "1"
 	}
 	return base, link, nil

@@ -16,7 +16,7 @@ import (
 // TestLocked: whatever changes what attachments share waits for whoever does so just now.
 func TestLocked(t *testing.T) {
 	for name, change := range map[string]func() error{
-		"settings": func() error { return locked(held) },
+		"settings": func() error { return Locked(held) },
 		"retire": func() error {
 			h, err := Open(nil)
 			if err != nil {

@@ -78,7 +78,7 @@ func dropLoopback6(s *Session, link *netlink.Link) error {
 }
 
 // chains is the one that all bridges share; Loop6 knows the bridge's own.
-func (l Loopback6) chains() []nft.Chain {
+func (l Loopback6) Chains() []nft.Chain {
 	if !l.Bridge {
 		return nil
 	}
@@ -116,7 +116,7 @@ func (l Loopback6) Check(s *Session) error {
 			d.missing("rules for", "br_netfilter")
 		}
 	}
-	return errors.Join(d.err(), checkChains(s, l.chains()...))
+	return errors.Join(d.err(), s.CheckChains(l.Chains()...))
 }
 
 func (l Loopback6) String() string {

@@ -114,3 +114,13 @@ func checkTampered(t *testing.T, o Object, before []Object, tests []tamper) {
 		})
 	}
 }
+
+// foreignBridge is one that holds no rules.
+func (w world) foreignBridge(name string) {
+	w.Helper()
+	w.must(netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name}}))
+	w.must(netlink.LinkSetUp(w.link(name)))
+}
+
+// owner is the attachment that most tests make.
+var owner = Owner{Network: "net", ContainerID: "c1", IfName: "eth0"}

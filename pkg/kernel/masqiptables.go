@@ -62,7 +62,7 @@ func (m MasqueradeIPTables) Chain() string { return m.rules(nil).Chain() }
 func (m MasqueradeIPTables) Del(s *Session) error {
 	rules := m.rules(append(m.Known, m.Addrs...))
 	var errs []error
-	families, err := iptablesWith(s, rules.Chain())
+	families, err := familiesWith(s, rules.Chain())
 	errs = append(errs, err)
 	for _, f := range families {
 		if err := rules.Del(f); err != nil {

@@ -6,23 +6,23 @@ import (
 	"testing"
 )
 
-var owner = Owner{Network: "net", ContainerID: "c1", IfName: "eth0"}
+var someone = Owner{Network: "net", ContainerID: "c1", IfName: "eth0"}
 
 // TestOwnerPinned: other versions of us must find what this one made, so these
 // values are for ever.
 func TestOwnerPinned(t *testing.T) {
-	pod := owner
+	pod := someone
 	pod.Pod = "default/web"
 	tests := []struct{ name, got, want string }{
 		{"network tag", NetworkTag("net"), "482c2e79"},
-		{"tag", owner.Tag(), "482c2e79-fca877ccd11"},
+		{"tag", someone.Tag(), "482c2e79-fca877ccd11"},
 		{"tag with pod", pod.Tag(), "482c2e79-fca877ccd11"},
-		{"link", owner.LinkName(), "vethfca877ccd11"},
-		{"host MAC", owner.HostMAC().String(), "5a:10:fe:2a:64:32"},
-		{"MAC", owner.ContainerMAC(nil).String(), "96:89:fe:3e:2f:39"},
-		{"MAC of IPv4", owner.ContainerMAC(net.ParseIP("10.88.0.2")).String(), "0a:58:0a:58:00:02"},
-		{"MAC of IPv6", owner.ContainerMAC(net.ParseIP("fd00::2")).String(), "32:c9:09:2e:7c:51"},
-		{"comment", owner.Comment(127), "482c2e79-fca877ccd11 net/c1/eth0"},
+		{"link", someone.LinkName(), "vethfca877ccd11"},
+		{"host MAC", someone.HostMAC().String(), "5a:10:fe:2a:64:32"},
+		{"MAC", someone.ContainerMAC(nil).String(), "96:89:fe:3e:2f:39"},
+		{"MAC of IPv4", someone.ContainerMAC(net.ParseIP("10.88.0.2")).String(), "0a:58:0a:58:00:02"},
+		{"MAC of IPv6", someone.ContainerMAC(net.ParseIP("fd00::2")).String(), "32:c9:09:2e:7c:51"},
+		{"comment", someone.Comment(127), "482c2e79-fca877ccd11 net/c1/eth0"},
 		{"comment with pod", pod.Comment(127), "482c2e79-fca877ccd11 net/c1/eth0 pod default/web"},
 		{"comment, cut", pod.Comment(30), "482c2e79-fca877ccd11 net/c1/et"},
 	}
@@ -48,7 +48,7 @@ func TestOwnerSeparators(t *testing.T) {
 	}
 }
 
-// TestOwnerForms: names that the kernel takes, whatever the owner is called.
+// TestOwnerForms: names that the kernel takes, whatever the someone is called.
 func TestOwnerForms(t *testing.T) {
 	for _, id := range []string{"", "c1", strings.Repeat("f", 64), "ä"} {
 		o := Owner{"net", id, "eth0", ""}
@@ -68,7 +68,7 @@ func TestOwnerForms(t *testing.T) {
 
 // TestOwnerPrintable: a pod's name comes from CNI_ARGS, where anything may stand.
 func TestOwnerPrintable(t *testing.T) {
-	o := owner
+	o := someone
 	o.Pod = "a\"; flush ruleset\n\x1b[2Jé\\"
 	got := o.Comment(200)
 	if want := `482c2e79-fca877ccd11 net/c1/eth0 pod a?; flush ruleset??[2J??`; got != want {
@@ -77,7 +77,7 @@ func TestOwnerPrintable(t *testing.T) {
 }
 
 func TestTags(t *testing.T) {
-	tag := owner.Tag()
+	tag := someone.Tag()
 	tests := []struct {
 		comment string
 		same    bool // SameTag with tag
@@ -103,20 +103,17 @@ func TestTags(t *testing.T) {
 	}
 }
 
-// TestMark: a mark counts the elements, so that DEL knows when it has found all.
-func TestMark(t *testing.T) {
-	long := Owner{strings.Repeat("n", 100), strings.Repeat("c", 100), "eth0", ""}
-	for _, o := range []Owner{owner, long} {
-		for _, n := range []int{0, 1, 40000} {
-			mark := markComment(o, n)
-			if len(mark) > 127 || !SameTag(mark, o.Tag()) || wanted(mark) != n+1 {
-				t.Errorf("%d: %q of %d bytes means %d", n, mark, len(mark), wanted(mark))
-			}
-		}
-	}
-	for _, comment := range []string{"", owner.Tag(), owner.Comment(127), "x y"} {
-		if got := wanted(comment); got < 1<<30 {
-			t.Errorf("%q: got %d, want no limit", comment, got)
+// TestDescribe: a holder in words, however much of its comment is left.
+func TestDescribe(t *testing.T) {
+	for comment, want := range map[string]string{
+		"482c2e79-fca877ccd11 net/c1/eth0 pod shop/web-7d9f": "container c1 (network net, interface eth0, pod shop/web-7d9f)",
+		"482c2e79-fca877ccd11 net/c1/eth0":                   "container c1 (network net, interface eth0)",
+		"482c2e79-fca877ccd11 net/c1":                        "482c2e79-fca877ccd11 net/c1",
+		"mine":                                               "mine",
+		"":                                                   "",
+	} {
+		if got := describe(comment); got != want {
+			t.Errorf("%q: got %q, want %q", comment, got, want)
 		}
 	}
 }

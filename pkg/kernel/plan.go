@@ -202,25 +202,3 @@ func (p Plan) String() string {
 	}
 	return b.String()
 }
-
-// chained is an object with chains of nf_tables: what its Check compares and Refill mends.
-type chained interface{ chains() []nft.Chain }
-
-// Refill puts back the rules of the plan's chains where somebody has flushed these; rules
-// that somebody added to them go. Add makes what is not there at all.
-func (p Plan) Refill(s *Session) error {
-	var chains []nft.Chain
-	for _, o := range p.Objects() {
-		if c, ok := o.(chained); ok {
-			chains = append(chains, c.chains()...)
-		}
-	}
-	if len(chains) == 0 {
-		return nil
-	}
-	rules, err := s.Rules()
-	if err != nil {
-		return err
-	}
-	return rules.Refill(chains...)
-}

@@ -118,7 +118,7 @@ func (p Ports) gate(port Port) (nft.Chain, bool) {
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 
 // chains are the network's chains that the elements lead to.
-func (p Ports) chains() []nft.Chain {
+func (p Ports) Chains() []nft.Chain {
 	var list []nft.Chain
 	if p.snat() {
 		list = append(list, p.chain())
@@ -139,7 +139,7 @@ func (p Ports) Add(s *Session) error {
 		return nil
 	}
 	s.Tx.Base()
-	addElements(s, p.chains(), p.elements())
+	addElements(s, p.Chains(), p.elements())
 	return nil
 }
 
@@ -163,7 +163,7 @@ func (p Ports) Check(s *Session) error {
 	}
 	return errors.Join(
 		checkElements(s, "published port", p.Owner, p.elements()),
-		checkChains(s, p.chains()...))
+		s.CheckChains(p.Chains()...))
 }
 
 // portMaps are the maps that hold published ports.
@@ -201,7 +201,7 @@ func (p Ports) String() string {
 		return ""
 	}
 	var b strings.Builder
-	for _, c := range p.chains() {
+	for _, c := range p.Chains() {
 		fmt.Fprintln(&b, c)
 	}
 	return b.String() + elementsText(p.elements())

@@ -36,6 +36,9 @@ func (p PortsIPTables) rules() iptables.Ports {
 	return r
 }
 
+// PortRules are the rules of the owner's ports, without what the configuration says.
+func PortRules(o Owner, ports []Port) iptables.Ports { return PortsIPTables{Owner: o, Ports: ports}.rules() }
+
 // Chain is the name of the container's chain.
 func (p PortsIPTables) Chain() string { return p.rules().Chain() }
 
@@ -47,7 +50,7 @@ func (p PortsIPTables) Add(s *Session) error {
 	if err := s.Flush(); err != nil {
 		return err
 	}
-	return locked(func() error { return p.add(s) }) // between looking for a conflict and adding
+	return Locked(func() error { return p.add(s) }) // between looking for a conflict and adding
 }
 
 func (p PortsIPTables) add(s *Session) error {
@@ -103,7 +106,7 @@ func (p PortsIPTables) Check(*Session) error {
 // Del asks the kernel where the chain is, before it executes anything.
 func (p PortsIPTables) Del(s *Session) error {
 	var errs []error
-	families, err := iptablesWith(s, p.rules().Chain())
+	families, err := familiesWith(s, p.rules().Chain())
 	errs = append(errs, err)
 	for _, f := range families {
 		gone, err := p.rules().Del(f)

@@ -5,19 +5,10 @@ import (
 	"testing"
 
 	rtnl "github.com/bridgeport-cni/bridgeport/pkg/netlink"
-
-	"github.com/vishvananda/netlink"
 )
 
-// foreignBridge is one that holds no rules.
-func (w world) foreignBridge(name string) {
-	w.Helper()
-	w.must(netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name}}))
-	w.must(netlink.LinkSetUp(w.link(name)))
-}
-
 // otherGC is what the GC of another network does to what all share.
-func (w world) otherGC() {
+func otherGC(w world) {
 	w.Helper()
 	h, err := Open(nil)
 	w.must(err)
@@ -49,7 +40,7 @@ func testOtherGC(t *testing.T, bridge string, plan []Object) {
 			w.foreignBridge(bridge)
 			for i, o := range plan {
 				if i == at {
-					w.otherGC()
+					otherGC(w)
 				}
 				w.must(o.Add(w.Session))
 				if i < at {
@@ -85,7 +76,7 @@ func TestGuardAfterFailure(t *testing.T) {
 			t.Error("no error")
 		}
 		w.wantCheck(Rules{}, "")
-		w.otherGC()
+		otherGC(w)
 		w.wantCheck(Rules{}, "")
 	})
 }

@@ -147,7 +147,7 @@ func MadeBy(s *Session, o Owner, addrs []netip.Prefix, chains ...string) (string
 	}
 	errs := []error{err1, err2}
 	for _, chain := range chains {
-		families, err := iptablesWith(s, chain)
+		families, err := familiesWith(s, chain)
 		errs = append(errs, err)
 		if len(families) > 0 {
 			places = append(places, "chain "+chain+" of iptables")

@@ -19,10 +19,10 @@ func (TrafficRules) Add(s *Session) error {
 	return nil
 }
 
-func (TrafficRules) chains() []nft.Chain { return nft.TrafficChains() }
+func (TrafficRules) Chains() []nft.Chain { return nft.TrafficChains() }
 
 // Check compares chain, hook and rules.
-func (t TrafficRules) Check(s *Session) error { return checkChains(s, t.chains()...) }
+func (t TrafficRules) Check(s *Session) error { return s.CheckChains(t.Chains()...) }
 
 func (TrafficRules) String() string { return nft.TrafficBase() }
 
@@ -46,7 +46,7 @@ func (r Restriction) ways() (list []nft.Chain, enter []func(netip.Addr, string, 
 	return list, enter
 }
 
-func (r Restriction) chains() []nft.Chain {
+func (r Restriction) Chains() []nft.Chain {
 	list, _ := r.ways()
 	return list
 }
@@ -72,17 +72,17 @@ func (r Restriction) Add(s *Session) error {
 	if len(elements) == 0 {
 		return nil
 	}
-	addElements(s, r.chains(), elements)
+	addElements(s, r.Chains(), elements)
 	return s.Flush()
 }
 
 // Check looks for each element and for the rules it leads to.
 func (r Restriction) Check(s *Session) error {
-	chains := r.chains()
+	chains := r.Chains()
 	if len(chains) == 0 {
 		return nil
 	}
-	return errors.Join(checkElements(s, "restriction", r.Owner, r.elements()), checkChains(s, chains...))
+	return errors.Join(checkElements(s, "restriction", r.Owner, r.elements()), s.CheckChains(chains...))
 }
 
 // restrictionMaps hold what belongs to owners, beside the mark in "restricted".
@@ -96,7 +96,7 @@ func (r Restriction) Del(s *Session) error {
 
 func (r Restriction) String() string {
 	var b strings.Builder
-	chains := r.chains()
+	chains := r.Chains()
 	for _, c := range chains {
 		fmt.Fprintln(&b, c)
 	}

@@ -45,7 +45,7 @@ func TestRouteCheck(t *testing.T) {
 			}
 			checkTampered(t, r, before, []tamper{
 				{"nothing", func(world) {}, ""},
-				{"removed", func(w world) { w.routes(r, func(netlink.Route) *netlink.Route { return nil }) }, "container link eth0: route " + tt.text + " is missing"},
+				{"removed", func(w world) { routes(w, r, func(netlink.Route) *netlink.Route { return nil }) }, "container link eth0: route " + tt.text + " is missing"},
 				{"link removed", func(w world) {
 					w.inside("eth0", netlink.LinkDel)
 					w.forgetLinks()
@@ -57,7 +57,7 @@ func TestRouteCheck(t *testing.T) {
 
 // routes replaces the container's routes to r.Dst in its table by what fn makes of
 // them, nil for nothing.
-func (w world) routes(r Route, fn func(netlink.Route) *netlink.Route) {
+func routes(w world, r Route, fn func(netlink.Route) *netlink.Route) {
 	w.Helper()
 	w.inside("eth0", func(netlink.Link) error {
 		filter := &netlink.Route{Dst: &net.IPNet{IP: r.Dst.Addr().AsSlice(), Mask: net.CIDRMask(r.Dst.Bits(), r.Dst.Addr().BitLen())}, Table: r.table()}
@@ -97,7 +97,7 @@ func TestRouteChanged(t *testing.T) {
 				r := Route{IfName: "eth0", Dst: netip.MustParsePrefix("10.9.0.0/16"), Gw: netip.MustParseAddr("10.88.0.1"), Priority: 5, MTU: 1300}
 				w.add(Bridge{Name: "br0"}, testVeth(), Addr{"eth0", netip.MustParsePrefix("10.88.0.2/16")}, LinkUp{"eth0"}, r)
 				w.wantCheck(r, "")
-				w.routes(r, func(have netlink.Route) *netlink.Route { tt.change(&have); return &have })
+				routes(w, r, func(have netlink.Route) *netlink.Route { tt.change(&have); return &have })
 				w.wantCheck(r, "container link eth0: route is "+tt.have+", expected 10.9.0.0/16 via 10.88.0.1 metric 5 mtu 1300")
 			})
 		})

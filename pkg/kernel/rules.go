@@ -21,43 +21,10 @@ func (Rules) Add(s *Session) error {
 	return s.Flush()
 }
 
-func (Rules) chains() []nft.Chain { return nft.BaseChains() }
+func (Rules) Chains() []nft.Chain { return nft.BaseChains() }
 
 // Check compares chains, hooks and rules.
-func (r Rules) Check(s *Session) error { return checkChains(s, r.chains()...) }
-
-// checkChains compares chains with the kernel. Within a plan's Check those of family inet
-// wait for the end of it: their table is read as a whole, once.
-func checkChains(s *Session, chains ...nft.Chain) error {
-	if s.deferred != nil && !slices.ContainsFunc(chains, func(c nft.Chain) bool { return c.Link }) {
-		for _, c := range chains {
-			if !slices.ContainsFunc(s.deferred, func(o nft.Chain) bool { return o.Name == c.Name }) {
-				s.deferred = append(s.deferred, c)
-			}
-		}
-		return nil
-	}
-	if len(chains) == 0 {
-		return nil
-	}
-	rules, err := s.Rules()
-	if err != nil {
-		return err
-	}
-	differences, err := rules.Missing(chains...)
-	errs := []error{err}
-	for _, d := range differences {
-		errs = append(errs, Drift{{Kind: ChainKind, Object: d.Chain, Field: d.Rule, text: d.Text}})
-	}
-	return errors.Join(errs...)
-}
-
-// checkDeferred compares what checkChains left for the end.
-func (s *Session) checkDeferred() error {
-	chains := s.deferred
-	s.deferred = nil
-	return checkChains(s, chains...)
-}
+func (r Rules) Check(s *Session) error { return s.CheckChains(r.Chains()...) }
 
 func (Rules) String() string { return nft.Base() }
 
@@ -77,7 +44,7 @@ func (m Masquerade) chain() nft.Chain {
 	return nft.MasqueradeChain(m.Owner.Network, skip)
 }
 
-func (m Masquerade) chains() []nft.Chain {
+func (m Masquerade) Chains() []nft.Chain {
 	if len(m.Addrs) == 0 {
 		return nil
 	}
@@ -102,7 +69,7 @@ func (m Masquerade) Add(s *Session) error {
 	if len(m.Addrs) == 0 {
 		return nil
 	}
-	addElements(s, m.chains(), m.elements())
+	addElements(s, m.Chains(), m.elements())
 	return nil
 }
 
@@ -113,7 +80,7 @@ func (m Masquerade) Check(s *Session) error {
 	}
 	return errors.Join(
 		checkElements(s, "masquerade", m.Owner, m.elements()),
-		checkChains(s, m.chains()...))
+		s.CheckChains(m.Chains()...))
 }
 
 func masqueradeMaps() []string { return []string{"masquerade4", "masquerade6"} }
@@ -235,7 +202,7 @@ func deleteOwned(s *Session, owner Owner, mark string, maps []string, known []nf
 	if !errors.Is(err, nft.ErrFewer) {
 		return asRead(known, gone), err
 	}
-	all, err := owned(rules, maps, owner.Tag())
+	all, err := tagged(rules, maps, owner.Tag())
 	if err != nil {
 		return nil, err
 	}
@@ -254,8 +221,8 @@ func asRead(known, gone []nft.Element) []nft.Element {
 	return list
 }
 
-// owned searches maps for the elements with a tag.
-func owned(rules *nft.Conn, maps []string, tag string) ([]nft.Element, error) {
+// tagged searches maps for the elements with a tag.
+func tagged(rules *nft.Conn, maps []string, tag string) ([]nft.Element, error) {
 	var all []nft.Element
 	for _, name := range maps {
 		list, err := rules.List(name)

@@ -27,7 +27,7 @@ func testPorts() Ports {
 }
 
 // counts is how many elements of an owner there are, by set.
-func (w world) count(tag string) int {
+func count(w world, tag string) int {
 	w.Helper()
 	rules, err := w.Rules()
 	w.must(err)
@@ -164,17 +164,17 @@ func TestRulesDel(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			inWorld(t, func(w world) {
 				w.add(Rules{}, FrameRules{}, testPorts(), testMasquerade(), guard, byOther)
-				before := w.count(other.Tag())
-				if n := w.count(owner.Tag()); n != 6+3+2 {
+				before := count(w, other.Tag())
+				if n := count(w, owner.Tag()); n != 6+3+2 {
 					t.Errorf("%d elements, want 11", n)
 				}
 				for range 2 { // absent is success
 					w.must(Plan{Own: tt.del}.Del(w.Session))
 				}
-				if n := w.count(owner.Tag()); n != 0 {
+				if n := count(w, owner.Tag()); n != 0 {
 					t.Errorf("%d elements left", n)
 				}
-				if n := w.count(other.Tag()); n != before {
+				if n := count(w, other.Tag()); n != before {
 					t.Errorf("another's: %d elements, want %d", n, before)
 				}
 				w.wantCheck(byOther, "")
@@ -191,7 +191,7 @@ func TestPortsTwice(t *testing.T) {
 		w.add(Rules{}, p)
 		w.wantCheck(p, "")
 		w.must(p.Del(w.Session))
-		if n := w.count(owner.Tag()); n != 0 {
+		if n := count(w, owner.Tag()); n != 0 {
 			t.Errorf("%d elements left", n)
 		}
 	})
@@ -209,7 +209,7 @@ func TestPortsHeld(t *testing.T) {
 		if !errors.Is(err, ErrConflict) || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
-		if n := w.count(p.Owner.Tag()); n != 0 {
+		if n := count(w, p.Owner.Tag()); n != 0 {
 			t.Errorf("%d elements of a failed attachment", n)
 		}
 		w.wantCheck(testPorts(), "")
@@ -264,48 +264,10 @@ func TestDeleteOwnedSearch(t *testing.T) {
 				t.Errorf("%s", e)
 			}
 		}
-		if n := w.count(owner.Tag()); len(gone) == 0 || n != 0 {
+		if n := count(w, owner.Tag()); len(gone) == 0 || n != 0 {
 			t.Errorf("%d elements returned, %d left", len(gone), n)
 		}
 		w.wantCheck(other, "")
-	})
-}
-
-// TestSweepUnmarked: an attachment that lost its mark is found by its ports.
-func TestSweepUnmarked(t *testing.T) {
-	inWorld(t, func(w world) {
-		w.add(Rules{}, testPorts())
-		drops(nft.Holder("published", owner.LinkName(), ""))(w)
-		tags, err := Owners(w.Session, "net", PortsOnly)
-		if err != nil || !slices.Equal(tags, []string{owner.Tag()}) {
-			t.Errorf("got %v, %v", tags, err)
-		}
-		w.must(Remove(w.Session, owner.Tag(), PortsOnly))
-		if n := w.count(owner.Tag()); n != 0 {
-			t.Errorf("%d elements left", n)
-		}
-	})
-}
-
-// TestSweep: by the tag alone, as GC and an operator do.
-func TestSweep(t *testing.T) {
-	inWorld(t, func(w world) {
-		w.add(Bridge{Name: "br0"}, testVeth(), FrameRules{}, SpoofCheck{Owner: owner, MAC: owner.ContainerMAC(nil)}, Rules{}, testPorts(), testMasquerade())
-		foreign := Owner{"net2", "c1", "eth0", ""}
-		m := testMasquerade()
-		m.Owner, m.Addrs = foreign, []netip.Prefix{netip.MustParsePrefix("10.99.0.2/16")}
-		w.add(m)
-		for _, part := range []Part{Everything, PortsOnly} {
-			if tags, err := Owners(w.Session, "net", part); err != nil || !slices.Equal(tags, []string{owner.Tag()}) {
-				t.Errorf("got %v, %v", tags, err)
-			}
-		}
-		w.must(errors.Join(Remove(w.Session, owner.Tag(), Everything), Remove(w.Session, owner.Tag(), PortsOnly)))
-		if n := w.count(owner.Tag()); n != 0 {
-			t.Errorf("%d elements left", n)
-		}
-		w.must(w.Vacant(owner))
-		w.wantCheck(m, "")
 	})
 }
 

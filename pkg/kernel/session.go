@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/flock"
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"golang.org/x/sys/unix"
 )
 
 // Session is the open sockets of one verb: one in the host's network namespace, one in the
@@ -19,15 +21,19 @@ type Session struct {
 	Tx        Transaction   // what is to be changed in the rules
 	ns        *netns.NS     // the caller's; nil without one
 	rules     *nft.Conn     // opened when first needed
-	sysctls   sysctlDirs
-	// Indexes of links that were asked for, by name.
-	hostIndex, containerIndex map[string]int
+	Sysctls   netns.Sysctls // of the host's namespace
+	// Indexes of links that were asked for, by name: of the host and of the container.
+	indexes, inner map[string]int
 	// Legacy are the families of iptables-legacy whose table nat is in use; nil before
 	// anybody asked.
 	Legacy []iptables.Family
 	// deferred are the chains that a plan's Check compares in the end; nil outside of one.
 	deferred []nft.Chain
 }
+
+// ErrConflict says that a name or address is taken by something that we must not
+// touch.
+var ErrConflict = errors.New("conflict")
 
 // Open opens the sockets. ns is the container's namespace, which stays the caller's; nil
 // where the namespace is gone, and then objects inside it can't be touched. Open needs
@@ -37,7 +43,7 @@ func Open(ns *netns.NS) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{Host: host, ns: ns, sysctls: make(sysctlDirs)}
+	s := &Session{Host: host, ns: ns, Sysctls: make(netns.Sysctls)}
 	s.forgetLinks()
 	if ns == nil {
 		return s, nil
@@ -54,7 +60,7 @@ func Open(ns *netns.NS) (*Session, error) {
 
 // Close closes the sockets.
 func (s *Session) Close() error {
-	s.sysctls.close()
+	s.Sysctls.Close()
 	errs := []error{s.Host.Close(), s.Container.Close()}
 	if s.rules != nil {
 		errs = append(errs, s.rules.Close())
@@ -104,7 +110,7 @@ func (s *Session) drop() {
 // HostIndex is the index of the host's link called name, which is asked for once;
 // netlink.ErrNoLink without such a link.
 func (s *Session) HostIndex(name string) (int, error) {
-	return index(s.Host, s.hostIndex, "link", name)
+	return index(s.Host, s.indexes, "link", name)
 }
 
 // ContainerIndex is the same of the container's link.
@@ -112,7 +118,7 @@ func (s *Session) ContainerIndex(name string) (int, error) {
 	if s.Container == nil {
 		return 0, fmt.Errorf("container link %s: %w", name, netns.ErrNotExist)
 	}
-	return index(s.Container, s.containerIndex, "container link", name)
+	return index(s.Container, s.inner, "container link", name)
 }
 
 func index(c *netlink.Conn, known map[string]int, kind, name string) (int, error) {
@@ -127,22 +133,36 @@ func index(c *netlink.Conn, known map[string]int, kind, name string) (int, error
 	return link.Index, nil
 }
 
-// hostLink reads the host's link called name, and keeps its index.
-func (s *Session) hostLink(name string) (*netlink.Link, error) {
+// HostLink reads the host's link called name, and keeps its index.
+func (s *Session) HostLink(name string) (*netlink.Link, error) {
 	link, err := s.Host.Link(name)
 	if err == nil {
-		s.hostIndex[name] = link.Index
+		s.indexes[name] = link.Index
 	}
 	return link, err
 }
 
-// forgetLinks forgets the indexes: a link was deleted and is made again.
-func (s *Session) forgetLinks() {
-	s.hostIndex, s.containerIndex = make(map[string]int), make(map[string]int)
+// KnownIndex is the index that HostIndex or HostLink has found for the name, if any.
+func (s *Session) KnownIndex(name string) (int, bool) {
+	i, ok := s.indexes[name]
+	return i, ok
 }
 
-// inside runs fn with the thread in the container's namespace.
-func (s *Session) inside(fn func() error) error {
+// NetnsFd is the descriptor of the container's namespace; -1 without one.
+func (s *Session) NetnsFd() int {
+	if s.ns == nil {
+		return -1
+	}
+	return s.NetnsFd()
+}
+
+// forgetLinks forgets the indexes: a link was deleted and is made again.
+func (s *Session) forgetLinks() {
+	s.indexes, s.inner = make(map[string]int), make(map[string]int)
+}
+
+// Inside runs fn with the thread in the container's namespace.
+func (s *Session) Inside(fn func() error) error {
 	if s.ns == nil {
 		return fmt.Errorf("container: %w", netns.ErrNotExist)
 	}
@@ -169,4 +189,20 @@ func (s *Session) Vacant(o Owner) error {
 		}
 	}
 	return nil
+}
+
+// Locked runs fn while no other process of ours changes what they share. fn must not
+// call what takes the same lock, as the changes of rules do. A program that fn executes
+// holds the lock too: if we are killed, it may be in the middle of a change that no
+// signal ends.
+func Locked(fn func() error) error {
+	lock, err := flock.Netns()
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if _, err := unix.FcntlInt(lock.Fd(), unix.F_SETFD, 0); err != nil {
+		return fmt.Errorf("firewall: lock: hand on: %w", err)
+	}
+	return fn()
 }

@@ -24,11 +24,11 @@ func (f FrameRules) Add(s *Session) error {
 	return nil
 }
 
-func (FrameRules) chains() []nft.Chain { return nft.LinkChains() }
+func (FrameRules) Chains() []nft.Chain { return nft.LinkChains() }
 
 // Check compares chains, hooks and rules.
 func (f FrameRules) Check(s *Session) error {
-	err := checkChains(s, f.chains()...)
+	err := s.CheckChains(f.Chains()...)
 	if err == nil || !f.Optional {
 		return err
 	}
@@ -71,7 +71,7 @@ func (g SpoofCheck) elements() []nft.Element {
 
 // chains are the one for all guarded ports, and the port's own, where it is bound to
 // addresses.
-func (g SpoofCheck) chains() []nft.Chain {
+func (g SpoofCheck) Chains() []nft.Chain {
 	if len(g.MAC) == 0 {
 		return nil
 	}
@@ -99,7 +99,7 @@ func (g SpoofCheck) Add(s *Session) error {
 	if len(g.MAC) == 0 {
 		return nil
 	}
-	addElements(s, g.chains(), g.elements())
+	addElements(s, g.Chains(), g.elements())
 	return s.Flush()
 }
 
@@ -112,7 +112,7 @@ func (g SpoofCheck) Check(s *Session) error {
 	if g.IPs {
 		name = "ipspoofchk"
 	}
-	return errors.Join(checkElements(s, name, g.Owner, g.elements()), checkChains(s, g.chains()...))
+	return errors.Join(checkElements(s, name, g.Owner, g.elements()), s.CheckChains(g.Chains()...))
 }
 
 // guardSets hold what belongs to owners, beside the mark in "guarded".
@@ -126,7 +126,7 @@ func (g SpoofCheck) Del(s *Session) error {
 
 func (g SpoofCheck) String() string {
 	var b strings.Builder
-	for _, c := range g.chains() {
+	for _, c := range g.Chains() {
 		fmt.Fprintln(&b, c)
 	}
 	return b.String() + elementsText(g.elements())

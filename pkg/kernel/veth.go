@@ -84,7 +84,7 @@ func (v Veth) create(s *Session, name string) (*nl.NetlinkRequest, error) {
 	if v.MTU > 0 {
 		peer.AddRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(v.MTU)))
 	}
-	peer.AddRtAttr(unix.IFLA_NET_NS_FD, nl.Uint32Attr(uint32(s.ns.Fd())))
+	peer.AddRtAttr(unix.IFLA_NET_NS_FD, nl.Uint32Attr(uint32(s.NetnsFd())))
 	req.AddData(info)
 	return req, nil
 }

@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/dump"
+	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/vishvananda/netlink"
 )
 
 // addresses of a link of the host, link-local ones aside.
-func (w world) addresses(name string) string {
+func addresses(w world, name string) string {
 	w.Helper()
 	list, err := w.Session.Host.Addresses(w.link(name).Attrs().Index)
 	w.must(err)
@@ -87,7 +88,7 @@ func TestVethMade(t *testing.T) {
 		if l.Alias != owner.Comment(255) || l.HardwareAddr.String() != owner.HostMAC().String() {
 			t.Errorf("got alias %q, MAC %s", l.Alias, l.HardwareAddr)
 		}
-		if got, err := sysctlDirs(nil).read("net/ipv6/conf/" + l.Name + "/disable_ipv6"); err != nil || got != "1" {
+		if got, err := netns.Sysctls(nil).Read("net/ipv6/conf/" + l.Name + "/disable_ipv6"); err != nil || got != "1" {
 			t.Errorf("disable_ipv6: got %s, %v", got, err)
 		}
 		for range 2 { // absent is success

@@ -73,7 +73,7 @@ func TestHops(t *testing.T) {
 
 // vlans makes a bridge that tells VLANs apart; false where the kernel can't, which
 // must be said and leave nothing.
-func (w world) vlans() bool {
+func vlans(w world) bool {
 	w.Helper()
 	err := Bridge{Name: "br0", Vlans: true}.Add(w.Session)
 	if err == nil {
@@ -92,7 +92,7 @@ func (w world) vlans() bool {
 // TestVlansCheck: the port's VLANs are as ordered, and a change is named.
 func TestVlansCheck(t *testing.T) {
 	inWorld(t, func(w world) {
-		if !w.vlans() {
+		if !vlans(w) {
 			return
 		}
 		w.wantCheck(Bridge{Name: "br0", Vlans: true}, "")
@@ -109,7 +109,7 @@ func TestVlansCheck(t *testing.T) {
 // TestVlanGateway: the host's place in a VLAN, which goes with the bridge.
 func TestVlanGateway(t *testing.T) {
 	inWorld(t, func(w world) {
-		if !w.vlans() {
+		if !vlans(w) {
 			return
 		}
 		g := VlanGateway{Bridge: "br0", VID: 100}

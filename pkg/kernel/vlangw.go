@@ -54,9 +54,9 @@ func gatewayMAC(link string) net.HardwareAddr { return hardwareAddr("vlan gatewa
 // Add makes the pair unless it exists, and finishes one of ours that is not as it
 // should be. Somebody else's is used as it is.
 func (g VlanGateway) Add(s *Session) error {
-	link, err := s.Host.Link(g.name())
+	link, err := s.HostLink(g.name())
 	if errors.Is(err, netlink.ErrNoLink) || err == nil && !g.complete(link) {
-		err = locked(func() error {
+		err = Locked(func() error {
 			link, err = g.make(s)
 			return err
 		})
@@ -64,7 +64,6 @@ func (g VlanGateway) Add(s *Session) error {
 	if err != nil {
 		return fmt.Errorf("vlan gateway %s: %w", g.name(), err)
 	}
-	s.hostIndex[g.name()] = link.Index
 	if _, err := s.Rules(); errors.Is(err, nft.ErrUnsupported) {
 		return nil // kernels without nf_tables have VLANs, too
 	} else if err != nil {
@@ -83,7 +82,7 @@ func (g VlanGateway) make(s *Session) (*netlink.Link, error) {
 	if err := g.create(s); err != nil {
 		return nil, err
 	}
-	link, err := s.Host.Link(g.name())
+	link, err := s.HostLink(g.name())
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +156,7 @@ func (g VlanGateway) vlans() Vlans { return Vlans{Link: g.port(), PVID: g.VID} }
 // Check compares kind and state of both ends, and the VLAN.
 func (g VlanGateway) Check(s *Session) error {
 	d := compare(LinkKind, "vlan gateway "+g.name())
-	link, err := s.Host.Link(g.name())
+	link, err := s.HostLink(g.name())
 	if errors.Is(err, netlink.ErrNoLink) {
 		d.missing("link", g.name())
 		return d.err()
@@ -165,7 +164,6 @@ func (g VlanGateway) Check(s *Session) error {
 	if err != nil {
 		return fmt.Errorf("vlan gateway %s: %w", g.name(), err)
 	}
-	s.hostIndex[g.name()] = link.Index
 	d.want("kind", "veth", link.Kind)
 	d.want("state", "up", upText(link.Up))
 	if link.Alias != g.alias() {
@@ -186,7 +184,7 @@ func (g VlanGateway) checkRules(s *Session, link *netlink.Link) error {
 	if _, err := s.Rules(); errors.Is(err, nft.ErrUnsupported) {
 		return nil
 	}
-	return checkChains(s, nft.VlanGatewayChain(g.Bridge, g.VID, link.MAC))
+	return s.CheckChains(nft.VlanGatewayChain(g.Bridge, g.VID, link.MAC))
 }
 
 func (g VlanGateway) String() string {

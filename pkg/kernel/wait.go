@@ -58,7 +58,7 @@ func waitPort(s *Session, events *netlink.Conn, name string) error {
 }
 
 func isPortReady(s *Session, name string) (bool, error) {
-	link, err := s.hostLink(name)
+	link, err := s.HostLink(name)
 	if err != nil {
 		return false, fmt.Errorf("veth %s: %w", name, err)
 	}
@@ -91,7 +91,7 @@ func addressesReady(s *Session, ifName string) error {
 		return err
 	}
 	var events *netlink.Conn
-	if err := s.inside(func() error { events, err = netlink.Dial(); return err }); err != nil {
+	if err := s.Inside(func() error { events, err = netlink.Dial(); return err }); err != nil {
 		return err
 	}
 	defer events.Close()

@@ -61,8 +61,8 @@ func (t *wireTrunk) parse() ([]kernel.VlanRange, error) {
 
 // port is the VLANs of the container's port. A trunk without a VLAN of its own keeps
 // VLAN 1 for untagged frames.
-func (c *Conf) port(link string) kernel.Vlans {
-	v := kernel.Vlans{Link: link, PVID: c.Vlan, Tagged: c.Trunk, KeepDefault: c.KeepVlan1}
+func (c *Conf) port(name string) kernel.Vlans {
+	v := kernel.Vlans{Link: name, PVID: c.Vlan, Tagged: c.Trunk, KeepDefault: c.KeepVlan1}
 	if c.Vlan == 0 && !c.KeepVlan1 {
 		v.PVID = 1
 	}

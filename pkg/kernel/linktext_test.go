@@ -1,49 +1,14 @@
 package kernel
 
 import (
-	"errors"
 	"net/netip"
 	"slices"
-	"strings"
 	"testing"
 
 	rtnl "github.com/bridgeport-cni/bridgeport/pkg/netlink"
 
 	"golang.org/x/sys/unix"
 )
-
-func TestDotted(t *testing.T) {
-	for in, want := range map[string]string{
-		"net/ipv4/ip_forward":              "net.ipv4.ip_forward",
-		"net/ipv4/conf/eth0.100/rp_filter": "net.ipv4.conf.eth0/100.rp_filter",
-		"":                                 "",
-	} {
-		if got := dotted(in); got != want {
-			t.Errorf("%s: got %s, want %s", in, got, want)
-		}
-	}
-}
-
-func TestDrift(t *testing.T) {
-	d := compare(LinkKind, "veth veth1")
-	if d.err() != nil {
-		t.Error("an error without differences")
-	}
-	d.want("mtu", 1500, 1500)
-	if d.err() != nil {
-		t.Error("an error for equal values")
-	}
-	d.want("mtu", 1500, 1400)
-	d.want("state", "up", "down")
-	d.missing("address", "10.1.0.2/24")
-	if got, want := d.err().Error(), "veth veth1: mtu is 1400, expected 1500, state is down, expected up, address 10.1.0.2/24 is missing"; got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
-	var drift Drift
-	if !errors.As(d.err(), &drift) || len(drift) != 3 {
-		t.Errorf("got %v", drift)
-	}
-}
 
 func TestBroadcast(t *testing.T) {
 	for in, want := range map[string]string{
@@ -120,22 +85,5 @@ func TestSysctlText(t *testing.T) {
 	}
 	if got := (Forwarding{IPv6: true}).String(); got != "sysctl -w net.ipv6.conf.all.forwarding=1" {
 		t.Errorf("got %s", got)
-	}
-}
-
-// TestGuardText: typed into a shell on a fresh host, it works.
-func TestGuardText(t *testing.T) {
-	text := Plan{Own: []Object{FrameRules{}, SpoofCheck{Owner: owner, MAC: owner.ContainerMAC(nil), IPs: true}}}.String()
-	at := 0
-	for _, want := range []string{
-		"nft add table bridge bridgeport", "nft add set bridge bridgeport guarded ", "nft add set bridge bridgeport macs ",
-		"nft add chain bridge bridgeport spoofed ", "nft add rule bridge bridgeport spoofed ",
-		"nft add chain bridge bridgeport bound-", "nft add element bridge bridgeport macs ", "nft add element bridge bridgeport bound ",
-	} {
-		i := strings.Index(text, want)
-		if i < at {
-			t.Fatalf("%q is missing, or too late, in\n%s", want, text)
-		}
-		at = i
 	}
 }

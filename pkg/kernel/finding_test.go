@@ -1,0 +1,27 @@
+package kernel
+
+import (
+	"errors"
+	"testing"
+)
+
+func TestDrift(t *testing.T) {
+	d := compare(LinkKind, "veth veth1")
+	if d.err() != nil {
+		t.Error("an error without differences")
+	}
+	d.want("mtu", 1500, 1500)
+	if d.err() != nil {
+		t.Error("an error for equal values")
+	}
+	d.want("mtu", 1500, 1400)
+	d.want("state", "up", "down")
+	d.missing("address", "10.1.0.2/24")
+	if got, want := d.err().Error(), "veth veth1: mtu is 1400, expected 1500, state is down, expected up, address 10.1.0.2/24 is missing"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	var drift Drift
+	if !errors.As(d.err(), &drift) || len(drift) != 3 {
+		t.Errorf("got %v", drift)
+	}
+}

@@ -1,0 +1,33 @@
+package kernel
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+
+	rtnl "github.com/bridgeport-cni/bridgeport/pkg/netlink"
+	"github.com/vishvananda/netlink"
+)
+
+// TestReferenceLink: a veth that another plugin made goes, one of ours stays: its name and
+// its address may be another container's by now.
+func TestReferenceLink(t *testing.T) {
+	for _, alias := range []string{"", "482c2e79-00000000000 net/c9/eth0"} {
+		inWorld(t, func(w world) {
+			w.must(netlink.LinkAdd(&netlink.Veth{
+				LinkAttrs: netlink.LinkAttrs{Name: "theirs"}, PeerName: "eth0", PeerNamespace: netlink.NsFd(w.cont.NS.Fd()),
+			}))
+			if alias != "" {
+				w.must(netlink.LinkSetAlias(w.link("theirs"), alias))
+			}
+			addr, err := netlink.ParseAddr("10.88.0.2/16")
+			w.must(err)
+			w.inside("eth0", func(l netlink.Link) error { return netlink.AddrAdd(l, addr) })
+			w.must(ReferenceLink{IfName: "eth0", Addrs: []netip.Prefix{netip.MustParsePrefix("10.88.0.2/16")}}.Del(w.Session))
+			_, err = w.Session.Host.Link("theirs")
+			if gone := errors.Is(err, rtnl.ErrNoLink); gone != (alias == "") {
+				t.Errorf("alias %q: gone %t, %v", alias, gone, err)
+			}
+		})
+	}
+}
