@@ -6,9 +6,12 @@ import (
 	"errors"
 	"net/netip"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
+	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/ipam"
-	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
 	"github.com/bridgeport-cni/bridgeport/pkg/log"
 	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
 	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
@@ -43,7 +46,7 @@ func Add(req *cni.Request) (_ *current.Result, err error) {
 		return nil, err
 	}
 	defer ns.Close()
-	s, err := kernel.Open(ns)
+	s, err := plan.Open(ns)
 	if err != nil {
 		return nil, cni.WithCode(cni.CodeKernel, err)
 	}
@@ -69,7 +72,7 @@ func Add(req *cni.Request) (_ *current.Result, err error) {
 }
 
 // addAfter makes everything after the lease: what the plan needs is known then.
-func (in *inputs) addAfter(req *cni.Request, s *kernel.Session, pool *ipam.IPAM, ports *portmap.Publication) (*current.Result, error) {
+func (in *inputs) addAfter(req *cni.Request, s *plan.Session, pool *ipam.IPAM, ports *portmap.Publication) (*current.Result, error) {
 	lease := &current.Result{}
 	if pool != nil {
 		var err error
@@ -90,7 +93,7 @@ func (in *inputs) addAfter(req *cni.Request, s *kernel.Session, pool *ipam.IPAM,
 }
 
 // addAround makes the link before the lease, for a plugin that may ask through it.
-func (in *inputs) addAround(req *cni.Request, s *kernel.Session, pool *ipam.IPAM, ports *portmap.Publication) (*current.Result, error) {
+func (in *inputs) addAround(req *cni.Request, s *plan.Session, pool *ipam.IPAM, ports *portmap.Publication) (*current.Result, error) {
 	if in.mac == nil {
 		in.mac = in.owner.ContainerMAC(nil)
 	}
@@ -112,13 +115,13 @@ func (in *inputs) addAround(req *cni.Request, s *kernel.Session, pool *ipam.IPAM
 	return lease, err
 }
 
-func owner(req *cni.Request) kernel.Owner {
-	return kernel.Owner{Network: req.Network, ContainerID: req.ContainerID, IfName: req.IfName, Pod: req.Args.Pod()}
+func owner(req *cni.Request) plan.Owner {
+	return plan.Owner{Network: req.Network, ContainerID: req.ContainerID, IfName: req.IfName, Pod: req.Args.Pod()}
 }
 
 // coded gives kernel errors their code.
 func coded(err error) error {
-	if errors.Is(err, kernel.ErrConflict) {
+	if errors.Is(err, plan.ErrConflict) {
 		return cni.WithCode(cni.CodeConflict, err)
 	}
 	return cni.WithCode(cni.CodeKernel, err)
@@ -140,7 +143,7 @@ func Check(req *cni.Request) (err error) {
 		return err
 	}
 	defer ns.Close()
-	s, err := kernel.Open(ns)
+	s, err := plan.Open(ns)
 	if err != nil {
 		return cni.WithCode(cni.CodeKernel, err)
 	}
@@ -151,7 +154,7 @@ func Check(req *cni.Request) (err error) {
 	}
 	err = in.plan().Check(s)
 	if c.IsGateway && !c.ForwardAccept {
-		err = errors.Join(err, kernel.ForwardBlocked(s, in.outLink()))
+		err = errors.Join(err, foreign.ForwardBlocked(s, in.outLink()))
 	}
 	if err != nil {
 		return cni.WithCode(cni.CodeDrift, in.explain(s, err))
@@ -163,7 +166,7 @@ func Check(req *cni.Request) (err error) {
 }
 
 // expected is the inputs of an attachment that exists, by the result of its ADD.
-func expected(req *cni.Request, c *Conf, s *kernel.Session) (inputs, error) {
+func expected(req *cni.Request, c *Conf, s *plan.Session) (inputs, error) {
 	prev, err := cni.PrevResult(req)
 	if err != nil {
 		return inputs{}, err
@@ -219,7 +222,7 @@ func GC(req *cni.Request) (err error) {
 	if !k.hasValid {
 		return perr
 	}
-	s, err := kernel.Open(nil)
+	s, err := plan.Open(nil)
 	if err != nil {
 		return cni.WithCode(cni.CodeKernel, err)
 	}
@@ -233,9 +236,9 @@ func GC(req *cni.Request) (err error) {
 		errs = append(errs, pool.GC(req))
 	}
 	if len(k.valid) == 0 {
-		errs = append(errs, coded(kernel.RetireBridge(s, bridgeName(req.Config))))
+		errs = append(errs, coded(foreign.RetireBridge(s, bridgeName(req.Config))))
 	}
-	errs = append(errs, coded(kernel.TidyRules(s)))
+	errs = append(errs, coded(firewall.TidyRules(s)))
 	return errors.Join(errs...)
 }
 

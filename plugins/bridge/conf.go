@@ -7,8 +7,9 @@ import (
 	"net"
 	"net/netip"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/link"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
-	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
 	"github.com/containernetworking/cni/pkg/types"
 )
 
@@ -36,7 +37,7 @@ type Conf struct {
 	Promisc          bool
 	Isolated         bool
 	Vlan             uint16 // of untagged frames; 0 for none
-	Trunk            []kernel.VlanRange
+	Trunk            []link.VlanRange
 	Vlans            bool // the bridge must tell VLANs apart
 	KeepVlan1        bool
 	MACGuard         bool
@@ -177,7 +178,7 @@ func (c *Conf) check() error {
 	if c.Bound && len(c.Trunk) > 0 {
 		return errors.New("ipspoofchk: cannot be true together with vlanTrunk, it drops tagged frames: remove one of them")
 	}
-	if name := kernel.VlanGatewayName(c.Bridge, c.Vlan); c.Vlan != 0 && c.IsGateway && cni.CheckLinkName(name) != nil {
+	if name := link.VlanGatewayName(c.Bridge, c.Vlan); c.Vlan != 0 && c.IsGateway && cni.CheckLinkName(name) != nil {
 		return fmt.Errorf("bridge: %q with vlan %d makes the gateway's link %q, longer than the kernel's 15 characters: use a shorter name", c.Bridge, c.Vlan, name)
 	}
 	return nil

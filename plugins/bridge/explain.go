@@ -3,21 +3,23 @@ package bridge
 import (
 	"net/netip"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
+	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
 // explain says of what CHECK found, where it is so, that the attachment was made by
 // another version or backend.
-func (in inputs) explain(s *kernel.Session, drift error) error {
+func (in inputs) explain(s *plan.Session, drift error) error {
 	var other []string // where our other backend has its rules
 	if !in.conf.IPTables {
-		other = append(other, kernel.MasqueradeIPTables{Owner: in.owner}.Chain())
+		other = append(other, firewall.MasqueradeIPTables{Owner: in.owner}.Chain())
 	}
-	where, err := kernel.MadeBy(s, in.owner, in.prefixes(), other...)
+	where, err := foreign.MadeBy(s, in.owner, in.prefixes(), other...)
 	if err != nil || where == "" {
 		return drift
 	}
-	return kernel.NotOursError(where, drift)
+	return foreign.NotOursError(where, drift)
 }
 
 func (in inputs) prefixes() []netip.Prefix {

@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
+	"github.com/bridgeport-cni/bridgeport/pkg/link"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/ipam"
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
-	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
 )
@@ -41,7 +44,7 @@ func openNetns(req *cni.Request) (*netns.NS, error) {
 }
 
 // prepare looks at the bridge, and refuses early what can't end well.
-func prepare(req *cni.Request, c *Conf, s *kernel.Session) (inputs, error) {
+func prepare(req *cni.Request, c *Conf, s *plan.Session) (inputs, error) {
 	facts, err := look(c, s)
 	if err != nil {
 		return inputs{}, err
@@ -52,15 +55,15 @@ func prepare(req *cni.Request, c *Conf, s *kernel.Session) (inputs, error) {
 
 // look reads what the plan needs of the host: the MTU of its way out, where the
 // configuration leaves that to us, and the bridge.
-func look(c *Conf, s *kernel.Session) (kernel.Facts, error) {
+func look(c *Conf, s *plan.Session) (link.Facts, error) {
 	if c.AutoMTU {
-		mtu, err := kernel.UplinkMTU(s)
-		if err != nil && !errors.Is(err, kernel.ErrNoUplink) {
-			return kernel.Facts{}, fmt.Errorf("mtu: auto: %w", err)
+		mtu, err := link.UplinkMTU(s)
+		if err != nil && !errors.Is(err, link.ErrNoUplink) {
+			return link.Facts{}, fmt.Errorf("mtu: auto: %w", err)
 		}
 		c.MTU = mtu // without a way out, the bridge's
 	}
-	return kernel.Bridge{Name: c.Bridge, MTU: c.MTU}.Facts(s)
+	return link.Bridge{Name: c.Bridge, MTU: c.MTU}.Facts(s)
 }
 
 // container opens the namespace for DEL. nil where it is gone, where the path is a
@@ -76,7 +79,7 @@ func container(req *cni.Request) *netns.NS {
 // statusKernel says whether the kernel can do what the configuration asks, and
 // whether somebody's rules drop what the bridge forwards.
 func statusKernel(c *Conf) (err error) {
-	s, err := kernel.Open(nil)
+	s, err := plan.Open(nil)
 	if err != nil {
 		return cni.WithCode(cni.CodeNotReady, err)
 	}
@@ -94,7 +97,7 @@ func statusKernel(c *Conf) (err error) {
 	if !c.IsGateway || c.ForwardAccept {
 		return nil
 	}
-	if err := kernel.ForwardBlocked(s, inputs{conf: c}.outLink()); err != nil {
+	if err := foreign.ForwardBlocked(s, inputs{conf: c}.outLink()); err != nil {
 		return cni.WithCode(cni.CodeLimited, err)
 	}
 	return nil

@@ -5,8 +5,10 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/link"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
-	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
 	"github.com/containernetworking/cni/pkg/types"
 	"golang.org/x/sys/unix"
 )
@@ -14,24 +16,24 @@ import (
 // inside is what happens in the container's namespace. IPv4 addresses come before
 // the link is up, so that the kernel announces them (announces); IPv6 ones after
 // it, since it announces each that becomes valid on a link that is up (ndisc_notify).
-func (in inputs) inside(addrs []address) []kernel.Object {
+func (in inputs) inside(addrs []address) []plan.Object {
 	c, ifName := in.conf, in.owner.IfName
 	if c.IfDown {
 		return nil
 	}
-	var before, after []kernel.Object
+	var before, after []plan.Object
 	for _, a := range addrs {
-		o := kernel.Addr{IfName: ifName, Prefix: a.prefix}
+		o := link.Addr{IfName: ifName, Prefix: a.prefix}
 		if a.prefix.Addr().Is4() {
 			before = append(before, o)
 		} else {
 			after = append(after, o)
 		}
 	}
-	list := slices.Concat(in.sysctls(addrs), before, []kernel.Object{kernel.LinkUp{IfName: ifName}}, after)
+	list := slices.Concat(in.sysctls(addrs), before, []plan.Object{link.LinkUp{IfName: ifName}}, after)
 	list = append(list, in.ready()...)
 	if len(after) > 0 {
-		list = append(list, kernel.AddressesReady(ifName))
+		list = append(list, link.AddressesReady(ifName))
 	}
 	for _, r := range in.routes {
 		list = append(list, in.route(r, addrs))
@@ -39,14 +41,14 @@ func (in inputs) inside(addrs []address) []kernel.Object {
 	return list
 }
 
-func (in inputs) sysctls(addrs []address) []kernel.Object {
+func (in inputs) sysctls(addrs []address) []plan.Object {
 	v4, v6 := false, false
 	for _, a := range addrs {
 		v4, v6 = v4 || a.prefix.Addr().Is4(), v6 || !a.prefix.Addr().Is4()
 	}
-	var list kernel.Inside
+	var list link.Inside
 	set := func(family, key, value string) {
-		list = append(list, kernel.Sysctl{Key: "net/" + family + "/conf/" + in.owner.IfName + "/" + key, Value: value, Optional: family == "ipv6" && !v6})
+		list = append(list, link.Sysctl{Key: "net/" + family + "/conf/" + in.owner.IfName + "/" + key, Value: value, Optional: family == "ipv6" && !v6})
 	}
 	if in.announces(addrs) {
 		set("ipv4", "arp_notify", "1")
@@ -57,7 +59,7 @@ func (in inputs) sysctls(addrs []address) []kernel.Object {
 	}
 	switch {
 	case v6:
-		list = append(list, kernel.Sysctl{Key: "net/ipv6/conf/lo/disable_ipv6", Value: "0"})
+		list = append(list, link.Sysctl{Key: "net/ipv6/conf/lo/disable_ipv6", Value: "0"})
 		set("ipv6", "disable_ipv6", "0")
 		set("ipv6", "keep_addr_on_down", "1")
 		set("ipv6", "ndisc_notify", "1")
@@ -72,7 +74,7 @@ func (in inputs) sysctls(addrs []address) []kernel.Object {
 	if len(list) == 0 {
 		return nil
 	}
-	return []kernel.Object{list}
+	return []plan.Object{list}
 }
 
 // announces says whether neighbours may remember another MAC address for the container's
@@ -101,8 +103,8 @@ func dadValue(on bool) string {
 
 // route gives a route its gateway: its own, else its family's first; none where the
 // route is to stay on the link.
-func (in inputs) route(r *types.Route, addrs []address) kernel.Route {
-	k := kernel.Route{
+func (in inputs) route(r *types.Route, addrs []address) link.Route {
+	k := link.Route{
 		IfName: in.owner.IfName, Dst: cni.Prefix(r.Dst), Gw: cni.Addr(r.GW),
 		MTU: r.MTU, AdvMSS: r.AdvMSS, Priority: r.Priority,
 	}

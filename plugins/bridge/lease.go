@@ -6,8 +6,9 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/link"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
-	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
 	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
@@ -63,8 +64,8 @@ func (in *inputs) publish(ports *portmap.Publication) (err error) {
 }
 
 // towards is the host's link towards the container.
-func (in inputs) towards() kernel.Towards {
-	return kernel.Towards{Link: in.outLink(), Bridge: in.outLink() == in.conf.Bridge}
+func (in inputs) towards() link.Towards {
+	return link.Towards{Link: in.outLink(), Bridge: in.outLink() == in.conf.Bridge}
 }
 
 // defaultRoute adds one through gw, unless the IPAM plugin gave one for the family.

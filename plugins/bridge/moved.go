@@ -5,8 +5,10 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/link"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
-	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
 	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
 )
 
@@ -22,12 +24,12 @@ func dropGateways(req *cni.Request, addrs []netip.Addr) (err error) {
 	if err != nil {
 		return nil // DEL goes on with any configuration
 	}
-	s, err := kernel.Open(nil)
+	s, err := plan.Open(nil)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	return kernel.DropGateways(s, inputs{conf: c}.outLink(), func(p netip.Prefix) (bool, error) {
+	return link.DropGateways(s, inputs{conf: c}.outLink(), func(p netip.Prefix) (bool, error) {
 		if slices.Contains(c.Gateways, p) || !slices.ContainsFunc(moved, p.Contains) {
 			return false, nil
 		}

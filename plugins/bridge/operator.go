@@ -3,36 +3,38 @@ package bridge
 import (
 	"net/netip"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/link"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
-	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
 	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
 
 // Expected is the plan of an attachment that exists, as CHECK compares it. h is open in
 // the container.
-func Expected(req *cni.Request, s *kernel.Session) (kernel.Plan, error) {
+func Expected(req *cni.Request, s *plan.Session) (plan.Plan, error) {
 	c, err := parse(req)
 	if err != nil {
-		return kernel.Plan{}, err
+		return plan.Plan{}, err
 	}
 	in, err := expected(req, c, s)
 	if err != nil {
-		return kernel.Plan{}, err
+		return plan.Plan{}, err
 	}
 	return in.plan(), nil
 }
 
 // Draft is what an ADD would make, with nothing changed.
 type Draft struct {
-	Plan   kernel.Plan
+	Plan   plan.Plan
 	Result *current.Result
 	Addrs  []netip.Prefix
-	Out    kernel.Towards // the host's link towards the container
+	Out    link.Towards // the host's link towards the container
 }
 
 // Planned drafts an ADD that was given the lease.
-func Planned(req *cni.Request, s *kernel.Session, lease *current.Result) (*Draft, error) {
+func Planned(req *cni.Request, s *plan.Session, lease *current.Result) (*Draft, error) {
 	c, err := parse(req)
 	if err != nil {
 		return nil, err

@@ -11,7 +11,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
+	"github.com/bridgeport-cni/bridgeport/pkg/link"
+	"github.com/bridgeport-cni/bridgeport/pkg/owned"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
 	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
@@ -36,9 +40,9 @@ func TestPlan(t *testing.T) {
 		name := strings.TrimSuffix(filepath.Base(file), ".json")
 		t.Run(name, func(t *testing.T) {
 			text := planned(t, file).plan().String()
-			base := kernel.Rules{}.String() // has a golden file of its own
+			base := firewall.Rules{}.String() // has a golden file of its own
 			text = strings.Replace(text, base, "# table, sets and base chains", 1)
-			text = strings.Replace(text, kernel.FrameRules{}.String(), "# table, sets and chains of family bridge", 1)
+			text = strings.Replace(text, firewall.FrameRules{}.String(), "# table, sets and chains of family bridge", 1)
 			golden(t, name+".plan", ruleDigest.ReplaceAllString(bridgeMAC.ReplaceAllString(text, "$1 $$MAC"), "$1$$DIGEST"))
 		})
 	}
@@ -52,7 +56,7 @@ func planned(t *testing.T, file string) inputs {
 	}
 	var w struct {
 		Config json.RawMessage `json:"config"`
-		Owner  kernel.Owner    `json:"owner"`
+		Owner  plan.Owner      `json:"owner"`
 		Lease  current.Result  `json:"lease"`
 	}
 	if err := json.Unmarshal(data, &w); err != nil {
@@ -64,7 +68,7 @@ func planned(t *testing.T, file string) inputs {
 	}
 	in := inputs{
 		conf: c, owner: w.Owner, mac: c.MAC,
-		facts: kernel.Facts{MAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, MTU: 1500},
+		facts: link.Facts{MAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, MTU: 1500},
 	}
 	in.take(&w.Lease)
 	ports, err := portmap.Publish(request(string(w.Config)))
@@ -98,8 +102,8 @@ func golden(t *testing.T, name, got string) {
 // any ADD, apart from those that go with the link.
 func TestPlanOwn(t *testing.T) {
 	var kinds []string
-	for _, o := range kernel.OwnedBy(testOwner, nil).Plan().Objects() {
-		kinds = append(kinds, strings.TrimPrefix(strings.SplitN(typeName(o), "{", 2)[0], "kernel."))
+	for _, o := range owned.By(testOwner, nil).Plan().Objects() {
+		kinds = append(kinds, typeName(o)[strings.LastIndexByte(typeName(o), '.')+1:])
 	}
 	if got := strings.Join(kinds, " "); got != "Veth SpoofCheck Restriction Masquerade MasqueradeIPTables Ports PortsIPTables" {
 		t.Errorf("got %s", got)

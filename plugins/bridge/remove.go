@@ -3,9 +3,12 @@ package bridge
 import (
 	"errors"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
+	"github.com/bridgeport-cni/bridgeport/pkg/owned"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/ipam"
-	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
 	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
@@ -28,7 +31,7 @@ func delKernel(req *cni.Request, k known) (err error) {
 			defer ns.Close()
 		}
 	}
-	s, err := kernel.Open(ns)
+	s, err := plan.Open(ns)
 	if err != nil {
 		return err
 	}
@@ -38,18 +41,18 @@ func delKernel(req *cni.Request, k known) (err error) {
 	// the link, so that the container is never without those that keep it in bounds. With
 	// portmap in the list this is faster, too: what portmap has just deleted is in the way of
 	// further rules for an RCU grace period, and the link takes one anyway.
-	rest := kernel.OwnedBy(o, k.prev)
-	bounds := kernel.Plan{Bounds: rest.Bounds()}
+	rest := owned.By(o, k.prev)
+	bounds := plan.Plan{Bounds: rest.Bounds()}
 	return errors.Join(
 		portmap.Withdraw(req, s, k.prev),
-		kernel.Delete(s, rest.Veth, kernel.ReferenceLink{IfName: req.IfName, Addrs: k.prev}, kernel.ReferenceMasquerade{Owner: o}),
+		plan.Delete(s, rest.Veth, foreign.ReferenceLink{IfName: req.IfName, Addrs: k.prev}, foreign.ReferenceMasquerade{Owner: o}),
 		bounds.Del(s))
 }
 
-func sweep(req *cni.Request, k known, s *kernel.Session) error {
-	var valid []kernel.Owner
+func sweep(req *cni.Request, k known, s *plan.Session) error {
+	var valid []plan.Owner
 	for _, a := range k.valid {
-		valid = append(valid, kernel.Owner{Network: req.Network, ContainerID: a.ContainerID, IfName: a.IfName})
+		valid = append(valid, plan.Owner{Network: req.Network, ContainerID: a.ContainerID, IfName: a.IfName})
 	}
-	return coded(kernel.Sweep(s, req.Network, valid, kernel.Everything))
+	return coded(owned.Sweep(s, req.Network, valid, owned.Everything))
 }

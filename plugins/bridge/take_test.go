@@ -6,15 +6,17 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/link"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
-	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
 
-var testOwner = kernel.Owner{Network: "net", ContainerID: "c1", IfName: "eth0"}
+var testOwner = plan.Owner{Network: "net", ContainerID: "c1", IfName: "eth0"}
 
-func typeName(o kernel.Object) string { return fmt.Sprintf("%T", o) }
+func typeName(o plan.Object) string { return fmt.Sprintf("%T", o) }
 
 // result parses what an IPAM plugin answers, without its version.
 func result(t *testing.T, text string) *current.Result {
@@ -114,7 +116,7 @@ func TestFits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		in := inputs{conf: c, owner: testOwner, facts: kernel.Facts{MTU: 576}}
+		in := inputs{conf: c, owner: testOwner, facts: link.Facts{MTU: 576}}
 		in.take(result(t, `{"ips": [{"address": "10.1.0.2/24"}, {"address": "fd00::2/64"}]}`))
 		wantError(t, in.fits(), cni.CodeConfig, want)
 	}
@@ -151,7 +153,7 @@ func TestRoute(t *testing.T) {
 	}
 }
 
-func kernelRoute(r kernel.Route) string {
+func kernelRoute(r link.Route) string {
 	text := r.Dst.String()
 	if r.Gw.IsValid() {
 		text += " via " + r.Gw.String()

@@ -3,7 +3,7 @@ package bridge
 import (
 	"fmt"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+	"github.com/bridgeport-cni/bridgeport/pkg/link"
 )
 
 // wireTrunk is one entry of vlanTrunk: a single VLAN, a range, or both.
@@ -31,14 +31,14 @@ func (w *wire) vlans(c *Conf) error {
 	return nil
 }
 
-func (t *wireTrunk) parse() ([]kernel.VlanRange, error) {
+func (t *wireTrunk) parse() ([]link.VlanRange, error) {
 	if t == nil {
 		return nil, fmt.Errorf("null is no VLAN: give {\"id\": 100} or {\"minID\": 100, \"maxID\": 200}")
 	}
 	if (t.MinID == nil) != (t.MaxID == nil) {
 		return nil, fmt.Errorf("minID and maxID should be configured simultaneously")
 	}
-	var list []kernel.VlanRange
+	var list []link.VlanRange
 	for _, v := range []struct {
 		name string
 		id   *int
@@ -51,18 +51,18 @@ func (t *wireTrunk) parse() ([]kernel.VlanRange, error) {
 		if *t.MinID > *t.MaxID {
 			return nil, fmt.Errorf("minID: %d is greater than maxID %d", *t.MinID, *t.MaxID)
 		}
-		list = append(list, kernel.VlanRange{First: uint16(*t.MinID), Last: uint16(*t.MaxID)})
+		list = append(list, link.VlanRange{First: uint16(*t.MinID), Last: uint16(*t.MaxID)})
 	}
 	if t.ID != nil {
-		list = append(list, kernel.VlanRange{First: uint16(*t.ID), Last: uint16(*t.ID)})
+		list = append(list, link.VlanRange{First: uint16(*t.ID), Last: uint16(*t.ID)})
 	}
 	return list, nil
 }
 
 // port is the VLANs of the container's port. A trunk without a VLAN of its own keeps
 // VLAN 1 for untagged frames.
-func (c *Conf) port(name string) kernel.Vlans {
-	v := kernel.Vlans{Link: name, PVID: c.Vlan, Tagged: c.Trunk, KeepDefault: c.KeepVlan1}
+func (c *Conf) port(name string) link.Vlans {
+	v := link.Vlans{Link: name, PVID: c.Vlan, Tagged: c.Trunk, KeepDefault: c.KeepVlan1}
 	if c.Vlan == 0 && !c.KeepVlan1 {
 		v.PVID = 1
 	}

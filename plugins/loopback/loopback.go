@@ -7,8 +7,10 @@ import (
 	"errors"
 	"net/netip"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/link"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
-	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
@@ -36,7 +38,7 @@ func Add(req *cni.Request) (_ *current.Result, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, end()) }()
-	link := kernel.Loopback{}
+	link := link.Loopback{}
 	if err := link.Add(s); err != nil {
 		return nil, cni.WithCode(cni.CodeKernel, err)
 	}
@@ -72,7 +74,7 @@ func Check(req *cni.Request) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, end()) }()
-	return cni.WithCode(cni.CodeDrift, kernel.Loopback{Addrs: addresses(prev)}.Check(s))
+	return cni.WithCode(cni.CodeDrift, link.Loopback{Addrs: addresses(prev)}.Check(s))
 }
 
 // addresses are those that the result has on lo.
@@ -99,7 +101,7 @@ func Del(req *cni.Request) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, end()) }()
-	return cni.WithCode(cni.CodeKernel, kernel.Loopback{}.Del(s))
+	return cni.WithCode(cni.CodeKernel, link.Loopback{}.Del(s))
 }
 
 // GC does nothing: lo goes with its namespace.
@@ -107,7 +109,7 @@ func GC(*cni.Request) error { return nil }
 
 // Status says whether the plugin may speak to the kernel.
 func Status(*cni.Request) error {
-	s, err := kernel.Open(nil)
+	s, err := plan.Open(nil)
 	if err != nil {
 		return cni.WithCode(cni.CodeNotReady, err)
 	}
@@ -115,12 +117,12 @@ func Status(*cni.Request) error {
 }
 
 // open opens the container's namespace and sockets; end closes both.
-func open(req *cni.Request) (s *kernel.Session, end func() error, err error) {
+func open(req *cni.Request) (s *plan.Session, end func() error, err error) {
 	ns, err := netns.OpenOther(req.Netns, req.Override)
 	if err != nil {
 		return nil, nil, cni.Errorf(cni.CodeNetns, "CNI_NETNS: %w", err)
 	}
-	if s, err = kernel.Open(ns); err != nil {
+	if s, err = plan.Open(ns); err != nil {
 		return nil, nil, errors.Join(cni.WithCode(cni.CodeKernel, err), ns.Close())
 	}
 	return s, func() error { return errors.Join(s.Close(), ns.Close()) }, nil

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
 )
 
 // maxAllowed bounds a list of clients: a new connection is compared with each.
@@ -12,14 +12,14 @@ const maxAllowed = 1000
 
 // allowed reads a list of clients; nil where there is none, which is everybody. An
 // empty list is nobody.
-func allowed(key string, list *[]string) (*kernel.Allow, error) {
+func allowed(key string, list *[]string) (*firewall.Allow, error) {
 	if list == nil {
 		return nil, nil
 	}
 	if len(*list) > maxAllowed {
 		return nil, fmt.Errorf("%s: %d entries, at most %d are taken: merge neighbouring networks", key, len(*list), maxAllowed)
 	}
-	allow := &kernel.Allow{From: []netip.Prefix{}}
+	allow := &firewall.Allow{From: []netip.Prefix{}}
 	for i, text := range *list {
 		p, ok := prefix(text)
 		if !ok {
@@ -47,14 +47,14 @@ func prefix(text string) (netip.Prefix, bool) {
 
 // both are the clients that the network and the mapping allow: neither widens what the
 // other says.
-func both(key string, network, mapping *kernel.Allow) (*kernel.Allow, error) {
+func both(key string, network, mapping *firewall.Allow) (*firewall.Allow, error) {
 	if network == nil || mapping == nil {
 		if mapping == nil {
 			mapping = network
 		}
 		return mapping, nil
 	}
-	common := &kernel.Allow{}
+	common := &firewall.Allow{}
 	for _, a := range network.From {
 		for _, b := range mapping.From {
 			if !a.Overlaps(b) {

@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/link"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
-	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
 )
 
 // TestBackend: what is for iptables only chooses iptables.
@@ -92,7 +93,7 @@ func TestPublish(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	link := kernel.Towards{Link: "cni0", Bridge: true}
+	link := link.Towards{Link: "cni0", Bridge: true}
 	plan, err := pub.Plan(addrs, link)
 	if err != nil {
 		t.Fatal(err)

@@ -5,9 +5,10 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
-	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
@@ -37,7 +38,7 @@ type Mapping struct {
 	ContainerPort uint16
 	Protocol      uint8
 	Range         uint16 // how many ports, from these two on; at least 1
-	Allow         *kernel.Allow
+	Allow         *firewall.Allow
 	key           string // where it stands in the configuration
 }
 
@@ -88,7 +89,7 @@ func parse(req *cni.Request) (*Conf, error) {
 }
 
 // parseMappings checks each wish and all together. allow are the network's clients.
-func (c *Conf) parseMappings(list []wireMapping, allow *kernel.Allow) error {
+func (c *Conf) parseMappings(list []wireMapping, allow *firewall.Allow) error {
 	ports := 0
 	for i, m := range list {
 		key := fmt.Sprintf("runtimeConfig.portMappings[%d]", i)
@@ -234,15 +235,15 @@ func containerAddresses(prev *current.Result, ifName string) []netip.Prefix {
 
 // ports combines the wishes with the container's addresses: the first of each
 // family is the target.
-func (c *Conf) ports(addrs []netip.Prefix) ([]kernel.Port, error) {
+func (c *Conf) ports(addrs []netip.Prefix) ([]firewall.Port, error) {
 	targets := make(map[bool]netip.Addr)
 	for _, a := range addrs {
 		if is4 := a.Addr().Is4(); !targets[is4].IsValid() {
 			targets[is4] = a.Addr()
 		}
 	}
-	var list []kernel.Port
-	seen := make(map[kernel.Port]bool)
+	var list []firewall.Port
+	seen := make(map[firewall.Port]bool)
 	for _, m := range c.Mappings {
 		found := false
 		for _, is4 := range []bool{true, false} {
@@ -251,7 +252,7 @@ func (c *Conf) ports(addrs []netip.Prefix) ([]kernel.Port, error) {
 				continue
 			}
 			found = true
-			p := kernel.Port{
+			p := firewall.Port{
 				HostIP: m.HostIP, Protocol: m.Protocol, HostPort: m.HostPort,
 				Container: netip.AddrPortFrom(to, m.ContainerPort), Range: m.Range, Allow: m.Allow,
 			}

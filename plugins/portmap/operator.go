@@ -2,23 +2,23 @@ package portmap
 
 import (
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
-	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
 // Expected is the plan of published ports that exist, as CHECK compares it. Without
 // ports it is empty.
-func Expected(req *cni.Request, s *kernel.Session) (kernel.Plan, error) {
+func Expected(req *cni.Request, s *plan.Session) (plan.Plan, error) {
 	c, err := parse(req)
 	if err != nil {
-		return kernel.Plan{}, err
+		return plan.Plan{}, err
 	}
 	prev, err := cni.PrevResult(req)
 	if err != nil || len(c.Mappings) == 0 || len(containerAddresses(prev, req.IfName)) == 0 {
-		return kernel.Plan{}, err
+		return plan.Plan{}, err
 	}
 	in, err := expected(req, c, prev, s)
 	if err != nil {
-		return kernel.Plan{}, err
+		return plan.Plan{}, err
 	}
 	return in.plan(), nil
 }

@@ -4,24 +4,28 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
+	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
+	"github.com/bridgeport-cni/bridgeport/pkg/link"
+	"github.com/bridgeport-cni/bridgeport/pkg/owned"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
 // inputs is all that a plan follows from.
 type inputs struct {
 	conf  *Conf
-	owner kernel.Owner
+	owner plan.Owner
 	addrs []netip.Prefix // the container's
-	ports []kernel.Port
+	ports []firewall.Port
 	// The host's links towards the container's first address of each family.
-	link4, link6 kernel.Towards
+	link4, link6 link.Towards
 }
 
 // plan is everything that exists for the published ports after ADD. Both backends
 // are listed in any case, so that DEL removes what the other one left.
-func (in inputs) plan() kernel.Plan {
-	owned := kernel.OwnedBy(in.owner, nil)
-	byNFT, byIPTables := &owned.Ports, &owned.PortsIPTables
+func (in inputs) plan() plan.Plan {
+	own := owned.By(in.owner, nil)
+	byNFT, byIPTables := &own.Ports, &own.PortsIPTables
 	byNFT.MasqAll, byNFT.MarkBits = in.conf.MasqAll && in.conf.SNAT, in.conf.MarkBits
 	byNFT.Conditions4, byNFT.Conditions6 = in.conf.Conditions4, in.conf.Conditions6
 	byIPTables.Rules = in.conf.Rules
@@ -32,7 +36,7 @@ func (in inputs) plan() kernel.Plan {
 			subnets = append(subnets, a.Masked())
 		}
 	}
-	var shared, last []kernel.Object
+	var shared, last []plan.Object
 	if in.conf.IPTables {
 		byIPTables.Ports, byIPTables.Rules.Subnets = in.ports, subnets
 		last = in.localnet()
@@ -40,30 +44,30 @@ func (in inputs) plan() kernel.Plan {
 		byNFT.Ports, byNFT.Subnets = in.ports, subnets
 		// The guard of Rules comes first: from here on packets for 127.0.0.0/8
 		// are routed to the link and, without the guard, from it.
-		shared = append([]kernel.Object{kernel.Rules{}}, in.localnet()...)
-		if slices.ContainsFunc(in.ports, kernel.Port.Any) {
-			shared = append(shared, kernel.ServiceAddresses{})
+		shared = append([]plan.Object{firewall.Rules{}}, in.localnet()...)
+		if slices.ContainsFunc(in.ports, firewall.Port.Any) {
+			shared = append(shared, firewall.ServiceAddresses{})
 		}
 	}
-	before := []kernel.Step{kernel.NoConflicts(in.owner, in.ports, in.conf.IPTables)}
+	before := []plan.Step{foreign.NoConflicts(in.owner, in.ports, in.conf.IPTables)}
 	if in.conf.Check != off {
-		before = append(before, kernel.NoListeners(in.ports, in.conf.Check == strict))
+		before = append(before, firewall.NoListeners(in.ports, in.conf.Check == strict))
 	}
-	return kernel.Plan{
+	return plan.Plan{
 		Before: before, Shared: shared,
-		Own: slices.Concat(owned.Published(), []kernel.Object{kernel.ForgetOthers(in.ports)}, last),
+		Own: slices.Concat(own.Published(), []plan.Object{firewall.ForgetOthers(in.ports)}, last),
 	}
 }
 
 // localnet lets packets to and from loopback addresses use the links, where a port is
 // to be reached by such an address.
-func (in inputs) localnet() []kernel.Object {
-	var list []kernel.Object
+func (in inputs) localnet() []plan.Object {
+	var list []plan.Object
 	if in.conf.SNAT && in.link4.Link != "" && in.loopback(true) {
-		list = append(list, kernel.LocalNet{Link: in.link4.Link})
+		list = append(list, firewall.LocalNet{Link: in.link4.Link})
 	}
 	if in.conf.SNAT && in.link6.Link != "" && in.loopback(false) && !in.conf.IPTables {
-		list = append(list, kernel.Loopback6{Link: in.link6.Link, Bridge: in.link6.Bridge})
+		list = append(list, link.Loopback6{Link: in.link6.Link, Bridge: in.link6.Bridge})
 	}
 	return list
 }

@@ -7,8 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
+	"github.com/bridgeport-cni/bridgeport/pkg/link"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
-	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -30,12 +32,12 @@ func TestPlan(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			link := kernel.Towards{Link: "cni0", Bridge: true}
+			link := link.Towards{Link: "cni0", Bridge: true}
 			in := inputs{conf: c, owner: owner(req), addrs: containerAddresses(prev, req.IfName), link4: link, link6: link}
 			if in.ports, err = c.ports(in.addrs); err != nil {
 				t.Fatal(err)
 			}
-			base := kernel.Rules{}.String() // has a golden file of its own
+			base := firewall.Rules{}.String() // has a golden file of its own
 			golden(t, name+".plan", strings.Replace(in.plan().String(), base, "# table, sets and base chains", 1))
 		})
 	}

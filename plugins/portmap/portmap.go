@@ -7,9 +7,14 @@ import (
 	"errors"
 	"net/netip"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
+	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
+	"github.com/bridgeport-cni/bridgeport/pkg/link"
+	"github.com/bridgeport-cni/bridgeport/pkg/owned"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
-	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
@@ -23,8 +28,8 @@ func Plugin() cni.Plugin {
 	}
 }
 
-func owner(req *cni.Request) kernel.Owner {
-	return kernel.Owner{Network: req.Network, ContainerID: req.ContainerID, IfName: req.IfName, Pod: req.Args.Pod()}
+func owner(req *cni.Request) plan.Owner {
+	return plan.Owner{Network: req.Network, ContainerID: req.ContainerID, IfName: req.IfName, Pod: req.Args.Pod()}
 }
 
 // Add publishes the ports and passes the previous result on. A port that another
@@ -53,8 +58,8 @@ func Add(req *cni.Request) (_ *current.Result, err error) {
 }
 
 // prepare combines configuration and previous result; the caller closes the Host.
-func prepare(req *cni.Request, c *Conf, prev *current.Result) (*kernel.Session, inputs, error) {
-	s, err := kernel.Open(nil)
+func prepare(req *cni.Request, c *Conf, prev *current.Result) (*plan.Session, inputs, error) {
+	s, err := plan.Open(nil)
 	if err != nil {
 		return nil, inputs{}, cni.WithCode(cni.CodeKernel, err)
 	}
@@ -65,13 +70,13 @@ func prepare(req *cni.Request, c *Conf, prev *current.Result) (*kernel.Session, 
 	return s, in, nil
 }
 
-func expected(req *cni.Request, c *Conf, prev *current.Result, s *kernel.Session) (in inputs, err error) {
+func expected(req *cni.Request, c *Conf, prev *current.Result, s *plan.Session) (in inputs, err error) {
 	in = inputs{conf: c, owner: owner(req), addrs: containerAddresses(prev, req.IfName)}
 	if in.ports, err = c.ports(in.addrs); err != nil {
 		return in, err
 	}
-	if in.link4, err = kernel.LinkTowards(s, first(in.addrs, true)); err == nil {
-		in.link6, err = kernel.LinkTowards(s, first(in.addrs, false))
+	if in.link4, err = link.LinkTowards(s, first(in.addrs, true)); err == nil {
+		in.link6, err = link.LinkTowards(s, first(in.addrs, false))
 	}
 	return in, cni.WithCode(cni.CodeKernel, err)
 }
@@ -89,7 +94,7 @@ func first(addrs []netip.Prefix, is4 bool) netip.Addr {
 // coded gives kernel errors their code.
 func coded(err error) error {
 	switch {
-	case errors.Is(err, kernel.ErrConflict):
+	case errors.Is(err, plan.ErrConflict):
 		return cni.WithCode(cni.CodeConflict, err)
 	case errors.Is(err, nft.ErrUnsupported):
 		return cni.WithCode(cni.CodeNotReady, err)
@@ -121,10 +126,10 @@ func Check(req *cni.Request) (err error) {
 	}
 	var other []string // where our other backend has its rules
 	if !c.IPTables {
-		other = append(other, kernel.PortsIPTables{Owner: in.owner}.Chain())
+		other = append(other, firewall.PortsIPTables{Owner: in.owner}.Chain())
 	}
-	if where, werr := kernel.MadeBy(s, in.owner, in.addrs, other...); werr == nil && where != "" {
-		drift = kernel.NotOursError(where, drift)
+	if where, werr := foreign.MadeBy(s, in.owner, in.addrs, other...); werr == nil && where != "" {
+		drift = foreign.NotOursError(where, drift)
 	}
 	return cni.WithCode(cni.CodeDrift, drift)
 }
@@ -132,7 +137,7 @@ func Check(req *cni.Request) (err error) {
 // Del removes the attachment's ports. It needs only the owner; ports and addresses
 // in the configuration merely save a search. What is absent is success.
 func Del(req *cni.Request) (err error) {
-	s, err := kernel.Open(nil)
+	s, err := plan.Open(nil)
 	if err != nil {
 		return cni.WithCode(cni.CodeKernel, err)
 	}
@@ -140,7 +145,7 @@ func Del(req *cni.Request) (err error) {
 	addrs := tolerantAddresses(req)
 	err = Withdraw(req, s, addrs)
 	if len(addrs) == 0 {
-		err = errors.Join(err, kernel.Delete(s, kernel.ReferencePorts{Owner: owner(req)}))
+		err = errors.Join(err, plan.Delete(s, foreign.ReferencePorts{Owner: owner(req)}))
 	}
 	return coded(err)
 }
@@ -158,17 +163,17 @@ func GC(req *cni.Request) (err error) {
 	if err := cni.Decode(w.Valid, &list); err != nil {
 		return err
 	}
-	var valid []kernel.Owner
+	var valid []plan.Owner
 	for _, a := range list {
-		valid = append(valid, kernel.Owner{Network: req.Network, ContainerID: a.ContainerID, IfName: a.IfName})
+		valid = append(valid, plan.Owner{Network: req.Network, ContainerID: a.ContainerID, IfName: a.IfName})
 	}
-	s, err := kernel.Open(nil)
+	s, err := plan.Open(nil)
 	if err != nil {
 		return cni.WithCode(cni.CodeKernel, err)
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	err = kernel.Sweep(s, req.Network, valid, kernel.PortsOnly)
-	return coded(errors.Join(err, kernel.TidyRules(s)))
+	err = owned.Sweep(s, req.Network, valid, owned.PortsOnly)
+	return coded(errors.Join(err, firewall.TidyRules(s)))
 }
 
 // Status says whether ports could be published now.

@@ -12,7 +12,7 @@ const module = "github.com/bridgeport-cni/bridgeport/"
 // only says which packages alone may import a library, tests aside.
 var only = map[string][]string{
 	// The operator's command reads what no plugin asks for.
-	"github.com/vishvananda/netlink": {"pkg/netlink", "pkg/kernel", "plugins/installer", "plugins/bridgeport/node", "plugins/bridgeport/playground"},
+	"github.com/vishvananda/netlink": {"pkg/netlink", "pkg/link", "pkg/firewall", "plugins/installer", "plugins/bridgeport/node", "plugins/bridgeport/playground"},
 	"github.com/google/nftables":     {"pkg/nft", "plugins/bridgeport/node"},
 	"github.com/spf13/cobra":         {"plugins/bridgeport/command"},
 	"github.com/charmbracelet":       {"plugins/bridgeport/show"},
@@ -21,22 +21,29 @@ var only = map[string][]string{
 	"net/http": {"plugins/installer"},
 }
 
-// layers: a package may import those of lower layers and none of its own or above,
-// unless it is listed in beside.
-var layers = map[string]int{
-	"pkg/log":       -1, // plugins' edge to the runtime writes it
-	"pkg/plainfile": -1,
-	"pkg/dump":      -1, // also for tests and the operator's command
-	"pkg/netlink":   0, "pkg/flock": 0, "pkg/netns": 0, "pkg/cni": 0,
-	"pkg/nft": 1, "pkg/iptables": 1, "pkg/conntrack": 1, "pkg/ipam": 1,
-	"pkg/kernel":        2,
-	"plugins/hostlocal": 3, "plugins/portmap": 3, "plugins/loopback": 3,
-	"plugins/bridge": 4, "plugins/installer": 5, "plugins": 5,
+// layers are the rooms from below to above: a package may import those of the lines before
+// its own, and none of its own line.
+var layers = layersOf(
+	"pkg/log pkg/plainfile pkg/dump", // for everybody: the edge to the runtime, tests, the command
+	"pkg/netlink pkg/flock pkg/netns pkg/cni",
+	"pkg/nft pkg/iptables pkg/conntrack pkg/ipam",
+	// An attachment: what is wanted, and its parts from the link to what strangers have.
+	"pkg/plan", "pkg/link", "pkg/firewall", "pkg/foreign", "pkg/owned",
+	"plugins/hostlocal plugins/portmap plugins/loopback", "plugins/bridge", "plugins plugins/installer",
 	// The operator's command: reading, joining, the sub-commands' work, the command.
-	"plugins/bridgeport/show": 5, "plugins/bridgeport/node": 5, "plugins/bridgeport/attachment": 6,
-	"plugins/bridgeport/doctor": 7, "plugins/bridgeport/mend": 7, "plugins/bridgeport/lint": 7, "plugins/bridgeport/trace": 7,
-	"plugins/bridgeport/graph": 7, "plugins/bridgeport/setup": 8, "plugins/bridgeport/playground": 7, "plugins/bridgeport/report": 8,
-	"plugins/bridgeport/command": 9, "plugins/bridgeport": 10,
+	"plugins/bridgeport/show plugins/bridgeport/node", "plugins/bridgeport/attachment",
+	"plugins/bridgeport/doctor plugins/bridgeport/mend plugins/bridgeport/lint plugins/bridgeport/trace plugins/bridgeport/graph plugins/bridgeport/playground",
+	"plugins/bridgeport/setup plugins/bridgeport/report", "plugins/bridgeport/command", "plugins/bridgeport",
+)
+
+func layersOf(lines ...string) map[string]int {
+	layers := make(map[string]int)
+	for i, line := range lines {
+		for _, room := range strings.Fields(line) {
+			layers[room] = i + 1
+		}
+	}
+	return layers
 }
 
 func imports(t *testing.T) map[string][]string {

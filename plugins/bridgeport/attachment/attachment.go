@@ -9,7 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 )
@@ -105,8 +106,8 @@ func (a *Attachment) Addr(is4 bool) netip.Addr {
 // Has says whether the address is the attachment's.
 func (a *Attachment) Has(addr netip.Addr) bool { return slices.Contains(a.Addresses, addr.String()) }
 
-func (a *Attachment) owner() kernel.Owner {
-	return kernel.Owner{Network: a.Network, ContainerID: a.Container, IfName: a.IfName, Pod: a.Pod}
+func (a *Attachment) owner() plan.Owner {
+	return plan.Owner{Network: a.Network, ContainerID: a.Container, IfName: a.IfName, Pod: a.Pod}
 }
 
 // named reads "tag network/container/ifname pod namespace/name", or the same with a

@@ -6,8 +6,9 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
-	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridge"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
@@ -25,7 +26,7 @@ type Step struct {
 // Plan is what an ADD would do, with nothing changed. given are addresses for an IPAM
 // plugin that can't be asked without leasing one.
 func Plan(net *node.Network, call node.Call, given []string) (steps []Step, err error) {
-	h, err := kernel.Open(nil)
+	h, err := plan.Open(nil)
 	if err != nil {
 		return nil, err
 	}

@@ -8,8 +8,9 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
-	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridge"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
@@ -55,7 +56,7 @@ func Request(n *node.Network, p node.Plugin, call node.Call, command string, pre
 
 // With hands the plan of each of our plugins to fn, by the cached configuration and
 // result: what CHECK would compare.
-func (a *Attachment) With(fn func(*kernel.Session, kernel.Plan) error) (err error) {
+func (a *Attachment) With(fn func(*plan.Session, plan.Plan) error) (err error) {
 	if a.Cached == nil {
 		return errors.New("libcni's cache does not know it")
 	}
@@ -64,7 +65,7 @@ func (a *Attachment) With(fn func(*kernel.Session, kernel.Plan) error) (err erro
 		return err
 	}
 	defer ns.Close()
-	h, err := kernel.Open(ns)
+	h, err := plan.Open(ns)
 	if err != nil {
 		return err
 	}
@@ -74,7 +75,7 @@ func (a *Attachment) With(fn func(*kernel.Session, kernel.Plan) error) (err erro
 		return fmt.Errorf("cached configuration: %w", err)
 	}
 	for _, p := range net.Plugins {
-		expected := map[string]func(*cni.Request, *kernel.Session) (kernel.Plan, error){
+		expected := map[string]func(*cni.Request, *plan.Session) (plan.Plan, error){
 			"bridge": bridge.Expected, "portmap": portmap.Expected,
 		}[p.Type]
 		if expected == nil {
@@ -97,7 +98,7 @@ func (a *Attachment) With(fn func(*kernel.Session, kernel.Plan) error) (err erro
 
 // checked compares the attachment with its plan, as CHECK does.
 func (a *Attachment) checked() (notes []string) {
-	err := a.With(func(h *kernel.Session, p kernel.Plan) error {
+	err := a.With(func(h *plan.Session, p plan.Plan) error {
 		if err := p.Check(h); err != nil {
 			notes = append(notes, strings.Split(err.Error(), "\n")...)
 		}

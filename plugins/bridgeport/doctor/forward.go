@@ -5,7 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 )
 
@@ -86,12 +88,12 @@ func fileOf(path string) string {
 }
 
 func (p *Patient) forwardBlocked(bridge string) (err error) {
-	h, err := kernel.Open(nil)
+	h, err := plan.Open(nil)
 	if err != nil {
 		return nil // the check of nf_tables tells
 	}
 	defer h.Close()
-	return kernel.ForwardBlocked(h, bridge)
+	return foreign.ForwardBlocked(h, bridge)
 }
 
 // author guesses whose chain it is by what stands beside it.

@@ -7,7 +7,11 @@ import (
 	"os"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
+	"github.com/bridgeport-cni/bridgeport/pkg/link"
+	"github.com/bridgeport-cni/bridgeport/pkg/owned"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
@@ -72,7 +76,7 @@ func young(since *time.Time, grace time.Duration) string {
 
 // Remove removes what Dead does not keep, and notes what went wrong.
 func Remove(list []Removal) error {
-	s, err := kernel.Open(nil)
+	s, err := plan.Open(nil)
 	if err != nil {
 		return err
 	}
@@ -93,24 +97,24 @@ func Remove(list []Removal) error {
 			errs = append(errs, fmt.Errorf("%s: %w", r.Name, err))
 		}
 	}
-	return errors.Join(append(errs, kernel.TidyRules(s))...)
+	return errors.Join(append(errs, firewall.TidyRules(s))...)
 }
 
 // bury removes rules, then leases, then the cache's entry. Leases come first to be
 // looked at: one that is not the one that was seen means that the attachment has come
 // back.
-func bury(s *kernel.Session, r *Removal) error {
+func bury(s *plan.Session, r *Removal) error {
 	a := r.orphan
-	back := func() bool { return a.IfName != "" && kernel.Exists(s, kernel.LinkOf(a.Tag)) || changed(a.Leases) }
+	back := func() bool { return a.IfName != "" && link.Exists(s, plan.LinkOf(a.Tag)) || changed(a.Leases) }
 	if back() {
 		r.Kept = "it has come back to life"
 		return nil
 	}
-	errs := []error{kernel.Remove(s, a.Tag, kernel.RulesOnly)}
+	errs := []error{owned.Remove(s, a.Tag, owned.RulesOnly)}
 	if a.IfName != "" {
-		o := kernel.Owner{Network: a.Network, ContainerID: a.Container, IfName: a.IfName}
-		rest := kernel.OwnedBy(o, nil)
-		errs = append(errs, kernel.Delete(s, rest.PortsIPTables, rest.MasqueradeIPTables))
+		o := plan.Owner{Network: a.Network, ContainerID: a.Container, IfName: a.IfName}
+		rest := owned.By(o, nil)
+		errs = append(errs, plan.Delete(s, rest.PortsIPTables, rest.MasqueradeIPTables))
 	}
 	for _, l := range a.Leases {
 		_, err := hostlocal.Reclaim(l.Dir, l.Network, l.File)

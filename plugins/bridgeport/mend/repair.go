@@ -6,7 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
@@ -31,10 +32,10 @@ func Repair(n *node.Node, list []*attachment.Attachment, dry bool) []Mended {
 			continue
 		}
 		m := Mended{Name: a.Name(), Missing: a.Notes}
-		err := a.With(func(s *kernel.Session, p kernel.Plan) error { return mendPlan(s, p, dry, &m) })
+		err := a.With(func(s *plan.Session, p plan.Plan) error { return mendPlan(s, p, dry, &m) })
 		err = errors.Join(err, mendLease(a, n, dry, &m))
 		if err == nil && !dry {
-			err = a.With(func(s *kernel.Session, p kernel.Plan) error { return p.Check(s) })
+			err = a.With(func(s *plan.Session, p plan.Plan) error { return p.Check(s) })
 			m.Restored = err == nil
 		}
 		if err != nil {
@@ -48,9 +49,9 @@ func Repair(n *node.Node, list []*attachment.Attachment, dry bool) []Mended {
 
 // mendPlan adds each object that is not as it should be, in the order of the plan: what
 // comes first may be what the next one stands on.
-func mendPlan(s *kernel.Session, p kernel.Plan, dry bool, m *Mended) error {
+func mendPlan(s *plan.Session, p plan.Plan, dry bool, m *Mended) error {
 	for _, o := range p.Objects() {
-		c, ok := o.(kernel.Checker)
+		c, ok := o.(plan.Checker)
 		if !ok || c.Check(s) == nil {
 			continue
 		}
@@ -59,7 +60,7 @@ func mendPlan(s *kernel.Session, p kernel.Plan, dry bool, m *Mended) error {
 			continue
 		}
 		mend := o.Add
-		if by, ok := o.(kernel.Mender); ok {
+		if by, ok := o.(plan.Mender); ok {
 			mend = by.Mend
 		}
 		if err := errors.Join(mend(s), s.Flush()); err != nil {
@@ -72,7 +73,7 @@ func mendPlan(s *kernel.Session, p kernel.Plan, dry bool, m *Mended) error {
 	return p.Refill(s)
 }
 
-func (m *Mended) note(o kernel.Object) {
+func (m *Mended) note(o plan.Object) {
 	if text := o.String(); text != "" {
 		m.Commands = append(m.Commands, strings.Split(text, "\n")...)
 	}

@@ -1,6 +1,6 @@
 // Package node reads a node as it is: links, addresses, routes, rules, leases, libcni's
 // cache and the configuration files. It changes nothing. It belongs to the operator's
-// command: what plugins read on their way is in pkg/kernel.
+// command: what plugins read on their way is in pkg/plan and below.
 package node
 
 import (

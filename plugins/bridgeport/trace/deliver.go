@@ -6,7 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
+	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
@@ -45,13 +47,13 @@ func (t *Tracer) routing(p Packet, in *node.Link, to netip.AddrPort) bool {
 }
 
 func (t *Tracer) forward(l *node.Link) bool {
-	h, err := kernel.Open(nil)
+	h, err := plan.Open(nil)
 	if err != nil {
 		t.hop("forward", "rules can't be read: %v", err).Doubt = true
 		return true
 	}
 	defer h.Close()
-	if err := kernel.ForwardBlocked(h, l.Name); err != nil {
+	if err := foreign.ForwardBlocked(h, l.Name); err != nil {
 		t.drop("forward", "%v", err)
 		return false
 	}

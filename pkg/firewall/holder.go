@@ -1,0 +1,131 @@
+package firewall
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/link"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+)
+
+// Somebody has a port that is wanted. Its attachment may be gone without a DEL: the
+// machine was restarted with saved rules, or a runtime forgot it.
+
+// Gone says whether the attachment that holds an element is gone. Its link is the
+// proof that it is not; where another plugin made the link, routes and bridge ports
+// tell. In doubt it is there: taking a port from somebody who uses it is worse than an
+// error.
+func Gone(s *plan.Session, wanted, held nft.Element) (bool, error) {
+	_, _, target, ok := held.Forward()
+	if !ok {
+		return false, nil
+	}
+	tag := plan.TagOf(held.Comment)
+	if !plan.IsTag(tag) {
+		return false, nil // somebody's own element, or of a version to come
+	}
+	link, err := s.Host.Link(plan.LinkOf(tag))
+	if err == nil {
+		if dying, err := s.Host.Dying(link); err != nil || !dying {
+			return false, err
+		}
+	} else if !errors.Is(err, netlink.ErrNoLink) {
+		return false, err
+	}
+	_, _, mine, _ := wanted.Forward()
+	return Vanished(s, target.Addr(), mine.Addr(), func(alias string) bool { return plan.SameTag(alias, tag) })
+}
+
+// GoneByName is the same where only network and container are known, by the comments
+// of rules.
+func GoneByName(s *plan.Session, network, containerID string, target, mine netip.Addr) (bool, error) {
+	return Vanished(s, target, mine, func(alias string) bool {
+		return plan.IsTag(plan.TagOf(alias)) && strings.Contains(alias, " "+network+"/"+containerID+"/")
+	})
+}
+
+// Vanished says whether nothing is left of the attachment with the target's address.
+// is recognises the alias of its link; mine is the address of who asks.
+func Vanished(s *plan.Session, target, mine netip.Addr, is func(alias string) bool) (bool, error) {
+	links, err := s.Host.Links()
+	if err != nil {
+		return false, fmt.Errorf("list links: %w", err)
+	}
+	for _, l := range links {
+		if !is(l.Alias) {
+			continue
+		}
+		if dying, err := s.Host.Dying(l); err != nil || !dying {
+			return false, err
+		}
+	}
+	if target == mine {
+		return true, nil // its address was given to another
+	}
+	index, gateway, err := link.RouteTo(s, target)
+	if err != nil {
+		return false, err
+	}
+	if index == 0 || gateway {
+		return true, nil // no container of this host
+	}
+	return onlyOurs(links, index), nil
+}
+
+// onlyOurs says whether the link is a bridge of which each port that could be a
+// container's tells whose it is.
+func onlyOurs(links []*netlink.Link, index int) bool {
+	isBridge := false
+	for _, l := range links {
+		isBridge = isBridge || l.Index == index && l.Kind == "bridge"
+		if l.Master == index && l.Kind == "veth" && !plan.IsTag(plan.TagOf(l.Alias)) && !strings.HasPrefix(l.Alias, link.VlanAlias) {
+			return false
+		}
+	}
+	return isBridge
+}
+
+// HeldBy is the error for a person: which port, and whose it is. The link's alias may
+// have more than fits into an element's comment.
+func HeldBy(s *plan.Session, held *nft.HeldError) error {
+	holder := held.Holder
+	if link, err := s.Host.Link(plan.LinkOf(plan.TagOf(holder))); err == nil && strings.HasPrefix(link.Alias, holder) {
+		holder = link.Alias
+	}
+	return &PortHeldError{Port: portName(held.Element), Holder: plan.Describe(holder)}
+}
+
+// PortHeldError says that a port of the host is another attachment's. It is an
+// ErrConflict.
+type PortHeldError struct {
+	Port   string // "hostPort 8080/tcp" or "hostPort 192.0.2.1:8080/tcp"
+	Holder string // container, network, interface and pod, as far as they are known
+}
+
+func (e *PortHeldError) Error() string {
+	return fmt.Sprintf("%s is held by %s: choose another port, or delete that container", e.Port, e.Holder)
+}
+
+func (e *PortHeldError) Unwrap() error { return plan.ErrConflict }
+
+func portName(e nft.Element) string {
+	proto, port, _, _ := e.Forward()
+	name := nft.ProtocolName(proto)
+	if host, ok := e.HostIP(); ok {
+		return fmt.Sprintf("hostPort %s/%s", netip.AddrPortFrom(host, port), name)
+	}
+	return fmt.Sprintf("hostPort %d/%s", port, name)
+}
+
+// GoneBy is goneByName for rules of iptables.
+func GoneBy(s *plan.Session) func(network, containerID string, target, mine netip.Addr) (bool, error) {
+	return func(network, containerID string, target, mine netip.Addr) (bool, error) {
+		return GoneByName(s, network, containerID, target, mine)
+	}
+}

@@ -1,0 +1,171 @@
+package firewall
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// NoListeners looks for processes of the host that wait at ports which are to be published:
+// from then on their clients reach the container. With strict such a process is an
+// ErrConflict, else a warning on stderr. SCTP is not looked at.
+func NoListeners(ports []Port, strict bool) plan.Step {
+	return plan.Step{Name: "no process of the host listens on these ports", Run: func(*plan.Session) error { return noListeners(ports, strict) }}
+}
+
+func noListeners(wanted []Port, strict bool) error {
+	var found []listener
+	for _, proto := range []uint8{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
+		var ports []Port
+		for _, p := range wanted {
+			if p.Protocol == proto {
+				ports = append(ports, p)
+			}
+		}
+		if len(ports) == 0 {
+			continue
+		}
+		list, err := listenersOf(proto, ports)
+		if err != nil {
+			return fmt.Errorf("hostPortCheck: list sockets: %w", err)
+		}
+		found = append(found, list...)
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	// One is enough for an error; the first of a protocol says it all.
+	text := fmt.Sprintf("%s: a process of the host listens on %s (user %d): its clients would reach the container instead; `ss -lnp 'sport = :%d'` names it",
+		found[0].name(), found[0].addr, found[0].uid, found[0].addr.Port())
+	if strict {
+		return fmt.Errorf("%s: stop it, choose another port, or set \"hostPortCheck\": \"warn\": %w", text, plan.ErrConflict)
+	}
+	fmt.Fprintf(os.Stderr, "portmap: warning: %s\n", text)
+	return nil
+}
+
+// listener is a socket that waits for clients.
+type listener struct {
+	proto uint8
+	addr  netip.AddrPort
+	both  bool // of IPv6, but for clients of IPv4, too
+	uid   uint32
+}
+
+func (l listener) name() string {
+	return fmt.Sprintf("hostPort %d/%s", l.addr.Port(), nft.ProtocolName(l.proto))
+}
+
+// Of linux/inet_diag.h and net/tcp_states.s.
+const (
+	diagByFamily = 20 // SOCK_DIAG_BY_FAMILY
+	diagV6Only   = 11 // INET_DIAG_SKV6ONLY
+	diagSize     = 72 // struct inet_diag_msg
+	stateClose   = 7  // TCP_CLOSE: a socket of UDP that is not connected
+	stateListen  = 10
+)
+
+// listenersOf lists the sockets of a protocol that one of the ports would hide.
+func listenersOf(proto uint8, ports []Port) ([]listener, error) {
+	c, err := netlink.DialProtocol(unix.NETLINK_SOCK_DIAG)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	state := stateListen
+	if proto == unix.IPPROTO_UDP {
+		state = stateClose
+	}
+	one := uint16(0) // the kernel's filter knows one port
+	if len(ports) == 1 && ports[0].count() == 1 {
+		one = ports[0].HostPort
+	}
+	var found []listener
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		req := nl.NewNetlinkRequest(diagByFamily, 0)
+		req.AddData(diagRequest{family, proto, 1 << state, one})
+		var list []listener
+		err := c.Dump(req, func() { list = nil }, func(data []byte) error {
+			s, ok := parseListener(proto, data)
+			if ok && s.hidden(ports) {
+				list = append(list, s)
+			}
+			return nil
+		})
+		if errors.Is(err, unix.ENOENT) { // the kernel lacks the module that tells
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, list...)
+	}
+	return found, nil
+}
+
+// diagRequest is struct inet_diag_req_v2.
+type diagRequest struct {
+	family, proto uint8
+	states        uint32
+	port          uint16 // 0: all
+}
+
+func (d diagRequest) Len() int { return 56 }
+
+func (d diagRequest) Serialize() []byte {
+	b := make([]byte, d.Len())
+	b[0], b[1] = d.family, d.proto
+	binary.NativeEndian.PutUint32(b[4:], d.states)
+	binary.BigEndian.PutUint16(b[8:], d.port)
+	return b
+}
+
+// parseListener reads struct inet_diag_msg; false for one that is connected.
+func parseListener(proto uint8, data []byte) (listener, bool) {
+	if len(data) < diagSize {
+		return listener{}, false
+	}
+	addr, raw := netip.Addr{}, data[8:24]
+	if data[0] == unix.AF_INET {
+		addr = netip.AddrFrom4([4]byte(raw))
+	} else {
+		addr = netip.AddrFrom16([16]byte(raw))
+	}
+	s := listener{
+		proto: proto, addr: netip.AddrPortFrom(addr.Unmap(), binary.BigEndian.Uint16(data[4:])),
+		uid: binary.NativeEndian.Uint32(data[64:]),
+	}
+	if attrs, err := netlink.Attributes(data[diagSize:]); err == nil && data[0] == unix.AF_INET6 {
+		for _, a := range attrs {
+			s.both = s.both || a.Type == diagV6Only && len(a.Value) > 0 && a.Value[0] == 0 && addr.IsUnspecified()
+		}
+	}
+	return s, binary.BigEndian.Uint16(data[6:]) == 0
+}
+
+// hidden says whether one of the ports takes clients from the socket.
+func (s listener) hidden(ports []Port) bool {
+	for _, p := range ports {
+		if !p.Holds(s.addr.Port()) {
+			continue
+		}
+		is4 := p.Container.Addr().Is4()
+		if s.addr.Addr().Is4() != is4 && !(s.both && is4) {
+			continue
+		}
+		if p.Any() || s.addr.Addr().IsUnspecified() || s.addr.Addr() == p.HostIP {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,210 @@
+package firewall
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+)
+
+// Port is one published port, or several in a row, with everything parsed and valid.
+type Port struct {
+	HostIP    netip.Addr // invalid or unspecified: every address of the host
+	Protocol  uint8      // IP protocol number
+	HostPort  uint16
+	Container netip.AddrPort
+	// Range is how many ports there are, from HostPort and the container's on; 0 is 1.
+	Range uint16
+	Allow *Allow // nil: every client
+}
+
+// Allow is the clients that may use a port, of both families.
+type Allow struct{ From []netip.Prefix }
+
+// Equal says whether the same clients may; nil is everybody.
+func (a *Allow) Equal(b *Allow) bool {
+	return a == b || a != nil && b != nil && slices.Equal(a.From, b.From)
+}
+
+func (p Port) count() int { return max(int(p.Range), 1) }
+
+// Each is the ports one by one.
+func (p Port) Each(fn func(hostPort uint16, to netip.AddrPort)) {
+	for i := range p.count() {
+		fn(p.HostPort+uint16(i), netip.AddrPortFrom(p.Container.Addr(), p.Container.Port()+uint16(i)))
+	}
+}
+
+// Holds says whether a port of the host is one of them.
+func (p Port) Holds(hostPort uint16) bool {
+	return hostPort >= p.HostPort && int(hostPort)-int(p.HostPort) < p.count()
+}
+
+// Any says whether the ports are for every address of the host.
+func (p Port) Any() bool { return !p.HostIP.IsValid() || p.HostIP.IsUnspecified() }
+
+// Ports forwards ports of the host to the container. With none its Add does
+// nothing, and its Del finds them by the owner.
+type Ports struct {
+	Owner plan.Owner
+	Ports []Port
+	// Subnets are the container's own: clients in them, and the host by its
+	// loopback address, are masqueraded. Empty with "snat": false.
+	Subnets []netip.Prefix
+	MasqAll bool // masquerade every client
+	// What a packet must have to be led to the container, by family.
+	Conditions4, Conditions6 []nft.Condition
+	// MarkBits are set in the mark of packets whose client is masqueraded; 0 for none.
+	MarkBits uint32
+}
+
+func (p Ports) chain() nft.Chain {
+	return nft.ReplyChain(p.Owner.Network, p.Subnets, p.MasqAll)
+}
+
+func (p Ports) snat() bool { return p.MasqAll || len(p.Subnets) > 0 }
+
+func (p Ports) elements() []nft.Element {
+	if len(p.Ports) == 0 {
+		return nil
+	}
+	comment := p.Owner.Comment(nft.CommentLimit)
+	var elements []nft.Element
+	seen := make(map[netip.Addr]bool)
+	for _, port := range p.Ports {
+		gate, gated := p.gate(port)
+		port.Each(func(hostPort uint16, to netip.AddrPort) {
+			e := nft.HostPort(port.HostIP, port.Protocol, hostPort, to, comment)
+			elements = append(elements, e)
+			if gated {
+				at, _ := nft.AtGate(e, gate.Name)
+				elements = append(elements, at)
+			}
+		})
+		if to := port.Container.Addr(); p.snat() && !seen[to] {
+			seen[to] = true
+			elements = append(elements, nft.ReplyPath(to, p.chain().Name, comment))
+		}
+	}
+	return append(elements, nft.Holder("published", p.Owner.LinkName(), markComment(p.Owner, len(elements))))
+}
+
+// gate is the chain that decides who may use the port; false where everybody may.
+func (p Ports) gate(port Port) (nft.Chain, bool) {
+	g := nft.Gate{Conditions: p.Conditions6}
+	if port.Container.Addr().Is4() {
+		g.Conditions = p.Conditions4
+	}
+	if port.Allow != nil {
+		g.Limited, g.Allow = true, port.Allow.From
+	}
+	if p.snat() && p.MarkBits != 0 {
+		g.MarkBits, g.MarkAll = p.MarkBits, p.MasqAll
+		if !p.MasqAll {
+			g.MarkFrom = append(slices.Clone(p.Subnets), loopback...)
+		}
+	}
+	if g.Open() {
+		return nft.Chain{}, false
+	}
+	return nft.GateChain(p.Owner.Network, g), true
+}
+
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+
+// Chains are the network's chains that the elements lead to.
+func (p Ports) Chains() []nft.Chain {
+	var list []nft.Chain
+	if p.snat() {
+		list = append(list, p.chain())
+	}
+	seen := make(map[string]bool)
+	for _, port := range p.Ports {
+		if gate, gated := p.gate(port); gated && !seen[gate.Name] {
+			seen[gate.Name] = true
+			list = append(list, gate)
+		}
+	}
+	return list
+}
+
+// Add queues the elements. A port that another attachment holds is ErrConflict.
+func (p Ports) Add(s *plan.Session) error {
+	if len(p.Ports) == 0 {
+		return nil
+	}
+	s.Tx.Base()
+	addElements(s, p.Chains(), p.elements())
+	return nil
+}
+
+// Mend adds what is missing, and forgets the connections of the time without it.
+func (p Ports) Mend(s *plan.Session) error { return mendPorts(s, p, p.Ports) }
+
+func mendPorts(s *plan.Session, o plan.Object, ports []Port) error {
+	if err := o.Add(s); err != nil {
+		return err
+	}
+	if err := s.Flush(); err != nil {
+		return err
+	}
+	return ForgetOthers(ports).Add(s)
+}
+
+// Check looks for each element and for the rules it points to.
+func (p Ports) Check(s *plan.Session) error {
+	if len(p.Ports) == 0 {
+		return nil
+	}
+	return errors.Join(
+		checkElements(s, "published port", p.Owner, p.elements()),
+		s.CheckChains(p.Chains()...))
+}
+
+// PortMaps are the maps that hold published ports.
+func PortMaps() []string {
+	return []string{
+		"hostport4", "anyport4", "hostport6", "anyport6", "snat4", "snat6",
+		"hostgate4", "anygate4", "hostgate6", "anygate6",
+	}
+}
+
+// Del removes what belongs to the owner, and then the connections that were led to
+// the container.
+func (p Ports) Del(s *plan.Session) error {
+	known := p.elements()
+	for _, e := range known {
+		if gate, ok := nft.AtGate(e, ""); ok {
+			known = append(known, gate) // whether it has one is not in the configuration of DEL
+		}
+	}
+	gone, err := deleteOwned(s, p.Owner, "published", PortMaps(), known)
+	if err == nil && gone == nil && len(known) > 0 {
+		// A DEL before may have been killed on its way from the elements to the
+		// connections; the link goes after both.
+		_, lerr := s.Host.Link(p.Owner.LinkName())
+		if errors.Is(lerr, netlink.ErrNoLink) {
+			return nil
+		}
+		gone = known
+	}
+	return errors.Join(err, forgetForwarded(gone))
+}
+
+func (p Ports) String() string {
+	if len(p.Ports) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	for _, c := range p.Chains() {
+		fmt.Fprintln(&b, c)
+	}
+	return b.String() + elementsText(p.elements())
+}

@@ -1,0 +1,135 @@
+package firewall
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+)
+
+// FrameRules are table, sets and chains of family bridge. They are shared, and go
+// with the last port that needs them (TidyRules).
+type FrameRules struct {
+	// Optional is success on a kernel without nf_tables for bridges: the rules were
+	// not asked for, they are the default.
+	Optional bool
+}
+
+// Add queues them. The port is there already, so that no TidyRules takes them away.
+func (f FrameRules) Add(s *plan.Session) error {
+	s.Tx.Frames(f.Optional)
+	return nil
+}
+
+func (FrameRules) Chains() []nft.Chain { return nft.LinkChains() }
+
+// Check compares chains, hooks and rules.
+func (f FrameRules) Check(s *plan.Session) error {
+	err := s.CheckChains(f.Chains()...)
+	if err == nil || !f.Optional {
+		return err
+	}
+	if nft.Unsupported(err) {
+		return nil
+	}
+	rules, rerr := s.Rules()
+	if rerr != nil {
+		return errors.Join(err, rerr)
+	}
+	if has, herr := rules.HasLink(); has || herr != nil {
+		return errors.Join(err, herr)
+	}
+	return nil
+}
+
+func (FrameRules) String() string { return nft.LinkBase() }
+
+// SpoofCheck drops frames that a container sends from another's MAC address and, with IPs,
+// from another's IP address, ARP and neighbour discovery included. Without a MAC there is
+// nothing to add. The rules are FrameRules.
+type SpoofCheck struct {
+	Owner plan.Owner
+	MAC   net.HardwareAddr
+	IPs   bool         // Addrs are checked, too
+	Addrs []netip.Addr // the container's
+}
+
+func (g SpoofCheck) elements() []nft.Element {
+	if len(g.MAC) == 0 {
+		return nil
+	}
+	port, comment := g.Owner.LinkName(), g.Owner.Comment(nft.CommentLimit)
+	elements := []nft.Element{nft.AllowedMAC(port, g.MAC, comment)}
+	if g.IPs {
+		elements = append(elements, nft.Bound(port, g.boundChain().Name, comment))
+	}
+	return append(elements, nft.Guarded(port, markComment(g.Owner, len(elements))))
+}
+
+// Chains are the one for all guarded ports, and the port's own, where it is bound to
+// addresses.
+func (g SpoofCheck) Chains() []nft.Chain {
+	if len(g.MAC) == 0 {
+		return nil
+	}
+	chains := []nft.Chain{nft.SpoofedChain()}
+	if g.IPs {
+		chains = append(chains, g.boundChain())
+	}
+	return chains
+}
+
+func (g SpoofCheck) boundChain() nft.Chain {
+	return nft.BoundChain(g.Owner.LinkName(), g.MAC, append([]netip.Addr{linkLocal(g.MAC)}, g.Addrs...))
+}
+
+// linkLocal is the address that the kernel gives a link with the MAC (RFC 4291,
+// appendix A).
+func linkLocal(mac net.HardwareAddr) netip.Addr {
+	return netip.AddrFrom16([16]byte{
+		0: 0xfe, 1: 0x80, 8: mac[0] ^ 2, 9: mac[1], 10: mac[2], 11: 0xff, 12: 0xfe, 13: mac[3], 14: mac[4], 15: mac[5],
+	})
+}
+
+// Add puts the elements in place at once, before the link comes up.
+func (g SpoofCheck) Add(s *plan.Session) error {
+	if len(g.MAC) == 0 {
+		return nil
+	}
+	addElements(s, g.Chains(), g.elements())
+	return s.Flush()
+}
+
+// Check looks for the elements and the port's chain.
+func (g SpoofCheck) Check(s *plan.Session) error {
+	if len(g.MAC) == 0 {
+		return nil
+	}
+	name := "macspoofchk"
+	if g.IPs {
+		name = "ipspoofchk"
+	}
+	return errors.Join(checkElements(s, name, g.Owner, g.elements()), s.CheckChains(g.Chains()...))
+}
+
+// GuardSets hold what belongs to owners, beside the mark in "guarded".
+func GuardSets() []string { return []string{"macs", "bound"} }
+
+// Del removes what belongs to the owner.
+func (g SpoofCheck) Del(s *plan.Session) error {
+	_, err := deleteOwned(s, g.Owner, "guarded", GuardSets(), g.elements())
+	return err
+}
+
+func (g SpoofCheck) String() string {
+	var b strings.Builder
+	for _, c := range g.Chains() {
+		fmt.Fprintln(&b, c)
+	}
+	return b.String() + elementsText(g.elements())
+}

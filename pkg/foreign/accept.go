@@ -1,0 +1,105 @@
+package foreign
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/link"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+)
+
+// ForwardAccept lets the bridge's packets through where somebody's rules drop what
+// they do not know. It is shared, and goes when the bridge is retired.
+type ForwardAccept struct{ Bridge string }
+
+// Add puts the rules where the host's own firewall decides.
+func (f ForwardAccept) Add(s *plan.Session) error {
+	rules, err := s.Rules()
+	if err != nil {
+		return err
+	}
+	if err := rules.Accept(f.Bridge); err != nil {
+		return err
+	}
+	return eachLegacy(func(l iptables.Family) error { return l.AcceptLegacy(f.Bridge) })
+}
+
+// eachLegacy does the same to the legacy tables of both families, under the lock.
+func eachLegacy(do func(iptables.Family) error) error {
+	return plan.Locked(func() error { return eachFamily(do) })
+}
+
+// eachFamily does the same to both families.
+func eachFamily(do func(iptables.Family) error) error {
+	return errors.Join(do(iptables.Family{}), do(iptables.Family{IPv6: true}))
+}
+
+// Check says which chains drop the bridge's packets all the same.
+func (f ForwardAccept) Check(s *plan.Session) error { return ForwardBlocked(s, f.Bridge) }
+
+func (f ForwardAccept) String() string {
+	return fmt.Sprintf("nft insert rule TABLE CHAIN iifname %q accept   # and oifname; for each forward chain that drops", f.Bridge)
+}
+
+// ForwardBlocked is nil, or a Drift of ForwardKind that names the chains in the way.
+func ForwardBlocked(s *plan.Session, bridge string) error {
+	names, err := blockers(s, bridge)
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	return plan.Drift{{
+		Kind: plan.ForwardKind, Object: "bridge " + bridge, Field: "forwarding", Expected: "accept", Actual: strings.Join(names, ", "),
+		Text: ": forwarding is blocked by " + strings.Join(names, ", ") + ", which drops what no rule accepts: set \"forwardAccept\": true, or accept the bridge there",
+	}}
+}
+
+// blockers names the chains.
+func blockers(s *plan.Session, bridge string) (names []string, err error) {
+	for program, family := range map[string]iptables.Family{"iptables-legacy": {}, "ip6tables-legacy": {IPv6: true}} {
+		blocked, err := family.LegacyForward(bridge)
+		if err != nil {
+			return nil, err
+		}
+		if blocked {
+			names = append(names, "chain FORWARD of "+program)
+		}
+	}
+	slices.Sort(names)
+	rules, err := s.Rules()
+	if errors.Is(err, nft.ErrUnsupported) {
+		return names, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	list, err := rules.Blockers(bridge)
+	for _, b := range list {
+		names = append(names, b.String())
+	}
+	return names, err
+}
+
+// RetireBridge is link.Retire with the bridge's rules.
+func RetireBridge(s *plan.Session, name string) error {
+	return link.Retire(s, name, func() error { return retireRules(s, name) })
+}
+
+// retireRules removes the rules that are the bridge's own.
+func retireRules(s *plan.Session, name string) error {
+	err := eachFamily(func(f iptables.Family) error {
+		return f.UnacceptLegacy(func(link string) bool { return nft.OfBridge(link, name) })
+	})
+	rules, nerr := s.Rules()
+	if errors.Is(nerr, nft.ErrUnsupported) {
+		return err
+	}
+	if nerr != nil {
+		return errors.Join(err, nerr)
+	}
+	return errors.Join(err, rules.RetireBridge(name))
+}

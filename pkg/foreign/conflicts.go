@@ -1,0 +1,143 @@
+package foreign
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+)
+
+// NoConflicts looks for ports that are published already, but not by the backend that is to
+// publish them (iptables says which): by our other one, or by the reference. Rules of
+// iptables and of the reference come before ours of nftables, so that a taken port would
+// lead elsewhere without a word. Such a port is an ErrConflict. Where nobody uses another
+// backend the look is one system call.
+func NoConflicts(o plan.Owner, ports []firewall.Port, iptables bool) plan.Step {
+	c := conflicts{o, ports, iptables}
+	return plan.Step{Name: "nobody else publishes these ports", Run: c.look}
+}
+
+// conflicts is the ports that an attachment wants.
+type conflicts struct {
+	Owner    plan.Owner
+	Ports    []firewall.Port
+	IPTables bool // the ports are to be published by iptables
+}
+
+func (o conflicts) look(s *plan.Session) error {
+	rules, err := s.Rules()
+	if errors.Is(err, nft.ErrUnsupported) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if o.IPTables {
+		return o.inOurTable(s, rules)
+	}
+	others, err := rules.Others(iptables.EntryChain)
+	if err != nil {
+		return err
+	}
+	if others.Theirs {
+		if err := o.inTheirTables(s, rules); err != nil {
+			return err
+		}
+	}
+	for _, ipv6 := range []bool{false, true} {
+		if err := o.inIPTables(s, ipv6, others.Chain4 && !ipv6 || others.Chain6 && ipv6); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inOurTable looks for elements with the same keys.
+func (o conflicts) inOurTable(s *plan.Session, rules *nft.Conn) error {
+	var wanted []nft.Element
+	for _, p := range o.Ports {
+		p.Each(func(hostPort uint16, to netip.AddrPort) {
+			wanted = append(wanted, nft.HostPort(p.HostIP, p.Protocol, hostPort, to, ""))
+		})
+	}
+	found, err := rules.FindAll(wanted)
+	if err != nil {
+		return err
+	}
+	gone := plan.Remembered(func(wanted, held nft.Element) (bool, error) { return firewall.Gone(s, wanted, held) })
+	for i, held := range found {
+		if held == nil || plan.SameTag(held.Comment, o.Owner.Tag()) || nft.SameContainer(held.Comment, o.Owner.Comment(nft.CommentLimit)) {
+			continue
+		}
+		is, err := gone(wanted[i], *held)
+		if err != nil {
+			return err
+		}
+		if !is {
+			return firewall.HeldBy(s, &nft.HeldError{Element: wanted[i], Holder: held.Comment})
+		}
+	}
+	return nil
+}
+
+// inTheirTables looks for rules of the reference; those of who is gone are removed.
+func (o conflicts) inTheirTables(s *plan.Session, rules *nft.Conn) error {
+	list, err := rules.TheirPorts()
+	if err != nil {
+		return err
+	}
+	var stale []nft.TheirRule
+	for _, r := range list {
+		for _, p := range o.Ports {
+			to := p.Container.Addr()
+			if r.Comment == o.Owner.ContainerID || r.Target.Is4() != to.Is4() || !r.Takes(p.HostIP, p.Protocol, p.Holds) {
+				continue
+			}
+			gone, err := firewall.Vanished(s, r.Target, to, func(alias string) bool { return strings.Contains(alias, "/"+r.Comment+"/") })
+			if err != nil {
+				return err
+			}
+			if !gone {
+				return &firewall.PortHeldError{
+					Port:   fmt.Sprintf("hostPort %d/%s", p.HostPort, nft.ProtocolName(p.Protocol)),
+					Holder: fmt.Sprintf("container %s (by the reference plugins, table %s)", r.Comment, r.Table()),
+				}
+			}
+			stale = append(stale, r)
+			break
+		}
+	}
+	return rules.DeleteTheirs(stale)
+}
+
+// inIPTables looks for rules of our other backend and of the reference.
+func (o conflicts) inIPTables(s *plan.Session, ipv6, overNFT bool) error {
+	p := firewall.PortRules(o.Owner, o.Ports)
+	p.Gone = firewall.GoneBy(s)
+	var variants []iptables.Variant
+	if overNFT {
+		variants = append(variants, "nft")
+	}
+	if f := (iptables.Family{IPv6: ipv6}); f.LegacyInUse("nat") {
+		found, err := f.LegacyHasChain("nat", iptables.EntryChain)
+		if err != nil {
+			return err
+		}
+		if found {
+			variants = append(variants, "legacy")
+		}
+	}
+	for _, v := range variants {
+		err := p.Free(iptables.Family{IPv6: ipv6, Variant: v})
+		if err != nil && !errors.Is(err, iptables.ErrMissing) { // nobody can ask
+			return fmt.Errorf("published ports: %w", firewall.InWords(err))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,64 @@
+package foreign
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+
+	"golang.org/x/sys/unix"
+)
+
+// ReferenceLink is a container's link that another plugin made for the attachment, such
+// as the reference before the node changed to us.
+type ReferenceLink struct {
+	IfName string
+	Addrs  []netip.Prefix // the attachment's, by its lease or its result
+}
+
+// Del removes a veth of the name that has one of the attachment's addresses. Any
+// other link of that name is somebody else's.
+func (i ReferenceLink) Del(s *plan.Session) error {
+	if found, err := i.found(s); err != nil || !found {
+		return err
+	}
+	return s.Container.DeleteLink(i.IfName)
+}
+
+func (i ReferenceLink) found(s *plan.Session) (bool, error) {
+	if s.Container == nil {
+		return false, nil // the namespace is gone, and its links with it
+	}
+	link, err := s.Container.Link(i.IfName)
+	if errors.Is(err, netlink.ErrNoLink) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("container link %s: %w", i.IfName, err)
+	}
+	have, err := s.Container.Addresses(link.Index)
+	if err != nil {
+		return false, fmt.Errorf("container link %s: list addresses: %w", i.IfName, err)
+	}
+	if link.Kind != "veth" || !slices.ContainsFunc(have, i.has) {
+		return false, nil
+	}
+	// One of ours is its own attachment's to delete: name, path of the namespace and address
+	// may be another container's by now.
+	end, err := s.Host.LinkByIndex(link.Peer)
+	if errors.Is(err, unix.ENODEV) { // it is in another namespace
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("container link %s: other end: %w", i.IfName, err)
+	}
+	return !plan.IsTag(plan.TagOf(end.Alias)), nil
+}
+
+func (i ReferenceLink) has(p netip.Prefix) bool {
+	return slices.ContainsFunc(i.Addrs, func(a netip.Prefix) bool { return a.Addr() == p.Addr() })
+}

@@ -1,0 +1,109 @@
+package link
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+	"github.com/bridgeport-cni/bridgeport/pkg/netns"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// The two settings that make the host a router.
+const (
+	forward4 = "net/ipv4/ip_forward"
+	forward6 = "net/ipv6/conf/all/forwarding"
+)
+
+// Forwarding makes the host a router for one address family. It is shared. What
+// it had to change is noted in the alias of our bridge, so that retiring the last
+// bridge can take it back.
+type Forwarding struct {
+	Bridge string
+	IPv6   bool
+}
+
+func (f Forwarding) key() string {
+	if f.IPv6 {
+		return forward6
+	}
+	return forward4
+}
+
+// Add notes first and writes then, so that a crash between the two loses nothing.
+func (f Forwarding) Add(s *plan.Session) error {
+	have, err := s.Sysctls.Read(f.key())
+	if err != nil || have != "0" {
+		return err
+	}
+	return plan.Locked(func() error { return f.enable(s) })
+}
+
+// enable is for one process at a time: each changes the same alias.
+func (f Forwarding) enable(s *plan.Session) error {
+	have, err := s.Sysctls.Read(f.key())
+	if err != nil || have != "0" {
+		return err
+	}
+	link, err := s.Host.Link(f.Bridge)
+	if err != nil {
+		return fmt.Errorf("bridge %s: %w", f.Bridge, err)
+	}
+	if ours(link) {
+		if err := setAlias(s, f.Bridge, withNote(link.Alias, f.key())); err != nil {
+			return err
+		}
+	}
+	return s.Sysctls.Write(f.key(), "1")
+}
+
+// Check reads the setting.
+func (f Forwarding) Check(s *plan.Session) error {
+	have, err := s.Sysctls.Read(f.key())
+	if err != nil {
+		return err
+	}
+	d := plan.Compare(plan.SysctlKind, "sysctl")
+	if have == "0" { // 1 and, for IPv6, 2 both forward
+		d.Want(netns.Dotted(f.key()), "1", have)
+	}
+	return d.Err()
+}
+
+func (f Forwarding) String() string { return fmt.Sprintf("sysctl -w %s=1", netns.Dotted(f.key())) }
+
+func setAlias(s *plan.Session, name, alias string) error {
+	req := netlink.LinkRequest(unix.RTM_NEWLINK, 0, name, false)
+	req.AddData(nl.NewRtAttr(unix.IFLA_IFALIAS, nl.NonZeroTerminated(alias)))
+	s.Host.Queue(req, "link %s: set alias", name)
+	return s.Host.Flush()
+}
+
+// notePrefix begins a word of a bridge's alias: a setting that was 0 before us.
+const notePrefix = "was-0:"
+
+func withNote(alias, key string) string {
+	if slices.Contains(notes(alias), key) {
+		return alias
+	}
+	if alias == "" {
+		alias = bridgeAlias
+	}
+	return alias + " " + notePrefix + key
+}
+
+func notes(alias string) []string {
+	var keys []string
+	for _, word := range strings.Fields(alias) {
+		// Nothing but our two settings is ever written back, whoever wrote the alias.
+		if key, ok := strings.CutPrefix(word, notePrefix); ok && (key == forward4 || key == forward6) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}

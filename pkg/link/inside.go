@@ -1,0 +1,51 @@
+package link
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/netns"
+)
+
+// Inside are settings of the container's namespace, written in one visit there.
+type Inside []Sysctl
+
+// Add writes them.
+func (in Inside) Add(s *plan.Session) error {
+	return s.Inside(func() error {
+		dirs := netns.OwnSysctls()
+		defer dirs.Close()
+		for _, y := range in {
+			if err := y.add(dirs); err != nil {
+				return fmt.Errorf("container: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+// Check reads them.
+func (in Inside) Check(s *plan.Session) error {
+	return s.Inside(func() error {
+		dirs := netns.OwnSysctls()
+		defer dirs.Close()
+		var errs []error
+		for _, y := range in {
+			if err := y.check(dirs); err != nil {
+				errs = append(errs, fmt.Errorf("container: %w", err))
+			}
+		}
+		return errors.Join(errs...)
+	})
+}
+
+func (in Inside) String() string {
+	lines := make([]string, len(in))
+	for i, y := range in {
+		lines[i] = inContainer(y.String())
+	}
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,120 @@
+package link
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+)
+
+// Retire removes a bridge that we made and nothing is plugged into, and with
+// the last of our bridges what the host was changed for. A bridge of somebody
+// else, or with ports, stays.
+// rules removes the rules that are the bridge's own.
+func Retire(s *plan.Session, name string, rules func() error) error {
+	all := func() error {
+		retired, err := retire(s, name)
+		if err != nil || !retired {
+			return err
+		}
+		return rules()
+	}
+	return plan.Locked(all) // an ADD that makes the bridge anew comes before or after
+}
+
+// retire says whether nothing of ours needs rules for the bridge any more.
+func retire(s *plan.Session, name string) (bool, error) {
+	links, err := s.Host.Links()
+	if err != nil {
+		return false, fmt.Errorf("bridge %s: list links: %w", name, err)
+	}
+	var bridge, other *netlink.Link
+	for _, l := range links {
+		switch {
+		case l.Name == name:
+			bridge = l
+		case l.Kind == "bridge" && ours(l):
+			other = l
+		}
+	}
+	if bridge != nil && (bridge.Kind != "bridge" || !ours(bridge)) {
+		if bridge.Kind != "bridge" || hasPorts(links, bridge) {
+			return false, nil
+		}
+		return true, dropLoopback6(s, bridge) // somebody else's, which stays without us
+	}
+	links, err = dropHalfMade(s, links, name)
+	if err != nil || bridge != nil && hasPorts(links, bridge) {
+		return false, err
+	}
+	for _, l := range links {
+		if gatewayOf(l, name) {
+			if err := s.Host.DeleteLink(l.Name); err != nil {
+				return false, err
+			}
+		}
+	}
+	if bridge == nil { // somebody deleted it, but not what was around it
+		return true, nil
+	}
+	if err := restore(s, bridge, other, links); err != nil {
+		return false, err
+	}
+	return true, s.Host.DeleteLink(name)
+}
+
+// dropHalfMade removes VLANs' gateways whose making was cut short, and with them
+// their ports, which nothing else tells from a container's.
+func dropHalfMade(s *plan.Session, links []*netlink.Link, bridge string) ([]*netlink.Link, error) {
+	dropped := false
+	for _, l := range links {
+		if l.Alias == "" && gatewayOf(l, bridge) {
+			if err := s.Host.DeleteLink(l.Name); err != nil {
+				return nil, err
+			}
+			dropped = true
+		}
+	}
+	if !dropped {
+		return links, nil
+	}
+	return s.Host.Links()
+}
+
+// hasPorts says whether anything is plugged in but the gateways of its VLANs.
+func hasPorts(links []*netlink.Link, bridge *netlink.Link) bool {
+	return slices.ContainsFunc(links, func(l *netlink.Link) bool {
+		return l.Master == bridge.Index && !gatewayOf(l, bridge.Name)
+	})
+}
+
+// restore takes back the host's settings, or leaves that to another bridge of ours. While
+// containers are plugged into somebody else's bridge the settings stay: they need them,
+// and nothing tells when the last of them goes.
+func restore(s *plan.Session, bridge, other *netlink.Link, links []*netlink.Link) error {
+	keys := notes(bridge.Alias)
+	if len(keys) == 0 {
+		return nil
+	}
+	if other != nil {
+		alias := other.Alias
+		for _, key := range keys {
+			alias = withNote(alias, key)
+		}
+		return setAlias(s, other.Name, alias)
+	}
+	if slices.ContainsFunc(links, func(l *netlink.Link) bool { return plan.IsTag(plan.TagOf(l.Alias)) }) {
+		return nil
+	}
+	var errs []error
+	for _, key := range keys {
+		if err := s.Sysctls.Write(key, "0"); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

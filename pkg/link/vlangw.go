@@ -1,0 +1,201 @@
+package link
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// VlanAlias begins the aliases of both ends of a VLAN's gateway link; the bridge's
+// name follows.
+const VlanAlias = bridgeAlias + " vlan gateway of"
+
+// VlanGatewayName is the link that has the gateway addresses of a VLAN.
+func VlanGatewayName(bridge string, vid uint16) string { return fmt.Sprintf("%s.%d", bridge, vid) }
+
+// VlanGateway is the host's own place in a VLAN of the bridge: a veth pair whose one
+// end is a port in the VLAN and whose other has the gateway's addresses. It is shared,
+// and goes with the bridge.
+type VlanGateway struct {
+	Bridge string
+	VID    uint16
+	MTU    int // bytes; 0 leaves the kernel's default
+}
+
+func (g VlanGateway) name() string { return VlanGatewayName(g.Bridge, g.VID) }
+
+// port is the name of the end in the bridge.
+func (g VlanGateway) port() string { return "veth" + plan.Digest("vlan gateway", g.name())[:11] }
+
+// Facts are the address and MTU of the host's end. For a missing one they are what
+// it will have.
+func (g VlanGateway) Facts(s *plan.Session) (Facts, error) {
+	link, err := s.Host.Link(g.name())
+	if errors.Is(err, netlink.ErrNoLink) {
+		return Facts{MAC: g.mac(), MTU: g.MTU}, nil
+	}
+	if err != nil {
+		return Facts{}, fmt.Errorf("vlan gateway %s: %w", g.name(), err)
+	}
+	return Facts{MAC: link.MAC, MTU: link.MTU}, nil
+}
+
+func (g VlanGateway) mac() net.HardwareAddr { return gatewayMAC(g.name()) }
+
+func gatewayMAC(link string) net.HardwareAddr {
+	return plan.HardwareAddr("vlan gateway", machine(), link)
+}
+
+// Add makes the pair unless it exists, and finishes one of ours that is not as it
+// should be. Somebody else's is used as it is.
+func (g VlanGateway) Add(s *plan.Session) error {
+	link, err := s.HostLink(g.name())
+	if errors.Is(err, netlink.ErrNoLink) || err == nil && !g.complete(link) {
+		err = plan.Locked(func() error {
+			link, err = g.make(s)
+			return err
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("vlan gateway %s: %w", g.name(), err)
+	}
+	if _, err := s.Rules(); errors.Is(err, nft.ErrUnsupported) {
+		return nil // kernels without nf_tables have VLANs, too
+	} else if err != nil {
+		return err
+	}
+	s.Tx.Base()
+	s.Tx.Chains(nft.VlanGatewayChain(g.Bridge, g.VID, link.MAC))
+	return nil
+}
+
+func (g VlanGateway) complete(link *netlink.Link) bool {
+	return link.Kind == "veth" && link.Up && link.Alias == g.alias() && (g.MTU == 0 || link.MTU == g.MTU)
+}
+
+func (g VlanGateway) make(s *plan.Session) (*netlink.Link, error) {
+	if err := g.create(s); err != nil {
+		return nil, err
+	}
+	link, err := s.HostLink(g.name())
+	if err != nil {
+		return nil, err
+	}
+	if link.Kind != "veth" {
+		return nil, fmt.Errorf("a link of this name exists and is not a veth but %s: remove it or use another bridge: %w", kindText(link.Kind), plan.ErrConflict)
+	}
+	// The name is a digest, so the port is ours if it exists.
+	if _, err := s.Host.Link(g.port()); errors.Is(err, netlink.ErrNoLink) || err == nil && g.complete(link) {
+		return link, nil
+	} else if err != nil {
+		return nil, err
+	}
+	return link, g.finish(s)
+}
+
+func (g VlanGateway) create(s *plan.Session) error {
+	req := netlink.LinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, g.port(), false)
+	req.AddData(nl.NewRtAttr(unix.IFLA_ADDRESS, plan.HardwareAddr("vlan gateway port", machine(), g.name())))
+	master, err := s.HostIndex(g.Bridge)
+	if err != nil {
+		return err
+	}
+	req.AddData(nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(master))))
+	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
+	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("veth"))
+	peer := info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.VETH_INFO_PEER, nil)
+	nl.NewIfInfomsgChild(peer, unix.AF_UNSPEC)
+	peer.AddRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(g.name()))
+	peer.AddRtAttr(unix.IFLA_ADDRESS, g.mac())
+	req.AddData(info)
+	s.Host.Queue(req, "create")
+	if err := s.Host.Flush(); err != nil && !errors.Is(err, unix.EEXIST) {
+		return err
+	}
+	return nil
+}
+
+// finish sets what the pair lacks: the rest of it after its creation, or another MTU.
+func (g VlanGateway) finish(s *plan.Session) error {
+	// First, or frames of VLAN 1 would pass for a moment.
+	if err := g.vlans().Add(s); err != nil {
+		return errors.Join(err, s.Host.DeleteLink(g.port()))
+	}
+	for _, name := range []string{g.port(), g.name()} {
+		up := netlink.LinkRequest(unix.RTM_NEWLINK, 0, name, true)
+		up.AddData(nl.NewRtAttr(unix.IFLA_IFALIAS, nl.NonZeroTerminated(g.alias())))
+		if g.MTU > 0 {
+			up.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(g.MTU))))
+		}
+		s.Host.Queue(up, "link %s: set up", name)
+	}
+	refuse := func(name, key, value string) error {
+		return Sysctl{Key: "net/ipv6/conf/" + name + "/" + key, Value: value, Optional: true}.Add(s)
+	}
+	return errors.Join(refuse(g.name(), "accept_ra", "0"), refuse(g.port(), "disable_ipv6", "1"), s.Host.Flush())
+}
+
+func (g VlanGateway) alias() string { return VlanAlias + " " + g.Bridge }
+
+// gatewayOf says whether the link is an end of a VLAN's gateway that we made for the
+// bridge, or of one whose making was cut short.
+func gatewayOf(l *netlink.Link, bridge string) bool {
+	if l.Alias == VlanAlias+" "+bridge {
+		return true
+	}
+	return l.Alias == "" && l.Kind == "veth" && nft.OfBridge(l.Name, bridge) && bytes.Equal(l.MAC, gatewayMAC(l.Name))
+}
+
+func (g VlanGateway) vlans() Vlans { return Vlans{Link: g.port(), PVID: g.VID} }
+
+// Check compares kind and state of both ends, and the VLAN.
+func (g VlanGateway) Check(s *plan.Session) error {
+	d := plan.Compare(plan.LinkKind, "vlan gateway "+g.name())
+	link, err := s.HostLink(g.name())
+	if errors.Is(err, netlink.ErrNoLink) {
+		d.Missing("link", g.name())
+		return d.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("vlan gateway %s: %w", g.name(), err)
+	}
+	d.Want("kind", "veth", link.Kind)
+	d.Want("state", "up", upText(link.Up))
+	if link.Alias != g.alias() {
+		return d.Err() // somebody else's
+	}
+	if g.MTU > 0 {
+		d.Want("mtu", g.MTU, link.MTU)
+	}
+	master, merr := s.HostIndex(g.Bridge)
+	port, err := s.Host.Link(g.port())
+	if err == nil && (merr != nil || port.Master != master) {
+		d.Missing("port "+g.port()+" in bridge", g.Bridge)
+	}
+	return errors.Join(d.Err(), err, g.vlans().Check(s), g.checkRules(s, link))
+}
+
+func (g VlanGateway) checkRules(s *plan.Session, link *netlink.Link) error {
+	if _, err := s.Rules(); errors.Is(err, nft.ErrUnsupported) {
+		return nil
+	}
+	return s.CheckChains(nft.VlanGatewayChain(g.Bridge, g.VID, link.MAC))
+}
+
+func (g VlanGateway) String() string {
+	mtu := ""
+	if g.MTU > 0 {
+		mtu = fmt.Sprintf(" mtu %d", g.MTU)
+	}
+	return fmt.Sprintf("ip link add %s master %s type veth peer name %s address %s\n%s\nip link set %s up%s\nip link set %s up%s\n%s",
+		g.port(), g.Bridge, g.name(), g.mac(), g.vlans(), g.port(), mtu, g.name(), mtu, nft.VlanGatewayChain(g.Bridge, g.VID, g.mac()))
+}

@@ -1,0 +1,166 @@
+package owned
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
+	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
+	"github.com/bridgeport-cni/bridgeport/pkg/link"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+)
+
+// All is everything that an attachment may own and that does not go with its link, the
+// link included. ADD fills in what its configuration wants; the Owner alone is enough to
+// delete it all.
+type All struct {
+	Veth               link.Veth
+	SpoofCheck         firewall.SpoofCheck
+	Restriction        firewall.Restriction
+	Masquerade         firewall.Masquerade
+	MasqueradeIPTables firewall.MasqueradeIPTables
+	Ports              firewall.Ports
+	PortsIPTables      firewall.PortsIPTables
+}
+
+// By is what the owner may own. addrs are the container's addresses, as far as they are
+// known: they save a search.
+func By(o plan.Owner, addrs []netip.Prefix) All {
+	return All{
+		Veth:       link.Veth{Owner: o, IfName: o.IfName},
+		SpoofCheck: firewall.SpoofCheck{Owner: o}, Restriction: firewall.Restriction{Owner: o},
+		Masquerade: firewall.Masquerade{Owner: o, Addrs: addrs}, MasqueradeIPTables: firewall.MasqueradeIPTables{Owner: o, Known: addrs},
+		Ports: firewall.Ports{Owner: o}, PortsIPTables: firewall.PortsIPTables{Owner: o},
+	}
+}
+
+// Published are the ports, by both backends.
+func (w All) Published() []plan.Object { return []plan.Object{w.Ports, w.PortsIPTables} }
+
+// Bounds are the rules about the container's own traffic.
+func (w All) Bounds() []plan.Object {
+	return []plan.Object{w.SpoofCheck, w.Restriction, w.Masquerade, w.MasqueradeIPTables}
+}
+
+// Plan is all of it.
+func (w All) Plan() plan.Plan {
+	return plan.Plan{Link: []plan.Object{w.Veth}, Bounds: w.Bounds(), Own: w.Published()}
+}
+
+// Part is how much of an attachment is meant.
+type Part int
+
+// The parts.
+const (
+	Everything Part = iota
+	PortsOnly       // published ports
+	RulesOnly       // everything but the link
+)
+
+// holding is what attachments have in the rules for one purpose: elements of maps, and a
+// mark for each owner that counts them.
+type holding struct {
+	mark string
+	maps []string
+}
+
+// holdings are all that an attachment may have in the part.
+func holdings(part Part) []holding {
+	ports := holding{"published", firewall.PortMaps()}
+	if part == PortsOnly {
+		return []holding{ports}
+	}
+	return []holding{ports, {"masqueraded", firewall.MasqueradeMaps()}, {"guarded", firewall.GuardSets()}, {"restricted", firewall.RestrictionMaps()}}
+}
+
+func (g holding) sets() []string { return append([]string{g.mark}, g.maps...) }
+
+// Owners lists the tags of the attachments of a network that exist in the kernel, as links
+// or as rules. GC may read whole maps: one may be left without the mark where somebody else
+// deleted something.
+func Owners(s *plan.Session, network string, part Part) ([]string, error) {
+	var tags []string
+	if part == Everything {
+		links, err := s.Host.Links()
+		if err != nil {
+			return nil, fmt.Errorf("list links: %w", err)
+		}
+		for _, l := range links {
+			if tag := plan.TagOf(l.Alias); l.Kind == "veth" && plan.OfNetwork(tag, network) {
+				tags = append(tags, tag)
+			}
+		}
+	}
+	rules, err := s.Rules()
+	if errors.Is(err, nft.ErrUnsupported) {
+		return tags, nil
+	}
+	if err != nil {
+		return tags, err
+	}
+	for _, g := range holdings(part) {
+		for _, set := range g.sets() {
+			var elements []nft.Element
+			if elements, err = rules.List(set); err != nil {
+				break
+			}
+			for _, e := range elements {
+				if tag := plan.TagOf(e.Comment); plan.OfNetwork(tag, network) {
+					tags = append(tags, tag)
+				}
+			}
+		}
+	}
+	slices.Sort(tags)
+	return slices.Compact(tags), err
+}
+
+// Sweep removes what the attachments of a network that are not in valid have left: links
+// and rules of ours by both backends, and rules of the reference plugins. The rules of
+// iptables and of the reference know the container, not the interface.
+func Sweep(s *plan.Session, network string, valid []plan.Owner, part Part) error {
+	tags, ids := make(map[string]bool), make(map[string]bool)
+	for _, o := range valid {
+		tags[o.Tag()], ids[o.ContainerID] = true, true
+	}
+	found, err := Owners(s, network, part)
+	errs := []error{err}
+	for _, tag := range found {
+		if !tags[tag] {
+			errs = append(errs, Remove(s, tag, part))
+		}
+	}
+	errs = append(errs, foreign.SweepIPTables(s, network, ids))
+	if part == Everything {
+		errs = append(errs, foreign.SweepReferenceMasquerade(s, network, valid))
+	}
+	return errors.Join(append(errs, foreign.SweepReferencePorts(s, network, ids))...)
+}
+
+// Remove removes an attachment of which only the tag is known: the link first, which the
+// rules keep in bounds.
+func Remove(s *plan.Session, tag string, part Part) error {
+	var errs []error
+	if part == Everything {
+		errs = append(errs, s.Host.DeleteLink(plan.LinkOf(tag)))
+	}
+	rules, err := s.Rules()
+	if errors.Is(err, nft.ErrUnsupported) {
+		return errors.Join(errs...)
+	}
+	if err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	for _, g := range holdings(part) {
+		all, err := firewall.Tagged(rules, g.sets(), tag)
+		if err == nil && len(all) > 0 {
+			_, err = rules.Delete(tag, all, 0)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

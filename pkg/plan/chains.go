@@ -1,0 +1,63 @@
+package plan
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+)
+
+// chained is an object with chains of nf_tables: what its Check compares and Refill mends.
+type chained interface{ Chains() []nft.Chain }
+
+// Refill puts back the rules of the plan's chains where somebody has flushed these; rules
+// that somebody added to them go. Add makes what is not there at all.
+func (p Plan) Refill(s *Session) error {
+	var chains []nft.Chain
+	for _, o := range p.Objects() {
+		if c, ok := o.(chained); ok {
+			chains = append(chains, c.Chains()...)
+		}
+	}
+	if len(chains) == 0 {
+		return nil
+	}
+	rules, err := s.Rules()
+	if err != nil {
+		return err
+	}
+	return rules.Refill(chains...)
+}
+
+// CheckChains compares chains with the kernel. Within a plan's Check those of family inet
+// wait for the end of it: their table is read as a whole, once.
+func (s *Session) CheckChains(chains ...nft.Chain) error {
+	if s.deferred != nil && !slices.ContainsFunc(chains, func(c nft.Chain) bool { return c.Link }) {
+		for _, c := range chains {
+			if !slices.ContainsFunc(s.deferred, func(o nft.Chain) bool { return o.Name == c.Name }) {
+				s.deferred = append(s.deferred, c)
+			}
+		}
+		return nil
+	}
+	if len(chains) == 0 {
+		return nil
+	}
+	rules, err := s.Rules()
+	if err != nil {
+		return err
+	}
+	differences, err := rules.Missing(chains...)
+	errs := []error{err}
+	for _, d := range differences {
+		errs = append(errs, Drift{{Kind: ChainKind, Object: d.Chain, Field: d.Rule, Text: d.Text}})
+	}
+	return errors.Join(errs...)
+}
+
+// checkDeferred compares what CheckChains left for the end.
+func (s *Session) checkDeferred() error {
+	chains := s.deferred
+	s.deferred = nil
+	return s.CheckChains(chains...)
+}

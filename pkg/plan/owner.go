@@ -1,0 +1,134 @@
+package plan
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"strings"
+)
+
+// Owner is the identity of an attachment. Everything that belongs to it is named
+// after it, so that it can be found when configuration, lease and namespace are
+// gone.
+type Owner struct {
+	Network     string
+	ContainerID string
+	IfName      string
+	Pod         string // namespace/name; for people, no part of the identity
+}
+
+// Digest separates the parts by a byte that none of them may hold, so that
+// different owners can't concatenate to the same text.
+func Digest(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return hex.EncodeToString(sum[:])
+}
+
+// NetworkTag is 8 hex digits that stand for the network.
+func NetworkTag(network string) string { return Digest("network", network)[:8] }
+
+func (o Owner) digest() string {
+	return Digest("attachment", o.Network, o.ContainerID, o.IfName)
+}
+
+// LinkName is the name of the host's end of the veth pair: "veth" and 11 hex
+// digits, 15 characters as the kernel allows. 44 bits: among 1,000 attachments of
+// a node two collide with probability 3e-8, and then ADD says so.
+func (o Owner) LinkName() string { return "veth" + o.digest()[:11] }
+
+// Tag is what elements and aliases of this owner begin with: NetworkTag, '-', and
+// the digits of LinkName.
+func (o Owner) Tag() string { return NetworkTag(o.Network) + "-" + o.digest()[:11] }
+
+// Comment is Tag and the names for people, cut to at most limit bytes.
+func (o Owner) Comment(limit int) string {
+	s := o.Tag() + " " + o.Network + "/" + o.ContainerID + "/" + o.IfName
+	if o.Pod != "" {
+		s += " pod " + o.Pod
+	}
+	return printable(s, limit)
+}
+
+// printable replaces what could confuse a terminal or nft's parser. Names are
+// checked at the door, but a pod name comes from CNI_ARGS.
+func printable(s string, limit int) string {
+	clean := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' || r == '"' || r == '\\' {
+			return '?'
+		}
+		return r
+	}, s)
+	return clean[:min(len(clean), limit)]
+}
+
+// SameTag says whether comment, of an element or a link, begins with tag.
+func SameTag(comment, tag string) bool {
+	return comment == tag || strings.HasPrefix(comment, tag+" ")
+}
+
+// HardwareAddr makes a locally administered unicast address (IEEE 802, bits 1 and
+// 0 of the first byte) from a digest.
+func HardwareAddr(parts ...string) net.HardwareAddr {
+	raw, _ := hex.DecodeString(Digest(parts...)[:12]) // hex of our own making
+	raw[0] = raw[0]&^1 | 2
+	return raw
+}
+
+// HostMAC is the address of the host's end of the veth pair.
+func (o Owner) HostMAC() net.HardwareAddr {
+	return HardwareAddr("host end", o.Network, o.ContainerID, o.IfName)
+}
+
+// ContainerMAC is the address of the container's end. It follows from the first
+// IP address where there is one: when an address is handed out again, neighbour
+// caches of siblings and host stay right, and no announcement can come too late.
+// 0a:58 is what kubenet chose for the same purpose.
+func (o Owner) ContainerMAC(ip net.IP) net.HardwareAddr {
+	if v4 := ip.To4(); v4 != nil {
+		return net.HardwareAddr{0x0a, 0x58, v4[0], v4[1], v4[2], v4[3]}
+	}
+	if len(ip) > 0 {
+		return HardwareAddr("address", ip.String())
+	}
+	return HardwareAddr("container end", o.Network, o.ContainerID, o.IfName)
+}
+
+// LinkOf is the host's link of the attachment with the tag.
+func LinkOf(tag string) string {
+	_, digits, _ := strings.Cut(tag, "-")
+	return "veth" + digits
+}
+
+// TagOf is the first word of a comment or an alias: an Owner's Tag, if isTag says so.
+func TagOf(comment string) string {
+	tag, _, _ := strings.Cut(comment, " ")
+	return tag
+}
+
+// OfNetwork says whether a tag is of an attachment of the network.
+func OfNetwork(tag, network string) bool {
+	net, rest, ok := strings.Cut(tag, "-")
+	return ok && net == NetworkTag(network) && len(rest) == 11
+}
+
+// IsTag says whether a comment's first word is an Owner's Tag.
+func IsTag(word string) bool {
+	network, rest, ok := strings.Cut(word, "-")
+	return ok && len(network) == 8 && len(rest) == 11
+}
+
+// Describe turns an Owner's Comment into words.
+func Describe(comment string) string {
+	_, names, _ := strings.Cut(comment, " ")
+	path, pod, hasPod := strings.Cut(names, " pod ")
+	parts := strings.SplitN(path, "/", 3)
+	if len(parts) < 3 {
+		return comment
+	}
+	text := fmt.Sprintf("container %s (network %s, interface %s", parts[1], parts[0], parts[2])
+	if hasPod {
+		text += ", pod " + pod
+	}
+	return text + ")"
+}

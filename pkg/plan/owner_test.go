@@ -1,0 +1,119 @@
+package plan
+
+import (
+	"net"
+	"strings"
+	"testing"
+)
+
+var someone = Owner{Network: "net", ContainerID: "c1", IfName: "eth0"}
+
+// TestOwnerPinned: other versions of us must find what this one made, so these
+// values are for ever.
+func TestOwnerPinned(t *testing.T) {
+	pod := someone
+	pod.Pod = "default/web"
+	tests := []struct{ name, got, want string }{
+		{"network tag", NetworkTag("net"), "482c2e79"},
+		{"tag", someone.Tag(), "482c2e79-fca877ccd11"},
+		{"tag with pod", pod.Tag(), "482c2e79-fca877ccd11"},
+		{"link", someone.LinkName(), "vethfca877ccd11"},
+		{"host MAC", someone.HostMAC().String(), "5a:10:fe:2a:64:32"},
+		{"MAC", someone.ContainerMAC(nil).String(), "96:89:fe:3e:2f:39"},
+		{"MAC of IPv4", someone.ContainerMAC(net.ParseIP("10.88.0.2")).String(), "0a:58:0a:58:00:02"},
+		{"MAC of IPv6", someone.ContainerMAC(net.ParseIP("fd00::2")).String(), "32:c9:09:2e:7c:51"},
+		{"comment", someone.Comment(127), "482c2e79-fca877ccd11 net/c1/eth0"},
+		{"comment with pod", pod.Comment(127), "482c2e79-fca877ccd11 net/c1/eth0 pod default/web"},
+		{"comment, cut", pod.Comment(30), "482c2e79-fca877ccd11 net/c1/et"},
+	}
+	for _, tt := range tests {
+		if tt.got != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.name, tt.got, tt.want)
+		}
+	}
+}
+
+// TestOwnerSeparators: parts that join to the same text are different owners.
+func TestOwnerSeparators(t *testing.T) {
+	seen := make(map[string]Owner)
+	for _, o := range []Owner{
+		{"a", "bc", "d", ""}, {"ab", "c", "d", ""}, {"a", "b", "cd", ""}, {"abc", "", "d", ""}, {"", "abc", "d", ""}, {"a", "bcd", "", ""},
+	} {
+		for _, value := range []string{o.Tag(), o.LinkName(), o.HostMAC().String(), o.ContainerMAC(nil).String()} {
+			if other, dup := seen[value]; dup {
+				t.Errorf("%q and %q both have %s", o, other, value)
+			}
+			seen[value] = o
+		}
+	}
+}
+
+// TestOwnerForms: names that the kernel takes, whatever the someone is called.
+func TestOwnerForms(t *testing.T) {
+	for _, id := range []string{"", "c1", strings.Repeat("f", 64), "ä"} {
+		o := Owner{"net", id, "eth0", ""}
+		if n := len(o.LinkName()); n != 15 { // IFNAMSIZ less the zero
+			t.Errorf("link name of %d characters: %s", n, o.LinkName())
+		}
+		for _, mac := range []net.HardwareAddr{o.HostMAC(), o.ContainerMAC(nil), o.ContainerMAC(net.ParseIP("fd00::2")), o.ContainerMAC(net.IPv4(10, 0, 0, 1)), HardwareAddr(id)} {
+			if len(mac) != 6 || mac[0]&1 != 0 || mac[0]&2 == 0 {
+				t.Errorf("%s is not a locally administered unicast address", mac)
+			}
+		}
+		if LinkOf(o.Tag()) != o.LinkName() {
+			t.Errorf("tag %s leads to link %s, want %s", o.Tag(), LinkOf(o.Tag()), o.LinkName())
+		}
+	}
+}
+
+// TestOwnerPrintable: a pod's name comes from CNI_ARGS, where anything may stand.
+func TestOwnerPrintable(t *testing.T) {
+	o := someone
+	o.Pod = "a\"; flush ruleset\n\x1b[2Jé\\"
+	got := o.Comment(200)
+	if want := `482c2e79-fca877ccd11 net/c1/eth0 pod a?; flush ruleset??[2J??`; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestTags(t *testing.T) {
+	tag := someone.Tag()
+	tests := []struct {
+		comment string
+		same    bool // SameTag with tag
+		of      bool // of network "net"
+	}{
+		{tag, true, true},
+		{tag + " net/c1/eth0", true, true},
+		{tag + "0", false, false},
+		{tag[:19], false, false},
+		{"", false, false},
+		{Owner{"net", "c2", "eth0", ""}.Comment(100), false, true},
+		{Owner{"net2", "c1", "eth0", ""}.Comment(100), false, false},
+		{"bridgeport", false, false},
+		{"482c2e79-", false, false},
+	}
+	for _, tt := range tests {
+		if got := SameTag(tt.comment, tag); got != tt.same {
+			t.Errorf("%q has the tag: got %t, want %t", tt.comment, got, tt.same)
+		}
+		if got := OfNetwork(TagOf(tt.comment), "net"); got != tt.of {
+			t.Errorf("%q is of the network: got %t, want %t", tt.comment, got, tt.of)
+		}
+	}
+}
+
+// TestDescribe: a holder in words, however much of its comment is left.
+func TestDescribe(t *testing.T) {
+	for comment, want := range map[string]string{
+		"482c2e79-fca877ccd11 net/c1/eth0 pod shop/web-7d9f": "container c1 (network net, interface eth0, pod shop/web-7d9f)",
+		"482c2e79-fca877ccd11 net/c1/eth0":                   "container c1 (network net, interface eth0)",
+		"482c2e79-fca877ccd11 net/c1":                        "482c2e79-fca877ccd11 net/c1",
+		"mine":                                               "mine",
+		"":                                                   "",
+	} {
+		if got := Describe(comment); got != want {
+			t.Errorf("%q: got %q, want %q", comment, got, want)
+		}
+	}
+}

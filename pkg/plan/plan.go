@@ -1,0 +1,204 @@
+// Package kernel is what an attachment needs of the Linux kernel, as a list of
+// plain values that can be added, checked, deleted and printed.
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+)
+
+// Object is one thing the kernel should hold.
+type Object interface {
+	// Add makes the object. It may queue requests on the Session, which Plan.Add flushes.
+	// An Add that fails has left nothing.
+	Add(s *Session) error
+	// String is the command that a person would type: ip(8), nft(8), sysctl(8); "" for none.
+	String() string
+}
+
+// Checker is an object that CHECK compares.
+type Checker interface {
+	// Check is nil, a Drift that names each field that differs, or the error of asking.
+	Check(s *Session) error
+}
+
+// Deleter is an object that outlives the attachment's link, or is the link.
+type Deleter interface {
+	// Del removes the object; an absent one is success. Everything Del needs follows from
+	// the Owner and the addresses, never from the rest of the configuration.
+	Del(s *Session) error
+}
+
+// Mender is an object that `bridgeport repair` puts back by other means than Add.
+type Mender interface {
+	Mend(s *Session) error
+}
+
+// shared objects may have more to say to Plan.Add.
+type (
+	// vanisher is an object that somebody may delete while the plan is being made.
+	vanisher interface{ Vanished(s *Session) bool }
+	// relier is an object that is dangerous without another one, which somebody may
+	// delete while the plan is being made: Secure makes that one again.
+	relier interface{ Secure(s *Session) error }
+)
+
+// Step is what a plan does without making anything: it asks or waits.
+type Step struct {
+	Name string // for people: "wait until the port of veth1 forwards"; "" for a step that does nothing
+	Run  func(s *Session) error
+}
+
+// Add runs the step.
+func (t Step) Add(s *Session) error { return t.Run(s) }
+
+// String is the step as a comment of the shell.
+func (t Step) String() string {
+	if t.Name == "" {
+		return ""
+	}
+	return "# " + t.Name
+}
+
+// Plan is what one attachment needs, in the order it must be made.
+type Plan struct {
+	Before []Step   // what must hold before anything is changed
+	Shared []Object // made if missing, never removed by DEL
+	Link   []Object // the attachment's link and its place in the bridge
+	// Bounds keep the link in bounds: they are made after the link, which holds the
+	// attachment's name, before the link carries packets, and are deleted after the link.
+	Bounds []Object
+	Own    []Object // everything else that lives and dies with the attachment
+}
+
+// Objects are all objects and steps in the order they are made.
+func (p Plan) Objects() []Object {
+	var before []Object
+	for _, t := range p.Before {
+		before = append(before, t)
+	}
+	return slices.Concat(before, p.Shared, p.Link, p.Bounds, p.Own)
+}
+
+// Add makes the plan real. If Add fails, nothing but Shared is left behind that was not
+// there before. A bridge that a GC retired meanwhile is made again.
+func (p Plan) Add(s *Session) error {
+	err := p.add(s)
+	for range 5 { // a crowd of GCs
+		if err == nil || !p.vanished(s) {
+			break
+		}
+		s.ForgetLinks()
+		err = p.add(s)
+	}
+	if err != nil {
+		for _, o := range p.Shared {
+			if r, ok := o.(relier); ok {
+				_ = r.Secure(s) // the first error is the one to tell
+			}
+		}
+	}
+	return err
+}
+
+func (p Plan) vanished(s *Session) bool {
+	return slices.ContainsFunc(p.Shared, func(o Object) bool {
+		v, ok := o.(vanisher)
+		return ok && v.Vanished(s)
+	})
+}
+
+func (p Plan) add(s *Session) error {
+	for _, t := range p.Before {
+		if err := t.Run(s); err != nil {
+			return err
+		}
+	}
+	for _, o := range p.Shared {
+		if err := o.Add(s); err != nil {
+			s.drop()
+			return err
+		}
+	}
+	if err := s.Flush(); err != nil {
+		return err
+	}
+	var made Plan
+	for _, part := range []struct{ from, to *[]Object }{
+		{&p.Link, &made.Link}, {&p.Bounds, &made.Bounds}, {&p.Own, &made.Own},
+	} {
+		for _, o := range *part.from {
+			if err := o.Add(s); err != nil {
+				return made.undo(s, err)
+			}
+			*part.to = append(*part.to, o)
+		}
+	}
+	if err := s.Flush(); err != nil {
+		return made.undo(s, err)
+	}
+	return nil
+}
+
+// undo takes back what was made.
+func (p Plan) undo(s *Session, err error) error {
+	s.drop()
+	if uerr := p.Del(s); uerr != nil {
+		return errors.Join(err, fmt.Errorf("undo: %w", uerr))
+	}
+	return err
+}
+
+// Check compares the whole plan with the kernel and joins all differences. Findings takes
+// them apart.
+func (p Plan) Check(s *Session) error {
+	var errs []error
+	s.deferred = []nft.Chain{}
+	for _, o := range p.Objects() {
+		if c, ok := o.(Checker); ok {
+			errs = append(errs, c.Check(s))
+		}
+	}
+	return errors.Join(append(errs, s.checkDeferred())...)
+}
+
+// Del removes what does not go with something else, and goes on after an error: Own and
+// Link, last made first, then Bounds.
+func (p Plan) Del(s *Session) error {
+	var list []Deleter
+	for _, part := range [][]Object{p.Own, p.Link, p.Bounds} {
+		for _, o := range slices.Backward(part) {
+			if d, ok := o.(Deleter); ok {
+				list = append(list, d)
+			}
+		}
+	}
+	return Delete(s, list...)
+}
+
+// Delete removes each of the list, and goes on after an error.
+func Delete(s *Session, list ...Deleter) error {
+	var errs []error
+	for _, d := range list {
+		if err := d.Del(s); err != nil {
+			errs = append(errs, fmt.Errorf("delete: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// String is the plan as commands, one a line.
+func (p Plan) String() string {
+	var b strings.Builder
+	for _, o := range p.Objects() {
+		if s := o.String(); s != "" {
+			b.WriteString(s)
+			b.WriteByte('\n')
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,208 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/flock"
+	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+	"github.com/bridgeport-cni/bridgeport/pkg/netns"
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"golang.org/x/sys/unix"
+)
+
+// Session is the open sockets of one verb: one in the host's network namespace, one in the
+// container's, one to nf_tables; and the transaction that objects add their rules to. A
+// Session is for one goroutine.
+type Session struct {
+	Host      *netlink.Conn // in the host's namespace
+	Container *netlink.Conn // nil without a container's namespace
+	Tx        Transaction   // what is to be changed in the rules
+	ns        *netns.NS     // the caller's; nil without one
+	rules     *nft.Conn     // opened when first needed
+	Sysctls   netns.Sysctls // of the host's namespace
+	// Indexes of links that were asked for, by name: of the host and of the container.
+	indexes, inner map[string]int
+	// Legacy are the families of iptables-legacy whose table nat is in use; nil before
+	// anybody asked.
+	Legacy []iptables.Family
+	// deferred are the chains that a plan's Check compares in the end; nil outside of one.
+	deferred []nft.Chain
+}
+
+// ErrConflict says that a name or address is taken by something that we must not
+// touch.
+var ErrConflict = errors.New("conflict")
+
+// Open opens the sockets. ns is the container's namespace, which stays the caller's; nil
+// where the namespace is gone, and then objects inside it can't be touched. Open needs
+// CAP_NET_ADMIN, and CAP_SYS_ADMIN to enter ns.
+func Open(ns *netns.NS) (*Session, error) {
+	host, err := netlink.Dial()
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{Host: host, ns: ns, Sysctls: make(netns.Sysctls)}
+	s.ForgetLinks()
+	if ns == nil {
+		return s, nil
+	}
+	err = ns.Do(func() error {
+		s.Container, err = netlink.Dial()
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// Close closes the sockets.
+func (s *Session) Close() error {
+	s.Sysctls.Close()
+	errs := []error{s.Host.Close(), s.Container.Close()}
+	if s.rules != nil {
+		errs = append(errs, s.rules.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Rules is the connection to nf_tables of the host's namespace.
+func (s *Session) Rules() (*nft.Conn, error) {
+	if s.rules != nil {
+		return s.rules, nil
+	}
+	c, err := nft.Open()
+	if err != nil {
+		return nil, err
+	}
+	s.rules = c
+	return c, nil
+}
+
+// Flush sends everything that objects have queued: links first, then the transaction of
+// rules.
+func (s *Session) Flush() error {
+	if err := s.FlushLinks(); err != nil {
+		return err
+	}
+	return s.Tx.commit(s)
+}
+
+// FlushLinks is Flush without the rules.
+func (s *Session) FlushLinks() error {
+	if err := s.Host.Flush(); err != nil || s.Container == nil {
+		return err
+	}
+	return s.Container.Flush()
+}
+
+// drop forgets what is queued, after an error.
+func (s *Session) drop() {
+	s.Host.Drop()
+	if s.Container != nil {
+		s.Container.Drop()
+	}
+	s.Tx.drop()
+}
+
+// HostIndex is the index of the host's link called name, which is asked for once;
+// netlink.ErrNoLink without such a link.
+func (s *Session) HostIndex(name string) (int, error) {
+	return index(s.Host, s.indexes, "link", name)
+}
+
+// ContainerIndex is the same of the container's link.
+func (s *Session) ContainerIndex(name string) (int, error) {
+	if s.Container == nil {
+		return 0, fmt.Errorf("container link %s: %w", name, netns.ErrNotExist)
+	}
+	return index(s.Container, s.inner, "container link", name)
+}
+
+func index(c *netlink.Conn, known map[string]int, kind, name string) (int, error) {
+	if i, ok := known[name]; ok {
+		return i, nil
+	}
+	link, err := c.Link(name)
+	if err != nil {
+		return 0, fmt.Errorf("%s %s: %w", kind, name, err)
+	}
+	known[name] = link.Index
+	return link.Index, nil
+}
+
+// HostLink reads the host's link called name, and keeps its index.
+func (s *Session) HostLink(name string) (*netlink.Link, error) {
+	link, err := s.Host.Link(name)
+	if err == nil {
+		s.indexes[name] = link.Index
+	}
+	return link, err
+}
+
+// KnownIndex is the index that HostIndex or HostLink has found for the name, if any.
+func (s *Session) KnownIndex(name string) (int, bool) {
+	i, ok := s.indexes[name]
+	return i, ok
+}
+
+// NetnsFd is the descriptor of the container's namespace; -1 without one.
+func (s *Session) NetnsFd() int {
+	if s.ns == nil {
+		return -1
+	}
+	return s.ns.Fd()
+}
+
+// ForgetLinks forgets the indexes: a link was deleted and is made again.
+func (s *Session) ForgetLinks() {
+	s.indexes, s.inner = make(map[string]int), make(map[string]int)
+}
+
+// Inside runs fn with the thread in the container's namespace.
+func (s *Session) Inside(fn func() error) error {
+	if s.ns == nil {
+		return fmt.Errorf("container: %w", netns.ErrNotExist)
+	}
+	return s.ns.Do(fn)
+}
+
+// Vacant says whether the attachment can be made: neither of its two links exists.
+// Looking costs less than a veth that has to be taken back.
+func (s *Session) Vacant(o Owner) error {
+	for _, look := range []struct {
+		conn *netlink.Conn
+		name string
+		text string
+	}{
+		{s.Container, o.IfName, "CNI_IFNAME: %s exists already in the container: choose another name or DEL it first: %w"},
+		{s.Host, o.LinkName(), "veth %s: this attachment exists already: DEL it first: %w"},
+	} {
+		_, err := look.conn.Link(look.name)
+		if err == nil {
+			return fmt.Errorf(look.text, look.name, ErrConflict)
+		}
+		if !errors.Is(err, netlink.ErrNoLink) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Locked runs fn while no other process of ours changes what they share. fn must not
+// call what takes the same lock, as the changes of rules do. A program that fn executes
+// holds the lock too: if we are killed, it may be in the middle of a change that no
+// signal ends.
+func Locked(fn func() error) error {
+	lock, err := flock.Netns()
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if _, err := unix.FcntlInt(lock.Fd(), unix.F_SETFD, 0); err != nil {
+		return fmt.Errorf("firewall: lock: hand on: %w", err)
+	}
+	return fn()
+}

@@ -1,0 +1,101 @@
+package plan
+
+import (
+	"errors"
+	"net/netip"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"golang.org/x/sys/unix"
+)
+
+// Transaction is what objects want to have changed in the rules. All of it is made at once
+// or nothing. What attachments share (tables, addresses of services, bridges with ::1) is
+// remembered after a commit: GC of another network may delete an empty table between two
+// commits of one ADD, and the next commit makes it again.
+type Transaction struct {
+	change nft.Change
+	shared nft.Change
+	// again makes what is not in shared and went with the table.
+	again []func(*nft.Conn) error
+	// Gone says whether the attachment that holds an element is gone, and Held makes of one
+	// that is not an error for a person. Who wants elements sets both.
+	Gone func(s *Session, wanted, held nft.Element) (bool, error)
+	Held func(s *Session, held *nft.HeldError) error
+}
+
+// Base wants the table of family inet with its base chains.
+func (t *Transaction) Base() { t.change.Base = true }
+
+// HasBase says whether Base was committed.
+func (t *Transaction) HasBase() bool { return t.shared.Base }
+
+// Traffic wants the chain that looks at connections, in the table of Base.
+func (t *Transaction) Traffic() { t.change.Base, t.change.Traffic = true, true }
+
+// Frames wants the table of family bridge. optional is success on a kernel without nf_tables
+// for bridges.
+func (t *Transaction) Frames(optional bool) { t.change.Link, t.change.LinkOptional = true, optional }
+
+// Chains wants chains that attachments share.
+func (t *Transaction) Chains(list ...nft.Chain) { t.change.Chains = append(t.change.Chains, list...) }
+
+// Elements wants elements.
+func (t *Transaction) Elements(list ...nft.Element) {
+	t.change.Elements = append(t.change.Elements, list...)
+}
+
+// Services wants the sets of services' addresses to hold exactly these, each with its device.
+func (t *Transaction) Services(devices map[netip.Addr]string) { t.change.VIPs = devices }
+
+// Again is what must be made again with the table.
+func (t *Transaction) Again(do func(*nft.Conn) error) { t.again = append(t.again, do) }
+
+// commit makes the change, and empties the transaction.
+func (t *Transaction) commit(s *Session) error {
+	if t.change.Empty() {
+		return nil
+	}
+	change := t.change
+	t.change = nft.Change{}
+	rules, err := s.Rules()
+	if err != nil {
+		return err
+	}
+	before, made := t.shared.Base, rules.BasesMade()
+	t.shared.Share(change)
+	if t.Gone != nil {
+		change.Gone = Remembered(func(wanted, held nft.Element) (bool, error) { return t.Gone(s, wanted, held) })
+	}
+	err = rules.Add(change)
+	for try := 0; errors.Is(err, unix.ENOENT) && try < 3; try++ {
+		change.Share(t.shared)
+		err = rules.Add(change)
+	}
+	if err == nil && before && rules.BasesMade() != made {
+		err = rules.Add(t.shared)
+		for _, again := range t.again {
+			err = errors.Join(err, again(rules))
+		}
+	}
+	var held *nft.HeldError
+	if errors.As(err, &held) && t.Held != nil {
+		return t.Held(s, held)
+	}
+	return err
+}
+
+// drop forgets what is not committed.
+func (t *Transaction) drop() { t.change = nft.Change{} }
+
+// Remembered asks about each holder once: it may hold a thousand ports.
+func Remembered(ask func(wanted, held nft.Element) (bool, error)) func(wanted, held nft.Element) (bool, error) {
+	known := make(map[string]bool)
+	return func(wanted, held nft.Element) (bool, error) {
+		if gone, asked := known[held.Comment]; asked {
+			return gone, nil
+		}
+		gone, err := ask(wanted, held)
+		known[held.Comment] = gone
+		return gone, err
+	}
+}
