@@ -31,7 +31,7 @@ var layers = map[string]int{
 	"pkg/nft": 1, "pkg/iptables": 1, "pkg/conntrack": 1, "pkg/ipam": 1,
 	"pkg/kernel":        2,
 	"plugins/hostlocal": 3, "plugins/portmap": 3, "plugins/loopback": 3,
-	"plugins/bridge": 4, "plugins/installer": 5, "plugins": 5,
+	"plugins/bridge": 4, "plugins/start": 4, "plugins/installer": 5, "plugins": 5,
 	// The operator's command: reading, joining, the sub-commands' work, the command.
 	"plugins/bridgeport/show": 5, "plugins/bridgeport/node": 5, "plugins/bridgeport/attachment": 6,
 	"plugins/bridgeport/doctor": 7, "plugins/bridgeport/mend": 7, "plugins/bridgeport/lint": 7, "plugins/bridgeport/trace": 7,
