@@ -68,7 +68,7 @@ lint: ## gofumpt, go vet, staticcheck, borders between packages and their sizes,
 	@out=$$($(TOOL) gofumpt -l $(GODIRS)); if [ -n "$$out" ]; then echo "not formatted: run make fmt:"; echo "$$out"; exit 1; fi
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
-	$(GO) test -count=1 ./test/borders
+	@set -o pipefail; $(GO) test -count=1 -v ./test/borders | grep -v '^=== RUN'
 	MUTATE='^$$' $(GO) run ./test/mutation
 
 unit: ## tests that need neither root nor namespaces
