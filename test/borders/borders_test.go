@@ -24,10 +24,10 @@ var only = map[string][]string{
 // layers: a package may import those of lower layers and none of its own or above,
 // unless it is listed in beside.
 var layers = map[string]int{
-	"pkg/log":       -1, // plugins' edge to the runtime writes it
-	"pkg/plainfile": -1,
-	"pkg/dump":      -1, // also for tests and the operator's command
-	"pkg/netlink":   0, "pkg/flock": 0, "pkg/netns": 0, "pkg/cni": 0,
+	"pkg/log":     -1, // plugins' edge to the runtime writes it
+	"pkg/file":    -1,
+	"pkg/dump":    -1, // also for tests and the operator's command
+	"pkg/netlink": 0, "pkg/flock": 0, "pkg/netns": 0, "pkg/cni": 0,
 	"pkg/nft": 1, "pkg/iptables": 1, "pkg/conntrack": 1, "pkg/ipam": 1,
 	"pkg/kernel":        2,
 	"plugins/hostlocal": 3, "plugins/portmap": 3, "plugins/loopback": 3,
