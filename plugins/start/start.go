@@ -2,31 +2,28 @@
 // Go's own entry, because three things can only be said before Go's runtime starts. Settle
 // takes back what holds for the start alone.
 //
-// The entry does three things:
-//
 //   - GOMAXPROCS=01 behind a user's own one. The runtime starts fewer threads, and Settle
 //     need not stop the world and give back a processor's spans (a page fault in five).
 //   - Timers may be a millisecond late (PR_SET_TIMERSLACK). The runtime's watching thread
 //     would wake up each 70 us, to find the one goroutine where it left it.
 //   - No more than 3 open files (RLIMIT_NOFILE), which are stdin, stdout and stderr. The
 //     runtime would read the cgroup's share of the processors (runtime/cgroup_linux.go:
-//     /proc/self/cgroup, /proc/self/mountinfo and cpu.max, 0.2 ms), and no setting keeps it
-//     from that. It would also read /sys/kernel/mm/transparent_hugepage/hpage_pmd_size.
+//     /proc/self/cgroup, mountinfo and the limits, 0.2 ms), and no setting keeps it from that;
+//     also /sys/kernel/mm/transparent_hugepage/hpage_pmd_size.
 //
-// Hence a rule for dependencies: until Settle returns none may open a file or a socket. A
+// The first saves 6 % of an ADD's CPU, the others 10 %; of VERSION's all three save a
+// quarter (1.1 ms instead of 1.5).
+//
+// A rule for dependencies follows: until Settle returns none may open a file or a socket. A
 // package that does so in its init or in a package variable gets EMFILE.
 //
-// Together they save a sixth of an ADD's CPU, and a quarter of VERSION's: 1.1 ms of CPU
-// instead of 1.5. Of that, one processor is 6 % of an ADD.
+// The linker takes the entry by -E bridgeport_entry; without -E nothing calls it, and the
+// linker leaves it out. An external linker drops -E and says nothing. So the Makefile also
+// says -linkmode internal, which fails where an external linker would be needed.
 //
-// The linker puts the entry into the program by -E bridgeport_entry; without -E nothing
-// calls it, and the linker leaves it out. Only Go's own linker knows -E that way: an external
-// one drops it and says nothing. So the Makefile also says -linkmode internal, which fails
-// where an external linker would be needed.
-//
-// `make build PLAIN=1` is the off-switch: Go's own entry, and Go's own GOEXPERIMENT. The
-// plugins do the same then. A processor without a file here (entry_linux_*.s) has no other.
-// test/plain runs scenarios with such plugins.
+// The off-switch is `make build PLAIN=1`: Go's own entry and Go's own GOEXPERIMENT. The
+// plugins do the same then; test/plain runs scenarios with them. A processor without a file
+// entry_linux_*.s here has Go's own entry, too.
 package start
 
 import (
@@ -55,9 +52,7 @@ func Settle() {
 	// 0 is the slack that this thread began with. That of the runtime's threads stays, until
 	// one of them starts a program.
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0)
-	if slack, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0); err == nil {
-		netns.TimerSlack = uintptr(slack)
-	}
+	netns.KeepTimerSlack()
 	if os.Getenv("GOMAXPROCS") == fromEntry {
 		os.Unsetenv("GOMAXPROCS")
 	}
