@@ -2,38 +2,49 @@
 SHELL    := /bin/bash
 PREFIX   ?= /opt/cni
 BINDIR   ?= $(PREFIX)/bin
+OUT      ?= bin
 PLUGINS  := portmap host-local loopback
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0)
 COMMIT   ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 MODULE   := github.com/bridgeport-cni/bridgeport
 LDFLAGS  := -s -w -X $(MODULE)/pkg/cni.Version=$(VERSION) -X $(MODULE)/pkg/cni.Commit=$(COMMIT)
 GO       ?= go
+# PLAIN=1 builds the plugins as Go's own tools would: without the entry and without GOEXPERIMENT.
+ifdef PLAIN
+GOEXPERIMENT :=
+else
 # A plugin ends before it collects garbage, and spans laid out for Go 1.26's collector touch
 # more pages: without it a process starts 6 % faster. Go releases that don't know it ignore it.
 GOEXPERIMENT ?= $(shell GOEXPERIMENT=nogreenteagc $(GO) env GOEXPERIMENT 2>/dev/null)
+# plugins/start has the entry, where there is one for the processor. An external linker would
+# drop -E and say nothing: with -linkmode internal Go says that it needs one.
+ENTRY    := $(if $(wildcard plugins/start/entry_linux_$(shell $(GO) env GOARCH).s),-linkmode internal -E bridgeport_entry)
+endif
 GOBUILD  := CGO_ENABLED=0 GOEXPERIMENT=$(GOEXPERIMENT) $(GO) build -trimpath -buildvcs=false
-# The plugins begin at plugins/entry_linux_amd64.s, where there is one for the processor.
-ENTRY    := $(if $(wildcard plugins/entry_linux_$(shell $(GO) env GOARCH).s),-E bridgeport_entry)
 TOOL     := $(GO) tool -modfile=.tools/go.mod
 REFBUILD := CGO_ENABLED=0 $(GO) build -modfile=.tools/go.mod -trimpath -buildvcs=false -ldflags '-s -w'
 # The nftables library does not compile for 32 bits (math.MaxUint32 as an int).
 ARCHES   ?= amd64 arm64 ppc64le s390x riscv64
+# Folders with Go code; those that are gone or not there yet are left out.
+GODIRS   := $(wildcard conf docs pkg plugins test)
 # program:package
 PROGRAMS := strace:strace nft:nftables iptables:iptables ping:iputils-ping
 release-check: PROGRAMS += qemu-aarch64-static:qemu-user-static
 bench: PROGRAMS += gcc:gcc ld:binutils iperf3:iperf3
 REF      := github.com/containernetworking/plugins/plugins
 
-.PHONY: help build install docs lint test unit attack crash soak fuzz mutation vm-test e2e e2e-programs e2e-containerd e2e-kubernetes e2e-podman e2e-flannel installer-image release release-check demo bench bench-plot reference reference-table packages clean
+.PHONY: help build plugins install docs lint fmt test test-plain unit attack crash soak fuzz mutation vm-test e2e e2e-programs e2e-containerd e2e-kubernetes e2e-podman e2e-flannel installer-image release release-check demo bench bench-plot reference reference-table packages clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-build: ## static binaries in bin/: bridge, portmap, host-local, loopback (one file), bridgeport, installer
-	$(GOBUILD) -ldflags '$(LDFLAGS) $(ENTRY)' -o bin/bridge ./plugins
-	@cd bin && for name in $(PLUGINS); do ln -f bridge $$name; done
+build: plugins ## static binaries in bin/: the plugins, bridgeport, installer; PLAIN=1: plugins without plugins/start's entry
 	$(GOBUILD) -ldflags '$(LDFLAGS)' -o bin/bridgeport ./plugins/bridgeport
 	$(GOBUILD) -ldflags '$(LDFLAGS)' -o bin/installer ./plugins/installer
+
+plugins: ## the plugins alone in $(OUT)/: bridge, portmap, host-local, loopback (one file)
+	$(GOBUILD) -ldflags '$(LDFLAGS) $(ENTRY)' -o $(OUT)/bridge ./plugins
+	@cd $(OUT) && for name in $(PLUGINS); do ln -f bridge $$name; done
 
 install: build ## into $(DESTDIR)$(BINDIR), by rename, so that a running node never sees half a file
 	install -d $(DESTDIR)$(BINDIR)
@@ -50,11 +61,14 @@ reference: ## the reference plugins and cnitool that tests compare with, in bin/
 	@mkdir -p bin/reference
 	$(REFBUILD) -o bin/reference/ $(REF)/main/bridge $(REF)/main/loopback $(REF)/meta/portmap $(REF)/ipam/host-local $(REF)/ipam/static $(REF)/ipam/dhcp github.com/containernetworking/cni/cnitool
 
-lint: ## gofumpt, go vet, staticcheck, borders between packages, and whether make mutation knows every line
-	@out=$$($(TOOL) gofumpt -l conf docs pkg plugins test); if [ -n "$$out" ]; then echo "gofumpt: not formatted:"; echo "$$out"; exit 1; fi
+fmt: ## format the Go code, as make lint wants it
+	$(TOOL) gofumpt -w $(GODIRS)
+
+lint: ## gofumpt, go vet, staticcheck, borders between packages and their sizes, and whether make mutation knows every line
+	@out=$$($(TOOL) gofumpt -l $(GODIRS)); if [ -n "$$out" ]; then echo "not formatted: run make fmt:"; echo "$$out"; exit 1; fi
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
-	$(GO) test -count=1 ./test/borders
+	@set -o pipefail; $(GO) test -count=1 -v ./test/borders | grep -v '^=== RUN'
 	MUTATE='^$$' $(GO) run ./test/mutation
 
 unit: ## tests that need neither root nor namespaces
@@ -69,6 +83,10 @@ packages: ## Debian packages that the tests need
 test: packages build reference lint ## everything CI runs (as root)
 	$(GO) test -count=1 -p 1 -timeout 20m $$($(GO) list ./... | grep -v /test/packets$$)
 	cd test/packets && $(GO) test -count=1 # in its folder: then it prints how many cells it asked
+
+test-plain: packages reference ## all of test/scenario with plugins built without plugins/start's entry (as root)
+	$(MAKE) plugins PLAIN=1 OUT=bin/plain
+	BRIDGEPORT_BIN=$(CURDIR)/bin/plain $(GO) test -count=1 ./test/scenario
 
 reference-table: build reference ## the table of test/packets, asked of the reference plugins (about 3 minutes)
 	PACKETS_REFERENCE=1 $(GO) test -count=1 -timeout 20m ./test/packets -ginkgo.focus='and the reference'

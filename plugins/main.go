@@ -12,10 +12,11 @@ import (
 	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
 	"github.com/bridgeport-cni/bridgeport/plugins/loopback"
 	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
+	"github.com/bridgeport-cni/bridgeport/plugins/start"
 )
 
 func main() {
-	settle()
+	start.Settle()
 	name := filepath.Base(os.Args[0])
 	switch name {
 	case "bridge":

@@ -65,7 +65,7 @@ func logged(p Plugin, req *Request) error {
 		return WithCode(CodeConfig, err)
 	}
 	if req.Command != "VERSION" {
-		log.Begin(settings, log.Entry{
+		req.Log = log.Begin(settings, log.Entry{
 			Plugin: p.Name, Verb: req.Command, Network: req.Network, Container: req.ContainerID, IfName: req.IfName,
 			Pod: req.Args.Pod(), Version: Version, Config: req.Config,
 		})
@@ -75,7 +75,7 @@ func logged(p Plugin, req *Request) error {
 	if err != nil {
 		code = Code(err)
 	}
-	if lerr := log.End(code, err); lerr != nil {
+	if lerr := req.Log.End(code, err); lerr != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", p.Name, lerr)
 	}
 	return err

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/log"
 	"github.com/containernetworking/cni/pkg/version"
 )
 
@@ -35,6 +36,7 @@ type Request struct {
 	CNIVersion  string   // of Config; "0.1.0" where it says nothing
 	Network     string   // "name" of Config
 	Override    bool     // CNI_NETNS_OVERRIDE: Netns may be the host's own
+	Log         *log.Line
 }
 
 // header is the part of a network configuration that every verb needs.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/plainfile"
+	"github.com/bridgeport-cni/bridgeport/pkg/file"
 	"golang.org/x/sys/unix"
 )
 
@@ -47,7 +47,7 @@ func Take(f *os.File, timeout time.Duration) error {
 // lose or to find on a read-only disk, and gone with the process. It serialises the
 // plugins' changes to the firewall of one namespace. Close the file to release it.
 func Netns() (*os.File, error) {
-	f, err := plainfile.Open("/proc/thread-self/ns/net", unix.O_RDONLY, 0)
+	f, err := file.Open("/proc/thread-self/ns/net", unix.O_RDONLY, 0)
 	if err != nil {
 		return nil, fmt.Errorf("firewall: lock: %w", err)
 	}

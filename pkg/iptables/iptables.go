@@ -16,8 +16,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/file"
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
-	"github.com/bridgeport-cni/bridgeport/pkg/plainfile"
 )
 
 const (
@@ -173,6 +173,6 @@ func (f Family) LegacyInUse(table string) bool {
 	if f.IPv6 {
 		name = "/proc/thread-self/net/ip6_tables_names"
 	}
-	data, err := plainfile.Read(name)
+	data, err := file.Read(name)
 	return err == nil && strings.Contains("\n"+string(data), "\n"+table+"\n")
 }

@@ -9,24 +9,18 @@ import (
 	"strings"
 )
 
-// Chains that all attachments share, by the reference's names.
+// Chains, by the reference's names.
 const (
-	topDNAT   = "CNI-HOSTPORT-DNAT"
-	setMark   = "CNI-HOSTPORT-SETMARK"
-	masqChain = "CNI-HOSTPORT-MASQ"
+	ChainPrefix = "CNI-"                 // begins each name
+	portsPrefix = ChainPrefix + "DN-"    // begins that of a container's chain of published ports
+	topDNAT     = "CNI-HOSTPORT-DNAT"    // this and the next two are shared by all attachments
+	setMark     = "CNI-HOSTPORT-SETMARK" // marks what is to be masqueraded
+	masqChain   = "CNI-HOSTPORT-MASQ"    // masquerades what is marked
+
+	// GuardChain is in table raw of IPv4. The reference has no such chain.
+	GuardChain = "CNI-HOSTPORT-GUARD"
+	guardJump  = "PREROUTING ! -i lo -j " + GuardChain // the rule that leads to it
 )
-
-// ChainPrefix begins the name of each of our chains, as of the reference's.
-const ChainPrefix = "CNI-"
-
-// portsPrefix begins the name of a container's chain of published ports.
-const portsPrefix = ChainPrefix + "DN-"
-
-// GuardChain is our own, in table raw of IPv4: the reference has none.
-const GuardChain = "CNI-HOSTPORT-GUARD"
-
-// guardJump is the rule that leads to it.
-const guardJump = "PREROUTING ! -i lo -j " + GuardChain
 
 // perRule is how many ports the multiport match takes (XT_MULTI_PORTS).
 const perRule = 15

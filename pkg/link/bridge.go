@@ -11,7 +11,7 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/plainfile"
+	"github.com/bridgeport-cni/bridgeport/pkg/file"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
@@ -144,9 +144,9 @@ func ours(link *netlink.Link) bool {
 // machine tells this machine from others on the same segment, so that bridges of
 // one name have different addresses. Without an ID, names are all there is.
 func machine() string {
-	id, err := plainfile.Read("/etc/machine-id")
+	id, err := file.Read("/etc/machine-id")
 	if err != nil {
-		id, _ = plainfile.Read("/proc/sys/kernel/random/boot_id")
+		id, _ = file.Read("/proc/sys/kernel/random/boot_id")
 	}
 	return strings.TrimSpace(string(id))
 }

@@ -98,53 +98,49 @@ type Entry struct {
 	Config                                                 []byte // written at level debug
 }
 
-// record is the verb that is under way; nil where nothing is written.
-var record *running
-
-type running struct {
-	Settings
-	Entry
+// Line is the line of a verb that is under way. A nil Line writes nothing.
+type Line struct {
+	settings    Settings
+	entry       Entry
 	start, last time.Time
 	steps       []byte // a JSON object without its end
 }
 
-// Begin starts the clock. Without settings it does nothing.
-func Begin(s Settings, e Entry) {
+// Begin starts the clock. The line is nil where the settings ask for none.
+func Begin(s Settings, e Entry) *Line {
 	if s.File == "" {
-		return
+		return nil
 	}
 	now := time.Now()
-	record = &running{Settings: s, Entry: e, start: now, last: now}
+	return &Line{settings: s, entry: e, start: now, last: now}
 }
 
 // Step notes how long the part of the verb took that ends now.
-func Step(name string) {
-	if record == nil {
+func (l *Line) Step(name string) {
+	if l == nil {
 		return
 	}
 	now := time.Now()
-	if record.steps != nil {
-		record.steps = append(record.steps, ',')
+	if l.steps != nil {
+		l.steps = append(l.steps, ',')
 	}
-	record.steps = fmt.Appendf(record.steps, "%q:%.3f", name, milliseconds(now.Sub(record.last)))
-	record.last = now
+	l.steps = fmt.Appendf(l.steps, "%q:%.3f", name, milliseconds(now.Sub(l.last)))
+	l.last = now
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // End writes the line. code is 0 for success. A log that can't be written does not
 // fail the verb: the error is for stderr.
-func End(code uint, failure error) error {
-	r := record
-	record = nil
-	if r == nil || failure == nil && r.Level == levelError {
+func (l *Line) End(code uint, failure error) error {
+	if l == nil || failure == nil && l.settings.Level == levelError {
 		return nil
 	}
-	line, err := r.line(code, failure)
+	text, err := l.text(code, failure)
 	if err != nil {
 		return fmt.Errorf("log: %w", err)
 	}
-	if err := write(r.File, line); err != nil {
+	if err := write(l.settings.File, text); err != nil {
 		return fmt.Errorf("log: %w", err)
 	}
 	return nil
@@ -180,26 +176,26 @@ func isTraceParent(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return !strings.ContainsRune("0123456789abcdef-", r) })
 }
 
-func (r *running) line(code uint, failure error) ([]byte, error) {
-	now := time.Now()
+func (l *Line) text(code uint, failure error) ([]byte, error) {
+	now, e := time.Now(), l.entry
 	a := attributes{
-		Time: now, Level: "INFO", Msg: r.Plugin + " " + r.Verb, Plugin: r.Plugin, Verb: r.Verb, Network: r.Network,
-		Container: r.Container, IfName: r.IfName, Pod: r.Pod, MS: milliseconds(now.Sub(r.start)), Code: code, Version: r.Version,
+		Time: now, Level: "INFO", Msg: e.Plugin + " " + e.Verb, Plugin: e.Plugin, Verb: e.Verb, Network: e.Network,
+		Container: e.Container, IfName: e.IfName, Pod: e.Pod, MS: milliseconds(now.Sub(l.start)), Code: code, Version: e.Version,
 	}
 	if failure != nil {
 		a.Level, a.Error = "ERROR", failure.Error()
 	}
-	if r.steps != nil {
-		a.Steps = append(append([]byte{'{'}, r.steps...), '}')
+	if l.steps != nil {
+		a.Steps = append(append([]byte{'{'}, l.steps...), '}')
 	}
 	if trace := os.Getenv("TRACEPARENT"); isTraceParent(trace) {
 		a.Trace = trace
 	}
-	if r.Level == levelDebug && json.Valid(r.Config) {
-		a.Config = r.Config
+	if l.settings.Level == levelDebug && json.Valid(e.Config) {
+		a.Config = e.Config
 	}
-	line, err := json.Marshal(a)
-	return append(line, '\n'), err
+	text, err := json.Marshal(a)
+	return append(text, '\n'), err
 }
 
 // write appends the line by one system call, so that lines of processes that run at

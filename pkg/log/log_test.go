@@ -59,10 +59,10 @@ func TestLine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	t.Setenv("TRACEPARENT", trace)
-	Begin(Settings{"debug", path}, Entry{Plugin: "bridge", Verb: "ADD", Network: "lan", Container: "c1", IfName: "eth0", Config: []byte(`{"mtu":5}`)})
-	Step("lease")
-	Step("kernel")
-	if err := End(7, errors.New("mtu: 5 is outside")); err != nil {
+	line := Begin(Settings{"debug", path}, Entry{Plugin: "bridge", Verb: "ADD", Network: "lan", Container: "c1", IfName: "eth0", Config: []byte(`{"mtu":5}`)})
+	line.Step("lease")
+	line.Step("kernel")
+	if err := line.End(7, errors.New("mtu: 5 is outside")); err != nil {
 		t.Fatal(err)
 	}
 	m := lines(t, path)[0]
@@ -71,12 +71,10 @@ func TestLine(t *testing.T) {
 		t.Errorf("got %v", m)
 	}
 	t.Setenv("TRACEPARENT", "anything\n")
-	Begin(Settings{"info", path}, Entry{Plugin: "bridge", Verb: "DEL"})
-	if err := End(0, nil); err != nil {
+	if err := Begin(Settings{"info", path}, Entry{Plugin: "bridge", Verb: "DEL"}).End(0, nil); err != nil {
 		t.Fatal(err)
 	}
-	Begin(Settings{"error", path}, Entry{Plugin: "bridge", Verb: "CHECK"})
-	if err := End(0, nil); err != nil {
+	if err := Begin(Settings{"error", path}, Entry{Plugin: "bridge", Verb: "CHECK"}).End(0, nil); err != nil {
 		t.Fatal(err)
 	}
 	all := lines(t, path)
@@ -86,17 +84,17 @@ func TestLine(t *testing.T) {
 }
 
 func TestOff(t *testing.T) {
-	Begin(Settings{}, Entry{})
-	Step("x")
-	if err := End(0, nil); err != nil || record != nil {
-		t.Errorf("got %v, %v", err, record)
+	line := Begin(Settings{}, Entry{})
+	line.Step("x")
+	if err := line.End(0, nil); err != nil || line != nil {
+		t.Errorf("got %v, %v", err, line)
 	}
 	config := []byte(`{"type": "bridge"}`)
 	if n := testing.AllocsPerRun(100, func() {
 		s, _ := Read(config)
-		Begin(s, Entry{})
-		Step("x")
-		_ = End(0, nil)
+		line := Begin(s, Entry{})
+		line.Step("x")
+		_ = line.End(0, nil)
 	}); n > 0 {
 		t.Errorf("off costs %v allocations", n)
 	}
@@ -160,8 +158,8 @@ func TestMovedMeanwhile(t *testing.T) {
 }
 
 func TestUnwritable(t *testing.T) {
-	Begin(Settings{"info", filepath.Join(t.TempDir(), "absent", "log")}, Entry{})
-	if err := End(0, nil); err == nil {
+	line := Begin(Settings{"info", filepath.Join(t.TempDir(), "absent", "log")}, Entry{})
+	if err := line.End(0, nil); err == nil {
 		t.Error("a log that can't be written says nothing")
 	}
 }

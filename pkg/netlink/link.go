@@ -53,7 +53,8 @@ const (
 
 var (
 	// ErrNoLink says that no link has the name.
-	ErrNoLink    = errors.New("no such link")
+	ErrNoLink = errors.New("no such link")
+	// ErrShortLink says that a message of the kernel's ends before its link does.
 	ErrShortLink = errors.New("netlink: link message too short")
 )
 
@@ -218,6 +219,7 @@ func (c *Conn) DeleteLink(name string) error {
 	return nil
 }
 
+// LinkByIndex asks for the link with the index. The error wraps unix.ENODEV if there is none.
 func (c *Conn) LinkByIndex(index int) (*Link, error) {
 	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, 0)
 	info := nl.NewIfInfomsg(unix.AF_UNSPEC)

@@ -155,18 +155,25 @@ func (ns *NS) Do(fn func() error) error {
 	return ferr
 }
 
-// TimerSlack is what a thread that starts a program gets before, in nanoseconds, as the
-// program inherits it (prctl(2), PR_SET_TIMERSLACK); 0 for no change. A thread of Go's
-// runtime may have another than the process was started with.
-var TimerSlack uintptr
+// timerSlack is what a thread gets before it starts a program, which inherits it, in
+// nanoseconds (prctl(2), PR_SET_TIMERSLACK); 0 for no change.
+var timerSlack uintptr
+
+// KeepTimerSlack gives programs that Stay starts the timer slack of the calling thread: a
+// thread of Go's runtime may have another one than the process was started with.
+func KeepTimerSlack() {
+	if slack, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0); err == nil {
+		timerSlack = uintptr(slack)
+	}
+}
 
 // Stay runs fn, which starts a program, on one thread from beginning to end: a program
 // with Pdeathsig is killed at the end of the thread that started it.
 func Stay(fn func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if TimerSlack > 0 {
-		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, TimerSlack, 0, 0, 0) // timers a little late harm nobody
+	if timerSlack > 0 {
+		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, timerSlack, 0, 0, 0) // timers a little late harm nobody
 	}
 	return fn()
 }

@@ -233,12 +233,16 @@ func TestRemove(t *testing.T) {
 
 // TestStaySlack: a program does not inherit what a thread of the runtime happens to have.
 func TestStaySlack(t *testing.T) {
-	defer func(was uintptr) { TimerSlack = was }(TimerSlack)
-	TimerSlack = 60_000
+	defer func(was uintptr) { timerSlack = was }(timerSlack)
 	runtime.LockOSThread() // and never back: the thread ends with the test
-	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, 1_000_000, 0, 0, 0); err != nil {
-		t.Fatal(err)
+	set := func(ns uintptr) {
+		if err := unix.Prctl(unix.PR_SET_TIMERSLACK, ns, 0, 0, 0); err != nil {
+			t.Fatal(err)
+		}
 	}
+	set(60_000)
+	KeepTimerSlack()
+	set(1_000_000)
 	var out []byte
 	err := Stay(func() (err error) {
 		out, err = exec.Command("cat", "/proc/self/timerslack_ns").Output()

@@ -12,7 +12,6 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/ipam"
-	"github.com/bridgeport-cni/bridgeport/pkg/log"
 	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
 	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 	current "github.com/containernetworking/cni/pkg/types/100"
@@ -79,12 +78,12 @@ func (in *inputs) addAfter(req *cni.Request, s *plan.Session, pool *ipam.IPAM, p
 		if lease, err = pool.Add(req); err != nil {
 			return nil, err
 		}
-		log.Step("lease")
+		req.Log.Step("lease")
 	}
 	err := in.complete(lease, ports)
 	if err == nil {
 		err = in.plan().Add(s)
-		log.Step("kernel")
+		req.Log.Step("kernel")
 	}
 	if err != nil && pool != nil {
 		err = errors.Join(coded(err), pool.Del(req))
@@ -201,13 +200,13 @@ func Del(req *cni.Request) error {
 		// The lease stays: something of the container may still use the address.
 		return errors.Join(append(errs, coded(err))...)
 	}
-	log.Step("kernel")
+	req.Log.Step("kernel")
 	if pool != nil {
 		if pool.InProcess() {
 			errs = append(errs, coded(dropGateways(req, addrsOf(k.prev))))
 		}
 		errs = append(errs, pool.Del(req))
-		log.Step("lease")
+		req.Log.Step("lease")
 	}
 	return errors.Join(errs...)
 }

@@ -14,7 +14,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/plainfile"
+	"github.com/bridgeport-cni/bridgeport/pkg/file"
 	"golang.org/x/sys/unix"
 )
 
@@ -86,7 +86,7 @@ func (x index) remove(key Key) error {
 
 // bootID tells this boot of the machine from all others, in 8 digits.
 var bootID = sync.OnceValue(func() string {
-	data, err := plainfile.Read("/proc/sys/kernel/random/boot_id")
+	data, err := file.Read("/proc/sys/kernel/random/boot_id")
 	if err != nil || len(data) < 8 {
 		return "-"
 	}

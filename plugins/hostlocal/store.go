@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/file"
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
-	"github.com/bridgeport-cni/bridgeport/pkg/plainfile"
 	"golang.org/x/sys/unix"
 )
 
@@ -78,7 +78,7 @@ func open(dataDir, network string, create bool) (*Store, error) {
 
 // openLock creates the file as the reference does: opened for reading, mode 0750.
 func (s *Store) openLock() (*os.File, error) {
-	return plainfile.Open(filepath.Join(s.dir, lockName), unix.O_RDONLY|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o750)
+	return file.Open(filepath.Join(s.dir, lockName), unix.O_RDONLY|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o750)
 }
 
 func (s *Store) makeDirs() error {
@@ -180,7 +180,7 @@ func (s *Store) lease(key Key, addrs []netip.Addr) error {
 func (s *Store) temporary(key Key) (string, error) {
 	tmp := s.index.temporary()
 	s.index.tidy() // O_EXCL says if it stays
-	err := plainfile.Write(tmp, unix.O_CREAT|unix.O_EXCL, 0o600, key.ContainerID+"\r\n"+key.IfName)
+	err := file.Write(tmp, unix.O_CREAT|unix.O_EXCL, 0o600, key.ContainerID+"\r\n"+key.IfName)
 	if err != nil {
 		s.index.tidy() // half of it, if anything
 		return "", ioError("write lease", err)
@@ -296,7 +296,7 @@ func (s *Store) last(set int) netip.Addr {
 
 func (s *Store) setLast(set int, a netip.Addr) error {
 	name := filepath.Join(s.dir, fmt.Sprint(lastName, set))
-	if err := plainfile.Overwrite(name, 0o600, a.String()); err != nil {
+	if err := file.Overwrite(name, 0o600, a.String()); err != nil {
 		return ioError("write "+filepath.Base(name), err)
 	}
 	return nil

@@ -7,7 +7,7 @@ import (
 	"os"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
-	"github.com/bridgeport-cni/bridgeport/pkg/plainfile"
+	"github.com/bridgeport-cni/bridgeport/pkg/file"
 	"golang.org/x/sys/unix"
 )
 
@@ -55,7 +55,7 @@ const maxText = 1 << 20
 // readText reads a small file. It waits for nothing, and reads nothing but files:
 // flags is O_NOFOLLOW where a symbolic link is none.
 func readText(path string, flags int) ([]byte, error) {
-	f, err := plainfile.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|flags, 0)
+	f, err := file.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|flags, 0)
 	if err != nil {
 		return nil, err
 	}

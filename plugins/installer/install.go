@@ -8,24 +8,19 @@ import (
 	"os"
 	"path/filepath"
 	"text/template"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/file"
 )
 
-// installPlugins copies each plugin beside its place and renames it there, so that a
-// runtime never executes half a file or one that is being written (ETXTBSY).
+// installPlugins replaces each plugin by a rename: a runtime never executes half a file or
+// one that is being written (ETXTBSY).
 func installPlugins(from, to string) error {
 	entries, err := os.ReadDir(from)
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(to, 0o755); err != nil {
-		return err
-	}
 	for _, e := range entries {
-		data, err := os.ReadFile(filepath.Join(from, e.Name()))
-		if err == nil {
-			err = replace(filepath.Join(to, e.Name()), data, 0o755)
-		}
-		if err != nil {
+		if err := file.Copy(filepath.Join(from, e.Name()), filepath.Join(to, e.Name()), 0o755); err != nil {
 			return fmt.Errorf("plugin %s: install: %w", e.Name(), err)
 		}
 	}
@@ -59,21 +54,5 @@ func writeConflist(tmpl, path string, podCIDRs []string) error {
 	if have, err := os.ReadFile(path); err == nil && bytes.Equal(have, out.Bytes()) {
 		return nil
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	return replace(path, out.Bytes(), 0o644)
-}
-
-// replace writes a file by rename inside its directory: containerd's watcher does not
-// notice a file that comes from elsewhere.
-func replace(path string, data []byte, mode os.FileMode) error {
-	temporary := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
-	if err := os.Remove(temporary); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	if err := os.WriteFile(temporary, data, mode); err != nil {
-		return err
-	}
-	return os.Rename(temporary, path)
+	return file.Replace(path, out.Bytes(), 0o644)
 }

@@ -24,12 +24,12 @@ var only = map[string][]string{
 // layers are the rooms from below to above: a package may import those of the lines before
 // its own, and none of its own line.
 var layers = layersOf(
-	"pkg/log pkg/plainfile pkg/dump", // for everybody: the edge to the runtime, tests, the command
+	"pkg/log pkg/file pkg/dump", // for everybody: the edge to the runtime, tests, the command
 	"pkg/netlink pkg/flock pkg/netns pkg/cni",
 	"pkg/nft pkg/iptables pkg/conntrack pkg/ipam",
 	// An attachment: what is wanted, and its parts from the link to what strangers have.
 	"pkg/plan", "pkg/link", "pkg/firewall", "pkg/foreign", "pkg/owned",
-	"plugins/hostlocal plugins/portmap plugins/loopback", "plugins/bridge", "plugins plugins/installer",
+	"plugins/hostlocal plugins/portmap plugins/loopback", "plugins/bridge plugins/start", "plugins plugins/installer",
 	// The operator's command: reading, joining, the sub-commands' work, the command.
 	"plugins/bridgeport/show plugins/bridgeport/node", "plugins/bridgeport/attachment",
 	"plugins/bridgeport/doctor plugins/bridgeport/mend plugins/bridgeport/lint plugins/bridgeport/trace plugins/bridgeport/graph plugins/bridgeport/playground",

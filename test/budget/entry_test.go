@@ -13,10 +13,10 @@ import (
 	"github.com/bridgeport-cni/bridgeport/test/lab"
 )
 
-// TestEntry: with an entry of our own (plugins/entry.go) the runtime has one
+// TestEntry: with an entry of our own (plugins/start) the runtime has one
 // processor and opens no file from the start, and arguments and environment arrive.
 func TestEntry(t *testing.T) {
-	if _, err := os.Stat("../../plugins/entry_linux_" + runtime.GOARCH + ".s"); err != nil {
+	if _, err := os.Stat("../../plugins/start/entry_linux_" + runtime.GOARCH + ".s"); err != nil {
 		t.Skip("no entry of our own for this processor")
 	}
 	bridge := lab.Plugins(t, "bridge") + "/bridge"

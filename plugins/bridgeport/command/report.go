@@ -12,11 +12,11 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/file"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/doctor"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/report"
-	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/setup"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
 	"github.com/spf13/cobra"
 )
@@ -69,7 +69,7 @@ rename.`,
 		patient := doctor.Examine(n, list)
 		text := report.Metrics(patient, patient.Run(), logs(n, files))
 		if textfile != "" {
-			return setup.WriteFile(textfile, text, 0o644)
+			return file.Replace(textfile, text, 0o644)
 		}
 		_, err = p.Out.Write(text)
 		return err

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/file"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/lint"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/setup"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
@@ -134,7 +135,7 @@ the flags leave open is asked for; otherwise it has the defaults.`,
 		} else if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
-		if err := setup.WriteFile(path, text, 0o644); err != nil {
+		if err := file.Replace(path, text, 0o644); err != nil {
 			return err
 		}
 		p.Line("wrote %s", p.Name(path))

@@ -1,3 +1,5 @@
+// Package setup puts plugins and configurations in place, so that a running node never
+// sees half of one.
 package setup
 
 import (
@@ -7,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/file"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 )
 
@@ -50,7 +53,7 @@ func Install(from, bin string) ([]Installed, error) {
 		if _, err := os.Stat(source); name == "bridgeport" && errors.Is(err, os.ErrNotExist) {
 			continue
 		}
-		if err := copyFile(source, target, 0o755); err != nil {
+		if err := file.Copy(source, target, 0o755); err != nil {
 			return nil, err
 		}
 	}
@@ -78,6 +81,13 @@ func Rollback(bin string) ([]Installed, error) {
 	return exchange(bin, staged)
 }
 
+func ignoreMissing(err error) error {
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 // keep makes another directory with the set of one.
 func keep(from, to string) error {
 	if err := errors.Join(os.RemoveAll(to), os.Mkdir(to, 0o755)); err != nil {
@@ -87,7 +97,7 @@ func keep(from, to string) error {
 		source, target := filepath.Join(from, name), filepath.Join(to, name)
 		err := ignoreMissing(os.Link(source, target))
 		if err != nil { // a mount, or a file system without hard links
-			err = copyFile(source, target, 0o755)
+			err = file.Copy(source, target, 0o755)
 		}
 		if err != nil {
 			return err

@@ -1,6 +1,6 @@
 #include "textflag.h"
 
-// The same as entry_linux_amd64.s, which says why. The stack stays aligned to 16 bytes, so
+// The same as entry_linux_amd64.s; start.go says why. The stack stays aligned to 16 bytes, so
 // all moves down two words, and our string is there twice.
 TEXT bridgeport_entry(SB),NOSPLIT|NOFRAME,$0
 	MOVD	RSP, R0
