@@ -28,8 +28,8 @@ var layers = map[string]int{
 	"pkg/plainfile": -1,
 	"pkg/dump":      -1, // also for tests and the operator's command
 	"pkg/netlink":   0, "pkg/flock": 0, "pkg/netns": 0, "pkg/cni": 0,
-	"pkg/nft": 1, "pkg/iptables": 1, "pkg/conntrack": 1, "pkg/ipam": 1,
-	"pkg/kernel":        2,
+	"pkg/nft": 1, "pkg/iptables": 1, "pkg/conntrack": 1, "pkg/lease": 1,
+	"pkg/ipam": 2, "pkg/kernel": 2,
 	"plugins/hostlocal": 3, "plugins/portmap": 3, "plugins/loopback": 3,
 	"plugins/bridge": 4, "plugins/installer": 5, "plugins": 5,
 	// The operator's command: reading, joining, the sub-commands' work, the command.

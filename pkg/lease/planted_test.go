@@ -1,4 +1,4 @@
-package hostlocal
+package lease
 
 import (
 	"errors"
@@ -166,7 +166,7 @@ func TestPlantedLast(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Store{dir: dir}
+	s := &store{dir: dir}
 	if a := s.last(0); a.IsValid() {
 		t.Errorf("reads %s", a)
 	}
