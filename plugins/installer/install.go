@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"text/template"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/plainfile"
 )
 
 // installPlugins copies each plugin beside its place and renames it there, so that a
@@ -23,7 +25,7 @@ func installPlugins(from, to string) error {
 	for _, e := range entries {
 		data, err := os.ReadFile(filepath.Join(from, e.Name()))
 		if err == nil {
-			err = replace(filepath.Join(to, e.Name()), data, 0o755)
+			err = plainfile.Replace(filepath.Join(to, e.Name()), bytes.NewReader(data), 0o755)
 		}
 		if err != nil {
 			return fmt.Errorf("plugin %s: install: %w", e.Name(), err)
@@ -62,18 +64,5 @@ func writeConflist(tmpl, path string, podCIDRs []string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	return replace(path, out.Bytes(), 0o644)
-}
-
-// replace writes a file by rename inside its directory: containerd's watcher does not
-// notice a file that comes from elsewhere.
-func replace(path string, data []byte, mode os.FileMode) error {
-	temporary := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
-	if err := os.Remove(temporary); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	if err := os.WriteFile(temporary, data, mode); err != nil {
-		return err
-	}
-	return os.Rename(temporary, path)
+	return plainfile.Replace(path, &out, 0o644)
 }

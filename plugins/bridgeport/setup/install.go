@@ -139,3 +139,10 @@ func short(path string) string {
 	version, _, _ = strings.Cut(version, " (")
 	return version
 }
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
