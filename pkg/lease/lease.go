@@ -101,8 +101,12 @@ func (s *store) write(o Owner, addrs []netip.Addr) error {
 // There is one writer, so one name is enough.
 func (s *store) temporary(o Owner) (string, error) {
 	tmp := s.index.temporary()
-	s.index.tidy() // O_EXCL says if it stays
-	err := plainfile.Write(tmp, unix.O_CREAT|unix.O_EXCL, 0o600, o.text())
+	create := func() error { return plainfile.Write(tmp, unix.O_CREAT|unix.O_EXCL, 0o600, o.text()) }
+	err := create()
+	if errors.Is(err, os.ErrExist) {
+		s.index.tidy() // what an ADD that was killed has left
+		err = create()
+	}
 	if err != nil {
 		s.index.tidy() // half of it, if anything
 	}
