@@ -30,7 +30,7 @@ const (
 type store struct {
 	dir   string
 	index index
-	lock  *os.File // nil without the lock: then nothing may be changed
+	lock  int // the lock file; 0 without the lock: then nothing may be changed
 }
 
 // unlocked is a network's store, to be read without the lock. It need not exist.
@@ -73,23 +73,25 @@ func existing(dataDir, network string, fn func(*store) error) error {
 // takeLock wraps os.ErrNotExist where the directory is missing. The file is made as the
 // reference makes it: opened for reading, mode 0750.
 func (s *store) takeLock() error {
-	f, err := plainfile.Open(filepath.Join(s.dir, lockName), unix.O_RDONLY|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o750)
+	path := filepath.Join(s.dir, lockName)
+	// A plain descriptor: for a file that does not block Go would ask its poller.
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CREAT|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o750)
 	if err != nil {
-		return ioError("open lock", err)
+		return ioError("open lock", &os.PathError{Op: "open", Path: path, Err: err})
 	}
-	if err := flock.Take(f, lockTimeout); err != nil {
-		_ = f.Close() // read-only, nothing to lose
+	if err := flock.Take(fd, lockTimeout); err != nil {
+		_ = unix.Close(fd) // read-only, nothing to lose
 		if errors.Is(err, flock.ErrTimeout) {
 			return cni.Errorf(cni.CodeTryLater, "leases: %s: %w", s.dir, err)
 		}
 		return ioError("lock", err)
 	}
-	s.lock = f
+	s.lock = fd
 	return nil
 }
 
 // close releases the lock.
-func (s *store) close() { _ = s.lock.Close() } // read-only, nothing to lose
+func (s *store) close() { _ = unix.Close(s.lock) } // read-only, nothing to lose
 
 // makeDirs makes what is missing. A new index has no mark, so it is made anew before it is
 // asked.
