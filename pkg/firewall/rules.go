@@ -85,6 +85,7 @@ func (m Masquerade) Check(s *plan.Session) error {
 		s.CheckChains(m.Chains()...))
 }
 
+// MasqueradeMaps are the maps of masqueraded containers.
 func MasqueradeMaps() []string { return []string{"masquerade4", "masquerade6"} }
 
 // Del removes what belongs to the owner.

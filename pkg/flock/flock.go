@@ -16,10 +16,9 @@ import (
 // ErrTimeout says that somebody else held the lock for the whole wait.
 var ErrTimeout = errors.New("lock is held")
 
-// Take locks f exclusively, waiting up to timeout. The lock is released when f is
-// closed or the process ends. An error wraps ErrTimeout and names the holder.
-func Take(f *os.File, timeout time.Duration) error {
-	fd := int(f.Fd()) // the caller may close f while the goroutine still waits
+// Take locks an open file exclusively, waiting up to timeout. The lock is released when
+// the file is closed or the process ends. An error wraps ErrTimeout and names the holder.
+func Take(fd int, timeout time.Duration) error {
 	err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
 	if !errors.Is(err, unix.EWOULDBLOCK) {
 		return err
@@ -39,7 +38,7 @@ func Take(f *os.File, timeout time.Duration) error {
 	case err := <-done:
 		return err
 	case <-time.After(timeout):
-		return fmt.Errorf("%w by %s for more than %s", ErrTimeout, holder(f), timeout)
+		return fmt.Errorf("%w by %s for more than %s", ErrTimeout, holder(fd), timeout)
 	}
 }
 
@@ -51,7 +50,7 @@ func Netns() (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("firewall: lock: %w", err)
 	}
-	if err := Take(f, netnsTimeout); err != nil {
+	if err := Take(int(f.Fd()), netnsTimeout); err != nil {
 		_ = f.Close() // read-only, nothing to lose
 		if errors.Is(err, ErrTimeout) {
 			return nil, fmt.Errorf("firewall: %w", err)
@@ -67,10 +66,10 @@ const netnsTimeout = 20 * time.Second
 
 // holder finds the process in /proc/locks, whose lines are
 // "1: FLOCK  ADVISORY  WRITE 3036 00:04:4026531833 0 EOF".
-func holder(f *os.File) string {
+func holder(fd int) string {
 	var st unix.Stat_t
 	data, err := os.ReadFile("/proc/locks")
-	if err != nil || unix.Fstat(int(f.Fd()), &st) != nil {
+	if err != nil || unix.Fstat(fd, &st) != nil {
 		return "another process"
 	}
 	inode := fmt.Sprintf(":%d", st.Ino)

@@ -25,10 +25,10 @@ func open(t *testing.T, path string) *os.File {
 
 func TestTakeNamesTheHolder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
-	if err := Take(open(t, path), time.Second); err != nil {
+	if err := Take(int(open(t, path).Fd()), time.Second); err != nil {
 		t.Fatal(err)
 	}
-	err := Take(open(t, path), 20*time.Millisecond)
+	err := Take(int(open(t, path).Fd()), 20*time.Millisecond)
 	want := fmt.Sprintf("lock is held by process %d (flock.test) for more than 20ms", os.Getpid())
 	if !errors.Is(err, ErrTimeout) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
@@ -38,12 +38,12 @@ func TestTakeNamesTheHolder(t *testing.T) {
 func TestTakeWaits(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	first := open(t, path)
-	if err := Take(first, time.Second); err != nil {
+	if err := Take(int(first.Fd()), time.Second); err != nil {
 		t.Fatal(err)
 	}
 	taken := make(chan error)
 	second := open(t, path)
-	go func() { taken <- Take(second, time.Minute) }()
+	go func() { taken <- Take(int(second.Fd()), time.Minute) }()
 	select {
 	case err := <-taken:
 		t.Fatalf("got the lock while another had it: %v", err)
@@ -61,17 +61,17 @@ func TestTakeWaits(t *testing.T) {
 func TestTakeAfterTimeout(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	first, second := open(t, path), open(t, path)
-	if err := Take(first, time.Second); err != nil {
+	if err := Take(int(first.Fd()), time.Second); err != nil {
 		t.Fatal(err)
 	}
-	if err := Take(second, time.Millisecond); !errors.Is(err, ErrTimeout) {
+	if err := Take(int(second.Fd()), time.Millisecond); !errors.Is(err, ErrTimeout) {
 		t.Fatalf("got %v, want a timeout", err)
 	}
 	_ = second.Close() // as every caller does after an error
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := Take(open(t, path), time.Second); err != nil {
+	if err := Take(int(open(t, path).Fd()), time.Second); err != nil {
 		t.Error(err)
 	}
 }
@@ -81,13 +81,13 @@ func TestTakeBadFile(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := Take(f, time.Second); !errors.Is(err, unix.EBADF) {
+	if err := Take(int(f.Fd()), time.Second); !errors.Is(err, unix.EBADF) {
 		t.Errorf("got %v, want EBADF", err)
 	}
 }
 
 func TestHolderUnknown(t *testing.T) {
-	if got := holder(open(t, filepath.Join(t.TempDir(), "lock"))); got != "another process" {
+	if got := holder(int(open(t, filepath.Join(t.TempDir(), "lock")).Fd())); got != "another process" {
 		t.Errorf("got %q for a lock that nobody has", got)
 	}
 	if got := command("0"); got != "" { // no process has this number
@@ -107,10 +107,10 @@ func TestNetns(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer again.Close()
-	if err := Take(again, time.Millisecond); !errors.Is(err, ErrTimeout) {
+	if err := Take(int(again.Fd()), time.Millisecond); !errors.Is(err, ErrTimeout) {
 		t.Errorf("taken twice: %v", err)
 	}
-	if want := fmt.Sprintf("process %d (flock.test)", os.Getpid()); holder(first) != want {
-		t.Errorf("held by %s, want %s", holder(first), want)
+	if want := fmt.Sprintf("process %d (flock.test)", os.Getpid()); holder(int(first.Fd())) != want {
+		t.Errorf("held by %s, want %s", holder(int(first.Fd())), want)
 	}
 }

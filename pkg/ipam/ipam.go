@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/lease"
 	current "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/cni/pkg/types/create"
 )
@@ -26,12 +27,12 @@ const timeout = 100 * time.Second
 type IPAM struct {
 	kind  string
 	path  string
-	local *cni.Plugin // nil: execute path
+	local bool // verbs are host-local's in this process; else they execute path
+	verbs cni.Plugin
 }
 
-// New finds the plugin called kind. local is host-local, for the case that it can
-// run in this process. Errors carry CodeConfig.
-func New(req *cni.Request, kind string, local cni.Plugin) (*IPAM, error) {
+// New finds the plugin called kind. Errors carry CodeConfig.
+func New(req *cni.Request, kind string) (*IPAM, error) {
 	if strings.ContainsAny(kind, "/\x00") || kind == "." || kind == ".." {
 		return nil, cni.Errorf(cni.CodeConfig, "ipam.type: %q is not the name of a plugin", kind)
 	}
@@ -41,14 +42,15 @@ func New(req *cni.Request, kind string, local cni.Plugin) (*IPAM, error) {
 			kind, strings.Join(req.Path, string(filepath.ListSeparator)))
 	}
 	p := &IPAM{kind: kind, path: path}
-	if kind == local.Name && isThisProgram(path) {
-		p.local = &local
+	p.verbs = cni.Plugin{Add: p.delegateAdd, Del: p.delegate("DEL"), Check: p.delegate("CHECK"), GC: p.delegate("GC"), Status: p.delegate("STATUS")}
+	if local := lease.Verbs(); kind == local.Name && isThisProgram(path) {
+		p.local, p.verbs = true, local
 	}
 	return p, nil
 }
 
 // InProcess says whether the addresses come from this process.
-func (p *IPAM) InProcess() bool { return p.local != nil }
+func (p *IPAM) InProcess() bool { return p.local }
 
 func find(kind string, dirs []string) string {
 	for _, dir := range dirs {
@@ -106,17 +108,11 @@ func buildID(path string) []byte {
 // Add asks for addresses. A delegate that fails is called with DEL, as the
 // specification recommends, since it may have leased something already.
 func (p *IPAM) Add(req *cni.Request) (*current.Result, error) {
-	var res *current.Result
-	var err error
-	if p.local != nil {
-		res, err = p.local.Add(req)
-	} else {
-		res, err = p.delegateAdd(req)
-	}
+	res, err := p.verbs.Add(req)
 	if err == nil {
 		err = p.sane(res)
 	}
-	if err != nil && p.local == nil {
+	if err != nil && !p.local {
 		err = errors.Join(err, p.Del(req))
 	}
 	return res, err
@@ -160,38 +156,20 @@ func (p *IPAM) delegateAdd(req *cni.Request) (*current.Result, error) {
 }
 
 // Del gives the addresses back.
-func (p *IPAM) Del(req *cni.Request) error {
-	if p.local != nil {
-		return p.local.Del(req)
-	}
-	return p.delegate(req, "DEL")
-}
+func (p *IPAM) Del(req *cni.Request) error { return p.verbs.Del(req) }
 
 // Check asks whether the addresses are still leased.
-func (p *IPAM) Check(req *cni.Request) error {
-	if p.local != nil {
-		return p.local.Check(req)
-	}
-	return p.delegate(req, "CHECK")
-}
+func (p *IPAM) Check(req *cni.Request) error { return p.verbs.Check(req) }
 
 // GC passes the list of valid attachments on.
-func (p *IPAM) GC(req *cni.Request) error {
-	if p.local != nil {
-		return p.local.GC(req)
-	}
-	return p.delegate(req, "GC")
-}
+func (p *IPAM) GC(req *cni.Request) error { return p.verbs.GC(req) }
 
 // Status asks whether there are addresses to give.
-func (p *IPAM) Status(req *cni.Request) error {
-	if p.local != nil {
-		return p.local.Status(req)
-	}
-	return p.delegate(req, "STATUS")
-}
+func (p *IPAM) Status(req *cni.Request) error { return p.verbs.Status(req) }
 
-func (p *IPAM) delegate(req *cni.Request, verb string) error {
-	_, err := p.run(req, verb)
-	return err
+func (p *IPAM) delegate(verb string) func(*cni.Request) error {
+	return func(req *cni.Request) error {
+		_, err := p.run(req, verb)
+		return err
+	}
 }

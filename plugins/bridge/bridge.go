@@ -12,7 +12,7 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/ipam"
-	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
+	"github.com/bridgeport-cni/bridgeport/pkg/lease"
 	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
@@ -54,12 +54,12 @@ func Add(req *cni.Request) (_ *current.Result, err error) {
 	if err != nil {
 		return nil, coded(err)
 	}
-	var lease *current.Result
+	var leased *current.Result
 	if pool != nil && !pool.InProcess() {
-		lease, err = in.addAround(req, s, pool, ports)
+		leased, err = in.addAround(req, s, pool, ports)
 	} else {
-		in.inUse = func(subnet netip.Prefix) (bool, error) { return hostlocal.InUse(req, subnet, nil) }
-		lease, err = in.addAfter(req, s, pool, ports)
+		in.inUse = func(subnet netip.Prefix) (bool, error) { return lease.InUse(req, subnet, nil) }
+		leased, err = in.addAfter(req, s, pool, ports)
 	}
 	if err != nil {
 		return nil, coded(err)
@@ -67,7 +67,7 @@ func Add(req *cni.Request) (_ *current.Result, err error) {
 	if err := in.lookVlan(s); err != nil {
 		return nil, errors.Join(coded(err), Del(req))
 	}
-	return in.result(req, lease.DNS), nil
+	return in.result(req, leased.DNS), nil
 }
 
 // addAfter makes everything after the lease: what the plan needs is known then.
@@ -191,7 +191,7 @@ func Del(req *cni.Request) error {
 	errs := []error{err}
 	if pool != nil && pool.InProcess() && len(k.prev) == 0 {
 		// What can't be read here is found by the owner.
-		held, _ := hostlocal.Held(req)
+		held, _ := lease.Held(req)
 		for _, a := range held {
 			k.prev = append(k.prev, netip.PrefixFrom(a, a.BitLen()))
 		}
@@ -229,7 +229,7 @@ func GC(req *cni.Request) (err error) {
 	errs := []error{perr, sweep(req, k, s)}
 	if pool != nil {
 		if pool.InProcess() {
-			held, err := hostlocal.Leases(req, k.valid)
+			held, err := lease.Invalid(req, k.valid)
 			errs = append(errs, err, coded(dropGateways(req, held)))
 		}
 		errs = append(errs, pool.GC(req))
@@ -253,7 +253,7 @@ func Status(req *cni.Request) error {
 	if c.IPAM == "" {
 		return nil
 	}
-	pool, err := ipam.New(req, c.IPAM, hostlocal.Plugin())
+	pool, err := ipam.New(req, c.IPAM)
 	if err != nil {
 		return cni.Errorf(cni.CodeNotReady, "%w", err)
 	}

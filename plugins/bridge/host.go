@@ -11,8 +11,8 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/ipam"
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
+	"github.com/bridgeport-cni/bridgeport/pkg/lease"
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
-	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
 )
 
 // newIPAM is nil for a layer 2 network.
@@ -20,13 +20,13 @@ func newIPAM(req *cni.Request, c *Conf) (*ipam.IPAM, error) {
 	if c.IPAM == "" {
 		return nil, nil
 	}
-	pool, err := ipam.New(req, c.IPAM, hostlocal.Plugin())
+	pool, err := ipam.New(req, c.IPAM)
 	if err != nil {
 		return nil, err
 	}
 	if pool.InProcess() {
 		// Before the kernel is touched; leases are taken only after.
-		if _, err := hostlocal.Parse(req); err != nil {
+		if _, err := lease.Parse(req); err != nil {
 			return nil, err
 		}
 	}

@@ -9,14 +9,14 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
-	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
+	"github.com/bridgeport-cni/bridgeport/pkg/lease"
 )
 
 // dropGateways takes gateways off the bridge whose subnets the configuration does not
 // hand out any more (another podCIDR) and that the addresses, which go now, were the
 // last to use. It comes before the leases go, so that a crash loses nothing.
 func dropGateways(req *cni.Request, addrs []netip.Addr) (err error) {
-	moved := hostlocal.Moved(req, addrs)
+	moved := lease.Moved(req, addrs)
 	if len(moved) == 0 {
 		return nil
 	}
@@ -33,7 +33,7 @@ func dropGateways(req *cni.Request, addrs []netip.Addr) (err error) {
 		if slices.Contains(c.Gateways, p) || !slices.ContainsFunc(moved, p.Contains) {
 			return false, nil
 		}
-		used, err := hostlocal.InUse(req, p.Masked(), moved)
+		used, err := lease.InUse(req, p.Masked(), moved)
 		return !used, err
 	})
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/ipam"
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
-	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
 	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 )
 
@@ -18,7 +17,7 @@ func delIPAM(req *cni.Request, k known) (*ipam.IPAM, error) {
 	if k.ipam == "" {
 		return nil, nil
 	}
-	return ipam.New(req, k.ipam, hostlocal.Plugin())
+	return ipam.New(req, k.ipam)
 }
 
 // delKernel removes the links by the name of the host's end, wherever the other end

@@ -26,7 +26,7 @@ var only = map[string][]string{
 var layers = layersOf(
 	"pkg/log pkg/file pkg/dump", // for everybody: the edge to the runtime, tests, the command
 	"pkg/netlink pkg/flock pkg/netns pkg/cni",
-	"pkg/nft pkg/iptables pkg/conntrack pkg/ipam",
+	"pkg/nft pkg/iptables pkg/conntrack pkg/lease", "pkg/ipam",
 	// An attachment: what is wanted, and its parts from the link to what strangers have.
 	"pkg/plan", "pkg/link", "pkg/firewall", "pkg/foreign", "pkg/owned",
 	"plugins/hostlocal plugins/portmap plugins/loopback", "plugins/bridge plugins/start", "plugins plugins/installer",

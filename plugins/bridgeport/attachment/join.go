@@ -110,14 +110,14 @@ func (j *joiner) links() {
 
 func (j *joiner) leases() {
 	for _, l := range j.node.Leases {
-		if l.Key.ContainerID == "" {
+		if l.Owner.ContainerID == "" {
 			continue // an empty file: doctor tells of it
 		}
-		ifName := l.Key.IfName
+		ifName := l.Owner.IfName
 		if ifName == "" {
 			ifName = "eth0" // the oldest form has no name
 		}
-		a := j.ofNames(l.Network, l.Key.ContainerID, ifName, "")
+		a := j.ofNames(l.Network, l.Owner.ContainerID, ifName, "")
 		a.Leases = append(a.Leases, l)
 		if a.Since == nil {
 			a.Since = &l.Time

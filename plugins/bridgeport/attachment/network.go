@@ -10,23 +10,23 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/lease"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
-	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
 )
 
 // Network is a network with what its attachments use of it.
 type Network struct {
-	Name        string               `json:"name"`
-	File        string               `json:"file,omitempty"` // "" where no configuration file names it
-	Bridge      string               `json:"bridge,omitempty"`
-	Gateways    []string             `json:"gateways,omitempty"`
-	MTU         int                  `json:"mtu,omitempty"`
-	Attachments int                  `json:"attachments"`
-	Ports       int                  `json:"ports"`
-	Pools       []Pool               `json:"pools,omitempty"`
-	DataDir     string               `json:"dataDir,omitempty"`
-	Conf        *node.Plugin         `json:"-"` // of the plugin bridge; nil where not known
-	Sets        []hostlocal.RangeSet `json:"-"`
+	Name        string           `json:"name"`
+	File        string           `json:"file,omitempty"` // "" where no configuration file names it
+	Bridge      string           `json:"bridge,omitempty"`
+	Gateways    []string         `json:"gateways,omitempty"`
+	MTU         int              `json:"mtu,omitempty"`
+	Attachments int              `json:"attachments"`
+	Ports       int              `json:"ports"`
+	Pools       []Pool           `json:"pools,omitempty"`
+	DataDir     string           `json:"dataDir,omitempty"`
+	Conf        *node.Plugin     `json:"-"` // of the plugin bridge; nil where not known
+	Sets        []lease.RangeSet `json:"-"`
 }
 
 // Pool is one range set.
@@ -104,7 +104,7 @@ func (w *Network) configure(name, version string, list []node.Plugin) {
 		if err != nil {
 			continue // lint tells
 		}
-		if conf, err := hostlocal.Parse(req); err == nil {
+		if conf, err := lease.Parse(req); err == nil {
 			w.Sets, w.DataDir = conf.Sets, conf.DataDir
 		}
 	}

@@ -9,9 +9,9 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/lease"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridge"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
-	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
 	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
@@ -39,11 +39,11 @@ func Plan(net *node.Network, call node.Call, given []string) (steps []Step, err 
 		}
 		switch {
 		case p.Type == "bridge":
-			var lease *current.Result
-			if lease, err = nextLease(req, net, p, given, &steps); err != nil {
+			var leased *current.Result
+			if leased, err = nextLease(req, net, p, given, &steps); err != nil {
 				return nil, err
 			}
-			if draft, err = bridge.Planned(req, h, lease); err != nil {
+			if draft, err = bridge.Planned(req, h, leased); err != nil {
 				return nil, err
 			}
 			steps = append(steps, Step{"bridge", "bridge: container " + call.ContainerID + ", interface " + call.IfName, draft.Plan.String()})
@@ -89,20 +89,18 @@ func nextLease(req *cni.Request, net *node.Network, p node.Plugin, given []strin
 		*steps = append(*steps, Step{p.IPAM.Type, about, ""})
 		return res, nil
 	}
-	conf, err := hostlocal.Parse(req)
+	conf, err := lease.Parse(req)
 	if err != nil {
 		return nil, err
 	}
-	leases, err := hostlocal.Next(conf, net.Name)
+	leases, err := lease.Next(conf, net.Name)
 	if err != nil {
 		return nil, err
 	}
 	var commands []string
 	for _, l := range leases {
-		res.IPs = append(res.IPs, &current.IPConfig{Address: cni.IPNet(netip.PrefixFrom(l.Addr, l.Subnet.Bits())), Gateway: l.Gateway.AsSlice()})
-		commands = append(commands, fmt.Sprintf("printf '%s\\r\\n%s' >%s/%s/%s", req.ContainerID, req.IfName, conf.DataDir, net.Name, l.Addr))
+		commands = append(commands, lease.Command(conf.DataDir, net.Name, lease.Owner{ContainerID: req.ContainerID, IfName: req.IfName}, l.Addr))
 	}
-	res.Routes, res.DNS = conf.Routes, conf.DNS
 	*steps = append(*steps, Step{"host-local", "host-local: the next address of each range set", strings.Join(commands, "\n")})
-	return res, nil
+	return conf.Result(leases), nil
 }

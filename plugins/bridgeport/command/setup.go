@@ -49,7 +49,7 @@ before anything is changed. The configurations in --conf-dir are examined afterw
 		}
 		var done []setup.Installed
 		var err error
-		switch same := sameDir(from, o.place.Bin); {
+		switch same := setup.SameFile(from, o.place.Bin); {
 		case rollback:
 			done, err = setup.Rollback(o.place.Bin)
 		case same:
@@ -68,12 +68,6 @@ before anything is changed. The configurations in --conf-dir are examined afterw
 		})
 	})
 	return c
-}
-
-func sameDir(a, b string) bool {
-	x, errX := os.Stat(a)
-	y, errY := os.Stat(b)
-	return errX == nil && errY == nil && os.SameFile(x, y)
 }
 
 // remarks tells what lint thinks of the configurations.

@@ -148,7 +148,7 @@ func whoAddress(n *node.Node, list []*attachment.Attachment, addr netip.Addr) []
 		}
 	}
 	for _, l := range n.Leases {
-		if l.Addr == addr && l.Key.ContainerID == "" {
+		if l.Addr == addr && l.Owner.ContainerID == "" {
 			found = append(found, Finding{What: addr.String(), Holder: "nobody", Since: &l.Time, How: "an empty lease file, left by a crash: " + l.Path()})
 		}
 	}

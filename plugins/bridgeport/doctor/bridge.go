@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/lease"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 )
@@ -118,7 +119,7 @@ func gatewayMissing(p *Patient) []symptom {
 				continue
 			}
 			// Of several ranges of one set only those in use have a gateway.
-			if !slices.ContainsFunc(set, func(r rangeOf) bool { return l.Has(r.Gateway) }) {
+			if !slices.ContainsFunc(set, func(r lease.Range) bool { return l.Has(r.Gateway) }) {
 				r := set[0]
 				list = append(list, one(fmt.Sprintf("bridgeport repair, or ip address add %s/%d dev %s", r.Gateway, r.Subnet.Bits(), l.Name),
 					"bridge %s of network %s lacks %s/%d", l.Name, w.Name, r.Gateway, r.Subnet.Bits())...)

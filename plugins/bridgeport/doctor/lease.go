@@ -62,7 +62,7 @@ func poolFull(p *Patient) []symptom {
 func leaseEmpty(p *Patient) []symptom {
 	var list []symptom
 	for _, l := range p.Leases {
-		if l.Key.ContainerID == "" {
+		if l.Owner.ContainerID == "" {
 			list = append(list, one("rm "+l.Path()+" (bridgeport gc does it)", "%s is no lease", l.Path())...)
 		}
 	}

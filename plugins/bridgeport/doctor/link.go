@@ -9,10 +9,7 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
-	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
 )
-
-type rangeOf = hostlocal.Range
 
 func linkChecks() []Check {
 	return []Check{

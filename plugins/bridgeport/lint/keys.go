@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/lease"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridge"
-	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
 	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 )
 
@@ -28,7 +28,7 @@ func pluginKeys(kind string) []string {
 	return nil
 }
 
-func hostLocalKeys() []string { return paths(hostlocal.Wire()) }
+func hostLocalKeys() []string { return paths(lease.Wire()) }
 
 // paths lists the keys that the struct is decoded from, with their paths.
 func paths(wire any) []string { return fields(reflect.TypeOf(wire), "") }

@@ -9,10 +9,10 @@ import (
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/lease"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridge"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
-	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
 	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 )
 
@@ -124,7 +124,7 @@ func (l *linter) plugin(root, p *value) {
 		l.place(root, p, check(req))
 	}
 	if p.kid("ipam").kid("type").text() == "host-local" {
-		_, err := hostlocal.Parse(req)
+		_, err := lease.Parse(req)
 		l.place(root, p, err)
 	}
 }

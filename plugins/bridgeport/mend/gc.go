@@ -12,9 +12,9 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/owned"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/lease"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
-	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
 )
 
 // Removal is one dead attachment, or one file that is no lease.
@@ -43,7 +43,7 @@ func Dead(n *node.Node, list []*attachment.Attachment, grace time.Duration) []Re
 		}
 	}
 	for _, l := range n.Leases {
-		if l.Key.ContainerID == "" {
+		if l.Owner == (lease.Owner{}) {
 			t := l.Time
 			out = append(out, Removal{
 				Name: l.Network + "/" + l.Addr.String(), Why: "the file names nobody: a crash left it", Items: []string{"lease " + l.Path()},
@@ -88,7 +88,7 @@ func Remove(list []Removal) error {
 			continue
 		}
 		if r.orphan == nil {
-			_, err = hostlocal.Reclaim(r.strange.Dir, r.strange.Network, r.strange.File)
+			_, err = lease.Reclaim(r.strange.Dir, r.strange.Network, r.strange.File)
 		} else {
 			err = bury(s, r)
 		}
@@ -117,7 +117,7 @@ func bury(s *plan.Session, r *Removal) error {
 		errs = append(errs, plan.Delete(s, rest.PortsIPTables, rest.MasqueradeIPTables))
 	}
 	for _, l := range a.Leases {
-		_, err := hostlocal.Reclaim(l.Dir, l.Network, l.File)
+		_, err := lease.Reclaim(l.Dir, l.Network, l.File)
 		errs = append(errs, err)
 	}
 	if a.Cached != nil {
@@ -142,12 +142,12 @@ func forget(c *node.Cached) error {
 
 func changed(list []node.Lease) bool {
 	for _, l := range list {
-		files, err := hostlocal.Files(l.Dir, l.Network)
+		files, err := lease.Files(l.Dir, l.Network)
 		if err != nil {
 			return true
 		}
 		for _, f := range files {
-			if f.Addr == l.Addr && (f.Key != l.Key || !f.Time.Equal(l.Time)) {
+			if f.Addr == l.Addr && (f.Owner != l.Owner || !f.Time.Equal(l.Time)) {
 				return true
 			}
 		}

@@ -2,15 +2,14 @@ package mend
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/lease"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
-	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
 )
 
 // Mended is what was missing of one attachment.
@@ -91,15 +90,15 @@ func mendLease(a *attachment.Attachment, n *node.Node, dry bool, m *Mended) erro
 		return nil
 	}
 	var errs []error
-	key := hostlocal.Key{ContainerID: a.Container, IfName: a.IfName}
+	owner := lease.Owner{ContainerID: a.Container, IfName: a.IfName}
 	for _, set := range w[i].Sets {
 		for _, addr := range a.Inner.Addrs {
 			if !set.Has(addr.Addr()) || !a.Has(addr.Addr()) {
 				continue
 			}
-			m.Commands = append(m.Commands, fmt.Sprintf("printf '%s\\r\\n%s' >%s/%s/%s", a.Container, a.IfName, w[i].DataDir, a.Network, addr.Addr()))
+			m.Commands = append(m.Commands, lease.Command(w[i].DataDir, a.Network, owner, addr.Addr()))
 			if !dry {
-				errs = append(errs, hostlocal.Restore(w[i].DataDir, a.Network, key, addr.Addr()))
+				errs = append(errs, lease.Restore(w[i].DataDir, a.Network, owner, addr.Addr()))
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/lease"
 	"github.com/containernetworking/cni/pkg/version"
 )
 
@@ -38,10 +39,10 @@ type Plugin struct {
 	Promisc      bool            `json:"promiscMode"`
 	Capabilities map[string]bool `json:"capabilities"`
 	IPAM         struct {
-		Type    string `json:"type"`
-		DataDir string `json:"dataDir"`
+		Type string `json:"type"`
 	} `json:"ipam"`
-	Raw map[string]any `json:"-"`
+	DataDir string         `json:"-"` // of host-local's leases; "" where none is named
+	Raw     map[string]any `json:"-"`
 }
 
 // BridgeName is the bridge of a plugin of type bridge, cni0 where it names none.
@@ -118,6 +119,9 @@ func ParseNetwork(data []byte) (Network, error) {
 		}
 		if err := json.Unmarshal(raw, &p.Raw); err != nil {
 			return net, err
+		}
+		if p.IPAM.Type == "host-local" {
+			p.DataDir = lease.DataDir(raw)
 		}
 		net.Plugins = append(net.Plugins, p)
 	}

@@ -4,16 +4,13 @@
 package node
 
 import (
-	"errors"
-	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/lease"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
-	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
 )
 
 // Place is where a node keeps its files.
@@ -26,7 +23,7 @@ type Place struct {
 
 // Default is where container runtimes look.
 func Default() Place {
-	return Place{Data: hostlocal.DefaultDataDir, Cache: "/var/lib/cni", Conf: "/etc/cni/net.d", Bin: "/opt/cni/bin"}
+	return Place{Data: lease.DefaultDataDir, Cache: "/var/lib/cni", Conf: "/etc/cni/net.d", Bin: "/opt/cni/bin"}
 }
 
 // Node is one look at a node. Its parts are read one after another, so what changes
@@ -46,7 +43,7 @@ type Node struct {
 
 // Lease is one lease file and where it is.
 type Lease struct {
-	hostlocal.File
+	lease.File
 	Dir, Network string
 }
 
@@ -87,8 +84,8 @@ func (n *Node) leases() ([]Lease, error) {
 	dirs := []string{n.Place.Data}
 	add := func(list []Plugin) {
 		for _, p := range list {
-			if d := p.IPAM.DataDir; d != "" && !slices.Contains(dirs, d) {
-				dirs = append(dirs, d)
+			if p.DataDir != "" && !slices.Contains(dirs, p.DataDir) {
+				dirs = append(dirs, p.DataDir)
 			}
 		}
 	}
@@ -100,23 +97,17 @@ func (n *Node) leases() ([]Lease, error) {
 	}
 	var list []Lease
 	for _, dir := range dirs {
-		entries, err := os.ReadDir(dir)
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
+		networks, err := lease.Networks(dir)
 		if err != nil {
-			return nil, fmt.Errorf("leases: %w", err)
+			return nil, err
 		}
-		for _, e := range entries {
-			if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
-				continue
-			}
-			files, err := hostlocal.Files(dir, e.Name())
+		for _, network := range networks {
+			files, err := lease.Files(dir, network)
 			if err != nil {
 				return nil, err
 			}
 			for _, f := range files {
-				list = append(list, Lease{File: f, Dir: dir, Network: e.Name()})
+				list = append(list, Lease{File: f, Dir: dir, Network: network})
 			}
 		}
 	}
@@ -124,7 +115,7 @@ func (n *Node) leases() ([]Lease, error) {
 }
 
 // Path is the lease's file.
-func (l Lease) Path() string { return filepath.Join(l.Dir, l.Network, l.Addr.String()) }
+func (l Lease) Path() string { return lease.Path(l.Dir, l.Network, l.Addr) }
 
 // Link finds a link by its name; nil without one.
 func (n *Node) Link(name string) *Link {

@@ -45,7 +45,7 @@ func Install(from, bin string) ([]Installed, error) {
 	for i, name := range Names {
 		source, target := filepath.Join(from, name), filepath.Join(staged, name)
 		// The plugins are one file under three names.
-		if i > 0 && sameFile(source, filepath.Join(from, Names[0])) {
+		if i > 0 && SameFile(source, filepath.Join(from, Names[0])) {
 			if err := os.Link(filepath.Join(staged, Names[0]), target); err == nil {
 				continue
 			}
@@ -60,7 +60,9 @@ func Install(from, bin string) ([]Installed, error) {
 	return exchange(bin, staged)
 }
 
-func sameFile(a, b string) bool {
+// SameFile says whether both paths lead to one file or directory. A path that leads nowhere
+// is the same as none.
+func SameFile(a, b string) bool {
 	x, errX := os.Stat(a)
 	y, errY := os.Stat(b)
 	return errX == nil && errY == nil && os.SameFile(x, y)

@@ -1,4 +1,4 @@
-package hostlocal
+package lease
 
 import (
 	"errors"
@@ -114,7 +114,7 @@ func TestForeignRemoval(t *testing.T) {
 // TestForeignIndex: the index is only a hint.
 func TestForeignIndex(t *testing.T) {
 	index := func(p *pool) string { return filepath.Join(p.data, indexName) }
-	entry := func(p *pool) string { return index2(p).path(Key{"c1", "eth0"}) }
+	entry := func(p *pool) string { return index2(p).path(Owner{"c1", "eth0"}) }
 	tests := []struct {
 		name   string
 		change func(p *pool) error
@@ -155,7 +155,7 @@ func TestForeignRelease(t *testing.T) {
 	p.wantAdd("c1", "10.1.0.2")
 	p.foreign(func() error { return os.Remove(filepath.Join(p.dir, "10.1.0.2")) })
 	p.wantAdd("c2", "10.1.0.3")
-	if _, err := os.Lstat(index2(p).path(Key{"c1", "eth0"})); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Lstat(index2(p).path(Owner{"c1", "eth0"})); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the index still has c1: %v", err)
 	}
 }
@@ -173,17 +173,17 @@ func TestForeignOwner(t *testing.T) {
 func TestParseLease(t *testing.T) {
 	tests := []struct {
 		in   string
-		want Key
+		want Owner
 	}{
-		{"c1\r\neth0", Key{"c1", "eth0"}},
-		{"c1\neth0\n", Key{"c1", "eth0"}},
-		{"c1", Key{"c1", ""}},
-		{" c1\t\r\n\teth0 ", Key{"c1", "eth0"}},
-		{"", Key{}},
-		{"\r\n", Key{}},
+		{"c1\r\neth0", Owner{"c1", "eth0"}},
+		{"c1\neth0\n", Owner{"c1", "eth0"}},
+		{"c1", Owner{"c1", ""}},
+		{" c1\t\r\n\teth0 ", Owner{"c1", "eth0"}},
+		{"", Owner{}},
+		{"\r\n", Owner{}},
 	}
 	for _, tt := range tests {
-		if got := parseLease(tt.in); got != tt.want {
+		if got := parseOwner(tt.in); got != tt.want {
 			t.Errorf("%q: got %q, want %q", tt.in, got, tt.want)
 		}
 	}

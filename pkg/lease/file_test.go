@@ -1,4 +1,4 @@
-package hostlocal
+package lease
 
 import (
 	"net/netip"
@@ -53,7 +53,7 @@ func TestReclaim(t *testing.T) {
 	other.Time = seen.Time.Add(time.Nanosecond)
 	p.wantReclaim(other, false)
 	other = seen
-	other.Key.ContainerID = "c2"
+	other.Owner.ContainerID = "c2"
 	p.wantReclaim(other, false)
 	p.wantLeases("10.1.0.2=c1/eth0")
 	p.wantReclaim(seen, true)

@@ -1,4 +1,4 @@
-package hostlocal
+package lease
 
 import (
 	"testing"

@@ -1,4 +1,4 @@
-package hostlocal
+package lease
 
 import (
 	"net/netip"
@@ -42,8 +42,8 @@ func tryStore(t *testing.T, name, content, target, last string) {
 	_ = os.WriteFile(filepath.Join(net, lastName+"0"), []byte(last), 0o600)
 	x := index{filepath.Join(dir, indexName, "net")}
 	for _, id := range []string{"a", "c0", "first"} {
-		_ = os.Remove(x.path(Key{id, "eth0"}))
-		_ = os.Symlink(target, x.path(Key{id, "eth0"}))
+		_ = os.Remove(x.path(Owner{id, "eth0"}))
+		_ = os.Symlink(target, x.path(Owner{id, "eth0"}))
 	}
 	owners := make(map[netip.Addr]string)
 	for _, id := range []string{"a", "b", "c", "d", "e", "f"} {

@@ -1,17 +1,20 @@
-package hostlocal
+package lease
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/containernetworking/cni/pkg/types"
 )
 
-// defaultDataDir is where the reference keeps its leases, too.
-const defaultDataDir = "/var/lib/cni/networks"
+// DefaultDataDir is where leases are when a configuration names no dataDir. The reference
+// keeps its leases there, too.
+const DefaultDataDir = "/var/lib/cni/networks"
 
 // Conf is the configuration, parsed and valid.
 type Conf struct {
@@ -74,10 +77,7 @@ func Parse(req *cni.Request) (*Conf, error) {
 	if w.IPAM == nil {
 		return nil, cni.Errorf(cni.CodeConfig, "ipam: missing: host-local needs at least {\"ranges\": [[{\"subnet\": \"10.88.0.0/16\"}]]}")
 	}
-	c := &Conf{DataDir: w.IPAM.DataDir}
-	if c.DataDir == "" {
-		c.DataDir = defaultDataDir
-	}
+	c := &Conf{DataDir: cmp.Or(w.IPAM.DataDir, DefaultDataDir)}
 	if !filepath.IsAbs(c.DataDir) {
 		return nil, cni.Errorf(cni.CodeConfig, "ipam.dataDir: %q is not an absolute path", c.DataDir)
 	}
@@ -210,6 +210,33 @@ func (w *wire) requested(req *cni.Request) ([]netip.Addr, error) {
 	}
 	return addrs, nil
 }
+
+// DataDir is the directory of leases that a configuration names, whatever is wrong with it
+// otherwise; "" where it names none, or none that is an absolute path. Then leases are in
+// DefaultDataDir.
+func DataDir(config []byte) string {
+	var w struct {
+		IPAM struct {
+			DataDir string `json:"dataDir"`
+		} `json:"ipam"`
+	}
+	_ = cni.Decode(config, &w) // what can't be read names no directory
+	if !filepath.IsAbs(w.IPAM.DataDir) {
+		return ""
+	}
+	return w.IPAM.DataDir
+}
+
+// dataDir is where the request's leases are.
+func dataDir(req *cni.Request) string { return cmp.Or(DataDir(req.Config), DefaultDataDir) }
+
+// inSubnet says whether a is in a subnet that the configuration hands out.
+func (c *Conf) inSubnet(a netip.Addr) bool {
+	return slices.ContainsFunc(c.Sets, func(s RangeSet) bool { return s.inSubnet(a) })
+}
+
+// Wire is the configuration as JSON has it, for tools that need to know its keys.
+func Wire() any { return wire{} }
 
 // onePerFamily: results before 0.3.0 have room for one address of each family.
 func onePerFamily(version string, sets []RangeSet) error {

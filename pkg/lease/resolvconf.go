@@ -1,4 +1,4 @@
-package hostlocal
+package lease
 
 import (
 	"strings"
@@ -6,15 +6,15 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 )
 
+// maxResolvConf is more than any resolv.conf holds, in bytes.
+const maxResolvConf = 1 << 20
+
 // readResolvConf reads a resolv.conf(5) as glibc does (res_init.c): keywords at the
 // beginning of a line, comments only there, the last of several search or domain
 // lines counts.
 func readResolvConf(path string) (types.DNS, error) {
-	data, err := readText(path, 0)
-	if err != nil {
-		return types.DNS{}, err
-	}
-	return parseResolvConf(string(data)), nil
+	text, err := readText(path, 0, maxResolvConf)
+	return parseResolvConf(text), err
 }
 
 func parseResolvConf(text string) types.DNS {

@@ -1,4 +1,4 @@
-package hostlocal
+package lease
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 )
 
 // crowdVar makes the test program one of the crowd: it holds dataDir and a number.
-const crowdVar = "HOSTLOCAL_TEST_CROWD"
+const crowdVar = "LEASE_TEST_CROWD"
 
 func TestMain(m *testing.M) {
 	if text := os.Getenv(crowdVar); text != "" {

@@ -1,8 +1,9 @@
-package hostlocal
+package lease
 
 import (
 	"encoding/binary"
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
 	"strings"
@@ -32,7 +33,7 @@ func parseSet(key string, ws []wireRange) (RangeSet, error) {
 		if err != nil {
 			return nil, err
 		}
-		if r.Subnet.Addr().Is4() != w0Is4(set, r) {
+		if len(set) > 0 && set[0].Subnet.Addr().Is4() != r.Subnet.Addr().Is4() {
 			return nil, fmt.Errorf("%s: mixes IPv4 and IPv6: give each family a set of its own", key)
 		}
 		for _, other := range set {
@@ -43,13 +44,6 @@ func parseSet(key string, ws []wireRange) (RangeSet, error) {
 		set = append(set, r)
 	}
 	return set, nil
-}
-
-func w0Is4(set RangeSet, r Range) bool {
-	if len(set) == 0 {
-		return r.Subnet.Addr().Is4()
-	}
-	return set[0].Subnet.Addr().Is4()
 }
 
 func parseRange(key string, w wireRange) (Range, error) {
@@ -101,6 +95,11 @@ func lastUsable(p netip.Prefix) netip.Addr {
 	return netip.AddrFrom16(b)
 }
 
+// lease is an address of the range.
+func (r *Range) lease(a netip.Addr) Lease {
+	return Lease{Addr: a, Subnet: r.Subnet, Gateway: r.Gateway}
+}
+
 func (r Range) contains(a netip.Addr) bool {
 	return !a.Less(r.Start) && !r.End.Less(a) && a.Is4() == r.Start.Is4()
 }
@@ -135,6 +134,11 @@ func (s RangeSet) find(a netip.Addr) *Range {
 	return nil
 }
 
+// inSubnet says whether a is in a subnet of the set, handed out or not.
+func (s RangeSet) inSubnet(a netip.Addr) bool {
+	return slices.ContainsFunc(s, func(r Range) bool { return r.Subnet.Contains(a) })
+}
+
 // isGateway says whether any range of the set has a as its gateway.
 func (s RangeSet) isGateway(a netip.Addr) bool {
 	return slices.ContainsFunc(s, func(r Range) bool { return r.Gateway == a })
@@ -143,40 +147,51 @@ func (s RangeSet) isGateway(a netip.Addr) bool {
 // after yields the addresses of the set in round-robin order, beginning with the
 // one after last, each once, without gateways. An invalid last, or one outside the
 // set, begins at the first.
-func (s RangeSet) after(last netip.Addr) func(yield func(netip.Addr, *Range) bool) {
-	first := 0
-	if r := s.find(last); r != nil {
-		first = slices.IndexFunc(s, func(o Range) bool { return o == *r })
-	} else {
-		last = netip.Addr{}
-	}
+func (s RangeSet) after(last netip.Addr) iter.Seq2[netip.Addr, *Range] {
+	first := max(0, slices.IndexFunc(s, func(r Range) bool { return r.contains(last) }))
+	inside := s[first].contains(last)
 	return func(yield func(netip.Addr, *Range) bool) {
-		if last.IsValid() && !s.walk(first, last.Next(), s[first].End, yield) {
-			return
-		}
-		begin := first
-		if last.IsValid() {
-			begin = first + 1
-		}
-		for i := begin; i < begin+len(s); i++ {
-			r := i % len(s)
-			end := s[r].End
-			if last.IsValid() && r == first {
-				end = last
-			}
-			if !s.walk(r, s[r].Start, end, yield) {
+		for i := range len(s) + 1 {
+			r := &s[(first+i)%len(s)]
+			from, to := r.Start, r.End
+			switch {
+			case i == 0 && inside:
+				from = last.Next()
+			case i == len(s) && inside:
+				to = last
+			case i == len(s):
 				return
+			}
+			for a := from; a.IsValid() && !to.Less(a); a = a.Next() {
+				if !s.isGateway(a) && !yield(a, r) {
+					return
+				}
 			}
 		}
 	}
 }
 
-// walk yields from..to of range r; false once the caller has enough.
-func (s RangeSet) walk(r int, from, to netip.Addr, yield func(netip.Addr, *Range) bool) bool {
-	for a := from; a.IsValid() && !to.Less(a); a = a.Next() {
-		if !s.isGateway(a) && !yield(a, &s[r]) {
-			return false
+// Room is how many addresses the set may hand out.
+func (s RangeSet) Room() float64 {
+	n := 0.0
+	for _, r := range s {
+		n += count(r.Start, r.End)
+		if r.contains(r.Gateway) {
+			n--
 		}
 	}
-	return true
+	return n
+}
+
+// Has says whether the address is one that the set may hand out.
+func (s RangeSet) Has(a netip.Addr) bool { return s.find(a) != nil && !s.isGateway(a) }
+
+// count is the number of addresses from a to b, as exact as a float is.
+func count(a, b netip.Addr) float64 {
+	n := 0.0
+	x, y := a.As16(), b.As16()
+	for i := range x {
+		n = n*256 + float64(y[i]) - float64(x[i])
+	}
+	return n + 1
 }

@@ -1,4 +1,4 @@
-package hostlocal
+package lease
 
 import (
 	"errors"
@@ -74,19 +74,9 @@ func (p *pool) wantDel(container string) {
 // wantLeases compares the files, "10.1.0.2=c1/eth0 10.1.0.3=c2/eth0".
 func (p *pool) wantLeases(want string) {
 	p.Helper()
-	s, err := open(p.data, "net", false)
-	if errors.Is(err, errNoStore) {
-		if want != "" {
-			p.Errorf("no leases, want %s", want)
-		}
-		return
-	}
-	if err != nil {
-		p.Fatal(err)
-	}
-	defer s.Close()
+	s := unlocked(p.data, "net")
 	names, err := s.names()
-	if err != nil {
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		p.Fatal(err)
 	}
 	var list []string
@@ -130,7 +120,7 @@ func (p *pool) reboot() {
 		p.Fatal(err)
 	}
 	for _, e := range entries {
-		if e.Name() == freedName {
+		if e.Name() == restName {
 			continue
 		}
 		path := filepath.Join(index, e.Name())
@@ -148,7 +138,7 @@ func (p *pool) reboot() {
 // rested ends the rest of all released addresses.
 func (p *pool) rested() {
 	p.Helper()
-	freed, err := filepath.Glob(filepath.Join(p.data, indexName, "net", freedName, "*"))
+	freed, err := filepath.Glob(filepath.Join(p.data, indexName, "net", restName, "*"))
 	if err != nil {
 		p.Fatal(err)
 	}

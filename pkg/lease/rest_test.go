@@ -1,4 +1,4 @@
-package hostlocal
+package lease
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ import (
 // is forgotten, and what is resting stays.
 func TestForget(t *testing.T) {
 	dir := t.TempDir()
-	s := &Store{dir: filepath.Join(dir, "net"), index: index{dir: filepath.Join(dir, indexName, "net")}}
+	s := unlocked(dir, "net")
 	if err := s.makeDirs(); err != nil {
 		t.Fatal(err)
 	}
@@ -26,11 +26,11 @@ func TestForget(t *testing.T) {
 		}
 	}
 	// No address at all, as a stand-in for one that has rested: its time can't be set.
-	if err := os.WriteFile(filepath.Join(s.index.dir, freedName, "stale"), nil, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.index.dir, restName, "stale"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s.forget()
-	entries, err := os.ReadDir(filepath.Join(s.index.dir, freedName))
+	entries, err := os.ReadDir(filepath.Join(s.index.dir, restName))
 	if err != nil || len(entries) != 3 {
 		t.Errorf("got %v, %v, want the three that are resting", entries, err)
 	}
@@ -41,7 +41,7 @@ func TestAwake(t *testing.T) {
 	p := newPool(t, `[{"subnet": "10.1.0.0/30"}]`) // one address beside the gateway's
 	p.wantAdd("c1", "10.1.0.2")
 	p.wantDel("c1")
-	freed := index2(p).freed(netip.MustParseAddr("10.1.0.2"))
+	freed := index2(p).resting(netip.MustParseAddr("10.1.0.2"))
 	if _, err := os.Lstat(freed); err != nil {
 		t.Errorf("a released address does not rest: %v", err)
 	}

@@ -1,19 +1,18 @@
-package hostlocal
+package lease
 
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
-	"github.com/bridgeport-cni/bridgeport/pkg/file"
 	"golang.org/x/sys/unix"
 )
 
 // trusted says whether nobody but us can put files into the directories that leases
 // are in: who can might lead our writing to any file of the machine. dataDir itself may
 // be a symbolic link, the network's directory below it may not. A missing one is fine.
+// Verbs that write nothing do not ask: DEL must not refuse.
 func trusted(dataDir, networkDir string) error {
 	for _, d := range []struct {
 		path string
@@ -47,21 +46,4 @@ func untrusted(st *unix.Stat_t) string {
 		return fmt.Sprintf("group %d may write to it, and plant files in it", st.Gid)
 	}
 	return ""
-}
-
-// maxText is more than any file holds that readText is for, in bytes.
-const maxText = 1 << 20
-
-// readText reads a small file. It waits for nothing, and reads nothing but files:
-// flags is O_NOFOLLOW where a symbolic link is none.
-func readText(path string, flags int) ([]byte, error) {
-	f, err := file.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|flags, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
-		return nil, errors.Join(fmt.Errorf("%s: is no file", path), err)
-	}
-	return io.ReadAll(io.LimitReader(f, maxText))
 }

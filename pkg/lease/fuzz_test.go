@@ -1,4 +1,4 @@
-package hostlocal
+package lease
 
 import (
 	"errors"
@@ -50,21 +50,21 @@ func FuzzLease(f *testing.F) {
 	f.Add("c1", "eth0\u2003") // the kernel takes it for a name: only ASCII is space to it
 	f.Fuzz(func(t *testing.T, id, ifName string) {
 		defer limit.Cost(t)()
-		key := parseLease(id + "\r\n" + ifName)
-		if cni.ValidName(id) && cni.CheckLinkName(ifName) == nil && key != (Key{id, ifName}) {
+		key := parseOwner(id + "\r\n" + ifName)
+		if cni.ValidName(id) && cni.CheckLinkName(ifName) == nil && key != (Owner{id, ifName}) {
 			t.Errorf("wrote %q %q, read %q", id, ifName, key)
 		}
 	})
 }
 
-// FuzzTolerant: DEL and GC find a usable dataDir in anything.
-func FuzzTolerant(f *testing.F) {
+// FuzzDataDir: DEL and GC find a usable dataDir in anything.
+func FuzzDataDir(f *testing.F) {
 	f.Add([]byte(`{"ipam": {"dataDir": "/tmp/x"}, "cni.dev/valid-attachments": []}`))
 	f.Add([]byte(`{"ipam": "no", "cni.dev/valid-attachments": null}`))
 	f.Add([]byte(`[`))
 	f.Fuzz(func(t *testing.T, config []byte) {
 		defer limit.Cost(t)()
-		if dir, _ := tolerant(config); !filepath.IsAbs(dir) {
+		if dir := dataDir(&cni.Request{Config: config}); !filepath.IsAbs(dir) {
 			t.Errorf("%s: dataDir %q", config, dir)
 		}
 	})

@@ -1,4 +1,4 @@
-package hostlocal
+package lease
 
 import (
 	"errors"
@@ -6,9 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // TestTrusted: leases are not kept where somebody else could plant files.
@@ -39,42 +36,13 @@ func TestTrusted(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s, err := open(dataDir, "net", true)
+			s, err := create(dataDir, "net")
 			if err == nil {
-				defer s.Close()
+				defer s.close()
 			}
 			if (tt.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
 		})
-	}
-}
-
-// TestReadText: what is no file is neither followed, waited for nor read.
-func TestReadText(t *testing.T) {
-	dir := t.TempDir()
-	file, link, fifo := filepath.Join(dir, "file"), filepath.Join(dir, "link"), filepath.Join(dir, "fifo")
-	err := errors.Join(os.WriteFile(file, []byte("text"), 0o600), os.Symlink(file, link), unix.Mkfifo(fifo, 0o600))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, tt := range []struct {
-		path  string
-		flags int
-		want  string
-	}{{file, unix.O_NOFOLLOW, "text"}, {link, 0, "text"}, {link, unix.O_NOFOLLOW, ""}, {fifo, 0, ""}, {dir, 0, ""}, {"/dev/zero", 0, ""}} {
-		done := make(chan string)
-		go func() {
-			data, _ := readText(tt.path, tt.flags)
-			done <- string(data)
-		}()
-		select {
-		case got := <-done:
-			if got != tt.want {
-				t.Errorf("%s: got %q, want %q", tt.path, got, tt.want)
-			}
-		case <-time.After(10 * time.Second):
-			t.Fatalf("%s: hangs", tt.path)
-		}
 	}
 }

@@ -1,0 +1,218 @@
+package lease
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+)
+
+// probes is how many taken addresses in a row are looked up one by one; after
+// them, listing the directory once is cheaper.
+const probes = 64
+
+// allocate takes one address from each set, in one critical section: all or none.
+func (s *store) allocate(c *Conf, o Owner) ([]Lease, error) {
+	old, err := s.of(o)
+	if err != nil {
+		return nil, err
+	}
+	if len(old.addrs) > 0 {
+		if !past(old.boot) {
+			return nil, cni.Errorf(cni.CodeConflict, "%s has been allocated to %s, duplicate allocation is not allowed: DEL the attachment first",
+				old.addrs[0], o.ContainerID)
+		}
+		// From before the last boot: no namespace survives that. The same
+		// container gets the same addresses again.
+		if err := s.drop(old.owner, old.addrs); err != nil {
+			return nil, err
+		}
+	}
+	leases, dead, err := s.choose(c, old.addrs)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range dead {
+		if err := s.drop(d.owner, d.addrs); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.take(leases, o); err != nil {
+		return nil, err
+	}
+	s.stamp()
+	return leases, nil
+}
+
+// take writes the leases, and where round-robin stands now. On error none is left.
+func (s *store) take(leases []Lease, o Owner) error {
+	addrs := make([]netip.Addr, len(leases))
+	for i, l := range leases {
+		addrs[i] = l.Addr
+	}
+	if err := s.write(o, addrs); err != nil {
+		return err
+	}
+	for set, a := range addrs {
+		if err := s.setLast(set, a); err != nil {
+			return errors.Join(err, s.drop(o, addrs))
+		}
+	}
+	return nil
+}
+
+// choose finds an address for each set. It changes nothing: dead is what must be dropped
+// before the addresses are free. preferred are tried first.
+func (s *store) choose(c *Conf, preferred []netip.Addr) (leases []Lease, dead []holding, err error) {
+	requested := slices.Clone(c.Requested)
+	for i, set := range c.Sets {
+		at := slices.IndexFunc(requested, set.inSubnet)
+		var lease Lease
+		var more []holding
+		var err error
+		if at >= 0 {
+			lease, more, err = s.chooseRequested(set, requested[at])
+			requested = slices.Delete(requested, at, at+1)
+		} else {
+			lease, more, err = s.chooseFree(i, set, preferred)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		leases, dead = append(leases, lease), append(dead, more...)
+	}
+	if len(requested) > 0 {
+		texts := make([]string, len(requested))
+		for i, a := range requested {
+			texts[i] = a.String()
+		}
+		return nil, nil, cni.Errorf(cni.CodeConfig, "failed to allocate all requested IPs: %s: no range set is left that has them", strings.Join(texts, " "))
+	}
+	return leases, dead, nil
+}
+
+func (s *store) chooseRequested(set RangeSet, a netip.Addr) (Lease, []holding, error) {
+	r := set.find(a)
+	if r == nil {
+		return Lease{}, nil, cni.Errorf(cni.CodeConfig, "failed to allocate all requested IPs: %s: not in the range set %s", a, set)
+	}
+	if set.isGateway(a) {
+		return Lease{}, nil, cni.Errorf(cni.CodeConfig, "requested ip %s is subnet's gateway", a)
+	}
+	o, taken, err := s.owner(a)
+	switch {
+	case err != nil:
+		return Lease{}, nil, err
+	case !taken:
+		return r.lease(a), nil, nil
+	case o == Owner{}:
+		return r.lease(a), []holding{{addrs: []netip.Addr{a}}}, nil
+	}
+	return Lease{}, nil, cni.Errorf(cni.CodeConflict, "requested IP address %s is not available in range set %s: container %s link %s has it",
+		a, set, o.ContainerID, o.IfName)
+}
+
+func (s *store) chooseFree(i int, set RangeSet, preferred []netip.Addr) (Lease, []holding, error) {
+	for _, a := range preferred {
+		taken, err := s.taken(a)
+		if err != nil {
+			return Lease{}, nil, err
+		}
+		if r := set.find(a); r != nil && !taken && !set.isGateway(a) {
+			return r.lease(a), nil, nil
+		}
+	}
+	last := s.last(i)
+	lease, err := s.firstFree(set, last)
+	if err != nil || lease.Addr.IsValid() {
+		return lease, nil, err
+	}
+	dead, total, err := s.dead(set)
+	if err != nil {
+		return Lease{}, nil, err
+	}
+	for a, r := range set.after(last) {
+		if slices.ContainsFunc(dead, func(d holding) bool { return slices.Contains(d.addrs, a) }) {
+			return r.lease(a), dead, nil
+		}
+	}
+	return Lease{}, nil, cni.Errorf(cni.CodeExhausted,
+		"no IP addresses available in range set: %s: all %d are leased: delete unused containers, or give the network a larger range; `bridgeport gc` removes leases of containers that are gone",
+		set, total)
+}
+
+// firstFree looks at addresses one by one, and after some misses at the list of all names.
+// Addresses that rest are the last choice. The lease is zero where the set is full.
+func (s *store) firstFree(set RangeSet, last netip.Addr) (resting Lease, err error) {
+	misses := 0
+	var names map[netip.Addr]bool
+	for a, r := range set.after(last) {
+		taken := names[a]
+		if names == nil {
+			if taken, err = s.taken(a); err != nil {
+				return Lease{}, err
+			}
+		}
+		if !taken && !s.rests(a) {
+			return r.lease(a), nil
+		}
+		if !taken && !resting.Addr.IsValid() {
+			resting = r.lease(a)
+		}
+		if misses++; misses == probes {
+			if names, err = s.nameSet(); err != nil {
+				return Lease{}, err
+			}
+		}
+	}
+	return resting, nil
+}
+
+// nameSet is names as a set.
+func (s *store) nameSet() (map[netip.Addr]bool, error) {
+	list, err := s.names()
+	set := make(map[netip.Addr]bool, len(list))
+	for _, n := range list {
+		set[n] = true
+	}
+	return set, err
+}
+
+// dead finds leases of the set that can have no owner: from before the last boot, or
+// files that are no leases. It never guesses: a lease whose boot is not known counts
+// as alive. total is how many leases the set has.
+func (s *store) dead(set RangeSet) (dead []holding, total int, err error) {
+	list := make(map[Owner][]netip.Addr)
+	err = s.each(func(a netip.Addr, o Owner) {
+		if set.find(a) != nil {
+			list[o] = append(list[o], a)
+			total++
+		}
+	})
+	for o, addrs := range list {
+		if o != (Owner{}) {
+			// Those of the other sets go, too, but for what was given back meanwhile and
+			// may be somebody's by now.
+			hint, boot := s.index.get(o)
+			if !past(boot) {
+				continue
+			}
+			if addrs, err = s.held(o, hint); err != nil {
+				return nil, 0, err
+			}
+		}
+		if len(addrs) > 0 {
+			dead = append(dead, holding{owner: o, addrs: addrs})
+		}
+	}
+	return dead, total, err
+}
+
+// Next returns the leases that the next ADD of this configuration would make, with nothing
+// changed and no lock taken: another ADD may be faster. Errors are those of Add.
+func Next(c *Conf, network string) ([]Lease, error) {
+	leases, _, err := unlocked(c.DataDir, network).choose(c, nil)
+	return leases, err
+}

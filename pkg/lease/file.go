@@ -1,0 +1,126 @@
+package lease
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"golang.org/x/sys/unix"
+)
+
+// File is one lease as it is on disk, for people to look at.
+type File struct {
+	Addr  netip.Addr
+	Owner Owner     // zero for an empty or strange file
+	Time  time.Time // when the address was leased, by the host's clock
+}
+
+// Networks lists the networks that have leases in dataDir. A missing dataDir has none.
+func Networks(dataDir string) (list []string, err error) {
+	entries, err := os.ReadDir(dataDir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, ioError("list networks", err)
+	}
+	for _, e := range entries {
+		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") { // the index is none
+			list = append(list, e.Name())
+		}
+	}
+	return list, nil
+}
+
+// Files lists the leases of a network without taking the lock or changing anything:
+// what is leased or released meanwhile may be missing. A network without leases has
+// none.
+func Files(dataDir, network string) (list []File, err error) {
+	s := unlocked(dataDir, network)
+	addrs, err := s.names()
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	for _, a := range addrs {
+		o, exists, err := s.owner(a)
+		if err != nil || !exists {
+			continue // released meanwhile, or not for us to read
+		}
+		list = append(list, File{Addr: a, Owner: o, Time: s.time(a)})
+	}
+	return list, err
+}
+
+// time is when the address was leased; zero without a lease.
+func (s *store) time(a netip.Addr) time.Time {
+	var st unix.Stat_t
+	if unix.Lstat(s.path(a), &st) != nil {
+		return time.Time{}
+	}
+	return time.Unix(st.Mtim.Unix())
+}
+
+// Path is the file of a lease.
+func Path(dataDir, network string, a netip.Addr) string { return unlocked(dataDir, network).path(a) }
+
+// Command is a shell command that writes a lease, for people to read.
+func Command(dataDir, network string, o Owner, a netip.Addr) string {
+	return fmt.Sprintf("printf '%s' >%s", strings.ReplaceAll(o.text(), "\r\n", `\r\n`), Path(dataDir, network, a))
+}
+
+// Reclaim gives back one lease, under the lock, and only if the file is still the one
+// that was seen: same owner, same time. false means that it has changed or gone.
+func Reclaim(dataDir, network string, seen File) (done bool, err error) {
+	err = existing(dataDir, network, func(s *store) error {
+		if err := s.sync(); err != nil {
+			return err
+		}
+		o, exists, err := s.owner(seen.Addr)
+		if err != nil || !exists || o != seen.Owner || !s.time(seen.Addr).Equal(seen.Time) {
+			return err
+		}
+		done = true
+		if hint, _ := s.index.get(o); len(hint) > 1 {
+			err = s.free(seen.Addr) // the index goes on to know the owner's others
+		} else {
+			err = s.drop(o, []netip.Addr{seen.Addr})
+		}
+		s.stamp()
+		return err
+	})
+	return done, err
+}
+
+// Restore leases an address again to an attachment that uses it, but has lost its
+// lease. CodeConflict if somebody else has it.
+func Restore(dataDir, network string, o Owner, a netip.Addr) error {
+	s, err := create(dataDir, network)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := s.sync(); err != nil {
+		return err
+	}
+	have, exists, err := s.owner(a)
+	switch {
+	case err != nil || exists && have == o:
+		return err
+	case exists && have != Owner{}:
+		return cni.Errorf(cni.CodeConflict, "leases: %s is leased to container %s link %s: replace one of the two", a, have.ContainerID, have.IfName)
+	case exists: // no lease
+		if err := s.free(a); err != nil {
+			return err
+		}
+	}
+	others, _ := s.index.get(o)
+	if err := s.write(o, []netip.Addr{a}); err != nil {
+		return err
+	}
+	if err := s.index.write(o, bootID(), append(others, a)); err != nil {
+		return ioError("write index", err)
+	}
+	s.stamp()
+	return nil
+}

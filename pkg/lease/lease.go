@@ -1,0 +1,165 @@
+// Package lease is the store of host-local: addresses from ranges that this host alone
+// hands out. The files are the reference plugin's, so that both may work on one store.
+//
+// A lease is the file <dataDir>/<network>/<address>. Its content is the lease's owner:
+// the container's ID, CR LF, the name of the link in the container. A range set is ranges
+// of one family; each attachment gets one address from each set. The index finds the
+// leases of an owner. A released address rests before it is handed out again. The boot
+// that a lease was made in says whether its owner can still exist.
+//
+// The verbs take a plugin's request and keep the lock while they work:
+//
+//	res, err := lease.Add(req) // res.IPs has one address from each range set
+//	err = lease.Check(req)     // with the result of ADD in the request
+//	err = lease.Del(req)       // needs the owner, the network's name and dataDir only
+package lease
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/file"
+	"golang.org/x/sys/unix"
+)
+
+// Lease is one address for an attachment.
+type Lease struct {
+	Addr    netip.Addr
+	Subnet  netip.Prefix // of the address's range
+	Gateway netip.Addr   // of the address's range
+}
+
+// Owner is whom a lease is for: an attachment of the network. It is zero for a file that
+// is no lease. Leases of the oldest form have no IfName.
+type Owner struct{ ContainerID, IfName string }
+
+// text is the content of the owner's lease files.
+func (o Owner) text() string { return o.ContainerID + "\r\n" + o.IfName }
+
+// maxLease is more than any lease holds, in bytes: a container's ID and a link's name.
+const maxLease = 4096
+
+// owner reads who has the address. exists is true for any file of the name; an empty or
+// strange one has the zero Owner.
+func (s *store) owner(a netip.Addr) (o Owner, exists bool, err error) {
+	text, err := readText(s.path(a), unix.O_NOFOLLOW, maxLease)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return Owner{}, false, nil
+	case errors.Is(err, errNoFile):
+		return Owner{}, true, nil
+	case err != nil:
+		return Owner{}, false, ioError("owner", err)
+	}
+	return parseOwner(text), true, nil
+}
+
+// parseOwner also reads the form from before link names were written. Zeros, as file
+// systems show for content that a power cut has lost, are no owner.
+func parseOwner(text string) Owner {
+	const space = " \t\r\n\v\f" // ASCII only: a link's name may hold any other character
+	id, ifName, _ := strings.Cut(strings.Trim(text, space), "\n")
+	if strings.ContainsRune(id, 0) {
+		return Owner{}
+	}
+	return Owner{strings.Trim(id, space), strings.Trim(ifName, space)}
+}
+
+// taken says whether a file for the address exists.
+func (s *store) taken(a netip.Addr) (bool, error) {
+	var st unix.Stat_t
+	err := unix.Lstat(s.path(a), &st)
+	if errors.Is(err, unix.ENOENT) {
+		return false, nil
+	}
+	return true, ioError("look at "+s.path(a), err)
+}
+
+// write writes the leases of one owner: the index first, then each file, which appears
+// with its content or not at all. On error none is left.
+func (s *store) write(o Owner, addrs []netip.Addr) error {
+	tmp, err := s.temporary(o)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp)
+	if err := s.index.write(o, bootID(), addrs); err != nil {
+		return ioError("write index", err)
+	}
+	for i, a := range addrs {
+		if err := os.Link(tmp, s.path(a)); err != nil {
+			return errors.Join(ioError("write lease", err), s.drop(o, addrs[:i]))
+		}
+		s.endRest(a)
+	}
+	return nil
+}
+
+// temporary writes the content of a lease beside the index, on the same file system.
+// There is one writer, so one name is enough.
+func (s *store) temporary(o Owner) (string, error) {
+	tmp := s.index.temporary()
+	create := func() error { return file.Write(tmp, unix.O_CREAT|unix.O_EXCL, 0o600, o.text()) }
+	err := create()
+	if errors.Is(err, os.ErrExist) {
+		s.index.tidy() // what an ADD that was killed has left
+		err = create()
+	}
+	if err != nil {
+		s.index.tidy() // half of it, if anything
+	}
+	return tmp, ioError("write lease", err)
+}
+
+// drop removes leases, then the owner's entry in the index. Missing files are success.
+func (s *store) drop(o Owner, addrs []netip.Addr) error {
+	var errs []error
+	for _, a := range addrs {
+		if err := s.free(a); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	return ioError("remove index", s.index.remove(o))
+}
+
+// holding is the leases of one owner.
+type holding struct {
+	owner Owner // as it is written: the oldest form has no link's name
+	addrs []netip.Addr
+	boot  string // the boot that they were leased in; "-" where it is not known
+}
+
+// of finds the leases of an owner: by the index, verified against the files. It brings the
+// index up to date first.
+func (s *store) of(o Owner) (holding, error) {
+	if err := s.sync(); err != nil {
+		return holding{}, err
+	}
+	for _, form := range []Owner{o, {ContainerID: o.ContainerID}} {
+		hint, boot := s.index.get(form)
+		addrs, err := s.held(form, hint)
+		if err != nil || len(addrs) > 0 {
+			return holding{form, addrs, boot}, err
+		}
+	}
+	return holding{owner: o}, nil
+}
+
+// held returns those of the addresses that are leased to the owner.
+func (s *store) held(o Owner, hint []netip.Addr) (addrs []netip.Addr, err error) {
+	for _, a := range hint {
+		have, exists, err := s.owner(a)
+		if err != nil {
+			return nil, err
+		}
+		if exists && have == o {
+			addrs = append(addrs, a)
+		}
+	}
+	return addrs, nil
+}

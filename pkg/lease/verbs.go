@@ -1,0 +1,233 @@
+package lease
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/containernetworking/cni/pkg/types"
+	current "github.com/containernetworking/cni/pkg/types/100"
+	"golang.org/x/sys/unix"
+)
+
+// Verbs is the verbs under the name that configurations have for them as ipam.type.
+func Verbs() cni.Plugin {
+	return cni.Plugin{Name: "host-local", Add: Add, Check: Check, Del: Del, GC: GC, Status: Status, Undo: Del}
+}
+
+func ownerOf(req *cni.Request) Owner { return Owner{req.ContainerID, req.IfName} }
+
+// Add leases one address from each range set. Errors: CodeConflict for an address
+// that is taken, CodeExhausted for an empty pool, CodeIO for a store that can't be
+// written. On error nothing is leased.
+func Add(req *cni.Request) (*current.Result, error) {
+	c, err := Parse(req)
+	if err != nil {
+		return nil, err
+	}
+	s, err := create(c.DataDir, req.Network)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	leases, err := s.allocate(c, ownerOf(req))
+	if err != nil {
+		return nil, err
+	}
+	return c.Result(leases), nil
+}
+
+// Result is what Add answers.
+func (c *Conf) Result(leases []Lease) *current.Result {
+	res := &current.Result{CNIVersion: current.ImplementedSpecVersion, Routes: c.Routes, DNS: c.DNS}
+	for _, l := range leases {
+		res.IPs = append(res.IPs, &current.IPConfig{
+			Address: cni.IPNet(netip.PrefixFrom(l.Addr, l.Subnet.Bits())),
+			Gateway: l.Gateway.AsSlice(),
+		})
+	}
+	return res
+}
+
+// Del gives all addresses of the attachment back. It needs nothing of the
+// configuration but name and dataDir; an attachment without leases is success.
+func Del(req *cni.Request) error {
+	return existing(dataDir(req), req.Network, func(s *store) error {
+		s.index.tidy()
+		h, err := s.of(ownerOf(req))
+		if err != nil {
+			return err
+		}
+		err = s.drop(h.owner, h.addrs) // without leases an entry that a crash left in the index
+		if len(h.addrs) > 0 {
+			s.stamp()
+		}
+		return err
+	})
+}
+
+// Held lists the addresses leased to the attachment, as far as they can be found.
+func Held(req *cni.Request) (addrs []netip.Addr, err error) {
+	err = existing(dataDir(req), req.Network, func(s *store) error {
+		h, err := s.of(ownerOf(req))
+		addrs = h.addrs
+		return err
+	})
+	return addrs, err
+}
+
+// Check says whether each address of prevResult that lies in our ranges is leased
+// to the attachment.
+func Check(req *cni.Request) error {
+	c, err := Parse(req)
+	if err != nil {
+		return err
+	}
+	prev, err := cni.PrevResult(req)
+	if err != nil {
+		return err
+	}
+	found := cni.Errorf(cni.CodeDrift, "leases: network %s has none, expected one for container %s", req.Network, req.ContainerID)
+	err = existing(c.DataDir, req.Network, func(s *store) error {
+		found = s.check(c, ownerOf(req), prev)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return found
+}
+
+func (s *store) check(c *Conf, o Owner, prev *current.Result) error {
+	var bad []string
+	found := 0
+	for _, ip := range prev.IPs {
+		a := cni.Addr(ip.Address.IP)
+		if !c.inSubnet(a) {
+			continue
+		}
+		have, exists, err := s.owner(a)
+		switch {
+		case err != nil:
+			return err
+		case !exists:
+			bad = append(bad, fmt.Sprintf("address %s is not leased to anyone, expected container %s", a, o.ContainerID))
+		case have != o && have != (Owner{ContainerID: o.ContainerID}):
+			bad = append(bad, fmt.Sprintf("address %s is leased to container %q link %q, expected container %q link %q",
+				a, have.ContainerID, have.IfName, o.ContainerID, o.IfName))
+		default:
+			found++
+		}
+	}
+	if len(bad) == 0 && found == 0 {
+		bad = append(bad, fmt.Sprintf("no address of the result is in the ranges of network's host-local, container %s", o.ContainerID))
+	}
+	if len(bad) > 0 {
+		return cni.Errorf(cni.CodeDrift, "leases: %s", strings.Join(bad, "; "))
+	}
+	return nil
+}
+
+// GC removes the leases of attachments that are not in the list of valid ones, and
+// files that are no leases. Without a list it does nothing: a missing list is not
+// an empty one.
+func GC(req *cni.Request) error {
+	var w struct {
+		Attachments json.RawMessage `json:"cni.dev/valid-attachments"`
+	}
+	_ = cni.Decode(req.Config, &w) // what can't be read has no list
+	if w.Attachments == nil {
+		return nil
+	}
+	var valid []types.GCAttachment
+	if err := cni.Decode(w.Attachments, &valid); err != nil {
+		return err
+	}
+	return existing(dataDir(req), req.Network, func(s *store) error {
+		s.index.tidy()
+		if err := s.sync(); err != nil {
+			return err
+		}
+		// All leases of an owner go together: as long as one is left the index knows it.
+		dead, err := s.invalid(valid)
+		errs := []error{err}
+		for o, addrs := range dead {
+			errs = append(errs, s.drop(o, addrs))
+		}
+		s.stamp()
+		return errors.Join(errs...)
+	})
+}
+
+// Invalid lists the addresses that GC would give back with this list of attachments.
+func Invalid(req *cni.Request, valid []types.GCAttachment) (addrs []netip.Addr, err error) {
+	err = existing(dataDir(req), req.Network, func(s *store) error {
+		dead, err := s.invalid(valid)
+		for _, list := range dead {
+			addrs = append(addrs, list...)
+		}
+		return err
+	})
+	return addrs, err
+}
+
+// invalid are the leases that belong to none of the attachments. One of the oldest form
+// belongs to its container, whatever the link.
+func (s *store) invalid(valid []types.GCAttachment) (map[Owner][]netip.Addr, error) {
+	alive := make(map[Owner]bool)
+	for _, a := range valid {
+		alive[Owner{a.ContainerID, a.IfName}], alive[Owner{ContainerID: a.ContainerID}] = true, true
+	}
+	dead := make(map[Owner][]netip.Addr)
+	err := s.each(func(a netip.Addr, o Owner) {
+		if !alive[o] {
+			dead[o] = append(dead[o], a)
+		}
+	})
+	return dead, err
+}
+
+// Status says whether an ADD would get an address: the configuration is right, the
+// store can be written, and each range set has a free address.
+func Status(req *cni.Request) error {
+	c, err := Parse(req)
+	if err != nil {
+		return err
+	}
+	if err := writable(filepath.Join(c.DataDir, req.Network)); err != nil {
+		return cni.Errorf(cni.CodeNotReady, "leases: %w", err)
+	}
+	// A network without a store has room.
+	return existing(c.DataDir, req.Network, func(s *store) error {
+		for i, set := range c.Sets {
+			_, _, err := s.chooseFree(i, set, nil)
+			if err != nil && cni.Code(err) == cni.CodeExhausted {
+				return cni.Errorf(cni.CodeNotReady, "no IP addresses available in range set: %s: all are leased; `bridgeport gc` removes leases of containers that are gone", set)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// writable asks the kernel about the directory, or about the nearest one above it
+// that exists.
+func writable(dir string) error {
+	for {
+		err := unix.Access(dir, unix.W_OK|unix.X_OK)
+		if !errors.Is(err, unix.ENOENT) || dir == "/" {
+			if err != nil {
+				return &os.PathError{Op: "write to", Path: dir, Err: err}
+			}
+			return nil
+		}
+		dir = filepath.Dir(dir)
+	}
+}
