@@ -44,14 +44,14 @@ install: build ## into $(DESTDIR)$(BINDIR), by rename, so that a running node ne
 
 docs: ## man pages and shell completions of bridgeport, in bin/share/
 	rm -rf bin/share
-	$(GO) run ./docs/gen bin/share
+	$(GO) run ./plugins/bridgeport/gen bin/share
 
 reference: ## the reference plugins and cnitool that tests compare with, in bin/reference/
 	@mkdir -p bin/reference
 	$(REFBUILD) -o bin/reference/ $(REF)/main/bridge $(REF)/main/loopback $(REF)/meta/portmap $(REF)/ipam/host-local $(REF)/ipam/static $(REF)/ipam/dhcp github.com/containernetworking/cni/cnitool
 
 lint: ## gofumpt, go vet, staticcheck, borders between packages, and whether make mutation knows every line
-	@out=$$($(TOOL) gofumpt -l conf docs pkg plugins test); if [ -n "$$out" ]; then echo "gofumpt: not formatted:"; echo "$$out"; exit 1; fi
+	@out=$$($(TOOL) gofumpt -l pkg plugins test); if [ -n "$$out" ]; then echo "gofumpt: not formatted:"; echo "$$out"; exit 1; fi
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
 	$(GO) test -count=1 ./test/borders
@@ -138,8 +138,8 @@ bench: packages build reference ## measure ours, the reference and a floor in C 
 	@$(GO) build -trimpath -o bin/bench ./test/bench
 	@set -o pipefail; bin/bench -json bin/bench.json | tee bin/bench.txt
 
-bench-plot: ## draw the last run of make bench into docs/speed.svg
-	@mkdir -p docs && bin/bench -plot bin/bench.json > bin/speed.svg && mv bin/speed.svg docs/speed.svg
+bench-plot: ## draw the last run of make bench into test/bench/speed.svg
+	bin/bench -plot bin/bench.json > bin/speed.svg && mv bin/speed.svg test/bench/speed.svg
 
 clean: ## remove what make made
 	rm -rf bin

@@ -14,7 +14,7 @@ var only = map[string][]string{
 	// The operator's command reads what no plugin asks for.
 	"github.com/vishvananda/netlink": {"pkg/netlink", "pkg/kernel", "plugins/installer", "plugins/bridgeport/node", "plugins/bridgeport/playground"},
 	"github.com/google/nftables":     {"pkg/nft", "plugins/bridgeport/node"},
-	"github.com/spf13/cobra":         {"plugins/bridgeport/command"},
+	"github.com/spf13/cobra":         {"plugins/bridgeport/command", "plugins/bridgeport/gen"},
 	"github.com/charmbracelet":       {"plugins/bridgeport/show"},
 	// Starting a program costs milliseconds; of the plugins' only delegation and iptables may.
 	"os/exec":  {"pkg/iptables", "pkg/ipam", "plugins/bridgeport/node", "plugins/bridgeport/command", "plugins/bridgeport/playground"},
@@ -37,6 +37,8 @@ var layers = map[string]int{
 	"plugins/bridgeport/doctor": 7, "plugins/bridgeport/mend": 7, "plugins/bridgeport/lint": 7, "plugins/bridgeport/trace": 7,
 	"plugins/bridgeport/graph": 7, "plugins/bridgeport/setup": 8, "plugins/bridgeport/playground": 7, "plugins/bridgeport/report": 8,
 	"plugins/bridgeport/command": 9, "plugins/bridgeport": 10,
+	// Man pages and completions, made from the command; in no shipped program.
+	"plugins/bridgeport/gen": 10,
 }
 
 func imports(t *testing.T) map[string][]string {
