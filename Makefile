@@ -73,7 +73,7 @@ test: packages build reference lint ## everything CI runs (as root)
 reference-table: build reference ## the table of test/packets, asked of the reference plugins (about 3 minutes)
 	PACKETS_REFERENCE=1 $(GO) test -count=1 -timeout 20m ./test/packets -ginkgo.focus='and the reference'
 
-attack: build reference ## what an attacker would try, row by row of the README's threat table (as root)
+attack: build reference ## what an attacker would try, row by row of the threat table in test/attack/README.md (as root)
 	@$(GO) test -c -o bin/attack.test ./test/attack
 	@cd test/attack && ../../bin/attack.test -test.timeout 10m -ginkgo.succinct
 
