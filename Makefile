@@ -26,7 +26,7 @@ REFBUILD := CGO_ENABLED=0 $(GO) build -modfile=.tools/go.mod -trimpath -buildvcs
 # The nftables library does not compile for 32 bits (math.MaxUint32 as an int).
 ARCHES   ?= amd64 arm64 ppc64le s390x riscv64
 # Folders with Go code; those that are gone or not there yet are left out.
-GODIRS   := $(wildcard conf docs pkg plugins test)
+GODIRS   := pkg plugins test
 # program:package
 PROGRAMS := strace:strace nft:nftables iptables:iptables ping:iputils-ping
 release-check: PROGRAMS += qemu-aarch64-static:qemu-user-static
@@ -55,7 +55,7 @@ install: build ## into $(DESTDIR)$(BINDIR), by rename, so that a running node ne
 
 docs: ## man pages and shell completions of bridgeport, in bin/share/
 	rm -rf bin/share
-	$(GO) run ./docs/gen bin/share
+	$(GO) run ./plugins/bridgeport/gen bin/share
 
 reference: ## the reference plugins and cnitool that tests compare with, in bin/reference/
 	@mkdir -p bin/reference
@@ -91,7 +91,7 @@ test-plain: packages reference ## all of test/scenario with plugins built withou
 reference-table: build reference ## the table of test/packets, asked of the reference plugins (about 3 minutes)
 	PACKETS_REFERENCE=1 $(GO) test -count=1 -timeout 20m ./test/packets -ginkgo.focus='and the reference'
 
-attack: build reference ## what an attacker would try, row by row of the README's threat table (as root)
+attack: build reference ## what an attacker would try, row by row of the threat table in test/attack/README.md (as root)
 	@$(GO) test -c -o bin/attack.test ./test/attack
 	@cd test/attack && ../../bin/attack.test -test.timeout 10m -ginkgo.succinct
 
@@ -156,8 +156,8 @@ bench: packages build reference ## measure ours, the reference and a floor in C 
 	@$(GO) build -trimpath -o bin/bench ./test/bench
 	@set -o pipefail; bin/bench -json bin/bench.json | tee bin/bench.txt
 
-bench-plot: ## draw the last run of make bench into docs/speed.svg
-	@mkdir -p docs && bin/bench -plot bin/bench.json > bin/speed.svg && mv bin/speed.svg docs/speed.svg
+bench-plot: ## draw the last run of make bench into test/bench/speed.svg
+	bin/bench -plot bin/bench.json > bin/speed.svg && mv bin/speed.svg test/bench/speed.svg
 
 clean: ## remove what make made
 	rm -rf bin

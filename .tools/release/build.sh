@@ -15,7 +15,7 @@ SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH
 (cd .tools/release && ${GO:-go} build -o "$stage/tools/" tool) # nfpm, cyclonedx-gomod
 SHARE=$stage/share
-${GO:-go} run ./docs/gen "$SHARE"
+${GO:-go} run ./plugins/bridgeport/gen "$SHARE"
 gzip -n9 "$SHARE"/man/man1/*
 # Without a tag a version is a commit, with which a Debian version may not begin.
 case $version in [0-9]*) debian=$version ;; v[0-9]*) debian=${version#v} ;; *) debian=0~$version ;; esac

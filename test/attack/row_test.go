@@ -54,10 +54,10 @@ func figures() string {
 	return fmt.Sprintf("attack: %d rows, %d attacks shown, %d defeated", len(ledger), shown, defeated)
 }
 
-// TestTable: each row of the README's table names the file that has its spec, and no
+// TestTable: each row of the table in README.md names the file that has its spec, and no
 // row is missing there.
 func TestTable(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+	readme, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
 	}

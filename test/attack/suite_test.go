@@ -1,5 +1,5 @@
 // Package attack_test tries what an attacker would: each row of the threat table in
-// the README is a spec. It first shows that the attack works where the defence is not,
+// README.md is a spec. It first shows that the attack works where the defence is not,
 // with the reference plugins or with ours disarmed, and then that it fails.
 package attack_test
 

@@ -12,8 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-//go:embed method.md
-var method string
+//go:embed README.md
+var readme string
+
+// methodHeading begins the part of README.md that a run prints, to the end of the file.
+const methodHeading = "## How it is measured"
 
 // machine is what figures depend on.
 type machine struct {
@@ -42,7 +45,8 @@ func loadAverage() string {
 
 // print tells method and machine, which the figures mean nothing without.
 func (m machine) print(w io.Writer) {
-	fmt.Fprintln(w, method)
+	_, method, _ := strings.Cut(readme, methodHeading)
+	fmt.Fprintln(w, methodHeading+method)
 	fmt.Fprintf(w, "This run: %s, Linux %s, %d CPUs (%s), leases on %s, load average %s at the beginning and %s at the end, %s long.\n",
 		m.begun.UTC().Format("2006-01-02"), kernelRelease(), runtime.NumCPU(), processor(), m.disk, m.load, loadAverage(), time.Since(m.begun).Round(time.Second))
 }

@@ -1,5 +1,5 @@
 // Command bench measures the plugins, the reference plugins and a floor in C, all in one
-// run and in turns, on the machine at hand. method.md says how. `make bench` runs it.
+// run and in turns, on the machine at hand. README.md says how. `make bench` runs it.
 package main
 
 import (

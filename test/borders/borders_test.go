@@ -14,7 +14,7 @@ var only = map[string][]string{
 	// The operator's command reads what no plugin asks for.
 	"github.com/vishvananda/netlink": {"pkg/netlink", "pkg/link", "pkg/firewall", "plugins/installer", "plugins/bridgeport/node", "plugins/bridgeport/playground"},
 	"github.com/google/nftables":     {"pkg/nft", "plugins/bridgeport/node"},
-	"github.com/spf13/cobra":         {"plugins/bridgeport/command"},
+	"github.com/spf13/cobra":         {"plugins/bridgeport/command", "plugins/bridgeport/gen"},
 	"github.com/charmbracelet":       {"plugins/bridgeport/show"},
 	// Starting a program costs milliseconds; of the plugins' only delegation and iptables may.
 	"os/exec":  {"pkg/iptables", "pkg/ipam", "plugins/bridgeport/node", "plugins/bridgeport/command", "plugins/bridgeport/playground"},
@@ -33,7 +33,8 @@ var layers = layersOf(
 	// The operator's command: reading, joining, the sub-commands' work, the command.
 	"plugins/bridgeport/show plugins/bridgeport/node", "plugins/bridgeport/attachment",
 	"plugins/bridgeport/doctor plugins/bridgeport/mend plugins/bridgeport/lint plugins/bridgeport/trace plugins/bridgeport/graph plugins/bridgeport/playground",
-	"plugins/bridgeport/setup plugins/bridgeport/report", "plugins/bridgeport/command", "plugins/bridgeport",
+	"plugins/bridgeport/setup plugins/bridgeport/report", "plugins/bridgeport/command",
+	"plugins/bridgeport plugins/bridgeport/gen", // gen makes man pages and completions, and is in no shipped program
 )
 
 func layersOf(lines ...string) map[string]int {

@@ -11,6 +11,9 @@ import (
 	"testing"
 )
 
+// common are the keys that every plugin reads (pkg/log).
+var common = []string{"log.level", "log.file"}
+
 // Compare fails the test unless the table in the README has exactly the keys of the
 // struct that the configuration is decoded into. A row's first cell is one key in
 // backquotes, with its path: runtimeConfig.mac, ipam.ranges[][].subnet.
@@ -24,7 +27,7 @@ func Compare(t *testing.T, wire any, readme string) {
 	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(string(data), -1) {
 		told = append(told, m[1])
 	}
-	read := fields(reflect.TypeOf(wire), "")
+	read := append(fields(reflect.TypeOf(wire), ""), common...)
 	for _, key := range read {
 		if !slices.Contains(told, key) {
 			t.Errorf("%s: key %s is read by the code, but not in the table", readme, key)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"html"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -14,12 +13,15 @@ import (
 	"github.com/bridgeport-cni/bridgeport/test/features/stage"
 )
 
+// pictured is where the pictures of the READMEs are.
+const pictured = "../../plugins/bridgeport/"
+
 // The README's pictures are what the command really prints, in the colours of a
 // terminal. -update writes them.
 var _ = Describe("the README's pictures", func() {
 	pictures := func(name, command, out string) {
 		GinkgoHelper()
-		path := filepath.Join("..", "..", "docs", name)
+		path := pictured + name
 		if *update {
 			Expect(os.WriteFile(path, []byte(terminal(command, out)), 0o644)).To(Succeed())
 		}
@@ -39,16 +41,16 @@ var _ = Describe("the README's pictures", func() {
 		if *update {
 			host, err := os.Hostname()
 			Expect(err).NotTo(HaveOccurred())
-			Expect(os.WriteFile("../../docs/graph.svg", []byte(strings.ReplaceAll(svg, ">"+host+"<", ">node-1<")), 0o644)).To(Succeed())
+			Expect(os.WriteFile(pictured+"graph.svg", []byte(strings.ReplaceAll(svg, ">"+host+"<", ">node-1<")), 0o644)).To(Succeed())
 		}
-		wellFormed(read("../../docs/graph.svg"))
+		wellFormed(read(pictured + "graph.svg"))
 		n.add("job-41")
 		n.dies(3)
 		stage.EmptySet(n.Host, stage.NAT, "anyport4")
 		ls := strings.ReplaceAll(shot("ls"), "/node/net.d", "/etc/cni/net.d")
 		pictures("ls.svg", "bridgeport ls", ls)
 		for _, word := range []string{"web", "job-41", "drift", "orphan"} {
-			Expect(wellFormed(read("../../docs/ls.svg"))).To(ContainSubstring(word))
+			Expect(wellFormed(read(pictured + "ls.svg"))).To(ContainSubstring(word))
 		}
 		n.sysctl("net/ipv4/ip_forward", "0")
 		n.ip("link set uplink mtu 1400")
