@@ -1,3 +1,14 @@
+// Package firewall is what `nft` would make for attachments, and the same by iptables where a
+// configuration asks for that: published ports, masquerade, the spoof check, limits of
+// connections, isolation from the LAN. Static rules are made once and shared (Rules,
+// FrameRules, TrafficRules); an attachment has elements in their sets and maps, each with the
+// owner's tag in its comment.
+//
+// Ports, Masquerade and Restriction need Rules or TrafficRules before them, SpoofCheck needs
+// FrameRules and the attachment's link, LocalNet needs Rules.
+//
+//	p := firewall.Ports{Owner: owner, Ports: []firewall.Port{{Protocol: 6, HostPort: 8080, Container: to}}}
+//	fmt.Println(p) // nft add element inet bridgeport anyport4 { tcp . 8080 comment … : 10.88.0.2 . 80 }
 package firewall
 
 import (

@@ -1,3 +1,9 @@
+// Package foreign is everything of strangers that concerns attachments: ports that another
+// backend or the reference plugins have published (NoConflicts), rules and links that the
+// reference left for an attachment that is ours by now (ReferencePorts, ReferenceMasquerade,
+// ReferenceLink), and rules of the host's firewall that drop what a bridge forwards
+// (ForwardAccept, ForwardBlocked). Nothing of strangers is changed but what an attachment of
+// ours has inherited, and what "forwardAccept" asks for.
 package foreign
 
 import (

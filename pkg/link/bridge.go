@@ -1,3 +1,13 @@
+// Package link is what `ip link`, `ip address`, `ip route`, `bridge` and `sysctl` would make:
+// the bridge with its gateway addresses and VLANs, the veth pair, and what is in the
+// container's namespace. Each type is a plan.Object, or a plan.Step that waits.
+//
+// What an object stands on comes before it in the plan: Gateway, Veth and VlanGateway need
+// Bridge; Vlans and FDBEntry need Veth; Addr, Route and LinkUp need Veth; a Route with a
+// gateway needs the Addr that reaches it, and LinkUp.
+//
+//	b := link.Bridge{Name: "cni0", MTU: 1500}
+//	fmt.Println(b) // ip link add cni0 address … mtu 1500 up type bridge
 package link
 
 import (

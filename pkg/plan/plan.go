@@ -1,5 +1,20 @@
-// Package kernel is what an attachment needs of the Linux kernel, as a list of
-// plain values that can be added, checked, deleted and printed.
+// Package plan is the vocabulary of what an attachment needs of the Linux kernel: a Plan is
+// a list of plain values (Object) that can be added, checked, deleted and printed, in the
+// order in which they depend on each other. The objects themselves are in packages link,
+// firewall and foreign; package owned knows which of them an attachment may own.
+//
+//	s, err := plan.Open(ns) // the sockets of one verb; ns is the container's namespace
+//	p := plan.Plan{
+//		Shared: []plan.Object{link.Bridge{Name: "cni0"}},
+//		Link:   []plan.Object{link.Veth{Owner: owner, IfName: "eth0", Master: "cni0", MAC: mac}},
+//		Own:    []plan.Object{link.LinkUp{IfName: "eth0"}, link.PortReady(owner)},
+//	}
+//	err = p.Add(s)   // all of it, or nothing but Shared
+//	err = p.Check(s) // nil, or what differs: Findings(err)
+//	err = p.Del(s)   // absent things are success
+//	fmt.Print(p)     // as commands of ip, nft and sysctl
+//
+// Opening a Session needs CAP_NET_ADMIN in the host's network namespace.
 package plan
 
 import (

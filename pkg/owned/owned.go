@@ -1,3 +1,10 @@
+// Package owned is the one list of what an attachment may own. ADD fills the list in, DEL
+// deletes it, GC sweeps what belongs to no valid attachment, and the operator's gc and repair
+// read it, too.
+//
+//	all := owned.By(owner, addrs)
+//	err := all.Plan().Del(s)                                  // DEL
+//	err = owned.Sweep(s, network, valid, owned.Everything)    // GC
 package owned
 
 import (
