@@ -50,14 +50,18 @@ func (v Veth) Add(s *plan.Session) error {
 		err = fmt.Errorf("bridge %s: full: a bridge has at most 1023 ports (BR_MAX_PORTS): %w", v.Master, err)
 	}
 	if err == nil {
-		// The host's end needs no address. Without IPv6 it joins no groups and
-		// sends no multicast, which the bridge would flood to all ports.
-		err = Sysctl{Key: "net/ipv6/conf/" + name + "/disable_ipv6", Value: "1", Optional: true}.Add(s)
+		err = noIPv6(name).Add(s)
 	}
 	if err != nil {
 		return errors.Join(err, s.Host.DeleteLink(name))
 	}
 	return nil
+}
+
+// noIPv6 switches IPv6 off on the host's end, which needs no address. Without IPv6 the link
+// joins no groups and sends no multicast, which the bridge would flood to all ports.
+func noIPv6(name string) Sysctl {
+	return Sysctl{Key: "net/ipv6/conf/" + name + "/disable_ipv6", Value: "1", Optional: true}
 }
 
 func (v Veth) create(s *plan.Session, name string) (*nl.NetlinkRequest, error) {
@@ -145,6 +149,16 @@ func (v Veth) checkHost(s *plan.Session) error {
 		return fmt.Errorf("veth %s: %w", name, err)
 	}
 	d.Want("state", "up", upText(link.Up))
+	d.Want("mac", v.Owner.HostMAC(), link.MAC)
+	if !plan.SameTag(link.Alias, v.Owner.Tag()) { // by which GC and DEL know the link
+		d.Want("alias", v.Owner.Comment(aliasLimit), orNone(link.Alias))
+	}
+	if link.IPv6 {
+		d.Want("disable_ipv6", true, link.NoIPv6)
+	}
+	if v.Group != 0 {
+		d.Want("group", v.Group, link.Group)
+	}
 	if v.MTU > 0 {
 		d.Want("mtu", v.MTU, link.MTU)
 	}
@@ -163,9 +177,6 @@ func (v Veth) checkHost(s *plan.Session) error {
 	d.Want("isolated", v.Isolated, link.Port.Isolated)
 	if v.Static {
 		d.Want("learning", false, link.Port.Learning)
-	}
-	if v.Group != 0 {
-		d.Want("group", v.Group, link.Group)
 	}
 	if !v.IfDown && link.Port.State == 0 {
 		d.Want("port state", "forwarding", "disabled")
@@ -220,6 +231,7 @@ func (v Veth) Mend(s *plan.Session) error {
 		req.AddData(nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(master))))
 	}
 	req.AddData(nl.NewRtAttr(unix.IFLA_GROUP, nl.Uint32Attr(v.Group)))
+	req.AddData(nl.NewRtAttr(unix.IFLA_ADDRESS, v.Owner.HostMAC()))
 	s.Host.Queue(req, "veth %s: plug in", name)
 	configured := v
 	configured.Hairpin, configured.Isolated, configured.Static = false, false, false
@@ -228,7 +240,14 @@ func (v Veth) Mend(s *plan.Session) error {
 		s.Host.Queue(v.portFlags(name), "veth %s: set port flags", name)
 	}
 	s.Container.Queue(inside, "container link %s: set up", v.IfName)
-	return s.Flush()
+	return errors.Join(s.Flush(), noIPv6(name).Add(s))
+}
+
+func orNone(text string) string {
+	if text == "" {
+		return "none"
+	}
+	return text
 }
 
 // portFlags sets all of the port's flags, on or off.

@@ -27,6 +27,9 @@ type Link struct {
 	SlaveKind string    // "bridge" for a bridge port
 	Port      *PortInfo // nil unless a bridge port
 	Filtering bool      // a bridge that tells VLANs apart
+	// IPv6 says whether the link has settings of IPv6, and NoIPv6 whether these switch it off
+	// (disable_ipv6).
+	IPv6, NoIPv6 bool
 }
 
 // PortInfo is the state of a bridge port (IFLA_BRPORT_*).
@@ -122,6 +125,8 @@ func parseLink(data []byte) (*Link, error) {
 			l.Alias = CString(a.Value)
 		case unix.IFLA_GROUP:
 			l.Group = U32(a.Value)
+		case unix.IFLA_AF_SPEC:
+			l.parseIPv6(a.Value)
 		case unix.IFLA_LINKINFO:
 			if err := l.parseInfo(a.Value); err != nil {
 				return nil, err
@@ -129,6 +134,18 @@ func parseLink(data []byte) (*Link, error) {
 		}
 	}
 	return l, nil
+}
+
+// parseIPv6 reads the settings of the link (IFLA_INET6_CONF), a list of int32 by DEVCONF_*.
+func (l *Link) parseIPv6(data []byte) {
+	const (
+		inet6Conf   = 2  // IFLA_INET6_CONF, linux/if_link.h
+		disableIPv6 = 26 // DEVCONF_DISABLE_IPV6, linux/ipv6.h
+	)
+	conf := Nested(Nested(data, unix.AF_INET6), inet6Conf)
+	if len(conf) >= 4*(disableIPv6+1) {
+		l.IPv6, l.NoIPv6 = true, U32(conf[4*disableIPv6:]) != 0
+	}
 }
 
 func (l *Link) parseInfo(data []byte) error {

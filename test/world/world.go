@@ -2,6 +2,7 @@ package world
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -126,3 +127,9 @@ func (w World) ForeignBridge(name string) {
 
 // Owner is the attachment that most tests make.
 var Owner = plan.Owner{Network: "net", ContainerID: "c1", IfName: "eth0"}
+
+// SetMAC gives a link of the host another address, as a person would.
+func (w World) SetMAC(name string, mac net.HardwareAddr) {
+	w.Helper()
+	w.Must(netlink.LinkSetHardwareAddr(w.Link(name), mac))
+}
