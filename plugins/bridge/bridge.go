@@ -113,7 +113,7 @@ func (in *inputs) addAround(req *cni.Request, s *kernel.Session, pool *ipam.IPAM
 }
 
 func owner(req *cni.Request) kernel.Owner {
-	return kernel.Owner{Network: req.Network, ContainerID: req.ContainerID, IfName: req.IfName, Pod: req.Args.Pod()}
+	return kernel.Owner{Network: req.Network, ContainerID: req.ContainerID, IfName: req.IfName, Pod: req.Pod}
 }
 
 // coded gives kernel errors their code.
@@ -164,7 +164,7 @@ func Check(req *cni.Request) (err error) {
 
 // expected is the inputs of an attachment that exists, by the result of its ADD.
 func expected(req *cni.Request, c *Conf, s *kernel.Session) (inputs, error) {
-	prev, err := cni.PrevResult(req)
+	prev, err := req.Prev()
 	if err != nil {
 		return inputs{}, err
 	}
@@ -184,7 +184,7 @@ func expected(req *cni.Request, c *Conf, s *kernel.Session) (inputs, error) {
 // that an address is not handed out again while rules for it exist. It needs only
 // the owner; what is absent is success.
 func Del(req *cni.Request) error {
-	k := tolerant(req.Config)
+	k := tolerant(req)
 	pool, err := delIPAM(req, k)
 	errs := []error{err}
 	if pool != nil && pool.InProcess() && len(k.prev) == 0 {
@@ -214,7 +214,7 @@ func Del(req *cni.Request) error {
 // changes nothing. With the last attachment go the bridge, if we made it, and our
 // table.
 func GC(req *cni.Request) (err error) {
-	k := tolerant(req.Config)
+	k := tolerant(req)
 	pool, perr := delIPAM(req, k)
 	if !k.hasValid {
 		return perr
@@ -233,7 +233,7 @@ func GC(req *cni.Request) (err error) {
 		errs = append(errs, pool.GC(req))
 	}
 	if len(k.valid) == 0 {
-		errs = append(errs, coded(kernel.RetireBridge(s, bridgeName(req.Config))))
+		errs = append(errs, coded(kernel.RetireBridge(s, bridgeName(req))))
 	}
 	errs = append(errs, coded(kernel.TidyRules(s)))
 	return errors.Join(errs...)

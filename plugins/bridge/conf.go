@@ -118,7 +118,7 @@ func (m *wireMTU) UnmarshalJSON(data []byte) error {
 // parse reads and checks the whole configuration, before anything is changed.
 func parse(req *cni.Request) (*Conf, error) {
 	var w wire
-	if err := cni.Decode(req.Config, &w); err != nil {
+	if err := req.Decode(&w); err != nil {
 		return nil, err
 	}
 	c := &Conf{

@@ -43,12 +43,12 @@ func FuzzTolerant(f *testing.F) {
 	f.Add([]byte(`{"bridge": {`))
 	f.Fuzz(func(t *testing.T, config []byte) {
 		defer limit.Cost(t)()
-		for _, p := range tolerant(config).prev {
+		for _, p := range tolerant(&cni.Request{Config: config, IfName: "eth0"}).prev {
 			if !p.IsValid() {
 				t.Errorf("%s: an invalid address", config)
 			}
 		}
-		if bridgeName(config) == "" {
+		if bridgeName(&cni.Request{Config: config}) == "" {
 			t.Errorf("%s: no bridge", config)
 		}
 	})
@@ -72,9 +72,9 @@ func FuzzCheck(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		req.Config = []byte(`{"prevResult": ` + prev + `}`)
+		req = request(`{"prevResult": ` + prev + `}`)
 		req.CNIVersion = version
-		res, err := cni.PrevResult(req)
+		res, err := req.Prev()
 		in := inputs{conf: c, owner: testOwner}
 		if err == nil {
 			err = in.takePrevious(res)

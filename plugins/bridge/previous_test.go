@@ -31,7 +31,7 @@ func TestTakePrevious(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			prev, err := cni.PrevResult(request(`{"prevResult": {"cniVersion": "1.1.0", ` + tt.prev + `}}`))
+			prev, err := request(`{"prevResult": {"cniVersion": "1.1.0", ` + tt.prev + `}}`).Prev()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -61,7 +61,7 @@ func TestTakePreviousRound(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		prev, err := cni.PrevResult(request(`{"prevResult": ` + string(text) + `}`))
+		prev, err := request(`{"prevResult": ` + string(text) + `}`).Prev()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +91,7 @@ func TestTolerant(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			k := tolerant([]byte(tt.config))
+			k := tolerant(&cni.Request{Config: []byte(tt.config), IfName: "eth0"})
 			valid := "no list"
 			if k.hasValid {
 				valid = fmt.Sprint(k.valid)
@@ -108,7 +108,7 @@ func TestBridgeName(t *testing.T) {
 		`{"bridge": "br0"}`: "br0", `{}`: "cni0", ``: "cni0", `{"bridge": ""}`: "cni0", `{"bridge": null}`: "cni0",
 		`{"mtu": "x", "bridge": "br0"}`: "br0",
 	} {
-		if got := bridgeName([]byte(config)); got != want {
+		if got := bridgeName(&cni.Request{Config: []byte(config)}); got != want {
 			t.Errorf("%s: got %s, want %s", config, got, want)
 		}
 	}

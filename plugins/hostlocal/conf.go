@@ -68,7 +68,7 @@ type wireRoute struct {
 // the key, the value and what to do.
 func Parse(req *cni.Request) (*Conf, error) {
 	var w wire
-	if err := cni.Decode(req.Config, &w); err != nil {
+	if err := req.Decode(&w); err != nil {
 		return nil, err
 	}
 	if w.IPAM == nil {

@@ -4,7 +4,6 @@
 package hostlocal
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -13,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
-	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 	"golang.org/x/sys/unix"
 )
@@ -55,27 +53,19 @@ func Add(req *cni.Request) (*current.Result, error) {
 
 func keyOf(req *cni.Request) Key { return Key{req.ContainerID, req.IfName} }
 
-// tolerant is what DEL and GC need of a configuration that may be wrong otherwise.
-func tolerant(config []byte) (dataDir string, attachments json.RawMessage) {
-	var w struct {
-		IPAM struct {
-			DataDir string `json:"dataDir"`
-		} `json:"ipam"`
-		Attachments json.RawMessage `json:"cni.dev/valid-attachments"`
+// dataDirOf reads dataDir of a configuration that may be wrong otherwise. Whatever is wrong
+// with it, the default is the best guess.
+func dataDirOf(req *cni.Request) string {
+	if dir := req.Tolerant().DataDir; filepath.IsAbs(dir) {
+		return dir
 	}
-	// Whatever is wrong with the configuration, the default is the best guess.
-	_ = cni.Decode(config, &w)
-	if !filepath.IsAbs(w.IPAM.DataDir) {
-		w.IPAM.DataDir = defaultDataDir
-	}
-	return w.IPAM.DataDir, w.Attachments
+	return defaultDataDir
 }
 
 // Del gives all addresses of the attachment back. It needs nothing of the
 // configuration but name and dataDir; an attachment without leases is success.
 func Del(req *cni.Request) error {
-	dataDir, _ := tolerant(req.Config)
-	s, err := open(dataDir, req.Network, false)
+	s, err := open(dataDirOf(req), req.Network, false)
 	if errors.Is(err, errNoStore) {
 		return nil
 	}
@@ -88,8 +78,7 @@ func Del(req *cni.Request) error {
 
 // Held lists the addresses leased to the attachment, as far as they can be found.
 func Held(req *cni.Request) ([]netip.Addr, error) {
-	dataDir, _ := tolerant(req.Config)
-	s, err := open(dataDir, req.Network, false)
+	s, err := open(dataDirOf(req), req.Network, false)
 	if errors.Is(err, errNoStore) {
 		return nil, nil
 	}
@@ -108,7 +97,7 @@ func Check(req *cni.Request) error {
 	if err != nil {
 		return err
 	}
-	prev, err := cni.PrevResult(req)
+	prev, err := req.Prev()
 	if err != nil {
 		return err
 	}
@@ -166,15 +155,11 @@ func inSets(sets []RangeSet, a netip.Addr) bool {
 // files that are no leases. Without a list it does nothing: a missing list is not
 // an empty one.
 func GC(req *cni.Request) error {
-	dataDir, raw := tolerant(req.Config)
-	if raw == nil {
-		return nil
-	}
-	var list []types.GCAttachment
-	if err := cni.Decode(raw, &list); err != nil {
+	list, present, err := req.Valid()
+	if err != nil || !present {
 		return err
 	}
-	s, err := open(dataDir, req.Network, false)
+	s, err := open(dataDirOf(req), req.Network, false)
 	if errors.Is(err, errNoStore) {
 		return nil
 	}

@@ -27,8 +27,7 @@ func Moved(req *cni.Request, addrs []netip.Addr) []netip.Addr {
 // Leases lists the addresses that are leased in the network, but for those of the
 // valid attachments.
 func Leases(req *cni.Request, valid []types.GCAttachment) ([]netip.Addr, error) {
-	dataDir, _ := tolerant(req.Config)
-	return leases(dataDir, req.Network, func(key Key) bool {
+	return leases(dataDirOf(req), req.Network, func(key Key) bool {
 		return slices.Contains(valid, types.GCAttachment{ContainerID: key.ContainerID, IfName: key.IfName})
 	})
 }
@@ -55,7 +54,7 @@ func leases(dataDir, network string, without func(Key) bool) ([]netip.Addr, erro
 // InUse says whether any network of the same dataDir has an address of the subnet
 // leased, but for the given ones of this network.
 func InUse(req *cni.Request, subnet netip.Prefix, but []netip.Addr) (bool, error) {
-	dataDir, _ := tolerant(req.Config)
+	dataDir := dataDirOf(req)
 	networks, err := os.ReadDir(dataDir)
 	if errors.Is(err, os.ErrNotExist) {
 		return false, nil

@@ -12,8 +12,8 @@ func Expected(req *cni.Request, s *kernel.Session) (kernel.Plan, error) {
 	if err != nil {
 		return kernel.Plan{}, err
 	}
-	prev, err := cni.PrevResult(req)
-	if err != nil || len(c.Mappings) == 0 || len(containerAddresses(prev, req.IfName)) == 0 {
+	prev, err := req.Prev()
+	if err != nil || len(c.Mappings) == 0 || len(cni.Addresses(prev, req.IfName)) == 0 {
 		return kernel.Plan{}, err
 	}
 	in, err := expected(req, c, prev, s)

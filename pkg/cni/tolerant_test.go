@@ -1,10 +1,8 @@
-package portmap
+package cni
 
 import (
 	"fmt"
 	"testing"
-
-	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 )
 
 // TestTolerantAddresses: what DEL reads of a result, whatever else is in it.
@@ -21,7 +19,7 @@ func TestTolerantAddresses(t *testing.T) {
 		`"none"`:                            "[]",
 		`null`:                              "[]",
 	} {
-		got := tolerantAddresses(&cni.Request{IfName: "eth0", Config: []byte(`{"prevResult": ` + prev + `}`)})
+		got := (&Request{IfName: "eth0", Config: []byte(`{"prevResult": ` + prev + `}`)}).Tolerant().Addrs
 		if fmt.Sprint(got) != want {
 			t.Errorf("%s: got %v, want %s", prev, got, want)
 		}
