@@ -3,6 +3,8 @@ package cni
 import (
 	"fmt"
 	"testing"
+
+	"github.com/bridgeport-cni/bridgeport/test/limit"
 )
 
 // TestTolerantAddresses: what DEL reads of a result, whatever else is in it.
@@ -24,4 +26,63 @@ func TestTolerantAddresses(t *testing.T) {
 			t.Errorf("%s: got %v, want %s", prev, got, want)
 		}
 	}
+}
+
+// TestTolerant: each part of a configuration is read though the others are wrong.
+func TestTolerant(t *testing.T) {
+	tests := []struct{ name, config, want string }{
+		{"good", `{"ipam": {"type": "host-local"}, "prevResult": {"ips": [{"address": "10.1.0.2/24"}, {"address": "fd00::2/64"}]}, "cni.dev/valid-attachments": [{"containerID": "c2", "ifname": "eth0"}]}`, "host-local [10.1.0.2/24 fd00::2/64] [{c2 eth0}]"},
+		{"nothing", ``, " [] no list"},
+		{"no JSON", `{"ipam": {"type": "host-local"}`, " [] no list"},
+		{"not an object", `[]`, " [] no list"},
+		{"wrong kinds", `{"ipam": [], "prevResult": 5, "cni.dev/valid-attachments": "all"}`, " [] no list"},
+		{"null", `{"ipam": null, "prevResult": null}`, " [] no list"},
+		{"empty list", `{"cni.dev/valid-attachments": []}`, " [] []"},
+		{"null, as libcni sends an empty list", `{"cni.dev/valid-attachments": null}`, " [] []"},
+		{"one bad address", `{"prevResult": {"ips": [{"address": "x"}, null, {"address": "10.1.0.2/24"}]}}`, " [10.1.0.2/24] no list"},
+		{"other keys wrong", `{"bridge": 5, "mtu": "x", "ipam": {"type": "dhcp", "subnet": 7}}`, "dhcp [] no list"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			req := &Request{IfName: "eth0", Config: []byte(tt.config)}
+			valid := "no list"
+			if list, present, err := req.Valid(); present && err == nil {
+				valid = fmt.Sprint(list)
+			}
+			if got := fmt.Sprintf("%s %v %s", req.Tolerant().IPAM, req.Tolerant().Addrs, valid); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestValidErrors: a list that can't be read is neither missing nor empty.
+func TestValidErrors(t *testing.T) {
+	for list, want := range map[string]string{
+		`"all"`:                "network configuration: wants a list, but has a string",
+		`[{"containerID": 5}]`: "containerID: wants a string, but has a number",
+	} {
+		_, present, err := (&Request{Config: []byte(`{"cni.dev/valid-attachments": ` + list + `}`)}).Valid()
+		wantError(t, err, CodeDecode, want)
+		if !present {
+			t.Errorf("%s: counts as missing", list)
+		}
+	}
+}
+
+// FuzzTolerant: DEL and GC go on with any configuration.
+func FuzzTolerant(f *testing.F) {
+	f.Add([]byte(`{"ipam": {"type": "host-local"}, "prevResult": {"ips": [{"address": "10.1.0.2/24"}]}}`))
+	f.Add([]byte(`{"ipam": 5, "cni.dev/valid-attachments": [{"containerID": 5}]}`))
+	f.Add([]byte(`{"bridge": {`))
+	f.Fuzz(func(t *testing.T, config []byte) {
+		defer limit.Cost(t)()
+		req := &Request{IfName: "eth0", Config: config}
+		_, _, _ = req.Valid()
+		for _, p := range req.Tolerant().Addrs {
+			if !p.IsValid() {
+				t.Errorf("%s: an invalid address", config)
+			}
+		}
+	})
 }

@@ -184,24 +184,24 @@ func expected(req *cni.Request, c *Conf, s *kernel.Session) (inputs, error) {
 // that an address is not handed out again while rules for it exist. It needs only
 // the owner; what is absent is success.
 func Del(req *cni.Request) error {
-	k := tolerant(req)
-	pool, err := delIPAM(req, k)
+	addrs := req.Tolerant().Addrs
+	pool, err := delIPAM(req)
 	errs := []error{err}
-	if pool != nil && pool.InProcess() && len(k.prev) == 0 {
+	if pool != nil && pool.InProcess() && len(addrs) == 0 {
 		// What can't be read here is found by the owner.
 		held, _ := hostlocal.Held(req)
 		for _, a := range held {
-			k.prev = append(k.prev, netip.PrefixFrom(a, a.BitLen()))
+			addrs = append(addrs, netip.PrefixFrom(a, a.BitLen()))
 		}
 	}
-	if err := delKernel(req, k); err != nil {
+	if err := delKernel(req, addrs); err != nil {
 		// The lease stays: something of the container may still use the address.
 		return errors.Join(append(errs, coded(err))...)
 	}
 	log.Step("kernel")
 	if pool != nil {
 		if pool.InProcess() {
-			errs = append(errs, coded(dropGateways(req, addrsOf(k.prev))))
+			errs = append(errs, coded(dropGateways(req, addrsOf(addrs))))
 		}
 		errs = append(errs, pool.Del(req))
 		log.Step("lease")
@@ -214,25 +214,25 @@ func Del(req *cni.Request) error {
 // changes nothing. With the last attachment go the bridge, if we made it, and our
 // table.
 func GC(req *cni.Request) (err error) {
-	k := tolerant(req)
-	pool, perr := delIPAM(req, k)
-	if !k.hasValid {
-		return perr
+	pool, perr := delIPAM(req)
+	valid, present, err := req.Valid()
+	if err != nil || !present {
+		return errors.Join(perr, err)
 	}
 	s, err := kernel.Open(nil)
 	if err != nil {
 		return cni.WithCode(cni.CodeKernel, err)
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	errs := []error{perr, sweep(req, k, s)}
+	errs := []error{perr, sweep(req, valid, s)}
 	if pool != nil {
 		if pool.InProcess() {
-			held, err := hostlocal.Leases(req, k.valid)
+			held, err := hostlocal.Leases(req, valid)
 			errs = append(errs, err, coded(dropGateways(req, held)))
 		}
 		errs = append(errs, pool.GC(req))
 	}
-	if len(k.valid) == 0 {
+	if len(valid) == 0 {
 		errs = append(errs, coded(kernel.RetireBridge(s, bridgeName(req))))
 	}
 	errs = append(errs, coded(kernel.TidyRules(s)))

@@ -247,3 +247,16 @@ func (w *wire) mac(args cni.Args) (net.HardwareAddr, error) {
 	}
 	return mac, nil
 }
+
+// bridgeName is "bridge" of a configuration that may be wrong otherwise.
+func bridgeName(req *cni.Request) string {
+	var w struct {
+		Bridge string `json:"bridge"`
+	}
+	// A wrong value names no bridge of ours.
+	_ = req.Decode(&w)
+	if w.Bridge == "" {
+		return defaultBridge
+	}
+	return w.Bridge
+}
