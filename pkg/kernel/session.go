@@ -153,7 +153,7 @@ func (s *Session) NetnsFd() int {
 	if s.ns == nil {
 		return -1
 	}
-	return s.NetnsFd()
+	return s.ns.Fd()
 }
 
 // forgetLinks forgets the indexes: a link was deleted and is made again.
