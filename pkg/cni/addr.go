@@ -3,6 +3,8 @@ package cni
 import (
 	"net"
 	"net/netip"
+
+	current "github.com/containernetworking/cni/pkg/types/100"
 )
 
 // Addr is the library's address in the form that we use; invalid for nil and for
@@ -23,4 +25,21 @@ func Prefix(n net.IPNet) netip.Prefix {
 // IPNet is the opposite of Prefix.
 func IPNet(p netip.Prefix) net.IPNet {
 	return net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
+
+// Addresses are an attachment's addresses in a result: those of the container's link
+// ifName, and those that name no interface.
+func Addresses(res *current.Result, ifName string) []netip.Prefix {
+	var list []netip.Prefix
+	for _, ip := range res.IPs {
+		if i := ip.Interface; i != nil && *i >= 0 && *i < len(res.Interfaces) {
+			if link := res.Interfaces[*i]; link == nil || link.Name != ifName || link.Sandbox == "" {
+				continue
+			}
+		}
+		if p := Prefix(ip.Address); p.IsValid() {
+			list = append(list, p)
+		}
+	}
+	return list
 }

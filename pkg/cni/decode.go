@@ -8,120 +8,91 @@ import (
 	"strings"
 )
 
-// Decode is json.Unmarshal with errors that name the key, the wrong value's kind
-// and the right one. Keys match without regard to case, as containerd sends them. After an
-// error all that could be read is there. Structs must not embed others, and fields without a
-// tag are left alone.
+// member is a key of a JSON object with its value. A key may come twice.
+type member struct {
+	key   string
+	value json.RawMessage
+}
+
+// Decode is json.Unmarshal of the configuration into a struct, with errors that name the
+// key, the wrong value's kind and the right one. Keys match without regard to case, as
+// containerd sends them. After an error all that could be read is there. Structs must not
+// embed others, and fields without a tag are left alone.
 //
-// Objects are taken apart here, so that encoding/json meets the values of the keys that
-// somebody sent: it prepares for each field of a struct, with all that is in it, and for
-// writing, too, which takes half of what JSON costs in a process that reads it once.
-func Decode(data []byte, into any) error {
-	v := reflect.ValueOf(into).Elem()
-	if object := bytes.TrimLeft(data, space); isObject(v, object) && json.Valid(data) {
-		return decodeObject(object, v, "")
+// The first call takes the text apart; the members are kept for the calls that follow.
+func (req *Request) Decode(into any) (err error) {
+	if req.members == nil {
+		if req.members, err = split(req.Config, ""); err != nil {
+			return err
+		}
 	}
-	return inWords("", json.Unmarshal(data, into))
+	return fill(reflect.ValueOf(into).Elem(), req.members, "")
 }
 
-// space is white space of JSON (RFC 8259, section 2).
-const space = " \t\r\n"
-
-// isObject says whether the value is an object for a struct without a parser of its own.
-func isObject(v reflect.Value, value []byte) bool {
-	if v.Kind() != reflect.Struct || !bytes.HasPrefix(value, []byte("{")) {
-		return false
+// split checks the text of an object and takes it apart; null has no members. path is the
+// text's key, "" for all of the configuration.
+func split(text []byte, path string) ([]member, error) {
+	if err := json.Unmarshal(text, new(struct{})); err != nil {
+		return nil, inWords(path, err)
 	}
-	_, own := v.Addr().Interface().(json.Unmarshaler)
-	return !own
+	return members(text), nil
 }
 
-// decodeObject reads all that it can, as json.Unmarshal does, and returns the first error.
-func decodeObject(object []byte, into reflect.Value, path string) error {
+// members are those of an object, in their order. The text must be valid.
+func members(text []byte) (list []member) {
+	in := json.NewDecoder(bytes.NewReader(text))
+	for _, _ = in.Token(); in.More(); {
+		key, _ := in.Token()
+		m := member{key: key.(string)}
+		_ = in.Decode(&m.value)
+		list = append(list, m)
+	}
+	return list
+}
+
+// fill sets the fields of a struct. It reads all that it can, as json.Unmarshal does, and
+// returns the first error.
+//
+// json.Unmarshal prepares for each field of a struct, with all that is in it, sent or not.
+// A process that reads once pays for that each time: 85 µs, 2.6 % of an ADD.
+func fill(into reflect.Value, object []member, path string) (first error) {
 	names := make([]string, into.NumField())
 	for i := range names {
 		names[i], _, _ = strings.Cut(into.Type().Field(i).Tag.Get("json"), ",")
 	}
-	var first error
-	members(object, func(key string, value []byte) {
+	for _, m := range object {
 		for i, name := range names {
-			if name != "" && strings.EqualFold(name, key) {
-				if err := decodeValue(value, into.Field(i), path+name); first == nil {
-					first = err
-				}
+			if name == "" || !strings.EqualFold(name, m.key) {
+				continue
+			}
+			if err := fillValue(into.Field(i), m.value, path+name); first == nil {
+				first = err
 			}
 		}
-	})
+	}
 	return first
 }
 
-func decodeValue(value []byte, into reflect.Value, path string) error {
+func fillValue(into reflect.Value, value json.RawMessage, path string) error {
 	if into.Kind() == reflect.Pointer && into.Type().Elem().Kind() == reflect.Struct && value[0] == '{' {
 		if into.IsNil() {
 			into.Set(reflect.New(into.Type().Elem()))
 		}
 		into = into.Elem()
 	}
-	if isObject(into, value) {
-		return decodeObject(value, into, path+".")
+	if _, own := into.Addr().Interface().(json.Unmarshaler); into.Kind() == reflect.Struct && value[0] == '{' && !own {
+		return fill(into, members(value), path+".")
 	}
 	return inWords(path, json.Unmarshal(value, into.Addr().Interface()))
 }
 
-// members hands out the members of an object, in their order. The text must be valid.
-func members(object []byte, take func(key string, value []byte)) {
-	const between = space + ",:"
-	for rest := bytes.TrimLeft(object[1:], between); rest[0] != '}'; rest = bytes.TrimLeft(rest, between) {
-		n := valueLen(rest)
-		key := string(rest[1 : n-1])
-		if strings.Contains(key, `\`) {
-			_ = json.Unmarshal(rest[:n], &key) // it is a valid string
-		}
-		rest = bytes.TrimLeft(rest[n:], between)
-		n = valueLen(rest)
-		take(key, rest[:n:n])
-		rest = rest[n:]
-	}
-}
-
-// valueLen is the length of the value that valid text begins with.
-func valueLen(text []byte) int {
-	depth := 0
-	for i := 0; i < len(text); i++ {
-		switch text[i] {
-		case '"':
-			for i++; text[i] != '"'; i++ {
-				if text[i] == '\\' {
-					i++
-				}
-			}
-		case '{', '[':
-			depth++
-		case '}', ']':
-			depth--
-		default:
-			if next := text[i+1]; depth > 0 || strings.IndexByte(space+",:}]", next) < 0 {
-				continue
-			}
-		}
-		if depth == 0 {
-			return i + 1
-		}
-	}
-	return len(text)
-}
-
 // inWords is an error of encoding/json that names the key: path and what is below it.
 func inWords(path string, err error) error {
-	if err == nil {
-		return nil
-	}
 	var own *Error
-	if errors.As(err, &own) {
-		return err // a key's own parser knew better
-	}
 	var te *json.UnmarshalTypeError
 	switch {
+	case err == nil || errors.As(err, &own): // a key's own parser knew better
+		return err
 	case errors.As(err, &te):
 	case path == "":
 		return Errorf(CodeDecode, "network configuration: not valid JSON: %w", err)
@@ -133,23 +104,24 @@ func inWords(path string, err error) error {
 		key = "network configuration"
 	}
 	have := "a " + te.Value
-	if strings.HasPrefix(te.Value, "array") || strings.HasPrefix(te.Value, "object") {
+	if strings.Contains("ao", te.Value[:1]) { // array, object
 		have = "an " + te.Value
 	}
-	return Errorf(CodeDecode, "%s: wants %s, but has %s", key, kindName(te.Type.String()), have)
+	return Errorf(CodeDecode, "%s: wants %s, but has %s", key, kindName(te.Type), have)
 }
 
-func kindName(goType string) string {
-	goType = strings.TrimLeft(goType, "*")
-	switch {
-	case goType == "bool":
+func kindName(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return kindName(t.Elem())
+	case reflect.Bool:
 		return "true or false"
-	case goType == "string":
+	case reflect.String:
 		return "a string"
-	case strings.HasPrefix(goType, "int") || strings.HasPrefix(goType, "uint"):
-		return "a whole number"
-	case strings.HasPrefix(goType, "[]"):
+	case reflect.Slice:
 		return "a list"
+	case reflect.Struct, reflect.Map:
+		return "an object"
 	}
-	return "an object"
+	return "a whole number"
 }

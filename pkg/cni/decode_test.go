@@ -50,7 +50,7 @@ func TestDecode(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var c conf
-			wantError(t, Decode([]byte(tt.in), &c), CodeDecode, tt.want)
+			wantError(t, (&Request{Config: []byte(tt.in)}).Decode(&c), CodeDecode, tt.want)
 			if c.own != 0 {
 				t.Error("a field without a tag was set")
 			}
@@ -91,7 +91,7 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		defer limit.Cost(t)()
 		var have, want conf
-		err, werr := Decode(text, &have), json.Unmarshal(text, &want)
+		err, werr := (&Request{Config: text}).Decode(&have), json.Unmarshal(text, &want)
 		if (err == nil) != (werr == nil) {
 			t.Fatalf("%q: got %v, json says %v", text, err, werr)
 		}

@@ -79,7 +79,7 @@ func FuzzPrevResult(f *testing.F) {
 		v := versions[int(n)%len(versions)]
 		defer limit.Cost(t)()
 		config := slices.Concat([]byte(`{"cniVersion":"`+v+`","name":"net","prevResult":`), prev, []byte(`}`))
-		res, err := PrevResult(&Request{Command: "CHECK", Config: config, CNIVersion: v})
+		res, err := (&Request{Command: "CHECK", Config: config, CNIVersion: v}).Prev()
 		if err != nil {
 			if Code(err) == 0 {
 				t.Errorf("no code: %v", err)
@@ -87,10 +87,7 @@ func FuzzPrevResult(f *testing.F) {
 			return
 		}
 		// Some forms are read without the library; they mean the same to it.
-		own, raw, err := versioned(prev, v)
-		if err != nil {
-			t.Fatal(err)
-		}
+		own, raw := versioned(t, prev, v)
 		theirs, err := create.Create(own, raw)
 		if err != nil {
 			t.Fatalf("%s: read, but the library says %v", own, err)
@@ -107,4 +104,25 @@ func FuzzPrevResult(f *testing.F) {
 			}
 		}
 	})
+}
+
+// versioned makes sure that the result names its version, for the library.
+func versioned(t *testing.T, raw []byte, version string) (string, []byte) {
+	t.Helper()
+	var own struct {
+		CNIVersion string `json:"cniVersion"`
+	}
+	if json.Unmarshal(raw, &own); own.CNIVersion != "" {
+		return own.CNIVersion, raw
+	}
+	var parts map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &parts); err != nil {
+		t.Fatal(err)
+	}
+	parts["cniVersion"], _ = json.Marshal(version)
+	raw, err := json.Marshal(parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return version, raw
 }

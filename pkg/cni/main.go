@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/log"
@@ -67,7 +68,7 @@ func logged(p Plugin, req *Request) error {
 	if req.Command != "VERSION" {
 		req.Log = log.Begin(settings, log.Entry{
 			Plugin: p.Name, Verb: req.Command, Network: req.Network, Container: req.ContainerID, IfName: req.IfName,
-			Pod: req.Args.Pod(), Version: Version, Config: req.Config,
+			Pod: req.Pod, Version: Version, Config: req.Config,
 		})
 	}
 	err = Run(p, req, os.Stdout)
@@ -144,7 +145,12 @@ func Encode(res *current.Result, cniVersion string) ([]byte, error) {
 	}
 	var form any
 	if newForm(cniVersion) {
-		form = resultObject(res, cniVersion)
+		object := plainObject(reflect.ValueOf(res).Elem())
+		object["cniVersion"] = cniVersion
+		if res.DNS.IsEmpty() {
+			delete(object, "dns")
+		}
+		form = object
 	} else {
 		old, err := res.GetAsVersion(cniVersion)
 		if err != nil {

@@ -1,80 +1,70 @@
 package cni
 
 import (
-	"bytes"
+	"cmp"
 	"encoding/json"
 	"reflect"
+	"slices"
 
 	current "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/cni/pkg/types/create"
 )
 
-// PrevResult is the result of the plugins before this one, or of the whole ADD, in
-// the newest version. Errors: CodeConfig if there is none, CodeDecode if it can't
-// be read.
-func PrevResult(req *Request) (*current.Result, error) {
+// Prev is prevResult: the result of the plugins before this one, or of the whole ADD, in
+// the newest version. It is read once, and callers must not change it. Errors: CodeConfig
+// if there is none, CodeDecode if it can't be read.
+func (req *Request) Prev() (*current.Result, error) {
+	if req.prev != nil {
+		return req.prev, nil
+	}
 	var w struct {
 		PrevResult json.RawMessage `json:"prevResult"`
 	}
-	if err := Decode(req.Config, &w); err != nil {
+	if err := req.Decode(&w); err != nil {
 		return nil, err
 	}
-	if len(w.PrevResult) == 0 || string(w.PrevResult) == "null" {
+	if w.PrevResult == nil || isNull(w.PrevResult) {
 		return nil, Errorf(CodeConfig, "prevResult: missing, %s needs the result of ADD", req.Command)
 	}
-	version, raw, err := versioned(w.PrevResult, req.CNIVersion)
+	res, err := readResult(w.PrevResult, req.CNIVersion)
+	if err == nil {
+		req.prev = res
+	}
+	return res, err
+}
+
+// readResult reads a result of the version, if it names no other (specification, section 3).
+func readResult(raw []byte, version string) (*current.Result, error) {
+	list, err := split(raw, "prevResult")
 	if err != nil {
 		return nil, err
 	}
+	for _, m := range list {
+		var entries []json.RawMessage
+		_ = json.Unmarshal(m.value, &entries) // what is no list has none
+		if i := slices.IndexFunc(entries, isNull); i >= 0 {
+			return nil, Errorf(CodeDecode, "prevResult: %s[%d] is null", m.key, i) // the library follows it
+		}
+	}
+	res := new(current.Result)
+	err = fill(reflect.ValueOf(res).Elem(), list, "prevResult.")
+	version, res.CNIVersion = cmp.Or(res.CNIVersion, version), current.ImplementedSpecVersion
 	if newForm(version) {
-		res := new(current.Result)
-		err := decodeValue(raw, reflect.ValueOf(res).Elem(), "prevResult")
-		res.CNIVersion = current.ImplementedSpecVersion
 		return res, err
 	}
-	res, err := create.Create(version, raw)
+	// The library reads the older forms, and wants each to name its version.
+	var all map[string]json.RawMessage
+	_ = json.Unmarshal(raw, &all)
+	all["cniVersion"], _ = json.Marshal(version)
+	text, _ := json.Marshal(all) // what was read can be written
+	old, err := create.Create(version, text)
+	if err == nil {
+		res, err = current.NewResultFromResult(old)
+	}
 	if err != nil {
 		return nil, Errorf(CodeDecode, "prevResult: %w", err)
 	}
-	out, err := current.NewResultFromResult(res)
-	if err != nil {
-		return nil, Errorf(CodeDecode, "prevResult: %w", err)
-	}
-	return out, nil
+	return res, nil
 }
 
-// versioned makes sure that the result names its version, which is the
-// configuration's if it names none (specification, section 3), and that it has no
-// holes: the library follows a null in a list.
-func versioned(raw []byte, version string) (string, []byte, error) {
-	object := bytes.TrimLeft(raw, space)
-	if object[0] != '{' {
-		return "", nil, inWords("prevResult", json.Unmarshal(raw, new(struct{})))
-	}
-	var own string
-	var hole error
-	members(object, func(key string, value []byte) {
-		if key == "cniVersion" {
-			_ = json.Unmarshal(value, &own)
-		}
-		var list []json.RawMessage
-		if value[0] != '[' || json.Unmarshal(value, &list) != nil {
-			return
-		}
-		for i, entry := range list {
-			if string(entry) == "null" && hole == nil {
-				hole = Errorf(CodeDecode, "prevResult: %s[%d] is null", key, i)
-			}
-		}
-	})
-	if hole != nil || own != "" {
-		return own, raw, hole
-	}
-	var parts map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &parts); err != nil {
-		return "", nil, Errorf(CodeDecode, "prevResult: %w", err)
-	}
-	parts["cniVersion"], _ = json.Marshal(version) // a string always can be
-	raw, err := json.Marshal(parts)
-	return version, raw, err
-}
+func isNull(value json.RawMessage) bool { return string(value) == "null" }

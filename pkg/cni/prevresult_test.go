@@ -20,7 +20,7 @@ func TestPrevResult(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := PrevResult(&Request{CNIVersion: tt.version, Config: []byte(`{"prevResult": ` + tt.prev + `}`)})
+			got, err := (&Request{CNIVersion: tt.version, Config: []byte(`{"prevResult": ` + tt.prev + `}`)}).Prev()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -58,7 +58,7 @@ func TestPrevResultErrors(t *testing.T) {
 					t.Errorf("panic: %v", r)
 				}
 			}()
-			_, err := PrevResult(&Request{Command: "CHECK", CNIVersion: "1.1.0", Config: []byte(tt.config)})
+			_, err := (&Request{Command: "CHECK", CNIVersion: "1.1.0", Config: []byte(tt.config)}).Prev()
 			if err == nil || Code(err) != tt.code || !strings.HasPrefix(err.Error(), tt.want) {
 				t.Errorf("got %v, want code %d: %s", err, tt.code, tt.want)
 			}
@@ -68,7 +68,7 @@ func TestPrevResultErrors(t *testing.T) {
 
 // TestPrevResultLayer2: no address is a result, too.
 func TestPrevResultLayer2(t *testing.T) {
-	got, err := PrevResult(&Request{CNIVersion: "0.4.0", Config: []byte(`{"prevResult": {"cniVersion": "0.4.0", "interfaces": [{"name": "eth0", "sandbox": "/run/netns/c1"}]}}`)})
+	got, err := (&Request{CNIVersion: "0.4.0", Config: []byte(`{"prevResult": {"cniVersion": "0.4.0", "interfaces": [{"name": "eth0", "sandbox": "/run/netns/c1"}]}}`)}).Prev()
 	if err != nil || len(got.Interfaces) != 1 || len(got.IPs) != 0 {
 		t.Errorf("got %+v, %v", got, err)
 	}

@@ -1,6 +1,7 @@
 package cni
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/log"
+	current "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/cni/pkg/version"
 )
 
@@ -35,8 +37,14 @@ type Request struct {
 	Config      []byte   // stdin, a JSON object
 	CNIVersion  string   // of Config; "0.1.0" where it says nothing
 	Network     string   // "name" of Config
+	Pod         string   // "namespace/name" of CNI_ARGS; "" where the runtime names none
 	Override    bool     // CNI_NETNS_OVERRIDE: Netns may be the host's own
 	Log         *log.Line
+
+	// What has been read of Config, which must not change any more then.
+	members  []member
+	prev     *current.Result
+	tolerant *Tolerant
 }
 
 // header is the part of a network configuration that every verb needs.
@@ -109,23 +117,20 @@ func (req *Request) readConfig(stdin io.Reader) error {
 		return Errorf(CodeDecode, "stdin: network configuration is nested more than %d levels deep", maxDepth)
 	}
 	req.Config = data
+	var h header
+	err = req.Decode(&h)
 	if req.Command == "VERSION" {
 		// Old runtimes send nothing, and the answer depends on nothing else.
-		var h header
-		if Decode(data, &h) == nil && h.CNIVersion != "" {
+		if err == nil && h.CNIVersion != "" {
 			req.CNIVersion = h.CNIVersion
 		}
 		return nil
 	}
-	var h header
-	if err := Decode(data, &h); err != nil {
+	if err != nil {
 		return err
 	}
 	req.Network = h.Name
-	req.CNIVersion = h.CNIVersion
-	if req.CNIVersion == "" {
-		req.CNIVersion = "0.1.0" // what a configuration from before the key means
-	}
+	req.CNIVersion = cmp.Or(h.CNIVersion, "0.1.0") // what a configuration from before the key means
 	return nil
 }
 
@@ -184,7 +189,7 @@ func (req *Request) parseArgs() error {
 	if err != nil && req.Command != "DEL" { // DEL removes what it can; arguments name nothing it needs
 		return Errorf(CodeEnv, "CNI_ARGS: %w", err)
 	}
-	req.Args = args
+	req.Args, req.Pod = args, args.Pod()
 	return nil
 }
 

@@ -1,101 +1,55 @@
 package cni
 
 import (
+	"cmp"
 	"net"
+	"reflect"
+	"strings"
 
-	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
-
-// object is a JSON object; encoding/json sorts its keys.
-type object map[string]any
-
-// set leaves out what is empty.
-func (o object) set(key, value string) {
-	if value != "" {
-		o[key] = value
-	}
-}
-
-func (o object) setInt(key string, value int) {
-	if value != 0 {
-		o[key] = value
-	}
-}
-
-func setList[T, E any](o object, key string, list []T, entry func(T) E) {
-	if len(list) == 0 {
-		return
-	}
-	out := make([]E, len(list))
-	for i, v := range list {
-		out[i] = entry(v)
-	}
-	o[key] = out
-}
 
 // newForm says whether results of the version have the form of current.Result.
 func newForm(cniVersion string) bool {
 	return cniVersion == "1.0.0" || cniVersion == current.ImplementedSpecVersion
 }
 
-// resultObject is the result in its new form, which encodes to the library's bytes. The
-// library encodes twice and decodes in between, all by types that encoding/json has to prepare
-// for: 4 % of an ADD.
-func resultObject(r *current.Result, cniVersion string) object {
-	o := object{"cniVersion": cniVersion}
-	setList(o, "interfaces", r.Interfaces, interfaceObject)
-	setList(o, "ips", r.IPs, ipObject)
-	setList(o, "routes", r.Routes, routeObject)
-	if d := r.DNS; !d.IsEmpty() {
-		e, asIs := object{}, func(s string) string { return s }
-		setList(e, "nameservers", d.Nameservers, asIs)
-		e.set("domain", d.Domain)
-		setList(e, "search", d.Search, asIs)
-		setList(e, "options", d.Options, asIs)
-		o["dns"] = e
+// plain is a value as maps, lists and words, which encode to the library's bytes. The library
+// encodes twice and decodes in between, and encoding/json prepares for each type on the way:
+// 85 µs, 2.6 % of an ADD.
+func plain(v reflect.Value) any {
+	switch x := v.Interface().(type) {
+	case net.IPNet:
+		return x.String()
+	case net.IP:
+		return x.String()
 	}
-	return o
+	switch v.Kind() {
+	case reflect.Pointer:
+		return plain(v.Elem())
+	case reflect.Struct:
+		return plainObject(v)
+	case reflect.Slice:
+		list := make([]any, v.Len())
+		for i := range list {
+			list[i] = plain(v.Index(i))
+		}
+		return list
+	}
+	return v.Interface()
 }
 
-func interfaceObject(l *current.Interface) object {
-	e := object{"name": l.Name}
-	e.set("mac", l.Mac)
-	e.setInt("mtu", l.Mtu)
-	e.set("sandbox", l.Sandbox)
-	e.set("socketPath", l.SocketPath)
-	e.set("pciID", l.PciID)
-	return e
-}
-
-func ipObject(ip *current.IPConfig) object {
-	e := object{"address": ip.Address.String()}
-	e.set("gateway", ipText(ip.Gateway))
-	if ip.Interface != nil {
-		e["interface"] = *ip.Interface
+// plainObject leaves out what is empty, but for what the specification requires. A field of
+// the library without a tag has its key for a name, in another case.
+func plainObject(v reflect.Value) map[string]any {
+	object := make(map[string]any)
+	for i := range v.NumField() {
+		field, value := v.Type().Field(i), v.Field(i)
+		key, _, _ := strings.Cut(cmp.Or(field.Tag.Get("json"), strings.ToLower(field.Name)), ",")
+		required := key == "name" || key == "address" || key == "dst"
+		if empty := value.IsZero() || value.Kind() == reflect.Slice && value.Len() == 0; required || !empty {
+			object[key] = plain(value)
+		}
 	}
-	return e
-}
-
-func routeObject(r *types.Route) object {
-	e := object{"dst": r.Dst.String()}
-	e.set("gw", ipText(r.GW))
-	e.setInt("mtu", r.MTU)
-	e.setInt("advmss", r.AdvMSS)
-	e.setInt("priority", r.Priority)
-	if r.Table != nil {
-		e["table"] = *r.Table
-	}
-	if r.Scope != nil {
-		e["scope"] = *r.Scope
-	}
-	return e
-}
-
-// ipText is the address, "" for none.
-func ipText(ip net.IP) string {
-	if len(ip) == 0 {
-		return ""
-	}
-	return ip.String()
+	return object
 }

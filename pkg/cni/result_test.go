@@ -14,7 +14,7 @@ import (
 // library writes it; of a later library, too.
 func TestResultObject(t *testing.T) {
 	full := new(current.Result)
-	fill(t, reflect.ValueOf(full).Elem())
+	fillAll(t, reflect.ValueOf(full).Elem())
 	full.CNIVersion, full.Interfaces[0].Name, full.DNS.Domain = version.Current(), "<eth\"0>\u2028", "a.b&é"
 	for name, res := range map[string]*current.Result{"full": full, "empty": {}, "dual stack": dual()} {
 		for _, v := range version.All.SupportedVersions() {
@@ -45,8 +45,8 @@ func wantLibrary(t *testing.T, name string, res *current.Result, v string) {
 	}
 }
 
-// fill sets all fields to something.
-func fill(t *testing.T, v reflect.Value) {
+// fillAll sets all fields to something.
+func fillAll(t *testing.T, v reflect.Value) {
 	switch x := v.Addr().Interface().(type) {
 	case *net.IPNet:
 		*x = cidr("10.1.2.0/24")
@@ -58,15 +58,15 @@ func fill(t *testing.T, v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Struct:
 		for i := range v.NumField() {
-			fill(t, v.Field(i))
+			fillAll(t, v.Field(i))
 		}
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
-		fill(t, v.Index(0))
-		fill(t, v.Index(1))
+		fillAll(t, v.Index(0))
+		fillAll(t, v.Index(1))
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
-		fill(t, v.Elem())
+		fillAll(t, v.Elem())
 	case reflect.String:
 		v.SetString("text")
 	case reflect.Int:

@@ -71,7 +71,7 @@ type wireRoute struct {
 // the key, the value and what to do.
 func Parse(req *cni.Request) (*Conf, error) {
 	var w wire
-	if err := cni.Decode(req.Config, &w); err != nil {
+	if err := req.Decode(&w); err != nil {
 		return nil, err
 	}
 	if w.IPAM == nil {
@@ -215,20 +215,18 @@ func (w *wire) requested(req *cni.Request) ([]netip.Addr, error) {
 // otherwise; "" where it names none, or none that is an absolute path. Then leases are in
 // DefaultDataDir.
 func DataDir(config []byte) string {
-	var w struct {
-		IPAM struct {
-			DataDir string `json:"dataDir"`
-		} `json:"ipam"`
+	return namedDir(&cni.Request{Config: config})
+}
+
+func namedDir(req *cni.Request) string {
+	if dir := req.Tolerant().DataDir; filepath.IsAbs(dir) {
+		return dir
 	}
-	_ = cni.Decode(config, &w) // what can't be read names no directory
-	if !filepath.IsAbs(w.IPAM.DataDir) {
-		return ""
-	}
-	return w.IPAM.DataDir
+	return ""
 }
 
 // dataDir is where the request's leases are.
-func dataDir(req *cni.Request) string { return cmp.Or(DataDir(req.Config), DefaultDataDir) }
+func dataDir(req *cni.Request) string { return cmp.Or(namedDir(req), DefaultDataDir) }
 
 // inSubnet says whether a is in a subnet that the configuration hands out.
 func (c *Conf) inSubnet(a netip.Addr) bool {

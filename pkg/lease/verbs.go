@@ -1,7 +1,6 @@
 package lease
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -88,7 +87,7 @@ func Check(req *cni.Request) error {
 	if err != nil {
 		return err
 	}
-	prev, err := cni.PrevResult(req)
+	prev, err := req.Prev()
 	if err != nil {
 		return err
 	}
@@ -137,15 +136,8 @@ func (s *store) check(c *Conf, o Owner, prev *current.Result) error {
 // files that are no leases. Without a list it does nothing: a missing list is not
 // an empty one.
 func GC(req *cni.Request) error {
-	var w struct {
-		Attachments json.RawMessage `json:"cni.dev/valid-attachments"`
-	}
-	_ = cni.Decode(req.Config, &w) // what can't be read has no list
-	if w.Attachments == nil {
-		return nil
-	}
-	var valid []types.GCAttachment
-	if err := cni.Decode(w.Attachments, &valid); err != nil {
+	valid, present, err := req.Valid()
+	if err != nil || !present {
 		return err
 	}
 	return existing(dataDir(req), req.Network, func(s *store) error {

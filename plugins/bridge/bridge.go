@@ -115,7 +115,7 @@ func (in *inputs) addAround(req *cni.Request, s *plan.Session, pool *ipam.IPAM, 
 }
 
 func owner(req *cni.Request) plan.Owner {
-	return plan.Owner{Network: req.Network, ContainerID: req.ContainerID, IfName: req.IfName, Pod: req.Args.Pod()}
+	return plan.Owner{Network: req.Network, ContainerID: req.ContainerID, IfName: req.IfName, Pod: req.Pod}
 }
 
 // coded gives kernel errors their code.
@@ -166,7 +166,7 @@ func Check(req *cni.Request) (err error) {
 
 // expected is the inputs of an attachment that exists, by the result of its ADD.
 func expected(req *cni.Request, c *Conf, s *plan.Session) (inputs, error) {
-	prev, err := cni.PrevResult(req)
+	prev, err := req.Prev()
 	if err != nil {
 		return inputs{}, err
 	}
@@ -186,24 +186,24 @@ func expected(req *cni.Request, c *Conf, s *plan.Session) (inputs, error) {
 // that an address is not handed out again while rules for it exist. It needs only
 // the owner; what is absent is success.
 func Del(req *cni.Request) error {
-	k := tolerant(req.Config)
-	pool, err := delIPAM(req, k)
+	addrs := req.Tolerant().Addrs
+	pool, err := delIPAM(req)
 	errs := []error{err}
-	if pool != nil && pool.InProcess() && len(k.prev) == 0 {
+	if pool != nil && pool.InProcess() && len(addrs) == 0 {
 		// What can't be read here is found by the owner.
 		held, _ := lease.Held(req)
 		for _, a := range held {
-			k.prev = append(k.prev, netip.PrefixFrom(a, a.BitLen()))
+			addrs = append(addrs, netip.PrefixFrom(a, a.BitLen()))
 		}
 	}
-	if err := delKernel(req, k); err != nil {
+	if err := delKernel(req, addrs); err != nil {
 		// The lease stays: something of the container may still use the address.
 		return errors.Join(append(errs, coded(err))...)
 	}
 	req.Log.Step("kernel")
 	if pool != nil {
 		if pool.InProcess() {
-			errs = append(errs, coded(dropGateways(req, addrsOf(k.prev))))
+			errs = append(errs, coded(dropGateways(req, addrsOf(addrs))))
 		}
 		errs = append(errs, pool.Del(req))
 		req.Log.Step("lease")
@@ -216,26 +216,26 @@ func Del(req *cni.Request) error {
 // changes nothing. With the last attachment go the bridge, if we made it, and our
 // table.
 func GC(req *cni.Request) (err error) {
-	k := tolerant(req.Config)
-	pool, perr := delIPAM(req, k)
-	if !k.hasValid {
-		return perr
+	pool, perr := delIPAM(req)
+	valid, present, err := req.Valid()
+	if err != nil || !present {
+		return errors.Join(perr, err)
 	}
 	s, err := plan.Open(nil)
 	if err != nil {
 		return cni.WithCode(cni.CodeKernel, err)
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	errs := []error{perr, sweep(req, k, s)}
+	errs := []error{perr, sweep(req, valid, s)}
 	if pool != nil {
 		if pool.InProcess() {
-			held, err := lease.Invalid(req, k.valid)
+			held, err := lease.Invalid(req, valid)
 			errs = append(errs, err, coded(dropGateways(req, held)))
 		}
 		errs = append(errs, pool.GC(req))
 	}
-	if len(k.valid) == 0 {
-		errs = append(errs, coded(foreign.RetireBridge(s, bridgeName(req.Config))))
+	if len(valid) == 0 {
+		errs = append(errs, coded(foreign.RetireBridge(s, bridgeName(req))))
 	}
 	errs = append(errs, coded(firewall.TidyRules(s)))
 	return errors.Join(errs...)

@@ -119,7 +119,7 @@ func (m *wireMTU) UnmarshalJSON(data []byte) error {
 // parse reads and checks the whole configuration, before anything is changed.
 func parse(req *cni.Request) (*Conf, error) {
 	var w wire
-	if err := cni.Decode(req.Config, &w); err != nil {
+	if err := req.Decode(&w); err != nil {
 		return nil, err
 	}
 	c := &Conf{
@@ -247,4 +247,17 @@ func (w *wire) mac(args cni.Args) (net.HardwareAddr, error) {
 		return nil, cni.Errorf(code, "%s: %s is no address for a link", key, text)
 	}
 	return mac, nil
+}
+
+// bridgeName is "bridge" of a configuration that may be wrong otherwise.
+func bridgeName(req *cni.Request) string {
+	var w struct {
+		Bridge string `json:"bridge"`
+	}
+	// A wrong value names no bridge of ours.
+	_ = req.Decode(&w)
+	if w.Bridge == "" {
+		return defaultBridge
+	}
+	return w.Bridge
 }

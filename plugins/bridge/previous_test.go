@@ -31,7 +31,7 @@ func TestTakePrevious(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			prev, err := cni.PrevResult(request(`{"prevResult": {"cniVersion": "1.1.0", ` + tt.prev + `}}`))
+			prev, err := request(`{"prevResult": {"cniVersion": "1.1.0", ` + tt.prev + `}}`).Prev()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -61,7 +61,7 @@ func TestTakePreviousRound(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		prev, err := cni.PrevResult(request(`{"prevResult": ` + string(text) + `}`))
+		prev, err := request(`{"prevResult": ` + string(text) + `}`).Prev()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,40 +75,12 @@ func TestTakePreviousRound(t *testing.T) {
 	}
 }
 
-// TestTolerant: each part of a configuration is read though the others are wrong.
-func TestTolerant(t *testing.T) {
-	tests := []struct{ name, config, want string }{
-		{"good", `{"ipam": {"type": "host-local"}, "prevResult": {"ips": [{"address": "10.1.0.2/24"}, {"address": "fd00::2/64"}]}, "cni.dev/valid-attachments": [{"containerID": "c2", "ifname": "eth0"}]}`, "host-local [10.1.0.2/24 fd00::2/64] [{c2 eth0}]"},
-		{"nothing", ``, " [] no list"},
-		{"no JSON", `{"ipam": {"type": "host-local"}`, " [] no list"},
-		{"not an object", `[]`, " [] no list"},
-		{"wrong kinds", `{"ipam": [], "prevResult": 5, "cni.dev/valid-attachments": "all"}`, " [] no list"},
-		{"null", `{"ipam": null, "prevResult": null}`, " [] no list"},
-		{"empty list", `{"cni.dev/valid-attachments": []}`, " [] []"},
-		{"null, as libcni sends an empty list", `{"cni.dev/valid-attachments": null}`, " [] []"},
-		{"one bad address", `{"prevResult": {"ips": [{"address": "x"}, null, {"address": "10.1.0.2/24"}]}}`, " [10.1.0.2/24] no list"},
-		{"other keys wrong", `{"bridge": 5, "mtu": "x", "ipam": {"type": "dhcp", "subnet": 7}}`, "dhcp [] no list"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			k := tolerant([]byte(tt.config))
-			valid := "no list"
-			if k.hasValid {
-				valid = fmt.Sprint(k.valid)
-			}
-			if got := fmt.Sprintf("%s %v %s", k.ipam, k.prev, valid); got != tt.want {
-				t.Errorf("got %s, want %s", got, tt.want)
-			}
-		})
-	}
-}
-
 func TestBridgeName(t *testing.T) {
 	for config, want := range map[string]string{
 		`{"bridge": "br0"}`: "br0", `{}`: "cni0", ``: "cni0", `{"bridge": ""}`: "cni0", `{"bridge": null}`: "cni0",
 		`{"mtu": "x", "bridge": "br0"}`: "br0",
 	} {
-		if got := bridgeName([]byte(config)); got != want {
+		if got := bridgeName(&cni.Request{Config: []byte(config)}); got != want {
 			t.Errorf("%s: got %s, want %s", config, got, want)
 		}
 	}

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"errors"
+	"net/netip"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
 	"github.com/bridgeport-cni/bridgeport/pkg/owned"
@@ -11,21 +12,23 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/ipam"
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
+	"github.com/containernetworking/cni/pkg/types"
 )
 
-func delIPAM(req *cni.Request, k known) (*ipam.IPAM, error) {
-	if k.ipam == "" {
+func delIPAM(req *cni.Request) (*ipam.IPAM, error) {
+	name := req.Tolerant().IPAM
+	if name == "" {
 		return nil, nil
 	}
-	return ipam.New(req, k.ipam)
+	return ipam.New(req, name)
 }
 
 // delKernel removes the links by the name of the host's end, wherever the other end
 // is and whether its namespace still exists. It looks into the container only for a
 // link that another plugin made.
-func delKernel(req *cni.Request, k known) (err error) {
+func delKernel(req *cni.Request, addrs []netip.Prefix) (err error) {
 	var ns *netns.NS
-	if len(k.prev) > 0 { // without addresses nothing in there is known to be the attachment's
+	if len(addrs) > 0 { // without addresses nothing in there is known to be the attachment's
 		if ns = container(req); ns != nil {
 			defer ns.Close()
 		}
@@ -40,17 +43,17 @@ func delKernel(req *cni.Request, k known) (err error) {
 	// the link, so that the container is never without those that keep it in bounds. With
 	// portmap in the list this is faster, too: what portmap has just deleted is in the way of
 	// further rules for an RCU grace period, and the link takes one anyway.
-	rest := owned.By(o, k.prev)
+	rest := owned.By(o, addrs)
 	bounds := plan.Plan{Bounds: rest.Bounds()}
 	return errors.Join(
-		portmap.Withdraw(req, s, k.prev),
-		plan.Delete(s, rest.Veth, foreign.ReferenceLink{IfName: req.IfName, Addrs: k.prev}, foreign.ReferenceMasquerade{Owner: o}),
+		portmap.Withdraw(req, s, addrs),
+		plan.Delete(s, rest.Veth, foreign.ReferenceLink{IfName: req.IfName, Addrs: addrs}, foreign.ReferenceMasquerade{Owner: o}),
 		bounds.Del(s))
 }
 
-func sweep(req *cni.Request, k known, s *plan.Session) error {
+func sweep(req *cni.Request, list []types.GCAttachment, s *plan.Session) error {
 	var valid []plan.Owner
-	for _, a := range k.valid {
+	for _, a := range list {
 		valid = append(valid, plan.Owner{Network: req.Network, ContainerID: a.ContainerID, IfName: a.IfName})
 	}
 	return coded(owned.Sweep(s, req.Network, valid, owned.Everything))

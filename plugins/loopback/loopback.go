@@ -3,7 +3,6 @@
 package loopback
 
 import (
-	"encoding/json"
 	"errors"
 	"net/netip"
 
@@ -130,14 +129,9 @@ func open(req *cni.Request) (s *plan.Session, end func() error, err error) {
 
 // previous is the previous result; nil without one, since loopback is seldom chained.
 func previous(req *cni.Request) (*current.Result, error) {
-	var w struct {
-		PrevResult json.RawMessage `json:"prevResult"`
-	}
-	if err := cni.Decode(req.Config, &w); err != nil {
-		return nil, err
-	}
-	if len(w.PrevResult) == 0 || string(w.PrevResult) == "null" {
+	prev, err := req.Prev()
+	if cni.Code(err) == cni.CodeConfig {
 		return nil, nil
 	}
-	return cni.PrevResult(req)
+	return prev, err
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
-	current "github.com/containernetworking/cni/pkg/types/100"
 )
 
 // maxPorts bounds what one attachment may publish: more would hold the lock for
@@ -70,7 +69,7 @@ type wireMapping struct {
 // parse reads and checks the whole configuration, before anything is changed.
 func parse(req *cni.Request) (*Conf, error) {
 	var w wire
-	if err := cni.Decode(req.Config, &w); err != nil {
+	if err := req.Decode(&w); err != nil {
 		return nil, err
 	}
 	c := &Conf{SNAT: w.SNAT == nil || *w.SNAT, MasqAll: w.MasqAll, wishes: make(map[wish]Mapping)}
@@ -212,26 +211,6 @@ func (w wireMapping) parseRange(m *Mapping) error {
 }
 
 func port(n int) (uint16, bool) { return uint16(n), n >= 1 && n <= 65535 }
-
-// containerAddresses are the attachment's addresses in a result: those of
-// CNI_IFNAME, and those that name no interface.
-func containerAddresses(prev *current.Result, ifName string) []netip.Prefix {
-	var list []netip.Prefix
-	for _, ip := range prev.IPs {
-		if ip == nil {
-			continue
-		}
-		if i := ip.Interface; i != nil && *i >= 0 && *i < len(prev.Interfaces) {
-			if link := prev.Interfaces[*i]; link == nil || link.Name != ifName || link.Sandbox == "" {
-				continue
-			}
-		}
-		if p := cni.Prefix(ip.Address); p.IsValid() {
-			list = append(list, p)
-		}
-	}
-	return list
-}
 
 // ports combines the wishes with the container's addresses: the first of each
 // family is the target.

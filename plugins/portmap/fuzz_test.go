@@ -47,9 +47,9 @@ func FuzzTolerant(f *testing.F) {
 	f.Fuzz(func(t *testing.T, config string) {
 		defer limit.Cost(t)()
 		req := request(config)
-		in := inputs{conf: &Conf{SNAT: true, Mappings: tolerantMappings(req.Config)}, owner: owner(req), addrs: tolerantAddresses(req)}
-		if prev, err := cni.PrevResult(req); err == nil {
-			containerAddresses(prev, req.IfName)
+		in := inputs{conf: &Conf{SNAT: true, Mappings: tolerantMappings(req)}, owner: owner(req), addrs: req.Tolerant().Addrs}
+		if prev, err := req.Prev(); err == nil {
+			cni.Addresses(prev, req.IfName)
 		}
 		in.ports, _ = in.conf.ports(in.addrs)
 		_ = in.plan().String()

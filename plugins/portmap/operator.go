@@ -12,8 +12,8 @@ func Expected(req *cni.Request, s *plan.Session) (plan.Plan, error) {
 	if err != nil {
 		return plan.Plan{}, err
 	}
-	prev, err := cni.PrevResult(req)
-	if err != nil || len(c.Mappings) == 0 || len(containerAddresses(prev, req.IfName)) == 0 {
+	prev, err := req.Prev()
+	if err != nil || len(c.Mappings) == 0 || len(cni.Addresses(prev, req.IfName)) == 0 {
 		return plan.Plan{}, err
 	}
 	in, err := expected(req, c, prev, s)

@@ -28,12 +28,12 @@ func TestPlan(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			prev, err := cni.PrevResult(req)
+			prev, err := req.Prev()
 			if err != nil {
 				t.Fatal(err)
 			}
 			link := link.Towards{Link: "cni0", Bridge: true}
-			in := inputs{conf: c, owner: owner(req), addrs: containerAddresses(prev, req.IfName), link4: link, link6: link}
+			in := inputs{conf: c, owner: owner(req), addrs: cni.Addresses(prev, req.IfName), link4: link, link6: link}
 			if in.ports, err = c.ports(in.addrs); err != nil {
 				t.Fatal(err)
 			}

@@ -3,7 +3,6 @@
 package portmap
 
 import (
-	"encoding/json"
 	"errors"
 	"net/netip"
 
@@ -16,7 +15,6 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
-	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
 
@@ -29,7 +27,7 @@ func Plugin() cni.Plugin {
 }
 
 func owner(req *cni.Request) plan.Owner {
-	return plan.Owner{Network: req.Network, ContainerID: req.ContainerID, IfName: req.IfName, Pod: req.Args.Pod()}
+	return plan.Owner{Network: req.Network, ContainerID: req.ContainerID, IfName: req.IfName, Pod: req.Pod}
 }
 
 // Add publishes the ports and passes the previous result on. A port that another
@@ -39,11 +37,11 @@ func Add(req *cni.Request) (_ *current.Result, err error) {
 	if err != nil {
 		return nil, err
 	}
-	prev, err := cni.PrevResult(req)
+	prev, err := req.Prev()
 	if err != nil {
 		return nil, err
 	}
-	if len(c.Mappings) == 0 || len(containerAddresses(prev, req.IfName)) == 0 {
+	if len(c.Mappings) == 0 || len(cni.Addresses(prev, req.IfName)) == 0 {
 		return prev, nil // nothing to publish, or, on layer 2, nowhere to lead to
 	}
 	s, in, err := prepare(req, c, prev)
@@ -71,7 +69,7 @@ func prepare(req *cni.Request, c *Conf, prev *current.Result) (*plan.Session, in
 }
 
 func expected(req *cni.Request, c *Conf, prev *current.Result, s *plan.Session) (in inputs, err error) {
-	in = inputs{conf: c, owner: owner(req), addrs: containerAddresses(prev, req.IfName)}
+	in = inputs{conf: c, owner: owner(req), addrs: cni.Addresses(prev, req.IfName)}
 	if in.ports, err = c.ports(in.addrs); err != nil {
 		return in, err
 	}
@@ -108,11 +106,11 @@ func Check(req *cni.Request) (err error) {
 	if err != nil {
 		return err
 	}
-	prev, err := cni.PrevResult(req)
+	prev, err := req.Prev()
 	if err != nil {
 		return err
 	}
-	if len(c.Mappings) == 0 || len(containerAddresses(prev, req.IfName)) == 0 {
+	if len(c.Mappings) == 0 || len(cni.Addresses(prev, req.IfName)) == 0 {
 		return nil
 	}
 	s, in, err := prepare(req, c, prev)
@@ -142,7 +140,7 @@ func Del(req *cni.Request) (err error) {
 		return cni.WithCode(cni.CodeKernel, err)
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	addrs := tolerantAddresses(req)
+	addrs := req.Tolerant().Addrs
 	err = Withdraw(req, s, addrs)
 	if len(addrs) == 0 {
 		err = errors.Join(err, plan.Delete(s, foreign.ReferencePorts{Owner: owner(req)}))
@@ -153,14 +151,8 @@ func Del(req *cni.Request) (err error) {
 // GC removes the ports of this network's attachments that are not valid any more.
 // Without a list of valid attachments it changes nothing.
 func GC(req *cni.Request) (err error) {
-	var w struct {
-		Valid json.RawMessage `json:"cni.dev/valid-attachments"`
-	}
-	if err := cni.Decode(req.Config, &w); err != nil || w.Valid == nil {
-		return err
-	}
-	var list []types.GCAttachment
-	if err := cni.Decode(w.Valid, &list); err != nil {
+	list, present, err := req.Valid()
+	if err != nil || !present {
 		return err
 	}
 	var valid []plan.Owner

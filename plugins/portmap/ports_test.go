@@ -74,11 +74,11 @@ func TestContainerAddresses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			prev, err := cni.PrevResult(request(`{"prevResult": {"cniVersion": "1.1.0", ` + tt.prev + `}}`))
+			prev, err := request(`{"prevResult": {"cniVersion": "1.1.0", ` + tt.prev + `}}`).Prev()
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := fmt.Sprint(containerAddresses(prev, "eth0")); got != tt.want {
+			if got := fmt.Sprint(cni.Addresses(prev, "eth0")); got != tt.want {
 				t.Errorf("got %s, want %s", got, tt.want)
 			}
 		})
@@ -146,7 +146,7 @@ func TestTolerantMappings(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := mappingsText(tolerantMappings([]byte(tt.config))); got != tt.want {
+			if got := mappingsText(tolerantMappings(request(tt.config))); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})

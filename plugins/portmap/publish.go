@@ -44,7 +44,7 @@ func (p *Publication) Plan(addrs []netip.Prefix, link link.Towards) (plan.Plan, 
 // Withdraw removes the attachment's ports: those that the configuration names, by the
 // owner's mark all others, and those that the reference published.
 func Withdraw(req *cni.Request, s *plan.Session, addrs []netip.Prefix) error {
-	in := inputs{conf: &Conf{SNAT: true, Mappings: tolerantMappings(req.Config)}, owner: owner(req), addrs: addrs}
+	in := inputs{conf: &Conf{SNAT: true, Mappings: tolerantMappings(req)}, owner: owner(req), addrs: addrs}
 	// A mapping that does not fit the addresses was never made.
 	in.ports, _ = in.conf.ports(addrs)
 	err := in.plan().Del(s)

@@ -1,0 +1,82 @@
+package cni
+
+import (
+	"encoding/json"
+	"net/netip"
+
+	"github.com/containernetworking/cni/pkg/types"
+	current "github.com/containernetworking/cni/pkg/types/100"
+)
+
+// Tolerant is what DEL reads of a configuration that may be wrong otherwise. What can't be
+// read is empty, and is found by the owner.
+type Tolerant struct {
+	IPAM         string            // the IPAM plugin's name; "" for layer 2 only
+	DataDir      string            // of host-local, as it came
+	Addrs        []netip.Prefix    // of the previous result, as Addresses chooses them
+	PortMappings []json.RawMessage // of runtimeConfig
+}
+
+// tolerated is the part of a configuration that Tolerant reads.
+type tolerated struct {
+	IPAM struct {
+		Type    string `json:"type"`
+		DataDir string `json:"dataDir"`
+	} `json:"ipam"`
+	Prev struct {
+		Interfaces []*current.Interface `json:"interfaces"`
+		IPs        []struct {
+			Address   string `json:"address"`
+			Interface *int   `json:"interface"`
+		} `json:"ips"`
+		IP4 oldIP `json:"ip4"`
+		IP6 oldIP `json:"ip6"`
+	} `json:"prevResult"`
+	RuntimeConfig struct {
+		PortMappings []json.RawMessage `json:"portMappings"`
+	} `json:"runtimeConfig"`
+}
+
+// oldIP is an address in results before 0.3.0.
+type oldIP struct {
+	Address string `json:"ip"`
+}
+
+// Tolerant reads what it can of Config, once. It never fails.
+func (req *Request) Tolerant() *Tolerant {
+	if req.tolerant != nil {
+		return req.tolerant
+	}
+	var w tolerated
+	_ = req.Decode(&w)
+	res := &current.Result{Interfaces: w.Prev.Interfaces}
+	add := func(text string, index *int) {
+		if n, err := types.ParseCIDR(text); err == nil {
+			res.IPs = append(res.IPs, &current.IPConfig{Address: *n, Interface: index})
+		}
+	}
+	for _, ip := range w.Prev.IPs {
+		add(ip.Address, ip.Interface)
+	}
+	add(w.Prev.IP4.Address, nil)
+	add(w.Prev.IP6.Address, nil)
+	req.tolerant = &Tolerant{
+		IPAM: w.IPAM.Type, DataDir: w.IPAM.DataDir,
+		Addrs: Addresses(res, req.IfName), PortMappings: w.RuntimeConfig.PortMappings,
+	}
+	return req.tolerant
+}
+
+// Valid is GC's list of the attachments that are to stay, and whether there is a list: a
+// missing one is not an empty one, which libcni sends as null, too. An error carries
+// CodeDecode.
+func (req *Request) Valid() (list []types.GCAttachment, present bool, err error) {
+	var w struct {
+		Valid json.RawMessage `json:"cni.dev/valid-attachments"`
+	}
+	if err := req.Decode(&w); err != nil || w.Valid == nil {
+		return nil, false, err
+	}
+	err = inWords("", json.Unmarshal(w.Valid, &list))
+	return list, true, err
+}
