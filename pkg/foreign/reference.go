@@ -139,9 +139,9 @@ func SweepReferencePorts(s *plan.Session, network string, valid map[string]bool)
 	return rules.DeleteTheirs(slices.DeleteFunc(all, func(r nft.TheirRule) bool { return !gone[r.Comment] }))
 }
 
-// MadeBy names what the reference plugins made for the owner, or one of the given
+// madeBy names what the reference plugins made for the owner, or one of the given
 // chains of iptables; "" for nothing. CHECK asks it when the plan is not there.
-func MadeBy(s *plan.Session, o plan.Owner, addrs []netip.Prefix, chains ...string) (string, error) {
+func madeBy(s *plan.Session, o plan.Owner, addrs []netip.Prefix, chains ...string) (string, error) {
 	_, ports, err1 := ReferencePorts{Owner: o, Addrs: addrs}.find(s)
 	_, masq, err2 := ReferenceMasquerade{Owner: o}.find(s)
 	var places []string
@@ -164,7 +164,12 @@ func MadeBy(s *plan.Session, o plan.Owner, addrs []netip.Prefix, chains ...strin
 	return strings.Join(slices.Compact(places), ", "), errors.Join(append(errs, err)...)
 }
 
-// NotOursError explains a difference: the attachment is not ours.
-func NotOursError(where string, drift error) error {
+// Explain says of a difference that CHECK found, where it is so, that the attachment was made
+// by the reference plugins or, as the given chains of iptables show, by our other backend.
+func Explain(s *plan.Session, o plan.Owner, addrs []netip.Prefix, drift error, chains ...string) error {
+	where, err := madeBy(s, o, addrs, chains...)
+	if err != nil || where == "" {
+		return drift
+	}
 	return fmt.Errorf("made by another version or backend of the plugins (%s), which this one can't compare: as it was made it still works, and DEL by this one removes it; ADD the container again to have it checked: %w", where, drift)
 }

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"net"
 	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/containernetworking/cni/pkg/types"
 )
 
 // Owner is the identity of an attachment. Everything that belongs to it is named
@@ -16,6 +19,20 @@ type Owner struct {
 	ContainerID string
 	IfName      string
 	Pod         string // namespace/name; for people, no part of the identity
+}
+
+// OwnerOf is the owner that a request names.
+func OwnerOf(req *cni.Request) Owner {
+	return Owner{Network: req.Network, ContainerID: req.ContainerID, IfName: req.IfName, Pod: req.Pod}
+}
+
+// OwnersOf are the owners of attachments that GC names.
+func OwnersOf(req *cni.Request, list []types.GCAttachment) []Owner {
+	owners := make([]Owner, len(list))
+	for i, a := range list {
+		owners[i] = Owner{Network: req.Network, ContainerID: a.ContainerID, IfName: a.IfName}
+	}
+	return owners
 }
 
 // Digest separates the parts by a byte that none of them may hold, so that

@@ -6,14 +6,16 @@ import (
 	"errors"
 	"net/netip"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/publish"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
 	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
+	"github.com/bridgeport-cni/bridgeport/pkg/owned"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/ipam"
 	"github.com/bridgeport-cni/bridgeport/pkg/lease"
-	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
 
@@ -32,7 +34,7 @@ func Add(req *cni.Request) (_ *current.Result, err error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := portmap.Publish(req)
+	ports, err := publish.Parse(req)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +73,7 @@ func Add(req *cni.Request) (_ *current.Result, err error) {
 }
 
 // addAfter makes everything after the lease: what the plan needs is known then.
-func (in *inputs) addAfter(req *cni.Request, s *plan.Session, pool *ipam.IPAM, ports *portmap.Publication) (*current.Result, error) {
+func (in *inputs) addAfter(req *cni.Request, s *plan.Session, pool *ipam.IPAM, ports *publish.Publication) (*current.Result, error) {
 	lease := &current.Result{}
 	if pool != nil {
 		var err error
@@ -92,7 +94,7 @@ func (in *inputs) addAfter(req *cni.Request, s *plan.Session, pool *ipam.IPAM, p
 }
 
 // addAround makes the link before the lease, for a plugin that may ask through it.
-func (in *inputs) addAround(req *cni.Request, s *plan.Session, pool *ipam.IPAM, ports *portmap.Publication) (*current.Result, error) {
+func (in *inputs) addAround(req *cni.Request, s *plan.Session, pool *ipam.IPAM, ports *publish.Publication) (*current.Result, error) {
 	if in.mac == nil {
 		in.mac = in.owner.ContainerMAC(nil)
 	}
@@ -112,10 +114,6 @@ func (in *inputs) addAround(req *cni.Request, s *plan.Session, pool *ipam.IPAM, 
 		err = errors.Join(coded(err), early.Del(s), pool.Del(req))
 	}
 	return lease, err
-}
-
-func owner(req *cni.Request) plan.Owner {
-	return plan.Owner{Network: req.Network, ContainerID: req.ContainerID, IfName: req.IfName, Pod: req.Pod}
 }
 
 // coded gives kernel errors their code.
@@ -174,11 +172,11 @@ func expected(req *cni.Request, c *Conf, s *plan.Session) (inputs, error) {
 	if err != nil {
 		return inputs{}, coded(err)
 	}
-	ports, err := portmap.Publish(req)
+	ports, err := publish.Parse(req)
 	if err != nil {
 		return inputs{}, err
 	}
-	in := inputs{conf: c, owner: owner(req), facts: facts}
+	in := inputs{conf: c, owner: plan.OwnerOf(req), facts: facts}
 	return in, errors.Join(in.takePrevious(prev), in.publish(ports))
 }
 
@@ -226,7 +224,7 @@ func GC(req *cni.Request) (err error) {
 		return cni.WithCode(cni.CodeKernel, err)
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	errs := []error{perr, sweep(req, valid, s)}
+	errs := []error{perr, coded(owned.Sweep(s, req.Network, plan.OwnersOf(req, valid), owned.Everything))}
 	if pool != nil {
 		if pool.InProcess() {
 			held, err := lease.Invalid(req, valid)

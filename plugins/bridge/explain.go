@@ -15,11 +15,7 @@ func (in inputs) explain(s *plan.Session, drift error) error {
 	if !in.conf.IPTables {
 		other = append(other, firewall.MasqueradeIPTables{Owner: in.owner}.Chain())
 	}
-	where, err := foreign.MadeBy(s, in.owner, in.prefixes(), other...)
-	if err != nil || where == "" {
-		return drift
-	}
-	return foreign.NotOursError(where, drift)
+	return foreign.Explain(s, in.owner, in.prefixes(), drift, other...)
 }
 
 func (in inputs) prefixes() []netip.Prefix {

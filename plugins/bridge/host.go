@@ -49,7 +49,7 @@ func prepare(req *cni.Request, c *Conf, s *plan.Session) (inputs, error) {
 	if err != nil {
 		return inputs{}, err
 	}
-	o := owner(req)
+	o := plan.OwnerOf(req)
 	return inputs{conf: c, owner: o, facts: facts, mac: c.MAC}, s.Vacant(o)
 }
 

@@ -6,10 +6,11 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/publish"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
-	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 	"golang.org/x/sys/unix"
@@ -52,14 +53,14 @@ func (in *inputs) fits() error {
 }
 
 // complete puts lease and ports into the plan's inputs. An error says what does not fit.
-func (in *inputs) complete(lease *current.Result, ports *portmap.Publication) error {
+func (in *inputs) complete(lease *current.Result, ports *publish.Publication) error {
 	in.take(lease)
 	return errors.Join(in.fits(), in.publish(ports))
 }
 
 // publish takes the ports into the plan.
-func (in *inputs) publish(ports *portmap.Publication) (err error) {
-	in.ports, err = ports.Plan(in.prefixes(), in.towards())
+func (in *inputs) publish(ports *publish.Publication) (err error) {
+	in.ports, err = ports.PlanBehind(in.prefixes(), in.towards())
 	return err
 }
 

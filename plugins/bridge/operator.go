@@ -3,11 +3,12 @@ package bridge
 import (
 	"net/netip"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/publish"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
-	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
 
@@ -39,7 +40,7 @@ func Planned(req *cni.Request, s *plan.Session, lease *current.Result) (*Draft, 
 	if err != nil {
 		return nil, err
 	}
-	ports, err := portmap.Publish(req)
+	ports, err := publish.Parse(req)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +48,7 @@ func Planned(req *cni.Request, s *plan.Session, lease *current.Result) (*Draft, 
 	if err != nil {
 		return nil, coded(err)
 	}
-	in := inputs{conf: c, owner: owner(req), facts: facts, mac: c.MAC}
+	in := inputs{conf: c, owner: plan.OwnerOf(req), facts: facts, mac: c.MAC}
 	if err := in.complete(lease, ports); err != nil {
 		return nil, err
 	}

@@ -11,12 +11,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/publish"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/pkg/owned"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 
-	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
 
@@ -71,7 +72,7 @@ func planned(t *testing.T, file string) inputs {
 		facts: link.Facts{MAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, MTU: 1500},
 	}
 	in.take(&w.Lease)
-	ports, err := portmap.Publish(request(string(w.Config)))
+	ports, err := publish.Parse(request(string(w.Config)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/netip"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/publish"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
 	"github.com/bridgeport-cni/bridgeport/pkg/owned"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
@@ -11,8 +13,6 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/ipam"
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
-	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
-	"github.com/containernetworking/cni/pkg/types"
 )
 
 func delIPAM(req *cni.Request) (*ipam.IPAM, error) {
@@ -38,7 +38,7 @@ func delKernel(req *cni.Request, addrs []netip.Prefix) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	o := owner(req)
+	o := plan.OwnerOf(req)
 	// Ports before the link, which is their sign that connections may be left; rules after
 	// the link, so that the container is never without those that keep it in bounds. With
 	// portmap in the list this is faster, too: what portmap has just deleted is in the way of
@@ -46,15 +46,7 @@ func delKernel(req *cni.Request, addrs []netip.Prefix) (err error) {
 	rest := owned.By(o, addrs)
 	bounds := plan.Plan{Bounds: rest.Bounds()}
 	return errors.Join(
-		portmap.Withdraw(req, s, addrs),
+		publish.Withdraw(req, s, addrs),
 		plan.Delete(s, rest.Veth, foreign.ReferenceLink{IfName: req.IfName, Addrs: addrs}, foreign.ReferenceMasquerade{Owner: o}),
 		bounds.Del(s))
-}
-
-func sweep(req *cni.Request, list []types.GCAttachment, s *plan.Session) error {
-	var valid []plan.Owner
-	for _, a := range list {
-		valid = append(valid, plan.Owner{Network: req.Network, ContainerID: a.ContainerID, IfName: a.IfName})
-	}
-	return coded(owned.Sweep(s, req.Network, valid, owned.Everything))
 }

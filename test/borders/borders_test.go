@@ -29,7 +29,7 @@ var layers = layersOf(
 	"pkg/nft pkg/iptables pkg/conntrack pkg/lease", "pkg/ipam",
 	// An attachment: what is wanted, and its parts from the link to what strangers have.
 	"pkg/plan", "pkg/link", "pkg/firewall", "pkg/foreign", "pkg/owned",
-	"plugins/hostlocal plugins/portmap plugins/loopback", "plugins/bridge plugins/start", "plugins plugins/installer",
+	"pkg/publish", "plugins/hostlocal plugins/portmap plugins/loopback plugins/bridge plugins/start", "plugins plugins/installer",
 	// The operator's command: reading, joining, the sub-commands' work, the command.
 	"plugins/bridgeport/show plugins/bridgeport/node", "plugins/bridgeport/attachment",
 	"plugins/bridgeport/doctor plugins/bridgeport/mend plugins/bridgeport/lint plugins/bridgeport/trace plugins/bridgeport/graph plugins/bridgeport/playground",

@@ -6,13 +6,14 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/publish"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/lease"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridge"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
-	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
 
@@ -48,11 +49,11 @@ func Plan(net *node.Network, call node.Call, given []string) (steps []Step, err 
 			}
 			steps = append(steps, Step{"bridge", "bridge: container " + call.ContainerID + ", interface " + call.IfName, draft.Plan.String()})
 		case p.Type == "portmap" && draft != nil:
-			pub, err := portmap.Publish(req)
+			pub, err := publish.Parse(req)
 			if err != nil {
 				return nil, err
 			}
-			plan, err := pub.Plan(draft.Addrs, draft.Out)
+			plan, err := pub.PlanBehind(draft.Addrs, draft.Out)
 			if err != nil {
 				return nil, err
 			}

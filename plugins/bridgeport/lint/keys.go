@@ -5,9 +5,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/publish"
+
 	"github.com/bridgeport-cni/bridgeport/pkg/lease"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridge"
-	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 )
 
 // listKeys are those of the specification, section 1.
@@ -21,9 +22,9 @@ var commonKeys = []string{"type", "name", "cniVersion", "capabilities", "args", 
 func pluginKeys(kind string) []string {
 	switch kind {
 	case "bridge": // which may publish ports itself
-		return slices.Concat(commonKeys, paths(bridge.Wire()), paths(portmap.Wire()), hostLocalKeys())
+		return slices.Concat(commonKeys, paths(bridge.Wire()), paths(publish.Wire()), hostLocalKeys())
 	case "portmap":
-		return slices.Concat(commonKeys, paths(portmap.Wire()))
+		return slices.Concat(commonKeys, paths(publish.Wire()))
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package portmap
+package publish
 
 import (
 	"flag"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 )
@@ -33,7 +34,7 @@ func TestPlan(t *testing.T) {
 				t.Fatal(err)
 			}
 			link := link.Towards{Link: "cni0", Bridge: true}
-			in := inputs{conf: c, owner: owner(req), addrs: cni.Addresses(prev, req.IfName), link4: link, link6: link}
+			in := inputs{conf: c, owner: plan.OwnerOf(req), addrs: cni.Addresses(prev, req.IfName), link4: link, link6: link}
 			if in.ports, err = c.ports(in.addrs); err != nil {
 				t.Fatal(err)
 			}

@@ -1,4 +1,4 @@
-package portmap
+package publish
 
 import (
 	"fmt"
@@ -89,12 +89,12 @@ func TestBackendErrors(t *testing.T) {
 func TestPublish(t *testing.T) {
 	const config = `{"runtimeConfig": {"portMappings": [{"hostPort": 80, "containerPort": 8080}]}}`
 	addrs := prefixes("10.1.0.2/24 fd00::2/64")
-	pub, err := Publish(request(config))
+	pub, err := Parse(request(config))
 	if err != nil {
 		t.Fatal(err)
 	}
 	link := link.Towards{Link: "cni0", Bridge: true}
-	plan, err := pub.Plan(addrs, link)
+	plan, err := pub.PlanBehind(addrs, link)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestPublish(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := inputs{conf: c, owner: owner(request(config)), addrs: addrs, link4: link, link6: link}
+	in := inputs{conf: c, owner: pub.owner, addrs: addrs, link4: link, link6: link}
 	if in.ports, err = c.ports(addrs); err != nil {
 		t.Fatal(err)
 	}
@@ -111,11 +111,11 @@ func TestPublish(t *testing.T) {
 	}
 	// On layer 2 there is nowhere to lead to, and without mappings nothing to do.
 	for _, config := range []string{config, `{}`} {
-		pub, err := Publish(request(config))
+		pub, err := Parse(request(config))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if plan, err := pub.Plan(nil, link); err != nil || plan.String() != "" || len(plan.Own) != 0 {
+		if plan, err := pub.PlanBehind(nil, link); err != nil || plan.String() != "" || len(plan.Own) != 0 {
 			t.Errorf("%s: got %s, %v", config, plan, err)
 		}
 	}

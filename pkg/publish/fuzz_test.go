@@ -1,10 +1,11 @@
-package portmap
+package publish
 
 import (
 	"errors"
 	"testing"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/test/limit"
 )
 
@@ -47,7 +48,7 @@ func FuzzTolerant(f *testing.F) {
 	f.Fuzz(func(t *testing.T, config string) {
 		defer limit.Cost(t)()
 		req := request(config)
-		in := inputs{conf: &Conf{SNAT: true, Mappings: tolerantMappings(req)}, owner: owner(req), addrs: req.Tolerant().Addrs}
+		in := inputs{conf: &Conf{SNAT: true, Mappings: tolerantMappings(req)}, owner: plan.OwnerOf(req), addrs: req.Tolerant().Addrs}
 		if prev, err := req.Prev(); err == nil {
 			cni.Addresses(prev, req.IfName)
 		}
