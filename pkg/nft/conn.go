@@ -7,9 +7,11 @@ import (
 	"syscall"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/userdata"
+	library "github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -27,6 +29,7 @@ func Unsupported(err error) bool {
 type Conn struct {
 	nl    *nftables.Conn
 	raw   syscall.RawConn // the library's socket
+	ask   *netlink.Conn   // the same, for questions
 	table *nftables.Table // family inet
 	link  *nftables.Table // family bridge
 	order []*nftables.Set
@@ -59,6 +62,25 @@ func Open() (*Conn, error) {
 		conn.sets[s.Name] = s
 	}
 	return conn, nil
+}
+
+// bufferSize bounds what the library sends in one piece: the largest change, 20,000 ports
+// with two elements each, is about 8 MB. It is a limit, not an allocation.
+const bufferSize = 32 << 20
+
+// tune takes the socket's descriptor for questions, and makes the buffers large enough
+// once: with options the library does not do it at each change.
+func (c *Conn) tune(s *library.Conn) error {
+	var err error
+	if c.raw, err = s.SyscallConn(); err != nil {
+		return err
+	}
+	if err := c.raw.Control(func(fd uintptr) { c.ask = netlink.Over(int(fd)) }); err != nil {
+		return err
+	}
+	// Without CAP_NET_ADMIN over the machine the limit is the administrator's, which
+	// is enough for all but very many ports.
+	return errors.Join(s.SetReadBuffer(bufferSize), s.SetWriteBuffer(bufferSize))
 }
 
 // Add makes the change in one transaction: all of it or nothing. An element that

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
@@ -86,7 +87,7 @@ func (e Element) Target() string { return e.Set + " { " + e.text + " }" }
 
 // verdictChain reads the chain from NFTA_VERDICT_CODE and NFTA_VERDICT_CHAIN.
 func verdictChain(data []byte) string {
-	return cString(nested(data, unix.NFTA_VERDICT_CHAIN))
+	return netlink.CString(netlink.Nested(data, unix.NFTA_VERDICT_CHAIN))
 }
 
 // Delete removes the elements, by their keys, but only those whose comment has the
@@ -235,15 +236,14 @@ func (c *Conn) Missing(chains ...Chain) ([]Difference, error) {
 // networks, and is read as a whole; that of family bridge has some for each attachment.
 func (c *Conn) rulesOf(chains []Chain) ([][]kernelRule, error) {
 	list := make([][]kernelRule, len(chains))
-	buf := make([]byte, rulesSize)
 	var table map[string][]kernelRule
 	for i, ch := range chains {
 		from, err := table, error(nil)
 		switch {
 		case ch.Link:
-			from, err = c.rules(c.link, ch.Name, buf)
+			from, err = c.rules(c.link, ch.Name)
 		case table == nil:
-			table, err = c.rules(c.table, "", buf)
+			table, err = c.rules(c.table, "")
 			from = table
 		}
 		if err != nil {
@@ -298,8 +298,8 @@ func (c *Conn) HasChains(ipv6 bool, prefix string) (bool, error) {
 // name, by one system call.
 func (c *Conn) IPTablesChain(table, name string) (ipv4, ipv6 bool, err error) {
 	found, err := c.there(
-		question{unix.NFT_MSG_GETCHAIN, nftables.TableFamilyIPv4, chainAttrs(table, name)},
-		question{unix.NFT_MSG_GETCHAIN, nftables.TableFamilyIPv6, chainAttrs(table, name)})
+		chainQuestion(nftables.TableFamilyIPv4, table, name),
+		chainQuestion(nftables.TableFamilyIPv6, table, name))
 	if err != nil {
 		return false, false, fmt.Errorf("rules: look for chain %s: %w", name, err)
 	}
