@@ -17,8 +17,8 @@ type seen struct {
 }
 
 // is says whether the chain hangs where it is wanted.
-func (s *seen) is(want *hook) bool {
-	return s.kind == want.kind && s.hook == *want.hook && s.priority == want.priority
+func (s *seen) is(want *Hook) bool {
+	return s.kind == nftables.ChainType(want.Type) && s.hook == *want.number() && s.priority == nftables.ChainPriority(want.Priority)
 }
 
 // look reads chains; nil for those that do not exist.

@@ -57,7 +57,7 @@ func ruleAttrs(f testing.TB, ch Chain, r Rule) []byte {
 
 // TestParseRule: each of our rules is found in what the kernel lists of it.
 func TestParseRule(t *testing.T) {
-	for _, ch := range append(baseChains(), linkChains()...) {
+	for _, ch := range append(baseChains(), Frames().Chains()...) {
 		for _, r := range ch.Rules {
 			found := make(map[string][]kernelRule)
 			err := parseRule(ruleAttrs(t, ch, r), unix.NFPROTO_INET, found)
@@ -70,7 +70,7 @@ func TestParseRule(t *testing.T) {
 
 // FuzzRules: whatever the kernel's list of rules looks like, reading it ends.
 func FuzzRules(f *testing.F) {
-	for _, ch := range append(baseChains(), linkChains()...) {
+	for _, ch := range append(baseChains(), Frames().Chains()...) {
 		for _, r := range ch.Rules {
 			f.Add(ruleAttrs(f, ch, r))
 		}

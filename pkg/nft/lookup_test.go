@@ -28,7 +28,7 @@ func TestFindAll(t *testing.T) {
 					t.Errorf("%s: got %s", asked[i].Name(), e.Target())
 				}
 			}
-			add(t, c, Change{Base: true})
+			add(t, c, Change{Blocks: []Block{Base()}})
 		}
 		add(t, c, Change{Elements: there})
 		found, err := c.FindAll(asked)
