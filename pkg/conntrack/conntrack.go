@@ -4,11 +4,12 @@
 package conntrack
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
 
-	"github.com/mdlayher/netlink"
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -42,42 +43,53 @@ type Filter struct {
 	Match    func(Flow) bool
 }
 
-// Forget deletes the flows that the filter matches, and returns how many. It needs
-// CAP_NET_ADMIN; a kernel without connection tracking has nothing to forget.
-func Forget(f Filter) (int, error) {
-	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+// Forget deletes the flows that one of the filters matches. It needs CAP_NET_ADMIN; without
+// filters, and on a kernel without connection tracking, there is nothing to forget.
+func Forget(filters ...Filter) error {
+	if len(filters) == 0 {
+		return nil
+	}
+	c, err := netlink.DialProtocol(unix.NETLINK_NETFILTER)
 	if err != nil {
-		return 0, fmt.Errorf("conntrack: open netlink socket: %w", err)
+		return fmt.Errorf("conntrack: %w", err)
 	}
 	defer c.Close()
-	flows, err := list(c, f)
-	if err != nil {
-		return 0, err
+	var errs []error
+	for _, f := range filters {
+		errs = append(errs, forget(c, f))
 	}
-	n := 0
-	for _, flow := range flows {
-		_, err := c.Execute(netlink.Message{
-			Header: netlink.Header{Type: msgDelete, Flags: netlink.Request | netlink.Acknowledge},
-			Data:   append(family(f.IPv6), marshal(netlink.Attribute{Type: tupleOrig | nested, Data: flow.orig})...),
-		})
-		if err != nil && !errors.Is(err, unix.ENOENT) { // it may have ended by itself
-			return n, fmt.Errorf("conntrack: delete flow to %s: %w", flow.Dest, err)
-		}
-		n++
-	}
-	return n, nil
+	return errors.Join(errs...)
 }
 
-func list(c *netlink.Conn, f Filter) ([]Flow, error) {
-	request := func(data []byte) ([]netlink.Message, error) {
-		return c.Execute(netlink.Message{
-			Header: netlink.Header{Type: msgGet, Flags: netlink.Request | netlink.Dump},
-			Data:   append(family(f.IPv6), data...),
+func forget(c *netlink.Conn, f Filter) error {
+	flows, err := list(c, f)
+	if err != nil {
+		return err
+	}
+	err = c.AskAll(len(flows), func(i int) netlink.Netfilter {
+		m := f.message(msgDelete, netlink.AppendAttr(nil, tupleOrig|nested, flows[i].orig...))
+		m.Flags = unix.NLM_F_ACK
+		return m
+	}, func(int, []byte) error { return nil })
+	if err != nil { // a flow that has ended by itself is none
+		return fmt.Errorf("conntrack: delete flows: %w", err)
+	}
+	return nil
+}
+
+func list(c *netlink.Conn, f Filter) (flows []Flow, err error) {
+	ask := func(attrs []byte) error {
+		return c.DumpAll(f.message(msgGet, attrs), func() { flows = nil }, func(attrs []byte) error {
+			if flow, ok := parse(attrs); ok && f.matches(flow) {
+				flow.orig = bytes.Clone(flow.orig)
+				flows = append(flows, flow)
+			}
+			return nil
 		})
 	}
-	answers, err := request(f.attributes())
+	err = ask(f.attributes())
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) {
-		answers, err = request(nil) // a kernel before 5.8
+		err = ask(nil) // a kernel before 5.8
 	}
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {
 		return nil, nil // no connection tracking
@@ -85,13 +97,15 @@ func list(c *netlink.Conn, f Filter) ([]Flow, error) {
 	if err != nil {
 		return nil, fmt.Errorf("conntrack: list: %w", err)
 	}
-	var flows []Flow
-	for _, m := range answers {
-		if flow, ok := parse(m.Data); ok && f.matches(flow) {
-			flows = append(flows, flow)
-		}
-	}
 	return flows, nil
+}
+
+func (f Filter) message(kind uint16, attrs []byte) netlink.Netfilter {
+	family := uint8(unix.AF_INET)
+	if f.IPv6 {
+		family = unix.AF_INET6
+	}
+	return netlink.Netfilter{Type: kind, Family: family, Attrs: attrs}
 }
 
 func (f Filter) matches(flow Flow) bool {

@@ -3,9 +3,9 @@ package conntrack
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 
-	"github.com/mdlayher/netlink"
-	"golang.org/x/sys/unix"
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 )
 
 // Attributes inside a tuple, and the bits of the kernel's filter.
@@ -18,56 +18,39 @@ const (
 	flagIPSrc                  = 1 << 0
 	flagProtoNum               = 1 << 3
 	flagDstPort                = 1 << 5
-	headerSize                 = 4 // struct nfgenmsg
 )
 
-// family is struct nfgenmsg.
-func family(ipv6 bool) []byte {
-	if ipv6 {
-		return []byte{unix.AF_INET6, unix.NFNETLINK_V0, 0, 0}
-	}
-	return []byte{unix.AF_INET, unix.NFNETLINK_V0, 0, 0}
+// nest is an attribute of attributes.
+func nest(kind uint16, attrs ...[]byte) []byte {
+	return netlink.AppendAttr(nil, kind|nested, slices.Concat(attrs...)...)
 }
 
-// marshal can fail only for attributes over 64 KiB, which ours never are.
-func marshal(attrs ...netlink.Attribute) []byte {
-	data, _ := netlink.MarshalAttributes(attrs)
-	return data
-}
-
-func attr(kind uint16, data []byte) netlink.Attribute {
-	return netlink.Attribute{Type: kind, Data: data}
-}
-
-func nest(kind uint16, attrs ...netlink.Attribute) netlink.Attribute {
-	return attr(kind|nested, marshal(attrs...))
-}
+func attr(kind uint16, data ...byte) []byte { return netlink.AppendAttr(nil, kind, data...) }
 
 // attributes are CTA_TUPLE_*, what to look for, and CTA_FILTER, which of it counts.
 func (f Filter) attributes() []byte {
-	var out, filter []netlink.Attribute
+	var out, filter []byte
 	if f.Protocol != 0 {
-		proto := []netlink.Attribute{attr(protoNum, []byte{f.Protocol})}
-		flags := uint32(flagProtoNum)
+		proto, flags := attr(protoNum, f.Protocol), uint32(flagProtoNum)
 		if f.DestPort != 0 {
-			proto = append(proto, attr(dstPort, binary.BigEndian.AppendUint16(nil, f.DestPort)))
+			proto = append(proto, attr(dstPort, binary.BigEndian.AppendUint16(nil, f.DestPort)...)...)
 			flags |= flagDstPort
 		}
-		out = append(out, nest(tupleOrig, nest(tupleProto, proto...)))
-		filter = append(filter, attr(filterOrig, binary.NativeEndian.AppendUint32(nil, flags)))
+		out = nest(tupleOrig, nest(tupleProto, proto))
+		filter = attr(filterOrig, binary.NativeEndian.AppendUint32(nil, flags)...)
 	}
 	if f.Server.IsValid() {
 		kind := uint16(ip4Src)
 		if f.IPv6 {
 			kind = ip6Src
 		}
-		out = append(out, nest(tupleReply, nest(tupleIP, attr(kind, f.Server.AsSlice()))))
-		filter = append(filter, attr(filterReply, binary.NativeEndian.AppendUint32(nil, flagIPSrc)))
+		out = append(out, nest(tupleReply, nest(tupleIP, attr(kind, f.Server.AsSlice()...)))...)
+		filter = append(filter, attr(filterReply, binary.NativeEndian.AppendUint32(nil, flagIPSrc)...)...)
 	}
 	if len(filter) == 0 {
 		return nil
 	}
-	return marshal(append(out, nest(attrFilter, filter...))...)
+	return append(out, nest(attrFilter, filter)...)
 }
 
 // tuple is one direction of a flow.
@@ -77,22 +60,21 @@ type tuple struct {
 	protocol uint8
 }
 
-func parse(data []byte) (Flow, bool) {
-	if len(data) < headerSize {
-		return Flow{}, false
-	}
-	attrs, err := netlink.UnmarshalAttributes(data[headerSize:])
+// parse reads the attributes of a flow; false where an address is missing. The flow has
+// parts of b.
+func parse(b []byte) (Flow, bool) {
+	attrs, err := netlink.Attributes(b)
 	if err != nil {
 		return Flow{}, false
 	}
 	var flow Flow
 	var orig, reply tuple
 	for _, a := range attrs {
-		switch a.Type &^ nested {
+		switch a.Type {
 		case tupleOrig:
-			orig, flow.orig = parseTuple(a.Data), a.Data
+			orig, flow.orig = parseTuple(a.Value), a.Value
 		case tupleReply:
-			reply = parseTuple(a.Data)
+			reply = parseTuple(a.Value)
 		}
 	}
 	flow.Protocol = orig.protocol
@@ -102,24 +84,19 @@ func parse(data []byte) (Flow, bool) {
 	return flow, orig.dst.IsValid() && reply.src.IsValid()
 }
 
-func parseTuple(data []byte) tuple {
-	var t tuple
-	walk(data, func(kind uint16, data []byte) {
-		walk(data, func(inner uint16, data []byte) {
-			switch kind<<8 | inner {
-			case tupleIP<<8 | ip4Src, tupleIP<<8 | ip6Src:
-				t.src, _ = netip.AddrFromSlice(data)
-			case tupleIP<<8 | ip4Dst, tupleIP<<8 | ip6Dst:
-				t.dst, _ = netip.AddrFromSlice(data)
-			case tupleProto<<8 | protoNum:
-				t.protocol = data[0]
-			case tupleProto<<8 | srcPort:
-				t.from = port(data)
-			case tupleProto<<8 | dstPort:
-				t.to = port(data)
-			}
-		})
-	})
+// parseTuple reads what is there; what is broken lacks an address.
+func parseTuple(data []byte) (t tuple) {
+	ip, proto := netlink.Nested(data, tupleIP), netlink.Nested(data, tupleProto)
+	address := func(four, six uint16) netip.Addr {
+		a, ok := netip.AddrFromSlice(netlink.Nested(ip, four))
+		if !ok {
+			a, _ = netip.AddrFromSlice(netlink.Nested(ip, six))
+		}
+		return a
+	}
+	t.src, t.dst = address(ip4Src, ip6Src), address(ip4Dst, ip6Dst)
+	t.protocol = netlink.U8(netlink.Nested(proto, protoNum))
+	t.from, t.to = port(netlink.Nested(proto, srcPort)), port(netlink.Nested(proto, dstPort))
 	return t
 }
 
@@ -129,16 +106,4 @@ func port(data []byte) uint16 {
 		return 0
 	}
 	return binary.BigEndian.Uint16(data)
-}
-
-func walk(data []byte, fn func(uint16, []byte)) {
-	attrs, err := netlink.UnmarshalAttributes(data)
-	if err != nil {
-		return // then the flow lacks an address and is passed over
-	}
-	for _, a := range attrs {
-		if len(a.Data) > 0 {
-			fn(a.Type&^nested, a.Data)
-		}
-	}
 }

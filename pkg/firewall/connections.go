@@ -1,7 +1,6 @@
 package firewall
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -32,15 +31,14 @@ func forgetForwarded(elements []nft.Element) error {
 			flows[flow{proto, port, to}], targets[to.Addr()] = true, true
 		}
 	}
-	var errs []error
+	var filters []conntrack.Filter
 	for target := range targets {
-		_, err := conntrack.Forget(conntrack.Filter{
+		filters = append(filters, conntrack.Filter{
 			IPv6: !target.Is4(), Server: target,
 			Match: func(f conntrack.Flow) bool { return flows[flow{f.Protocol, f.Dest.Port(), f.Server}] },
 		})
-		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
+	return conntrack.Forget(filters...)
 }
 
 // ForgetRules is forgetForwarded for rules of iptables.
@@ -49,9 +47,9 @@ func ForgetRules(list []iptables.Forward) error {
 	for _, f := range list {
 		targets[f.Target] = append(targets[f.Target], f)
 	}
-	var errs []error
+	var filters []conntrack.Filter
 	for target, list := range targets {
-		_, err := conntrack.Forget(conntrack.Filter{
+		filters = append(filters, conntrack.Filter{
 			IPv6: !target.Is4(), Server: target,
 			Match: func(f conntrack.Flow) bool {
 				return f.Dest != f.Server && slices.ContainsFunc(list, func(r iptables.Forward) bool {
@@ -59,9 +57,8 @@ func ForgetRules(list []iptables.Forward) error {
 				})
 			},
 		})
-		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
+	return conntrack.Forget(filters...)
 }
 
 // ForgetOthers deletes connections to ports that have just been published: clients of
@@ -83,6 +80,7 @@ func forgetOthers(s *plan.Session, ports []Port) error {
 	if err != nil {
 		return fmt.Errorf("list addresses: %w", err)
 	}
+	var filters []conntrack.Filter
 	for _, p := range ports {
 		if !stateless(p) {
 			continue
@@ -92,12 +90,9 @@ func forgetOthers(s *plan.Session, ports []Port) error {
 			filter.DestPort = p.HostPort
 		}
 		filter.Match = func(f conntrack.Flow) bool { return p.stale(f, local) }
-		_, err := conntrack.Forget(filter)
-		if err != nil {
-			return err
-		}
+		filters = append(filters, filter)
 	}
-	return nil
+	return conntrack.Forget(filters...)
 }
 
 // stale says whether a flow to the port leads elsewhere than to the container.

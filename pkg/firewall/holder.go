@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 
@@ -26,11 +27,11 @@ func Gone(s *plan.Session, wanted, held nft.Element) (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	tag := plan.TagOf(held.Comment)
-	if !plan.IsTag(tag) {
+	tag := label.Tag(held.Comment)
+	if !label.IsTag(tag) {
 		return false, nil // somebody's own element, or of a version to come
 	}
-	link, err := s.Host.Link(plan.LinkOf(tag))
+	link, err := s.Host.Link(label.LinkOf(tag))
 	if err == nil {
 		if dying, err := s.Host.Dying(link); err != nil || !dying {
 			return false, err
@@ -39,14 +40,14 @@ func Gone(s *plan.Session, wanted, held nft.Element) (bool, error) {
 		return false, err
 	}
 	_, _, mine, _ := wanted.Forward()
-	return Vanished(s, target.Addr(), mine.Addr(), func(alias string) bool { return plan.SameTag(alias, tag) })
+	return Vanished(s, target.Addr(), mine.Addr(), func(alias string) bool { return label.Same(alias, tag) })
 }
 
 // GoneByName is the same where only network and container are known, by the comments
 // of rules.
 func GoneByName(s *plan.Session, network, containerID string, target, mine netip.Addr) (bool, error) {
 	return Vanished(s, target, mine, func(alias string) bool {
-		return plan.IsTag(plan.TagOf(alias)) && strings.Contains(alias, " "+network+"/"+containerID+"/")
+		return label.IsTag(label.Tag(alias)) && strings.Contains(alias, " "+network+"/"+containerID+"/")
 	})
 }
 
@@ -84,7 +85,7 @@ func onlyOurs(links []*netlink.Link, index int) bool {
 	isBridge := false
 	for _, l := range links {
 		isBridge = isBridge || l.Index == index && l.Kind == "bridge"
-		if l.Master == index && l.Kind == "veth" && !plan.IsTag(plan.TagOf(l.Alias)) && !strings.HasPrefix(l.Alias, link.VlanAlias) {
+		if l.Master == index && l.Kind == "veth" && !label.IsTag(label.Tag(l.Alias)) && !strings.HasPrefix(l.Alias, link.VlanAlias) {
 			return false
 		}
 	}
@@ -95,10 +96,10 @@ func onlyOurs(links []*netlink.Link, index int) bool {
 // have more than fits into an element's comment.
 func HeldBy(s *plan.Session, held *nft.HeldError) error {
 	holder := held.Holder
-	if link, err := s.Host.Link(plan.LinkOf(plan.TagOf(holder))); err == nil && strings.HasPrefix(link.Alias, holder) {
+	if link, err := s.Host.Link(label.LinkOf(label.Tag(holder))); err == nil && strings.HasPrefix(link.Alias, holder) {
 		holder = link.Alias
 	}
-	return &PortHeldError{Port: portName(held.Element), Holder: plan.Describe(holder)}
+	return &PortHeldError{Port: portName(held.Element), Holder: label.Describe(holder)}
 }
 
 // PortHeldError says that a port of the host is another attachment's. It is an

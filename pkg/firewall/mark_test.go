@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/test/world"
 )
@@ -14,7 +15,7 @@ func TestMark(t *testing.T) {
 	for _, o := range []plan.Owner{world.Owner, long} {
 		for _, n := range []int{0, 1, 40000} {
 			mark := markComment(o, n)
-			if len(mark) > 127 || !plan.SameTag(mark, o.Tag()) || wanted(mark) != n+1 {
+			if len(mark) > 127 || !label.Same(mark, o.Tag()) || wanted(mark) != n+1 {
 				t.Errorf("%d: %q of %d bytes means %d", n, mark, len(mark), wanted(mark))
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 )
 
 // Port is one published port, or several in a row, with everything parsed and valid.
@@ -60,13 +61,13 @@ type Ports struct {
 	Subnets []netip.Prefix
 	MasqAll bool // masquerade every client
 	// What a packet must have to be led to the container, by family.
-	Conditions4, Conditions6 []nft.Condition
+	Conditions4, Conditions6 []ruleset.Condition
 	// MarkBits are set in the mark of packets whose client is masqueraded; 0 for none.
 	MarkBits uint32
 }
 
 func (p Ports) chain() nft.Chain {
-	return nft.ReplyChain(p.Owner.Network, p.Subnets, p.MasqAll)
+	return ruleset.ReplyChain(p.Owner.Network, p.Subnets, p.MasqAll)
 }
 
 func (p Ports) snat() bool { return p.MasqAll || len(p.Subnets) > 0 }
@@ -93,12 +94,12 @@ func (p Ports) elements() []nft.Element {
 			elements = append(elements, nft.ReplyPath(to, p.chain().Name, comment))
 		}
 	}
-	return append(elements, nft.Holder("published", p.Owner.LinkName(), markComment(p.Owner, len(elements))))
+	return append(elements, nft.Holder(nft.MarkPublished, p.Owner.LinkName(), markComment(p.Owner, len(elements))))
 }
 
 // gate is the chain that decides who may use the port; false where everybody may.
 func (p Ports) gate(port Port) (nft.Chain, bool) {
-	g := nft.Gate{Conditions: p.Conditions6}
+	g := ruleset.Gate{Conditions: p.Conditions6}
 	if port.Container.Addr().Is4() {
 		g.Conditions = p.Conditions4
 	}
@@ -114,7 +115,7 @@ func (p Ports) gate(port Port) (nft.Chain, bool) {
 	if g.Open() {
 		return nft.Chain{}, false
 	}
-	return nft.GateChain(p.Owner.Network, g), true
+	return ruleset.GateChain(p.Owner.Network, g), true
 }
 
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
@@ -168,14 +169,6 @@ func (p Ports) Check(s *plan.Session) error {
 		s.CheckChains(p.Chains()...))
 }
 
-// PortMaps are the maps that hold published ports.
-func PortMaps() []string {
-	return []string{
-		"hostport4", "anyport4", "hostport6", "anyport6", "snat4", "snat6",
-		"hostgate4", "anygate4", "hostgate6", "anygate6",
-	}
-}
-
 // Del removes what belongs to the owner, and then the connections that were led to
 // the container.
 func (p Ports) Del(s *plan.Session) error {
@@ -185,7 +178,7 @@ func (p Ports) Del(s *plan.Session) error {
 			known = append(known, gate) // whether it has one is not in the configuration of DEL
 		}
 	}
-	gone, err := deleteOwned(s, p.Owner, "published", PortMaps(), known)
+	gone, err := deleteOwned(s, p.Owner, nft.MarkPublished, known)
 	if err == nil && gone == nil && len(known) > 0 {
 		// A DEL before may have been killed on its way from the elements to the
 		// connections; the link goes after both.

@@ -9,6 +9,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 )
 
 // TrafficRules are the chain and the sets that Restriction needs, in the table of
@@ -21,12 +22,12 @@ func (TrafficRules) Add(s *plan.Session) error {
 	return nil
 }
 
-func (TrafficRules) Chains() []nft.Chain { return nft.TrafficChains() }
+func (TrafficRules) Chains() []nft.Chain { return ruleset.Traffic().Chains() }
 
 // Check compares chain, hook and rules.
 func (t TrafficRules) Check(s *plan.Session) error { return s.CheckChains(t.Chains()...) }
 
-func (TrafficRules) String() string { return nft.TrafficBase() }
+func (TrafficRules) String() string { return ruleset.Traffic().String() }
 
 // Restriction is what connections to and from a container must not be. With neither
 // Link nor Connections its Add does nothing, and its Del finds it by the owner.
@@ -40,10 +41,10 @@ type Restriction struct {
 // ways are the networks' chains, and for each of them how an address gets there.
 func (r Restriction) ways() (list []nft.Chain, enter []func(netip.Addr, string, string) nft.Element) {
 	if r.Link != "" {
-		list, enter = append(list, nft.HideChain(r.Owner.Network, r.Link)), append(enter, nft.Hidden)
+		list, enter = append(list, ruleset.HideChain(r.Owner.Network, r.Link)), append(enter, nft.Hidden)
 	}
 	if r.Connections > 0 {
-		list, enter = append(list, nft.LimitChain(r.Owner.Network, uint32(r.Connections))), append(enter, nft.Limited)
+		list, enter = append(list, ruleset.LimitChain(r.Owner.Network, uint32(r.Connections))), append(enter, nft.Limited)
 	}
 	return list, enter
 }
@@ -65,7 +66,7 @@ func (r Restriction) elements() []nft.Element {
 	if len(elements) == 0 {
 		return nil
 	}
-	return append(elements, nft.Holder("restricted", r.Owner.LinkName(), markComment(r.Owner, len(elements))))
+	return append(elements, nft.Holder(nft.MarkRestricted, r.Owner.LinkName(), markComment(r.Owner, len(elements))))
 }
 
 // Add puts chains and elements in place at once, before the link comes up.
@@ -87,12 +88,9 @@ func (r Restriction) Check(s *plan.Session) error {
 	return errors.Join(checkElements(s, "restriction", r.Owner, r.elements()), s.CheckChains(chains...))
 }
 
-// RestrictionMaps hold what belongs to owners, beside the mark in "restricted".
-func RestrictionMaps() []string { return []string{"hidden4", "hidden6", "limited4", "limited6"} }
-
 // Del removes what belongs to the owner.
 func (r Restriction) Del(s *plan.Session) error {
-	_, err := deleteOwned(s, r.Owner, "restricted", RestrictionMaps(), r.elements())
+	_, err := deleteOwned(s, r.Owner, nft.MarkRestricted, r.elements())
 	return err
 }
 

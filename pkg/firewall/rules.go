@@ -17,12 +17,13 @@ import (
 	"math"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 )
 
 // Rules are table, sets and base chains of nf_tables. They are shared.
@@ -34,12 +35,12 @@ func (Rules) Add(s *plan.Session) error {
 	return s.Flush()
 }
 
-func (Rules) Chains() []nft.Chain { return nft.BaseChains() }
+func (Rules) Chains() []nft.Chain { return ruleset.Base().Chains() }
 
 // Check compares chains, hooks and rules.
 func (r Rules) Check(s *plan.Session) error { return s.CheckChains(r.Chains()...) }
 
-func (Rules) String() string { return nft.Base() }
+func (Rules) String() string { return ruleset.Base().String() }
 
 // Masquerade gives connections from the container the host's address. With no
 // addresses its Add does nothing, and its Del finds them by the owner.
@@ -54,7 +55,7 @@ func (m Masquerade) chain() nft.Chain {
 	for _, a := range m.Addrs {
 		skip = append(skip, a.Masked())
 	}
-	return nft.MasqueradeChain(m.Owner.Network, skip)
+	return ruleset.MasqueradeChain(m.Owner.Network, skip)
 }
 
 func (m Masquerade) Chains() []nft.Chain {
@@ -74,7 +75,7 @@ func (m Masquerade) elements() []nft.Element {
 	for _, a := range m.Addrs {
 		elements = append(elements, nft.Masquerade(a.Addr(), chain, comment))
 	}
-	return append(elements, nft.Holder("masqueraded", m.Owner.LinkName(), markComment(m.Owner, len(elements))))
+	return append(elements, nft.Holder(nft.MarkMasqueraded, m.Owner.LinkName(), markComment(m.Owner, len(elements))))
 }
 
 // Add queues the elements.
@@ -96,12 +97,9 @@ func (m Masquerade) Check(s *plan.Session) error {
 		s.CheckChains(m.Chains()...))
 }
 
-// MasqueradeMaps are the maps of masqueraded containers.
-func MasqueradeMaps() []string { return []string{"masquerade4", "masquerade6"} }
-
 // Del removes what belongs to the owner.
 func (m Masquerade) Del(s *plan.Session) error {
-	_, err := deleteOwned(s, m.Owner, "masqueraded", MasqueradeMaps(), m.elements())
+	_, err := deleteOwned(s, m.Owner, nft.MarkMasqueraded, m.elements())
 	return err
 }
 
@@ -145,7 +143,7 @@ func checkElements(s *plan.Session, object string, owner plan.Owner, elements []
 		case elsewhere[e.Name()]:
 		case have == nil:
 			d.Missing("element", e.Name())
-		case !plan.SameTag(have.Comment, owner.Tag()) && nft.SameContainer(have.Comment, e.Comment):
+		case !label.Same(have.Comment, owner.Tag()) && label.SameContainer(have.Comment, e.Comment):
 			gone, err := Gone(s, e, *have)
 			if err != nil {
 				return err
@@ -158,7 +156,7 @@ func checkElements(s *plan.Session, object string, owner plan.Owner, elements []
 			// the gate that is wanted there.
 			gate, _ := nft.AtGate(e, "")
 			elsewhere[gate.Name()] = true
-		case !plan.SameTag(have.Comment, owner.Tag()):
+		case !label.Same(have.Comment, owner.Tag()):
 			d.Want("owner of "+e.Name(), owner.Tag(), have.Comment)
 		default:
 			d.Want("element", e.Target(), have.Target())
@@ -176,20 +174,18 @@ func markComment(owner plan.Owner, n int) string {
 
 // wanted is how many elements there should be, the mark included.
 func wanted(comment string) int {
-	_, rest, _ := strings.Cut(comment, " ")
-	count, _, _ := strings.Cut(rest, " ")
-	n, err := strconv.ParseUint(count, 10, 31)
-	if err != nil {
+	n, _ := label.Parse(comment)
+	if n.Count < 0 {
 		return math.MaxInt // somebody changed it: search the maps
 	}
-	return int(n) + 1
+	return n.Count + 1
 }
 
 // deleteOwned removes the owner's elements. The known ones go by their keys, the
 // holder mark with them. Where the mark counts more than are known (a DEL without
 // ports or addresses), the maps are searched. It returns what was to be deleted; nil
 // where nothing was there.
-func deleteOwned(s *plan.Session, owner plan.Owner, mark string, maps []string, known []nft.Element) ([]nft.Element, error) {
+func deleteOwned(s *plan.Session, owner plan.Owner, mark string, known []nft.Element) ([]nft.Element, error) {
 	rules, err := s.Rules()
 	if errors.Is(err, nft.ErrUnsupported) {
 		return nil, nil
@@ -198,7 +194,7 @@ func deleteOwned(s *plan.Session, owner plan.Owner, mark string, maps []string, 
 		return nil, err
 	}
 	found, err := rules.FindAll(append([]nft.Element{nft.Holder(mark, owner.LinkName(), "")}, known...))
-	if err != nil || !slices.ContainsFunc(found, func(e *nft.Element) bool { return e != nil && plan.SameTag(e.Comment, owner.Tag()) }) {
+	if err != nil || !slices.ContainsFunc(found, func(e *nft.Element) bool { return e != nil && label.Same(e.Comment, owner.Tag()) }) {
 		return nil, err
 	}
 	held := found[0]
@@ -216,7 +212,7 @@ func deleteOwned(s *plan.Session, owner plan.Owner, mark string, maps []string, 
 	if !errors.Is(err, nft.ErrFewer) {
 		return asRead(known, gone), err
 	}
-	all, err := Tagged(rules, maps, owner.Tag())
+	all, err := Tagged(rules, nft.CountedBy(mark), owner.Tag())
 	if err != nil {
 		return nil, err
 	}
@@ -244,7 +240,7 @@ func Tagged(rules *nft.Conn, maps []string, tag string) ([]nft.Element, error) {
 			return nil, err
 		}
 		for _, e := range list {
-			if plan.SameTag(e.Comment, tag) {
+			if label.Same(e.Comment, tag) {
 				all = append(all, e)
 			}
 		}

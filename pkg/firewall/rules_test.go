@@ -7,11 +7,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/test/world"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 )
 
 func testMasquerade() Masquerade {
@@ -40,7 +42,7 @@ func count(w world.World, tag string) int {
 		list, err := rules.List(set)
 		w.Must(err)
 		for _, e := range list {
-			if plan.SameTag(e.Comment, tag) {
+			if label.Same(e.Comment, tag) {
 				n++
 			}
 		}
@@ -247,7 +249,7 @@ func TestPortsTwoNetworks(t *testing.T) {
 		w.WantCheck(second, "")
 		elements, err := rules.List("anyport4")
 		w.Must(err)
-		if len(elements) != 1 || !plan.SameTag(elements[0].Comment, second.Owner.Tag()) {
+		if len(elements) != 1 || !label.Same(elements[0].Comment, second.Owner.Tag()) {
 			t.Errorf("the port leads to %v", elements)
 		}
 	})
@@ -261,10 +263,10 @@ func TestDeleteOwnedSearch(t *testing.T) {
 		other.Owner = plan.Owner{Network: "net", ContainerID: "c2", IfName: "eth0", Pod: ""}
 		other.Ports = []Port{{Protocol: 6, HostPort: 9090, Container: netip.MustParseAddrPort("10.88.0.3:80")}}
 		w.Add(Rules{}, testPorts(), other)
-		gone, err := deleteOwned(w.Session, world.Owner, "published", PortMaps(), nil)
+		gone, err := deleteOwned(w.Session, world.Owner, nft.MarkPublished, nil)
 		w.Must(err)
 		for _, e := range gone {
-			if !plan.SameTag(e.Comment, world.Owner.Tag()) {
+			if !label.Same(e.Comment, world.Owner.Tag()) {
 				t.Errorf("%s", e)
 			}
 		}
@@ -292,7 +294,7 @@ func TestRestrictionCheck(t *testing.T) {
 				w.Must(TidyRules(w.Session))
 			},
 			Want: `restriction: element hidden4 { 10.88.0.2 } is missing, element hidden6 { fd00::2 } is missing, element limited4 { 10.88.0.2 } is missing, element limited6 { fd00::2 } is missing, element restricted { "vethfca877ccd11" } is missing; ` +
-				"chain inet bridgeport " + nft.HideChain("net", "br0").Name + " is missing; chain inet bridgeport " + nft.LimitChain("net", 100).Name + " is missing",
+				"chain inet bridgeport " + ruleset.HideChain("net", "br0").Name + " is missing; chain inet bridgeport " + ruleset.LimitChain("net", 100).Name + " is missing",
 		},
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 )
 
 // FrameRules are table, sets and chains of family bridge. They are shared, and go
@@ -26,7 +27,7 @@ func (f FrameRules) Add(s *plan.Session) error {
 	return nil
 }
 
-func (FrameRules) Chains() []nft.Chain { return nft.LinkChains() }
+func (FrameRules) Chains() []nft.Chain { return ruleset.Frames().Chains() }
 
 // Check compares chains, hooks and rules.
 func (f FrameRules) Check(s *plan.Session) error {
@@ -41,13 +42,13 @@ func (f FrameRules) Check(s *plan.Session) error {
 	if rerr != nil {
 		return errors.Join(err, rerr)
 	}
-	if has, herr := rules.HasLink(); has || herr != nil {
+	if has, herr := rules.HasBridge(); has || herr != nil {
 		return errors.Join(err, herr)
 	}
 	return nil
 }
 
-func (FrameRules) String() string { return nft.LinkBase() }
+func (FrameRules) String() string { return ruleset.Frames().String() }
 
 // SpoofCheck drops frames that a container sends from another's MAC address and, with IPs,
 // from another's IP address, ARP and neighbour discovery included. Without a MAC there is
@@ -77,7 +78,7 @@ func (g SpoofCheck) Chains() []nft.Chain {
 	if len(g.MAC) == 0 {
 		return nil
 	}
-	chains := []nft.Chain{nft.SpoofedChain()}
+	chains := []nft.Chain{ruleset.SpoofedChain()}
 	if g.IPs {
 		chains = append(chains, g.boundChain())
 	}
@@ -85,7 +86,7 @@ func (g SpoofCheck) Chains() []nft.Chain {
 }
 
 func (g SpoofCheck) boundChain() nft.Chain {
-	return nft.BoundChain(g.Owner.LinkName(), g.MAC, append([]netip.Addr{linkLocal(g.MAC)}, g.Addrs...))
+	return ruleset.BoundChain(g.Owner.LinkName(), g.MAC, append([]netip.Addr{linkLocal(g.MAC)}, g.Addrs...))
 }
 
 // linkLocal is the address that the kernel gives a link with the MAC (RFC 4291,
@@ -117,12 +118,9 @@ func (g SpoofCheck) Check(s *plan.Session) error {
 	return errors.Join(checkElements(s, name, g.Owner, g.elements()), s.CheckChains(g.Chains()...))
 }
 
-// GuardSets hold what belongs to owners, beside the mark in "guarded".
-func GuardSets() []string { return []string{"macs", "bound"} }
-
 // Del removes what belongs to the owner.
 func (g SpoofCheck) Del(s *plan.Session) error {
-	_, err := deleteOwned(s, g.Owner, "guarded", GuardSets(), g.elements())
+	_, err := deleteOwned(s, g.Owner, nft.MarkGuarded, g.elements())
 	return err
 }
 

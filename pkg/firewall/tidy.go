@@ -6,6 +6,7 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 )
 
 // TidyRules deletes chains that no attachment uses any more, and our table if none
@@ -18,7 +19,7 @@ func TidyRules(s *plan.Session) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(rules.Tidy(), rules.Retire(func() (base, link bool, err error) { return needed(s) }))
+	return errors.Join(rules.Tidy(), ruleset.Retire(rules, func() (base, link bool, err error) { return needed(s) }))
 }
 
 // needed says which of our tables must stay although nothing is in them: that of family
@@ -31,7 +32,7 @@ func needed(s *plan.Session) (base, link bool, err error) {
 		return false, false, fmt.Errorf("list links: %w", err)
 	}
 	for _, l := range links {
-		link = link || l.Group == nft.ContainerGroup
+		link = link || l.Group == ruleset.ContainerGroup
 		// A link that goes meanwhile needs nothing.
 		value, _ := s.Sysctls.Read(localnetKey(l.Name))
 		base = base || value == "1"

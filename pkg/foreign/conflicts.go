@@ -16,6 +16,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
+	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 )
 
@@ -78,7 +79,7 @@ func (o conflicts) inOurTable(s *plan.Session, rules *nft.Conn) error {
 	}
 	gone := plan.Remembered(func(wanted, held nft.Element) (bool, error) { return firewall.Gone(s, wanted, held) })
 	for i, held := range found {
-		if held == nil || plan.SameTag(held.Comment, o.Owner.Tag()) || nft.SameContainer(held.Comment, o.Owner.Comment(nft.CommentLimit)) {
+		if held == nil || label.Same(held.Comment, o.Owner.Tag()) || label.SameContainer(held.Comment, o.Owner.Comment(nft.CommentLimit)) {
 			continue
 		}
 		is, err := gone(wanted[i], *held)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 )
 
 // ForwardAccept lets the bridge's packets through where somebody's rules drop what
@@ -101,5 +102,5 @@ func retireRules(s *plan.Session, name string) error {
 	if nerr != nil {
 		return errors.Join(err, nerr)
 	}
-	return errors.Join(err, rules.RetireBridge(name))
+	return errors.Join(err, ruleset.RetireBridge(rules, name))
 }

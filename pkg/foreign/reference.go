@@ -46,11 +46,10 @@ func (t ReferencePorts) Del(s *plan.Session) error {
 
 // forgetTranslated deletes the connections that were led to a container that is gone.
 func forgetTranslated(target netip.Addr) error {
-	_, err := conntrack.Forget(conntrack.Filter{
+	return conntrack.Forget(conntrack.Filter{
 		IPv6: !target.Is4(), Server: target,
 		Match: func(f conntrack.Flow) bool { return f.Dest != f.Server },
 	})
-	return err
 }
 
 func (t ReferencePorts) find(s *plan.Session) (*nft.Conn, []nft.TheirRule, error) {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
@@ -56,7 +57,7 @@ func (i ReferenceLink) found(s *plan.Session) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("container link %s: other end: %w", i.IfName, err)
 	}
-	return !plan.IsTag(plan.TagOf(end.Alias)), nil
+	return !label.IsTag(label.Tag(end.Alias)), nil
 }
 
 func (i ReferenceLink) has(p netip.Prefix) bool {

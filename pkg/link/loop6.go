@@ -10,6 +10,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
@@ -41,10 +42,10 @@ func (l Loopback6) Add(s *plan.Session) error {
 			return err
 		}
 		// Without the route the link is new, or was down.
-		if err := rules.Loop6(l.Link, len(have) == 0); err != nil {
+		if err := ruleset.Loop6(rules, l.Link, len(have) == 0); err != nil {
 			return err
 		}
-		s.Tx.Again(func(rules *nft.Conn) error { return rules.Loop6(l.Link, false) })
+		s.Tx.Again(func(rules *nft.Conn) error { return ruleset.Loop6(rules, l.Link, false) })
 	}
 	if len(have) > 0 {
 		return nil
@@ -84,7 +85,7 @@ func (l Loopback6) Chains() []nft.Chain {
 	if !l.Bridge {
 		return nil
 	}
-	return []nft.Chain{nft.Loop6Chain()}
+	return []nft.Chain{ruleset.Loop6Chain()}
 }
 
 // Check looks for route and rules.
@@ -110,7 +111,7 @@ func (l Loopback6) Check(s *plan.Session) error {
 		if err != nil {
 			return err
 		}
-		done, err := rules.HasLoop6(l.Link)
+		done, err := ruleset.HasLoop6(rules, l.Link)
 		if err != nil {
 			return err
 		}
@@ -124,7 +125,7 @@ func (l Loopback6) Check(s *plan.Session) error {
 func (l Loopback6) String() string {
 	route := fmt.Sprintf("ip -6 route append local ::1/128 dev %s table local proto %d", l.Link, routeProto)
 	if l.Bridge {
-		return nft.Loop6Text(l.Link) + "\n" + route
+		return ruleset.Loop6Text(l.Link) + "\n" + route
 	}
 	return route
 }

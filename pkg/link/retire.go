@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
@@ -107,7 +108,7 @@ func restore(s *plan.Session, bridge, other *netlink.Link, links []*netlink.Link
 		}
 		return setAlias(s, other.Name, alias)
 	}
-	if slices.ContainsFunc(links, func(l *netlink.Link) bool { return plan.IsTag(plan.TagOf(l.Alias)) }) {
+	if slices.ContainsFunc(links, func(l *netlink.Link) bool { return label.IsTag(label.Tag(l.Alias)) }) {
 		return nil
 	}
 	var errs []error

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
@@ -150,7 +151,7 @@ func (v Veth) checkHost(s *plan.Session) error {
 	}
 	d.Want("state", "up", upText(link.Up))
 	d.Want("mac", v.Owner.HostMAC(), link.MAC)
-	if !plan.SameTag(link.Alias, v.Owner.Tag()) { // by which GC and DEL know the link
+	if !label.Same(link.Alias, v.Owner.Tag()) { // by which GC and DEL know the link
 		d.Want("alias", v.Owner.Comment(aliasLimit), orNone(link.Alias))
 	}
 	if link.IPv6 {

@@ -11,6 +11,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
@@ -74,7 +75,7 @@ func (g VlanGateway) Add(s *plan.Session) error {
 		return err
 	}
 	s.Tx.Base()
-	s.Tx.Chains(nft.VlanGatewayChain(g.Bridge, g.VID, link.MAC))
+	s.Tx.Chains(ruleset.VlanGatewayChain(g.Bridge, g.VID, link.MAC))
 	return nil
 }
 
@@ -188,7 +189,7 @@ func (g VlanGateway) checkRules(s *plan.Session, link *netlink.Link) error {
 	if _, err := s.Rules(); errors.Is(err, nft.ErrUnsupported) {
 		return nil
 	}
-	return s.CheckChains(nft.VlanGatewayChain(g.Bridge, g.VID, link.MAC))
+	return s.CheckChains(ruleset.VlanGatewayChain(g.Bridge, g.VID, link.MAC))
 }
 
 func (g VlanGateway) String() string {
@@ -197,5 +198,5 @@ func (g VlanGateway) String() string {
 		mtu = fmt.Sprintf(" mtu %d", g.MTU)
 	}
 	return fmt.Sprintf("ip link add %s master %s type veth peer name %s address %s\n%s\nip link set %s up%s\nip link set %s up%s\n%s",
-		g.port(), g.Bridge, g.name(), g.mac(), g.vlans(), g.port(), mtu, g.name(), mtu, nft.VlanGatewayChain(g.Bridge, g.VID, g.mac()))
+		g.port(), g.Bridge, g.name(), g.mac(), g.vlans(), g.port(), mtu, g.name(), mtu, ruleset.VlanGatewayChain(g.Bridge, g.VID, g.mac()))
 }

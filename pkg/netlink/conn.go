@@ -38,6 +38,7 @@ const (
 // send: vishvananda/netlink sends one request at a time, and each round trip counts in ADD.
 type Conn struct {
 	fd    int
+	polls bool // the socket does not block
 	seq   uint32
 	queue []queued
 	buf   []byte
@@ -67,11 +68,12 @@ func DialProtocol(protocol int) (*Conn, error) {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("netlink: set timeout: %w", err)
 	}
-	return Over(fd), nil
+	return &Conn{fd: fd, buf: make([]byte, AnswerBuffer)}, nil
 }
 
-// Over is a Conn on a socket that the caller opened, and closes: Close must not be called.
-func Over(fd int) *Conn { return &Conn{fd: fd, buf: make([]byte, AnswerBuffer)} }
+// Over is a Conn on a socket that the caller opened without blocking (O_NONBLOCK), and
+// closes: Close must not be called.
+func Over(fd int) *Conn { return &Conn{fd: fd, polls: true, buf: make([]byte, AnswerBuffer)} }
 
 // Close closes the socket; what is still queued is dropped.
 func (c *Conn) Close() error {
@@ -129,39 +131,50 @@ func (c *Conn) Flush() error {
 func (c *Conn) Get(req *nl.NetlinkRequest, fn func(data []byte) error) error {
 	c.seq++
 	req.Seq = c.seq
-	if err := c.send(req.Serialize()); err != nil {
+	return c.get(req.Serialize(), req.Flags&unix.NLM_F_DUMP == unix.NLM_F_DUMP, shortestAnswer, fn)
+}
+
+// get sends a request with the number c.seq. An answer has at least shortest bytes.
+func (c *Conn) get(request []byte, dump bool, shortest int, fn func(data []byte) error) error {
+	if err := c.send(request); err != nil {
 		return err
 	}
-	dump := req.Flags&unix.NLM_F_DUMP == unix.NLM_F_DUMP
-	interrupted := false
-	for done := false; !done; {
-		err := c.receive(func(h unix.NlMsghdr, data []byte) error {
-			if h.Seq != c.seq {
-				return nil
-			}
-			interrupted = interrupted || h.Flags&unix.NLM_F_DUMP_INTR != 0
-			switch h.Type {
-			case unix.NLMSG_ERROR:
-				done = true
-				return ackError(h, data)
-			case unix.NLMSG_DONE:
-				done = true
-				return nil
-			}
-			done = done || !dump
-			if len(data) < shortestAnswer {
-				return fmt.Errorf("netlink: answer of %d bytes", len(data))
-			}
-			return fn(data)
-		})
-		if err != nil {
+	r := reading{seq: c.seq, dump: dump, shortest: shortest, fn: fn}
+	for !r.done {
+		if err := c.receive(r.message); err != nil {
 			return err
 		}
 	}
-	if interrupted {
+	if r.interrupted {
 		return ErrInterrupted
 	}
 	return nil
+}
+
+// reading is what is known so far of an answer.
+type reading struct {
+	seq               uint32
+	dump              bool
+	shortest          int // bytes
+	fn                func(data []byte) error
+	done, interrupted bool
+}
+
+func (r *reading) message(h unix.NlMsghdr, data []byte) error {
+	if h.Seq != r.seq {
+		return nil
+	}
+	r.interrupted = r.interrupted || h.Flags&unix.NLM_F_DUMP_INTR != 0
+	switch h.Type {
+	case unix.NLMSG_ERROR, unix.NLMSG_DONE: // each begins with an errno, 0 or less
+		r.done = true
+		return ackError(h, data)
+	}
+	r.done = r.done || !r.dump
+	if len(data) < r.shortest {
+		return fmt.Errorf("netlink: answer of %d bytes", len(data))
+	}
+	return r.fn(data)
 }
 
 // ErrInterrupted says that something changed during a dump, so that it may lack
@@ -197,8 +210,16 @@ func (c *Conn) receive(fn func(unix.NlMsghdr, []byte) error) error {
 	if err != nil {
 		return fmt.Errorf("netlink: receive: %w", err)
 	}
+	return eachMessage(c.buf[:n], fn)
+}
+
+// eachMessage hands out the messages of a datagram, and returns fn's first error.
+func eachMessage(b []byte, fn func(unix.NlMsghdr, []byte) error) error {
 	var first error
-	for b := c.buf[:n]; len(b) >= unix.SizeofNlMsghdr; {
+	for len(b) > 0 {
+		if len(b) < unix.SizeofNlMsghdr {
+			return fmt.Errorf("netlink: receive: %d bytes behind the last message", len(b))
+		}
 		h := unix.NlMsghdr{
 			Len:   binary.NativeEndian.Uint32(b),
 			Type:  binary.NativeEndian.Uint16(b[4:]),
@@ -225,9 +246,24 @@ func (c *Conn) read() (int, error) {
 			continue
 		}
 		if errors.Is(err, unix.EAGAIN) {
+			if c.polls && c.readable() {
+				continue
+			}
 			return 0, fmt.Errorf("no answer from the kernel within %s: %w", answerTimeout, unix.ETIMEDOUT)
 		}
 		return n, err
+	}
+}
+
+// readable waits for an answer. The kernel answers netfilter's questions before the send
+// returns, so that there is hardly ever anything to wait for.
+func (c *Conn) readable() bool {
+	for end := time.Now().Add(answerTimeout); ; {
+		left := max(time.Until(end).Milliseconds(), 0)
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(c.fd), Events: unix.POLLIN}}, int(left))
+		if !errors.Is(err, unix.EINTR) {
+			return n > 0
+		}
 	}
 }
 

@@ -1,60 +1,66 @@
 package nft
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"net"
-	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/google/nftables"
-	"github.com/google/nftables/expr"
 )
 
-// What the names of networks' chains begin with.
+// Table is the name of our tables. Nobody else's is touched.
+const Table = "bridgeport"
+
+// Family is that of a table of ours, as nft(8) names it.
+type Family string
+
+// The families of our tables.
 const (
-	masqPrefix = "masq-"
-	snatPrefix = "snat-"
-	vlanPrefix = "vlan-"
+	Inet   Family = "inet"
+	Bridge Family = "bridge"
+	Netdev Family = "netdev" // chains at the ingress of a device
 )
 
-// networkPrefixes are those of all chains that elements lead to, and nothing else.
-func networkPrefixes() []string {
-	return []string{masqPrefix, snatPrefix, gatePrefix, hidePrefix, limitPrefix}
-}
-
-// Chain is a chain of our table with its rules. Chains are never changed once
+// Chain is a chain of our tables with its rules. Chains are never changed once
 // they exist: the name of a network's chain ends in a digest of its rules, so a
 // changed configuration makes a new chain and old attachments keep theirs.
 type Chain struct {
-	Name  string
-	Link  bool  // in family bridge
-	Hook  *hook // nil for a chain that others jump to
-	Rules []Rule
+	Name   string
+	Family Family // of its table; "" is Inet
+	Hook   *Hook  // nil for a chain that others jump to
+	Rules  []Rule
+	// Anew makes the chain again where it is there: one at the ingress of a device that was
+	// deleted is bound to nothing.
+	Anew bool
 }
 
-func (c Chain) family() string {
-	if c.Link {
-		return "bridge"
+func (c Chain) family() Family { return cmp.Or(c.Family, Inet) }
+
+// Hook is where a base chain hangs.
+type Hook struct {
+	Type         string // "filter" or "nat"
+	Name         string // "prerouting", "output", "postrouting" or "ingress"
+	Device       string // of ingress
+	Priority     int32
+	PriorityName string // as nft(8) says it; "" for the number
+}
+
+// String is the hook as nft(8) says it.
+func (h Hook) String() string {
+	device, priority := "", cmp.Or(h.PriorityName, fmt.Sprint(h.Priority))
+	if h.Device != "" {
+		device = fmt.Sprintf(" device %q", h.Device)
 	}
-	return "inet"
+	return fmt.Sprintf("type %s hook %s%s priority %s", h.Type, h.Name, device, priority)
 }
 
-// Rule is one rule, as text for people and as expressions for the kernel.
-type Rule struct {
-	Text    string
-	Comment string
-	exprs   []expr.Any
-}
-
-// hook is where a base chain hangs.
-type hook struct {
-	kind     nftables.ChainType
-	hook     *nftables.ChainHook
-	priority nftables.ChainPriority
-	text     string
+func (h Hook) number() *nftables.ChainHook {
+	return map[string]*nftables.ChainHook{
+		"prerouting": nftables.ChainHookPrerouting, "output": nftables.ChainHookOutput,
+		"postrouting": nftables.ChainHookPostrouting, "ingress": nftables.ChainHookIngress,
+	}[h.Name]
 }
 
 // String is the nft(8) commands that make the chain.
@@ -62,7 +68,10 @@ func (c Chain) String() string {
 	var b strings.Builder
 	at := ""
 	if c.Hook != nil {
-		at = " { " + c.Hook.text + " ; }"
+		at = " { " + c.Hook.String() + " ; }"
+	}
+	if c.Family == Netdev {
+		fmt.Fprintf(&b, "nft add table %s %s\n", c.Family, Table)
 	}
 	fmt.Fprintf(&b, "nft add chain %s %s %s%s", c.family(), Table, c.Name, at)
 	for _, r := range c.Rules {
@@ -71,59 +80,9 @@ func (c Chain) String() string {
 	return b.String()
 }
 
-// MasqueradeChain masquerades, except to the given prefixes and to multicast.
-// skip are the network's own subnets and what else must see container addresses.
-func MasqueradeChain(network string, skip []netip.Prefix) Chain {
-	var rules []Rule
-	for _, p := range sorted(skip) {
-		rules = append(rules, rule("keep the source address inside "+p.String(),
-			destination(p), stop(expr.VerdictReturn)))
-	}
-	rules = append(rules,
-		rule("multicast is never masqueraded", destination(netip.MustParsePrefix("224.0.0.0/4")), stop(expr.VerdictReturn)),
-		rule("multicast is never masqueraded", destination(netip.MustParsePrefix("ff00::/8")), stop(expr.VerdictReturn)),
-		rule("containers of "+network+" leave with the host's address", masquerade()))
-	return named(masqPrefix+network, rules)
-}
-
-// ReplyChain masquerades clients whose replies would otherwise not pass through
-// this host's connection tracking: those in the container's own subnets (the
-// container itself included) and those on loopback. With all, every client.
-func ReplyChain(network string, subnets []netip.Prefix, all bool) Chain {
-	if all {
-		return named(snatPrefix+network, []Rule{rule("masqAll: every client of a published port", masquerade())})
-	}
-	var rules []Rule
-	for _, p := range sorted(subnets) {
-		rules = append(rules, rule("a client in "+p.String()+" would get the reply directly, from the wrong address",
-			source(p), masquerade()))
-	}
-	rules = append(rules,
-		rule("the host itself, by 127.0.0.0/8", source(netip.MustParsePrefix("127.0.0.0/8")), masquerade()),
-		rule("the host itself, by ::1", source(netip.MustParsePrefix("::1/128")), masquerade()))
-	return named(snatPrefix+network, rules)
-}
-
-// VlanGatewayChain hides from connection tracking the frames on their way between a
-// container and its VLAN's gateway link. With bridge-nf-call-iptables they meet the
-// hooks as bridged packets first; a connection that is known by then would not be
-// translated any more where the packets are routed (nf_nat_inet_fn binds it once).
-func VlanGatewayChain(bridge string, vid uint16, mac net.HardwareAddr) Chain {
-	c := named(fmt.Sprintf("%s%s.%d", vlanPrefix, bridge, vid), []Rule{
-		rule("bridged on the way to the gateway of the VLAN", compareName(bridge, false), hardware(destinationMAC, mac), notrack()),
-		rule("bridged on the way from the gateway of the VLAN", compareName(bridge, false), hardware(sourceMAC, mac), notrack()),
-	})
-	c.Hook = &hook{nftables.ChainTypeFilter, nftables.ChainHookPrerouting, -300, "type filter hook prerouting priority raw"}
-	return c
-}
-
-func sorted(prefixes []netip.Prefix) []netip.Prefix {
-	out := slices.Clone(prefixes)
-	slices.SortFunc(out, func(a, b netip.Prefix) int { return strings.Compare(a.String(), b.String()) })
-	return slices.Compact(out)
-}
-
-func named(prefix string, rules []Rule) Chain {
+// Named is a chain of family inet whose name begins with prefix and ends in a digest of its
+// rules.
+func Named(prefix string, rules []Rule) Chain {
 	var text strings.Builder
 	for _, r := range rules {
 		text.WriteString(r.Text + "\n")

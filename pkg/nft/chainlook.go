@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 )
@@ -16,86 +17,47 @@ type seen struct {
 }
 
 // is says whether the chain hangs where it is wanted.
-func (s *seen) is(want *hook) bool {
-	return s.kind == want.kind && s.hook == *want.hook && s.priority == want.priority
+func (s *seen) is(want *Hook) bool {
+	return s.kind == nftables.ChainType(want.Type) && s.hook == *want.number() && s.priority == nftables.ChainPriority(want.Priority)
 }
 
 // look reads chains; nil for those that do not exist.
 func (c *Conn) look(chains ...Chain) ([]*seen, error) {
-	questions := make([]question, len(chains))
-	for i, ch := range chains {
-		table := c.tableOf(ch)
-		questions[i] = question{unix.NFT_MSG_GETCHAIN, table.Family, chainAttrs(table.Name, ch.Name)}
-	}
 	found := make([]*seen, len(chains))
-	err := c.askAll(questions, func(i int, payload []byte) { found[i] = parseChain(payload) })
+	err := c.ask.AskAll(len(chains), func(i int) netlink.Netfilter {
+		return chainQuestion(c.tableOf(chains[i]).Family, Table, chains[i].Name)
+	}, func(i int, attrs []byte) error {
+		found[i] = parseChain(attrs)
+		return nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("rules: read chains: %w", err)
 	}
 	return found, nil
 }
 
-func chainAttrs(table, chain string) []byte {
-	return appendName(appendName(nil, unix.NFTA_CHAIN_TABLE, table), unix.NFTA_CHAIN_NAME, chain)
+func chainQuestion(family nftables.TableFamily, table, chain string) netlink.Netfilter {
+	return question(unix.NFT_MSG_GETCHAIN, family, append(
+		nameAttr(unix.NFTA_CHAIN_TABLE, table), nameAttr(unix.NFTA_CHAIN_NAME, chain)...))
 }
 
-// appendName is an attribute with a name, which ends in a zero.
-func appendName(b []byte, kind uint16, name string) []byte {
-	return appendAttr(b, kind, append([]byte(name), 0))
-}
-
-// question asks whether an object of nf_tables exists.
-type question struct {
-	kind   uint16
-	family nftables.TableFamily
-	attrs  []byte
-}
-
-// there says which of the objects exist.
-func (c *Conn) there(questions ...question) ([]bool, error) {
-	found := make([]bool, len(questions))
-	err := c.askAll(questions, func(i int, _ []byte) { found[i] = true })
-	return found, err
-}
-
-// askAll asks with one system call for each window of questions; the library asks for one
-// at a time and waits. It hands out what there is, by the question's place.
-func (c *Conn) askAll(questions []question, take func(i int, payload []byte)) error {
-	answer := make([]byte, answerSize)
-	for from := 0; from < len(questions); from += window {
-		to := min(from+window, len(questions))
-		var out []byte
-		for i, q := range questions[from:to] {
-			out = appendMessage(out, q.kind, q.family, uint32(i+1), q.attrs)
-		}
-		err := c.ask(out, to-from, answer, func(b []byte) error {
-			seq, is, err := parseHead(b, to-from)
-			if err == nil && is {
-				take(from+seq-1, b[messageHead:binary.NativeEndian.Uint32(b)])
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+func tableQuestion(family nftables.TableFamily, table string) netlink.Netfilter {
+	return question(unix.NFT_MSG_GETTABLE, family, nameAttr(unix.NFTA_TABLE_NAME, table))
 }
 
 func parseChain(b []byte) *seen {
-	s := &seen{}
-	attrs(b, func(kind uint16, data []byte) {
-		switch kind {
-		case unix.NFTA_CHAIN_TYPE:
-			s.kind = nftables.ChainType(cString(data))
-		case unix.NFTA_CHAIN_HOOK:
-			if n := nested(data, unix.NFTA_HOOK_HOOKNUM); len(n) == 4 {
-				s.hook = nftables.ChainHook(binary.BigEndian.Uint32(n))
-			}
-			if n := nested(data, unix.NFTA_HOOK_PRIORITY); len(n) == 4 {
-				s.priority = nftables.ChainPriority(binary.BigEndian.Uint32(n))
-			}
-		}
-	})
-	return s
+	hook := netlink.Nested(b, unix.NFTA_CHAIN_HOOK)
+	return &seen{
+		kind:     nftables.ChainType(netlink.CString(netlink.Nested(b, unix.NFTA_CHAIN_TYPE))),
+		hook:     nftables.ChainHook(number(netlink.Nested(hook, unix.NFTA_HOOK_HOOKNUM))),
+		priority: nftables.ChainPriority(int32(number(netlink.Nested(hook, unix.NFTA_HOOK_PRIORITY)))),
+	}
+}
+
+// number reads an attribute of four bytes, as nf_tables writes them; another is 0.
+func number(b []byte) uint32 {
+	if len(b) != 4 {
+		return 0
+	}
+	return binary.BigEndian.Uint32(b)
 }

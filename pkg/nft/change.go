@@ -4,23 +4,19 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
-	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/label"
 )
 
 // Change is what one ADD wants: chains that must exist, and elements to add.
 type Change struct {
-	Base bool // table, sets and base chains must exist
-	Link bool // the same of family bridge
-	// LinkOptional is success for Link on a kernel without nf_tables for bridges.
-	LinkOptional bool
-	Traffic      bool    // the chain that looks at connections, in the table of Base
-	Chains       []Chain // shared; made if missing, never changed
-	Elements     []Element
-	// VIPs are all addresses of services, with the device that has them; nil: as they
-	// are known.
-	VIPs map[netip.Addr]string
+	Blocks   []Block // made if missing
+	Chains   []Chain // shared; made if missing, never changed
+	Elements []Element
+	// Exactly is, for a class, all elements that its sets shall have; those of other classes
+	// keep theirs.
+	Exactly map[Class][]Element
 	// Gone says whether the attachment that holds an element is gone, so that the
 	// element may be replaced by the wanted one; nil: never. It is asked only where
 	// an element is in the way.
@@ -29,18 +25,17 @@ type Change struct {
 
 // Empty says that there is nothing to do.
 func (c *Change) Empty() bool {
-	return !c.Base && !c.Link && !c.Traffic && len(c.Chains) == 0 && len(c.Elements) == 0 && c.VIPs == nil
+	return len(c.Blocks) == 0 && len(c.Chains) == 0 && len(c.Elements) == 0 && len(c.Exactly) == 0
 }
 
 // Share adds what attachments share of another change: tables, chains of theirs, addresses
 // of services.
 func (c *Change) Share(of Change) {
-	c.Base, c.Traffic = c.Base || of.Base, c.Traffic || of.Traffic
-	if of.Link && !c.Link {
-		c.Link, c.LinkOptional = true, of.LinkOptional
+	for _, b := range of.Blocks {
+		c.Want(b)
 	}
-	if c.VIPs == nil {
-		c.VIPs = of.VIPs
+	if c.Exactly == nil {
+		c.Exactly = of.Exactly
 	}
 }
 
@@ -78,10 +73,10 @@ func (c *Conn) elements(change Change) (del, add []Element, err error) {
 		if mine && have.sameValue(e) {
 			continue
 		}
-		if !mine && !perAddress(e.Set) {
+		if !mine && e.Class() == ClassPort {
 			more, err := c.replace(change, e, *have)
 			var held *HeldError
-			if errors.As(err, &held) && SameContainer(have.Comment, e.Comment) {
+			if errors.As(err, &held) && label.SameContainer(have.Comment, e.Comment) {
 				if gate, ok := AtGate(e, ""); ok {
 					elsewhere[gate.id()] = true
 				}
@@ -94,8 +89,8 @@ func (c *Conn) elements(change Change) (del, add []Element, err error) {
 		}
 		del, add = append(del, *have), append(add, e)
 	}
-	if change.VIPs != nil {
-		old, fresh, err := c.vips(change.VIPs)
+	for class, list := range change.Exactly {
+		old, fresh, err := c.exactly(class, list)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -104,25 +99,16 @@ func (c *Conn) elements(change Change) (del, add []Element, err error) {
 	return unique(del), add, nil
 }
 
-// SameContainer says whether two comments are of one container, on two networks: a
-// runtime hands each of them the same ports, and the first that has one keeps it.
-func SameContainer(a, b string) bool {
-	id := containerOf(a)
-	return id != "" && id == containerOf(b)
-}
-
-// containerOf is the container's ID in "tag network/container/link …"; "" where the
-// comment was cut before its end.
-func containerOf(comment string) string {
-	words := strings.Fields(comment)
-	if len(words) < 2 {
-		return ""
+// exactly are the elements to delete and to add, so that the sets of a class hold these.
+func (c *Conn) exactly(class Class, want []Element) (del, add []Element, err error) {
+	have, err := c.listWhere(func(s Set) bool { return s.Class == class })
+	if err != nil {
+		return nil, nil, err
 	}
-	parts := strings.Split(words[1], "/")
-	if len(parts) != 3 {
-		return ""
+	without := func(list, from []Element) []Element {
+		return slices.DeleteFunc(slices.Clone(list), func(e Element) bool { return slices.ContainsFunc(from, e.SameKey) })
 	}
-	return parts[1]
+	return without(have, want), without(want, have), nil
 }
 
 // replace says what must go beside an element of somebody who is gone.
@@ -138,7 +124,8 @@ func (c *Conn) replace(change Change, wanted, held Element) ([]Element, error) {
 		return nil, &HeldError{Element: wanted, Holder: held.Comment, Target: held.Value}
 	}
 	// Its gate would stand before our port.
-	gate, found, err := c.Find(Element{Set: gateSets[wanted.Set], Key: wanted.Key})
+	gate, _ := AtGate(wanted, "")
+	gate, found, err := c.Find(gate)
 	if err != nil || !found || !sameOwner(gate.Comment, held.Comment) || gated(change, gate) {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 // TestReplaceGate: with the port of somebody who is gone goes that one's gate, and no
 // other's.
 func TestReplaceGate(t *testing.T) {
-	chain := GateChain("net", Gate{Limited: true})
+	chain := gateChain
 	for name, c := range map[string]struct {
 		owner string // of the gate
 		stays bool
@@ -21,9 +21,9 @@ func TestReplaceGate(t *testing.T) {
 				port := HostPort(noAddr, 6, 8080, to4, byA)
 				gate, _ := AtGate(port, chain.Name)
 				gate.Comment = c.owner
-				add(t, conn, Change{Base: true, Chains: []Chain{chain}, Elements: []Element{port, gate}})
+				add(t, conn, Change{Blocks: []Block{Base()}, Chains: []Chain{chain}, Elements: []Element{port, gate}})
 				add(t, conn, Change{
-					Base: true, Elements: []Element{HostPort(noAddr, 6, 8080, to4, "482c2e79-ccccccccccc net/c/eth0")},
+					Blocks: []Block{Base()}, Elements: []Element{HostPort(noAddr, 6, 8080, to4, "482c2e79-ccccccccccc net/c/eth0")},
 					Gone: func(_, _ Element) (bool, error) { return true, nil },
 				})
 				if _, found, err := conn.Find(gate); found != c.stays || err != nil {
@@ -46,7 +46,9 @@ func TestDeleteGuarded(t *testing.T) {
 		}
 	}
 	element := Masquerade(addr4, masqChain.Name, byA)
-	inSpace(func(c *Conn) { add(t, c, Change{Base: true, Chains: []Chain{masqChain}, Elements: []Element{element}}) })
+	inSpace(func(c *Conn) {
+		add(t, c, Change{Blocks: []Block{Base()}, Chains: []Chain{masqChain}, Elements: []Element{element}})
+	})
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)

@@ -2,33 +2,29 @@ package nft
 
 import "golang.org/x/sys/unix"
 
-// Close closes the socket. After a deletion, whoever's it was, the kernel makes everybody
-// who closes one wait for an RCU grace period, 6-18 ms (nft_rcv_nl_event), so the last
-// reference is left to the kernel.
+// Close closes the socket, and leaves the waiting to the kernel. After a deletion of rules,
+// by whomever, the close of such a socket waits for an RCU grace period (nft_rcv_nl_event):
+// 6 to 18 ms, in each process that closes one.
 func (c *Conn) Close() error {
-	defer c.bequeath()()
-	return c.nl.CloseLasting()
+	queue, peer := c.bequeath()
+	err := c.nl.CloseLasting()
+	// In this order: the queue holds itself, and the close of its peer finds it unreachable.
+	_, _ = unix.Close(queue), unix.Close(peer)
+	return err
 }
 
-// bequeath queues a reference to the socket, with one to the queue itself, in a Unix
-// socket. Once drop has closed that, nobody can reach it any more, and closing its peer
-// makes the kernel look for such cycles (net/unix/garbage.c): in a worker from Linux 6.9
-// on and in later releases of 6.1 and 6.6, before that within drop, which then takes as
-// long as closing does. Where a socket can't be had or may not be passed (ETOOMANYREFS),
-// nothing is queued and closing takes its time.
-func (c *Conn) bequeath() (drop func()) {
+// bequeath sends the socket through a pair of Unix sockets, together with the end that the
+// message waits in. When both ends are closed nobody can read the message, and the kernel
+// closes what is in it (net/unix/garbage.c): in a worker, from Linux 6.9 on and in later
+// releases of 6.1 and 6.6; before that within the close of peer, which then takes as long.
+// Errors are as good as not to have tried: Close waits.
+func (c *Conn) bequeath() (queue, peer int) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return func() {}
+		return -1, -1
 	}
-	queue, peer := pair[0], pair[1]
-	// Errors are as good as not to have tried.
 	_ = c.raw.Control(func(fd uintptr) {
-		_ = unix.Sendmsg(peer, []byte{0}, unix.UnixRights(int(fd), queue), nil, 0)
+		_ = unix.Sendmsg(pair[1], []byte{0}, unix.UnixRights(int(fd), pair[0]), nil, 0)
 	})
-	return func() {
-		// In this order: the queue, which holds itself, is not released by being closed.
-		_ = unix.Close(queue)
-		_ = unix.Close(peer)
-	}
+	return pair[0], pair[1]
 }

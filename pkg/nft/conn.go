@@ -1,15 +1,23 @@
+// Package nft is what nft(8) would make: rules and elements as values, and the transactions
+// that add and delete them. It has the table of all sets (Sets) and the language of rules
+// (NewRule and the parts), and knows nothing of plans. Which rules there are says package
+// ruleset. It is the only importer of google/nftables. Kernel: 5.4 or newer with nf_tables.
+//
+//	c, err := nft.Open()
+//	err = c.Add(nft.Change{Blocks: []nft.Block{ruleset.Base()}, Elements: list})
 package nft
 
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"syscall"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/userdata"
+	library "github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -25,14 +33,12 @@ func Unsupported(err error) bool {
 // Conn is one netlink socket to nf_tables in the network namespace of the thread
 // that opened it. It needs CAP_NET_ADMIN there. It is for one goroutine.
 type Conn struct {
-	nl    *nftables.Conn
-	raw   syscall.RawConn // the library's socket
-	table *nftables.Table // family inet
-	link  *nftables.Table // family bridge
-	order []*nftables.Set
-	// The same by what they are made with.
-	base, frames, traffic []*nftables.Set
-	sets                  map[string]*nftables.Set
+	nl  *nftables.Conn
+	raw syscall.RawConn // the library's socket
+	ask *netlink.Conn   // the same, for questions
+	// The tables and sets as the library knows them.
+	tables map[Family]*nftables.Table
+	sets   map[string]*nftables.Set
 	// theirTables are the reference's that there are, once they were asked for.
 	theirTables []*nftables.Table
 	basesMade   int
@@ -42,7 +48,14 @@ type Conn struct {
 func Open() (*Conn, error) {
 	// Lasting: the library would otherwise close its socket after each change,
 	// and each close after a deletion waits for an RCU grace period.
-	conn := &Conn{sets: make(map[string]*nftables.Set)}
+	conn := &Conn{
+		tables: map[Family]*nftables.Table{
+			Inet:   {Name: Table, Family: nftables.TableFamilyINet},
+			Bridge: {Name: Table, Family: nftables.TableFamilyBridge},
+			Netdev: {Name: Table, Family: nftables.TableFamilyNetdev},
+		},
+		sets: make(map[string]*nftables.Set),
+	}
 	c, err := nftables.New(nftables.AsLasting(), nftables.WithSockOptions(conn.tune))
 	if errors.Is(err, unix.EPROTONOSUPPORT) {
 		return nil, ErrUnsupported
@@ -50,15 +63,30 @@ func Open() (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rules: open netlink socket: %w", err)
 	}
-	t := &nftables.Table{Name: Table, Family: nftables.TableFamilyINet}
-	link := &nftables.Table{Name: Table, Family: nftables.TableFamilyBridge}
-	conn.nl, conn.table, conn.link = c, t, link
-	conn.base, conn.frames, conn.traffic = baseSets(t), linkSets(link), trafficSets(t)
-	conn.order = slices.Concat(conn.base, conn.frames, conn.traffic)
-	for _, s := range conn.order {
-		conn.sets[s.Name] = s
+	conn.nl = c
+	for _, s := range sets {
+		conn.sets[s.Name] = s.in(conn.tables[s.Place.Family()])
 	}
 	return conn, nil
+}
+
+// bufferSize bounds what the library sends in one piece: the largest change, 20,000 ports
+// with two elements each, is about 8 MB. It is a limit, not an allocation.
+const bufferSize = 32 << 20
+
+// tune takes the socket's descriptor for questions, and makes the buffers large enough
+// once: with options the library does not do it at each change.
+func (c *Conn) tune(s *library.Conn) error {
+	var err error
+	if c.raw, err = s.SyscallConn(); err != nil {
+		return err
+	}
+	if err := c.raw.Control(func(fd uintptr) { c.ask = netlink.Over(int(fd)) }); err != nil {
+		return err
+	}
+	// Without CAP_NET_ADMIN over the machine the limit is the administrator's, which
+	// is enough for all but very many ports.
+	return errors.Join(s.SetReadBuffer(bufferSize), s.SetWriteBuffer(bufferSize))
 }
 
 // Add makes the change in one transaction: all of it or nothing. An element that
@@ -101,91 +129,14 @@ func (c *Conn) Add(change Change) error {
 // BasesMade counts how often the table of family inet was not there and had to be made.
 func (c *Conn) BasesMade() int { return c.basesMade }
 
-// step queues a part of a transaction.
-type step func() error
-
-// chainSteps makes table and chains part of the transaction where they are missing.
-// Looking first keeps the rules from being there twice, and an aborted transaction
-// would cost an RCU wait.
-func (c *Conn) chainSteps(change Change) ([]step, error) {
-	type part struct {
-		last   string // of the chains: they are made in one transaction
-		table  *nftables.Table
-		sets   []*nftables.Set
-		chains func() []Chain // made only where they are missing
-	}
-	var parts []part
-	for _, p := range []struct {
-		wanted bool
-		part
-	}{
-		{change.Base, part{lastBase, c.table, c.base, baseChains}},
-		{change.Link, part{lastLink, c.link, c.frames, linkChains}},
-		{change.Traffic, part{lastTraffic, c.table, c.traffic, TrafficChains}},
-	} {
-		if p.wanted {
-			parts = append(parts, p.part)
-		}
-	}
-	for _, ch := range change.Chains {
-		parts = append(parts, part{last: ch.Name, table: c.tableOf(ch), chains: func() []Chain { return []Chain{ch} }})
-	}
-	last := make([]Chain, len(parts))
-	for i, p := range parts {
-		last[i] = Chain{Name: p.last, Link: p.table == c.link}
-	}
-	there, err := c.look(last...)
-	if err != nil {
-		return nil, err
-	}
-	var steps []step
-	for i, p := range parts {
-		switch {
-		case there[i] != nil:
-		case p.sets == nil:
-			steps = append(steps, func() error { c.queueChain(p.chains()[0]); return nil })
-		case p.table == c.link && change.LinkOptional:
-			if err := c.tryTable(p.table, p.sets, p.chains()); err != nil {
-				return nil, err
-			}
-		default:
-			if p.last == lastBase {
-				c.basesMade++
-			}
-			steps = append(steps, func() error { return c.queueTable(p.table, p.sets, p.chains()) })
-		}
-	}
-	return steps, nil
-}
-
-// tryTable makes a table in a transaction of its own, where the kernel has its family.
-func (c *Conn) tryTable(t *nftables.Table, sets []*nftables.Set, chains []Chain) error {
-	if err := c.queueTable(t, sets, chains); err != nil {
-		return err
-	}
-	if err := c.nl.Flush(); err != nil && !Unsupported(err) {
-		return fmt.Errorf("rules: add table %s of family bridge: %w", t.Name, err)
-	}
-	return nil
-}
-
-func (c *Conn) queueTable(t *nftables.Table, sets []*nftables.Set, chains []Chain) error {
-	c.nl.AddTable(t)
-	for _, s := range sets {
-		if err := c.nl.AddSet(s, nil); err != nil {
-			return fmt.Errorf("rules: set %s: %w", s.Name, err)
-		}
-	}
-	for _, ch := range chains {
-		c.queueChain(ch)
-	}
-	return nil
-}
-
 func (c *Conn) queueChain(ch Chain) {
 	k := &nftables.Chain{Table: c.tableOf(ch), Name: ch.Name}
-	if ch.Hook != nil {
-		k.Type, k.Hooknum, k.Priority = ch.Hook.kind, ch.Hook.hook, &ch.Hook.priority
+	if ch.Family == Netdev {
+		c.nl.AddTable(k.Table)
+	}
+	if h := ch.Hook; h != nil {
+		k.Type, k.Hooknum, k.Device = nftables.ChainType(h.Type), h.number(), h.Device
+		k.Priority = nftables.ChainPriorityRef(nftables.ChainPriority(h.Priority))
 	}
 	c.nl.AddChain(k)
 	c.queueRules(k, ch.Rules)
@@ -201,10 +152,7 @@ func (c *Conn) queueRules(k *nftables.Chain, list []Rule) {
 }
 
 func (c *Conn) tableOf(ch Chain) *nftables.Table {
-	if ch.Link {
-		return c.link
-	}
-	return c.table
+	return c.tables[ch.family()]
 }
 
 // withSets gives look-ups the transaction's number of their set, which a set that
@@ -219,4 +167,22 @@ func (c *Conn) withSets(exprs []expr.Any) []expr.Any {
 		}
 	}
 	return exprs
+}
+
+// HasBridge says whether the kernel has nf_tables for bridges. Reading does not tell: what a
+// family that it lacks would have is not there either. So it is asked to make a table in a
+// transaction that can't succeed, with a chain in a table that nobody has.
+func (c *Conn) HasBridge() (bool, error) { return c.hasFamily(nftables.TableFamilyBridge) }
+
+func (c *Conn) hasFamily(family nftables.TableFamily) (bool, error) {
+	c.nl.AddTable(&nftables.Table{Name: Table, Family: family})
+	c.nl.AddChain(&nftables.Chain{Table: &nftables.Table{Name: Table + "-none", Family: family}, Name: "none"})
+	switch err := c.nl.Flush(); {
+	case err == nil || errors.Is(err, unix.ENOENT):
+		return true, nil
+	case Unsupported(err):
+		return false, nil
+	default:
+		return false, fmt.Errorf("rules: ask for family bridge: %w", err)
+	}
 }

@@ -21,18 +21,13 @@ const (
 	byB  = tagB + " net/b/eth0"
 )
 
-var (
-	other4    = netip.MustParseAddr("10.88.0.3")
-	subnets   = prefixes("10.88.0.0/16")
-	masqChain = MasqueradeChain("net", subnets)
-	snatChain = ReplyChain("net", subnets, false)
-)
+var other4 = netip.MustParseAddr("10.88.0.3")
 
 // attachment is one of each kind of element.
 func attachment(addr netip.Addr, port uint16, comment string) Change {
 	link := "veth" + comment[9:20]
 	return Change{
-		Base: true, Chains: []Chain{masqChain, snatChain},
+		Blocks: []Block{Base()}, Chains: []Chain{masqChain, snatChain},
 		Elements: []Element{
 			HostPort(noAddr, 6, port, netip.AddrPortFrom(addr, 80), comment),
 			ReplyPath(addr, snatChain.Name, comment),
@@ -54,7 +49,7 @@ func add(t *testing.T, c *Conn, change Change) {
 func held(t *testing.T, c *Conn) []string {
 	t.Helper()
 	var all []string
-	for _, s := range c.order {
+	for _, s := range sets {
 		list, err := c.List(s.Name)
 		if err != nil {
 			t.Fatal(err)
@@ -118,7 +113,7 @@ func TestEmpty(t *testing.T) {
 		if _, err := c.Delete(tagA, []Element{e}, 0); err != nil {
 			t.Errorf("delete: %v", err)
 		}
-		if err := errors.Join(c.Tidy(), c.Retire(none)); err != nil {
+		if err := errors.Join(c.Tidy(), c.Retire(none, noChain)); err != nil {
 			t.Errorf("retire: %v", err)
 		}
 		bad, err := c.Missing(baseChains()...)
@@ -215,7 +210,7 @@ func TestDelete(t *testing.T) {
 func TestTwice(t *testing.T) {
 	withConn(t, func(c *Conn) {
 		e := HostPort(noAddr, 6, 8080, to4, byA)
-		add(t, c, Change{Base: true, Elements: []Element{e, e}})
+		add(t, c, Change{Blocks: []Block{Base()}, Elements: []Element{e, e}})
 		wantHeld(t, c, ofA()[0])
 		if _, err := c.Delete(tagA, []Element{e, e}, 0); err != nil {
 			t.Error(err)
@@ -227,7 +222,7 @@ func TestTwice(t *testing.T) {
 // TestMany: a change larger than a socket's buffer goes through as a whole.
 func TestMany(t *testing.T) {
 	withConn(t, func(c *Conn) {
-		change := Change{Base: true}
+		change := Change{Blocks: []Block{Base()}}
 		for port := range uint16(3000) {
 			change.Elements = append(change.Elements, HostPort(noAddr, 6, port+1, to4, byA))
 		}
@@ -271,13 +266,15 @@ func TestTidyRetire(t *testing.T) {
 		}
 		for _, s := range steps {
 			_, err := c.Delete(tagA, s.del, 0)
-			if err := errors.Join(err, c.Tidy(), c.Retire(none)); err != nil {
+			if err := errors.Join(err, c.Tidy(), c.Retire(none, noChain)); err != nil {
 				t.Error(err)
 			}
 			exists(s.want)
 		}
 	})
 }
+
+func noChain(string) bool { return false }
 
 // none says that neither table is needed for its rules alone.
 func none() (base, link bool, err error) { return false, false, nil }

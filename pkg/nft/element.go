@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"net"
 	"net/netip"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,42 +24,42 @@ type Element struct {
 	// Connections that matched since the element was added, in maps of ports; of what
 	// was read alone. Adding an element starts at 0.
 	Connections uint64
-	Counted     bool   // Connections was read; kernels before 5.7 don't count
-	text        string // "key : value" as nft prints it
+	Counted     bool // Connections was read; kernels before 5.7 don't count
 }
+
+// Class is that of the element's set; 0 where the set is none of ours.
+func (e Element) Class() Class { return setOf(e.Set).Class }
 
 // String is the nft(8) command that adds the element.
 func (e Element) String() string {
-	return fmt.Sprintf("nft add element %s %s %s { %s }", familyOf(e.Set), Table, e.Set, e.withComment())
+	comment := ""
+	if e.Comment != "" {
+		comment = fmt.Sprintf(" comment %q", e.Comment)
+	}
+	return fmt.Sprintf("nft add element %s %s %s { %s }", setOf(e.Set).Place.Family(), Table, e.Set, e.text(comment))
 }
+
+// text is the key, the comment and the value as nft prints them.
+func (e Element) text(comment string) string {
+	s := setOf(e.Set)
+	text := fieldsText(s.Key, e.Key) + comment
+	switch {
+	case e.Chain != "" || s.Value == verdict:
+		text += " : jump " + e.Chain
+	case s.Value != "":
+		text += " : " + fieldsText(s.Value, e.Value)
+	}
+	return text
+}
+
+// Target is the element with its value as nft prints it, without the comment.
+func (e Element) Target() string { return e.Set + " { " + e.text("") + " }" }
+
+// Name is the key as nft prints it, for messages.
+func (e Element) Name() string { return e.Set + " { " + fieldsText(setOf(e.Set).Key, e.Key) + " }" }
 
 // SameKey says whether both are the same place in the same set.
 func (e Element) SameKey(o Element) bool { return e.Set == o.Set && bytes.Equal(e.Key, o.Key) }
-
-// familyOf is the family of the table that has the set.
-func familyOf(set string) string {
-	if isLinkSet(set) {
-		return "bridge"
-	}
-	return "inet"
-}
-
-func (e Element) withComment() string {
-	key, value, isMap := strings.Cut(e.text, " : ")
-	if e.Comment != "" {
-		key += fmt.Sprintf(" comment %q", e.Comment)
-	}
-	if isMap {
-		key += " : " + value
-	}
-	return key
-}
-
-// Name is the key as nft prints it, for messages.
-func (e Element) Name() string {
-	key, _, _ := strings.Cut(e.text, " : ")
-	return e.Set + " { " + key + " }"
-}
 
 // Protocols that a port mapping may name, with their IP protocol numbers.
 var protocols = []struct {
@@ -90,17 +90,17 @@ func ProtocolName(number uint8) string {
 // HostPort forwards hostIP:port to a container. An invalid or unspecified hostIP
 // means every local address of to's family.
 func HostPort(hostIP netip.Addr, proto uint8, port uint16, to netip.AddrPort, comment string) Element {
-	set, key, text := "anyport", []byte{}, ""
-	if hostIP.IsValid() && !hostIP.IsUnspecified() {
-		set, key, text = "hostport", hostIP.AsSlice(), hostIP.String()+" . "
+	var key []byte
+	one := hostIP.IsValid() && !hostIP.IsUnspecified()
+	if one {
+		key = hostIP.AsSlice()
 	}
 	key = append(key, proto, 0, 0, 0)
 	key = append(key, padPort(port)...)
 	return Element{
-		Set: set + family(to.Addr()), Key: key,
+		Set: portSet(one, to.Addr().Is4()), Key: key,
 		Value:   append(to.Addr().AsSlice(), padPort(to.Port())...),
 		Comment: comment,
-		text:    fmt.Sprintf("%s%s . %d : %s . %d", text, ProtocolName(proto), port, to.Addr(), to.Port()),
 	}
 }
 
@@ -111,7 +111,7 @@ func padPort(port uint16) []byte {
 // Forward is what an element of a port map says; false for other elements.
 func (e Element) Forward() (proto uint8, port uint16, to netip.AddrPort, ok bool) {
 	n := len(e.Value) - 4
-	if (n != 4 && n != 16) || len(e.Key) < 8 {
+	if e.Class() != ClassPort || (n != 4 && n != 16) || len(e.Key) < 8 {
 		return 0, 0, to, false
 	}
 	addr, _ := netip.AddrFromSlice(e.Value[:n]) // 4 or 16 bytes, as just checked
@@ -122,34 +122,84 @@ func (e Element) Forward() (proto uint8, port uint16, to netip.AddrPort, ok bool
 
 // HostIP is the host's address that a port's element is for; false where it is for all.
 func (e Element) HostIP() (netip.Addr, bool) {
-	if !strings.HasPrefix(e.Set, "hostport") || len(e.Key) < 8 {
+	if e.Class() != ClassPort || len(e.Key) < 8 {
 		return netip.Addr{}, false
 	}
 	return netip.AddrFromSlice(e.Key[:len(e.Key)-8])
 }
 
+// Address is the container's address that the element is keyed by, in the maps that
+// are; invalid elsewhere.
+func (e Element) Address() netip.Addr {
+	switch e.Class() {
+	case ClassReply, ClassMasquerade, ClassHidden, ClassLimited:
+		a, _ := netip.AddrFromSlice(e.Key)
+		return a
+	}
+	return netip.Addr{}
+}
+
+// AtGate leads who comes to a port's element first through a chain, which a GateChain
+// names; false for elements that are no port's.
+func AtGate(port Element, chain string) (Element, bool) {
+	gate := setOf(port.Set).Gate
+	return Element{Set: gate, Key: port.Key, Chain: chain, Comment: port.Comment}, gate != ""
+}
+
 // Masquerade sends new connections from a container's address through chain,
 // which a MasqueradeChain names.
 func Masquerade(from netip.Addr, chain, comment string) Element {
-	return Element{
-		Set: "masquerade" + family(from), Key: from.AsSlice(), Chain: chain, Comment: comment,
-		text: fmt.Sprintf("%s : jump %s", from, chain),
-	}
+	return container(ClassMasquerade, from, chain, comment)
 }
 
 // ReplyPath sends forwarded connections to a container's address through chain,
 // which a ReplyChain names.
 func ReplyPath(to netip.Addr, chain, comment string) Element {
-	return Element{
-		Set: "snat" + family(to), Key: to.AsSlice(), Chain: chain, Comment: comment,
-		text: fmt.Sprintf("%s : jump %s", to, chain),
-	}
+	return container(ClassReply, to, chain, comment)
 }
 
-// Holder marks in set ("masqueraded" or "published") that the owner with this
-// link name has elements, so that DEL can ask with a single look-up.
-func Holder(set, linkName, comment string) Element {
-	return Element{Set: set, Key: ifName(linkName), Comment: comment, text: fmt.Sprintf("%q", linkName)}
+// Hidden makes chain, which a HideChain names, decide who reaches the container.
+func Hidden(to netip.Addr, chain, comment string) Element {
+	return container(ClassHidden, to, chain, comment)
+}
+
+// Limited makes chain, which a LimitChain names, count the container's connections.
+func Limited(from netip.Addr, chain, comment string) Element {
+	return container(ClassLimited, from, chain, comment)
+}
+
+func container(class Class, a netip.Addr, chain, comment string) Element {
+	return Element{Set: nameOf(class, a.Is4()), Key: a.AsSlice(), Chain: chain, Comment: comment}
+}
+
+// Holder marks in a set of class ClassMark that the owner with this link name has elements,
+// so that DEL can ask with a single look-up.
+func Holder(mark, linkName, comment string) Element {
+	return Element{Set: mark, Key: ifName(linkName), Comment: comment}
+}
+
+// Guarded makes a port subject to the check of its frames' MAC address.
+func Guarded(linkName, comment string) Element { return Holder(MarkGuarded, linkName, comment) }
+
+// AllowedMAC is an address that a guarded port may send from.
+func AllowedMAC(linkName string, mac net.HardwareAddr, comment string) Element {
+	key := append(ifName(linkName), mac...)
+	return Element{Set: ofLinks(ClassMAC), Key: append(key, 0, 0), Comment: comment} // 6 bytes padded to 8
+}
+
+// Bound sends what comes from the port through chain, which a BoundChain names.
+func Bound(linkName, chain, comment string) Element {
+	return Element{Set: ofLinks(ClassBound), Key: ifName(linkName), Chain: chain, Comment: comment}
+}
+
+// Service is an address of a service, with the device that has it.
+func Service(a netip.Addr, device string) Element {
+	return Element{Set: nameOf(ClassService, a.Is4()), Key: a.AsSlice(), Comment: device}
+}
+
+// Loopback6 is a bridge through which [::1]:hostPort works.
+func Loopback6(bridge string) Element {
+	return Element{Set: ofLinks(ClassLoopback6), Key: ifName(bridge)}
 }
 
 // ifNameSize is IFNAMSIZ, the key length of type ifname.
@@ -160,11 +210,4 @@ func ifName(name string) []byte {
 	key := make([]byte, ifNameSize)
 	copy(key, name)
 	return key
-}
-
-func family(a netip.Addr) string {
-	if a.Is4() {
-		return "4"
-	}
-	return "6"
 }

@@ -243,8 +243,9 @@ func (c *Conn) Accept(bridge string) error {
 	return nil
 }
 
-// unaccept removes the rules of Accept for the bridge and the gateways of its VLANs.
-func (c *Conn) unaccept(bridge string) error {
+// Unaccept removes the rules of Accept for the bridge and the gateways of its VLANs. The
+// caller has the lock of flock.Netns.
+func (c *Conn) Unaccept(bridge string) error {
 	chains, err := c.forwardChains()
 	if err != nil {
 		return err

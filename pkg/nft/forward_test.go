@@ -22,7 +22,7 @@ func (c *Conn) firewall(t *testing.T, policy nftables.ChainPolicy, rules ...[]ex
 	c.flush(t)
 }
 
-func verdict(kind expr.VerdictKind) expr.Any { return &expr.Verdict{Kind: kind} }
+func verdictExpr(kind expr.VerdictKind) expr.Any { return &expr.Verdict{Kind: kind} }
 
 // fromLink: iifname name, or with a '+' at its end each link that begins so.
 func fromLink(name string) []expr.Any {
@@ -42,7 +42,7 @@ func fromLink(name string) []expr.Any {
 func TestBlockers(t *testing.T) {
 	drop, accept := nftables.ChainPolicyDrop, nftables.ChainPolicyAccept
 	rule := func(match []expr.Any, kind expr.VerdictKind) []expr.Any {
-		return append(match, &expr.Counter{}, verdict(kind))
+		return append(match, &expr.Counter{}, verdictExpr(kind))
 	}
 	tests := []struct {
 		name   string
@@ -77,7 +77,7 @@ func TestBlockers(t *testing.T) {
 // TestAccept: our rules open the way, once, and go again without a trace.
 func TestAccept(t *testing.T) {
 	withConn(t, func(c *Conn) {
-		c.firewall(t, nftables.ChainPolicyDrop, append(fromLink("eth0"), verdict(expr.VerdictDrop)))
+		c.firewall(t, nftables.ChainPolicyDrop, append(fromLink("eth0"), verdictExpr(expr.VerdictDrop)))
 		rules := func() int {
 			t.Helper()
 			list, err := c.nl.GetRules(&nftables.Table{Name: "filter", Family: nftables.TableFamilyIPv4}, &nftables.Chain{Name: "FORWARD"})
@@ -98,12 +98,12 @@ func TestAccept(t *testing.T) {
 			t.Errorf("another bridge: %v, %v", got, err)
 		}
 		for range 2 {
-			if err := c.RetireBridge("cni0"); err != nil {
+			if err := c.Unaccept("cni0"); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if rules() != 1 {
-			t.Errorf("after RetireBridge: %d rules, want the one of before", rules())
+			t.Errorf("after Unaccept: %d rules, want the one of before", rules())
 		}
 	})
 }

@@ -10,17 +10,16 @@ import (
 // TestLocked: whatever changes the rules waits for whoever changes them just now.
 func TestLocked(t *testing.T) {
 	for name, change := range map[string]func(c *Conn) error{
-		"add":    func(c *Conn) error { return c.Add(Change{Base: true}) },
+		"add":    func(c *Conn) error { return c.Add(Change{Blocks: []Block{Base()}}) },
 		"delete": func(c *Conn) error { _, err := c.Delete("30629ef8-1b753752339", nil, 0); return err },
 		"tidy":   func(c *Conn) error { return c.Tidy() },
-		"retire": func(c *Conn) error { return c.Retire(func() (bool, bool, error) { return true, true, nil }) },
-		"loop6":  func(c *Conn) error { return c.Loop6("lo", true) },
+		"retire": func(c *Conn) error { return c.Retire(func() (bool, bool, error) { return true, true, nil }, noChain) },
 		"refill": func(c *Conn) error { return c.Refill(baseChains()...) },
 		"accept": func(c *Conn) error { return c.Accept("br0") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := space(t)
-			if err := s.Do(func() error { return useConn(func(c *Conn) { wantNil(t, c.Add(Change{Base: true})) }) }); err != nil {
+			if err := s.Do(func() error { return useConn(func(c *Conn) { wantNil(t, c.Add(Change{Blocks: []Block{Base()}})) }) }); err != nil {
 				t.Fatal(err)
 			}
 			var lock interface{ Close() error }

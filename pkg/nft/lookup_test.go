@@ -3,6 +3,7 @@ package nft
 import (
 	"testing"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/google/nftables"
 )
 
@@ -11,7 +12,7 @@ import (
 func TestFindAll(t *testing.T) {
 	withConn(t, func(c *Conn) {
 		var asked, there []Element
-		for port := range uint16(3*window + 5) {
+		for port := range uint16(3*netlink.Window + 5) {
 			e := HostPort(noAddr, 6, port+1, to4, byA)
 			if asked = append(asked, e); port%3 == 0 {
 				there = append(there, e)
@@ -27,7 +28,7 @@ func TestFindAll(t *testing.T) {
 					t.Errorf("%s: got %s", asked[i].Name(), e.Target())
 				}
 			}
-			add(t, c, Change{Base: true})
+			add(t, c, Change{Blocks: []Block{Base()}})
 		}
 		add(t, c, Change{Elements: there})
 		found, err := c.FindAll(asked)
@@ -43,29 +44,6 @@ func TestFindAll(t *testing.T) {
 			t.Errorf("nothing: got %v, %v", found, err)
 		}
 	})
-}
-
-// TestParseHead: what is no answer to a question is an error, never a panic.
-func TestParseHead(t *testing.T) {
-	good := appendMessage(nil, 0, 1, 1, nil)
-	for name, b := range map[string][]byte{
-		"nothing": nil, "short": good[:10], "longer than it is": append([]byte{255, 255, 0, 0}, good[4:]...),
-		"question 0": appendMessage(nil, 0, 1, 0, nil), "question 2": appendMessage(nil, 0, 1, 2, nil),
-	} {
-		if _, _, err := parseHead(b, 1); err == nil {
-			t.Errorf("%s: no error", name)
-		}
-	}
-	if seq, found, err := parseHead(good, 1); seq != 1 || !found || err != nil {
-		t.Errorf("got %d, %t, %v", seq, found, err)
-	}
-	for _, b := range [][]byte{{1}, {1, 0, 0, 0}, {200, 0, 1, 0}, {5, 0, 1, 0, 9}} {
-		attrs(b, func(kind uint16, data []byte) {
-			if kind != 1 || len(data) != 1 {
-				t.Errorf("%v: got %d, %v", b, kind, data)
-			}
-		})
-	}
 }
 
 // TestOthers: chains of iptables and tables of the reference, where there are some.

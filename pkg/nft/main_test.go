@@ -9,6 +9,20 @@ import (
 	"github.com/bridgeport-cni/bridgeport/test/lab"
 )
 
+// The chains are package ruleset's, which imports this one: SetChains is called by the
+// tests in package nft_test.
+var (
+	Base, Frames, Traffic           func() Block
+	masqChain, snatChain, gateChain Chain
+)
+
+func SetChains(base, frames, traffic func() Block, masq, snat, gate Chain) {
+	Base, Frames, Traffic = base, frames, traffic
+	masqChain, snatChain, gateChain = masq, snat, gate
+}
+
+func baseChains() []Chain { return Base().Chains() }
+
 // TestMain moves the tests into namespaces of their own, where it may.
 func TestMain(m *testing.M) { lab.MainIfRoot(m.Run) }
 

@@ -12,8 +12,8 @@ import (
 // full is the base, a network's chains and the link table.
 func full(t *testing.T, c *Conn) []Chain {
 	t.Helper()
-	add(t, c, Change{Base: true, Link: true, Chains: []Chain{masqChain, snatChain}})
-	return slices.Concat(baseChains(), linkChains(), []Chain{masqChain, snatChain})
+	add(t, c, Change{Blocks: []Block{Base(), Frames()}, Chains: []Chain{masqChain, snatChain}})
+	return slices.Concat(baseChains(), Frames().Chains(), []Chain{masqChain, snatChain})
 }
 
 func wantMissing(t *testing.T, c *Conn, chains []Chain, want ...string) {
@@ -55,7 +55,7 @@ func TestMissingRule(t *testing.T) {
 					t.Fatal(err)
 				}
 				c.flush(t)
-				wantMissing(t, c, chains, "chain "+ch.family()+" bridgeport "+ch.Name+": rule `"+r.Text+"` is missing")
+				wantMissing(t, c, chains, "chain "+string(ch.family())+" bridgeport "+ch.Name+": rule `"+r.Text+"` is missing")
 				c.restore(t, ch)
 			}
 		}
@@ -83,7 +83,7 @@ func TestMissingChain(t *testing.T) {
 			}
 			c.nl.DelChain(&nftables.Chain{Name: ch.Name, Table: c.tableOf(ch)})
 			c.flush(t)
-			wantMissing(t, c, []Chain{ch}, "chain "+ch.family()+" bridgeport "+ch.Name+" is missing")
+			wantMissing(t, c, []Chain{ch}, "chain "+string(ch.family())+" bridgeport "+ch.Name+" is missing")
 		}
 	})
 }
@@ -94,7 +94,7 @@ func TestMissingHook(t *testing.T) {
 		guard := baseChains()[len(baseChains())-1]
 		plain := guard
 		plain.Hook = nil
-		c.nl.AddTable(c.table)
+		c.nl.AddTable(c.tables[Inet])
 		c.queueChain(plain)
 		c.flush(t)
 		wantMissing(t, c, []Chain{guard}, "chain inet bridgeport guard is not a base chain with type filter hook prerouting priority raw")
@@ -153,8 +153,8 @@ func TestMissingOrder(t *testing.T) {
 func TestMissingExtra(t *testing.T) {
 	withConn(t, func(c *Conn) {
 		chains := full(t, c)
-		k := &nftables.Chain{Name: "guard", Table: c.table}
-		c.nl.InsertRule(&nftables.Rule{Table: c.table, Chain: k, Exprs: []expr.Any{&expr.Counter{}}})
+		k := &nftables.Chain{Name: "guard", Table: c.tables[Inet]}
+		c.nl.InsertRule(&nftables.Rule{Table: c.tables[Inet], Chain: k, Exprs: []expr.Any{&expr.Counter{}}})
 		c.flush(t)
 		wantMissing(t, c, chains)
 	})

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
+	"github.com/bridgeport-cni/bridgeport/pkg/label"
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
@@ -20,20 +22,8 @@ const maxTries = 20
 // ErrFewer says that there are fewer elements of the owner than expected.
 var ErrFewer = errors.New("fewer elements than expected")
 
-// perAddress says whether a map is keyed by a container's own address or port, or by a
-// port of the host that has been decided upon before.
-func perAddress(set string) bool {
-	return slices.ContainsFunc([]string{"masquerade", "snat", "hostgate", "anygate", "hidden", "limited"}, func(prefix string) bool {
-		return strings.HasPrefix(set, prefix)
-	}) || set == "published" || set == "bound" || set == "restricted"
-}
-
 // sameOwner compares the tags that two comments begin with.
-func sameOwner(a, b string) bool {
-	tagA, _, _ := strings.Cut(a, " ")
-	tagB, _, _ := strings.Cut(b, " ")
-	return tagA == tagB
-}
+func sameOwner(a, b string) bool { return label.Tag(a) == label.Tag(b) }
 
 func (e Element) sameValue(o Element) bool {
 	return bytes.Equal(e.Value, o.Value) && e.Chain == o.Chain
@@ -65,28 +55,44 @@ func (c *Conn) List(name string) ([]Element, error) {
 	return elements, nil
 }
 
+// Everything lists the elements of all sets and maps of our tables, in the order of
+// the sets. It is for people who look: see List for what it costs.
+func (c *Conn) Everything() ([]Element, error) {
+	return c.listWhere(func(Set) bool { return true })
+}
+
+func (c *Conn) listWhere(is func(Set) bool) ([]Element, error) {
+	var all []Element
+	for _, s := range sets {
+		if !is(s) {
+			continue
+		}
+		list, err := c.List(s.Name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, list...)
+	}
+	return all, nil
+}
+
 func fromWire(set *nftables.Set, w nftables.SetElement) Element {
-	e := Element{Set: set.Name, Key: w.Key, Comment: w.Comment, text: keyText(set.Name, w.Key)}
+	e := Element{Set: set.Name, Key: w.Key, Comment: w.Comment}
 	if w.Counter != nil {
 		e.Connections, e.Counted = w.Counter.Packets, true
 	}
 	switch {
 	case set.IsMap && set.DataType.Name == nftables.TypeVerdict.Name:
 		e.Chain = verdictChain(w.Val)
-		e.text += " : jump " + e.Chain
 	case set.IsMap:
 		e.Value = w.Val
-		e.text += " : " + valueText(w.Val)
 	}
 	return e
 }
 
-// Target is the element with its value as nft prints it, without the comment.
-func (e Element) Target() string { return e.Set + " { " + e.text + " }" }
-
 // verdictChain reads the chain from NFTA_VERDICT_CODE and NFTA_VERDICT_CHAIN.
 func verdictChain(data []byte) string {
-	return cString(nested(data, unix.NFTA_VERDICT_CHAIN))
+	return netlink.CString(netlink.Nested(data, unix.NFTA_VERDICT_CHAIN))
 }
 
 // Delete removes the elements, by their keys, but only those whose comment has the
@@ -170,8 +176,8 @@ func (c *Conn) queueDelete(elements []Element) error {
 		return err
 	}
 	for _, e := range elements {
-		if e.Set == "bound" && strings.HasPrefix(e.Chain, boundPrefix) {
-			c.nl.DelChain(&nftables.Chain{Table: c.link, Name: e.Chain})
+		if s := setOf(e.Set); s.Chains == BoundChains && strings.HasPrefix(e.Chain, BoundChains) {
+			c.nl.DelChain(&nftables.Chain{Table: c.tables[s.Place.Family()], Name: e.Chain})
 		}
 	}
 	return nil
@@ -183,21 +189,15 @@ func (c *Conn) queueElements(elements []Element, do func(*nftables.Set, []nftabl
 	for _, e := range elements {
 		bySet[e.Set] = append(bySet[e.Set], e.wire())
 	}
-	for _, s := range c.order {
+	for _, s := range sets {
 		if list := bySet[s.Name]; len(list) > 0 {
-			if err := do(s, list); err != nil {
+			if err := do(c.sets[s.Name], list); err != nil {
 				return fmt.Errorf("rules: elements of %s: %w", s.Name, err)
 			}
 		}
 	}
 	return nil
 }
-
-// BaseChains and LinkChains are the base chains of our two tables.
-func BaseChains() []Chain { return baseChains() }
-
-// LinkChains are those of family bridge.
-func LinkChains() []Chain { return linkChains() }
 
 // Difference is a chain, or a rule of it, that is not there or not as it should be.
 type Difference struct {
@@ -224,7 +224,7 @@ func (c *Conn) Missing(chains ...Chain) ([]Difference, error) {
 			continue
 		}
 		if want.Hook != nil && !have[i].is(want.Hook) {
-			bad = append(bad, Difference{Chain: name, Text: " is not a base chain with " + want.Hook.text})
+			bad = append(bad, Difference{Chain: name, Text: " is not a base chain with " + want.Hook.String()})
 		}
 		bad = append(bad, compareRules(name, want.Rules, rules[i])...)
 	}
@@ -235,15 +235,14 @@ func (c *Conn) Missing(chains ...Chain) ([]Difference, error) {
 // networks, and is read as a whole; that of family bridge has some for each attachment.
 func (c *Conn) rulesOf(chains []Chain) ([][]kernelRule, error) {
 	list := make([][]kernelRule, len(chains))
-	buf := make([]byte, rulesSize)
 	var table map[string][]kernelRule
 	for i, ch := range chains {
 		from, err := table, error(nil)
 		switch {
-		case ch.Link:
-			from, err = c.rules(c.link, ch.Name, buf)
+		case ch.family() == Bridge:
+			from, err = c.rules(c.tableOf(ch), ch.Name)
 		case table == nil:
-			table, err = c.rules(c.table, "", buf)
+			table, err = c.rules(c.tableOf(ch), "")
 			from = table
 		}
 		if err != nil {
@@ -298,8 +297,8 @@ func (c *Conn) HasChains(ipv6 bool, prefix string) (bool, error) {
 // name, by one system call.
 func (c *Conn) IPTablesChain(table, name string) (ipv4, ipv6 bool, err error) {
 	found, err := c.there(
-		question{unix.NFT_MSG_GETCHAIN, nftables.TableFamilyIPv4, chainAttrs(table, name)},
-		question{unix.NFT_MSG_GETCHAIN, nftables.TableFamilyIPv6, chainAttrs(table, name)})
+		chainQuestion(nftables.TableFamilyIPv4, table, name),
+		chainQuestion(nftables.TableFamilyIPv6, table, name))
 	if err != nil {
 		return false, false, fmt.Errorf("rules: look for chain %s: %w", name, err)
 	}

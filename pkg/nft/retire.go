@@ -20,7 +20,15 @@ func (c *Conn) Tidy() error {
 		return err
 	}
 	defer unlock.Close()
-	chains, err := c.chainsOf(networkPrefixes()...)
+	return c.DropChains(func(name string) bool {
+		return slices.ContainsFunc(sharedChains(), func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+	})
+}
+
+// DropChains deletes the chains of family inet whose names are wanted, with their rules;
+// those that something leads to stay. The caller has the lock of flock.Netns.
+func (c *Conn) DropChains(is func(name string) bool) error {
+	chains, err := c.chains(is)
 	if err != nil {
 		return err
 	}
@@ -32,16 +40,12 @@ func (c *Conn) Tidy() error {
 	return nil
 }
 
-// chainsOf are the chains of our table whose names begin with one of the prefixes.
-func (c *Conn) chainsOf(prefixes ...string) ([]*nftables.Chain, error) {
+func (c *Conn) chains(is func(name string) bool) ([]*nftables.Chain, error) {
 	chains, err := c.nl.ListChainsOfTableFamily(nftables.TableFamilyINet)
 	if err != nil {
 		return nil, fmt.Errorf("rules: list chains: %w", err)
 	}
-	return slices.DeleteFunc(chains, func(ch *nftables.Chain) bool {
-		ours := func(prefix string) bool { return strings.HasPrefix(ch.Name, prefix) }
-		return ch.Table.Name != Table || !slices.ContainsFunc(prefixes, ours)
-	}), nil
+	return slices.DeleteFunc(chains, func(ch *nftables.Chain) bool { return ch.Table.Name != Table || !is(ch.Name) }), nil
 }
 
 // deleteChain deletes a chain with its rules; an absent one is success.
@@ -49,30 +53,6 @@ func (c *Conn) deleteChain(ch *nftables.Chain) error {
 	c.nl.DelChain(ch)
 	if err := c.nl.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("rules: delete chain %s: %w", ch.Name, err)
-	}
-	return nil
-}
-
-// RetireBridge deletes the rules of a bridge and of its VLANs' gateways. The caller has
-// the lock of flock.Netns: who makes a bridge of the name anew finds nothing of the old one.
-func (c *Conn) RetireBridge(bridge string) error {
-	return errors.Join(c.unaccept(bridge), c.unloop6(bridge), c.unvlan(bridge))
-}
-
-// unvlan deletes the chains that VlanGatewayChain names.
-func (c *Conn) unvlan(bridge string) error {
-	chains, err := c.chainsOf(vlanPrefix)
-	if err != nil {
-		return err
-	}
-	for _, ch := range chains {
-		link := strings.TrimPrefix(ch.Name, vlanPrefix)
-		if i := strings.LastIndexByte(link, '-'); i < 0 || !OfBridge(link[:i], bridge) {
-			continue
-		}
-		if err := c.deleteChain(ch); err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -87,10 +67,11 @@ func OfBridge(link, bridge string) bool {
 	return err == nil && vid == fmt.Sprintf(".%d", n)
 }
 
-// Retire deletes each of our tables if no attachment is left in it. needed says which
-// of them, in families inet and bridge, is to stay for its rules alone. It is asked
-// under the lock: who comes to need them meanwhile looks for the table afterwards.
-func (c *Conn) Retire(needed func() (base, link bool, err error)) error {
+// Retire deletes each of our tables of families inet and bridge if no attachment is left in
+// it, and no chain of family inet that stays for itself. needed says which of the tables is to stay for
+// its rules alone. It is asked under the lock: who comes to need them meanwhile looks for
+// the table afterwards.
+func (c *Conn) Retire(needed func() (base, link bool, err error), stays func(chain string) bool) error {
 	unlock, err := flock.Netns()
 	if err != nil {
 		return err
@@ -102,29 +83,29 @@ func (c *Conn) Retire(needed func() (base, link bool, err error)) error {
 	}
 	var errs []error
 	if !base {
-		errs = append(errs, c.retire(c.table, baseChains()))
+		errs = append(errs, c.retire(Inet, stays))
 	}
 	if !link {
-		errs = append(errs, c.retire(c.link, linkChains()))
+		errs = append(errs, c.retire(Bridge, stays))
 	}
 	return errors.Join(errs...)
 }
 
-func (c *Conn) retire(t *nftables.Table, chains []Chain) error {
-	if have, err := c.look(chains[len(chains)-1]); err != nil || have[0] == nil {
+func (c *Conn) retire(family Family, stays func(chain string) bool) error {
+	t := c.tables[family]
+	if have, err := c.there(tableQuestion(t.Family, Table)); err != nil || !have[0] {
 		return err
 	}
-	for _, s := range c.order {
-		// Of these sets the elements are no attachments.
-		if s.Table != t || s.Name == loop6Set || s.Name == vips4 || s.Name == vips6 || counting(s.Name) {
+	for _, s := range sets {
+		if !s.owned() || s.Place.Family() != family {
 			continue
 		}
 		if elements, err := c.List(s.Name); err != nil || len(elements) > 0 {
 			return err
 		}
 	}
-	if t == c.table {
-		if chains, err := c.chainsOf(vlanPrefix); err != nil || len(chains) > 0 {
+	if family == Inet {
+		if chains, err := c.chains(stays); err != nil || len(chains) > 0 {
 			return err
 		}
 	}

@@ -5,27 +5,65 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 )
 
-// part is a piece of a rule: a match, a statement or a verdict.
-type part struct {
-	text  string
-	exprs []expr.Any
+// Rule is one rule, as text for people and as expressions for the kernel.
+type Rule struct {
+	Text    string // as nft(8) prints it
+	Comment string
+	exprs   []expr.Any
 }
 
-func rule(comment string, parts ...part) Rule {
-	var r Rule
+// NewRule is a rule of parts, which end in a verdict or a statement. The comment is for
+// people, and cut at CommentLimit.
+//
+//	nft.NewRule("no spoofed loopback", nft.NotLoopback(), nft.Saddr(loopback), nft.Drop())
+func NewRule(comment string, parts ...Part) Rule {
+	p := All(parts...)
+	return Rule{Text: p.String(), Comment: comment[:min(len(comment), CommentLimit)], exprs: p.exprs}
+}
+
+// Part is a piece of a rule: a match, a statement or a verdict. Each is named as nft(8)
+// says it.
+type Part struct {
+	left, right string // of a comparison; right is "" elsewhere
+	exprs       []expr.Any
+}
+
+// String is the part as nft(8) says it.
+func (p Part) String() string {
+	if p.right == "" {
+		return p.left
+	}
+	sign := map[expr.CmpOp]string{expr.CmpOpNeq: "!= ", expr.CmpOpGt: "> "}[p.last().Op]
+	return p.left + " " + sign + p.right
+}
+
+// last is what a comparison ends in.
+func (p Part) last() *expr.Cmp { return p.exprs[len(p.exprs)-1].(*expr.Cmp) }
+
+// Not is the opposite of a comparison with one value.
+func (p Part) Not() Part {
+	cmp := *p.last()
+	cmp.Op = expr.CmpOpNeq
+	p.exprs = append(slices.Clone(p.exprs[:len(p.exprs)-1]), &cmp)
+	return p
+}
+
+// All is several parts as one; it is no comparison.
+func All(parts ...Part) (all Part) {
 	var texts []string
 	for _, p := range parts {
-		texts = append(texts, p.text)
-		r.exprs = append(r.exprs, p.exprs...)
+		texts = append(texts, p.String())
+		all.exprs = append(all.exprs, p.exprs...)
 	}
-	r.Text, r.Comment = strings.Join(texts, " "), comment[:min(len(comment), CommentLimit)]
-	return r
+	all.left = strings.Join(texts, " ")
+	return all
 }
 
 // Registers of nf_tables: 1 is 16 bytes wide and the same as 8 to 11, which are 4
@@ -38,19 +76,37 @@ const (
 	reg13 = 13
 )
 
+func equals(data []byte) *expr.Cmp { return &expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: data} }
+
+func meta(key expr.MetaKey) *expr.Meta { return &expr.Meta{Key: key, Register: reg1} }
+
+// metaIs is a comparison of what is known of a packet.
+func metaIs(key expr.MetaKey, left, right string, value []byte) Part {
+	return Part{left, right, []expr.Any{meta(key), equals(value)}}
+}
+
+// masked keeps the bits of mask in register 1.
+func masked(mask []byte) *expr.Bitwise {
+	return &expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: uint32(len(mask)), Mask: mask, Xor: make([]byte, len(mask))}
+}
+
+func native(n uint32) []byte { return binary.NativeEndian.AppendUint32(nil, n) }
+
+// anyOf matches where the bits that load has put into register 1 have one of mask.
+func anyOf(mask uint32, load expr.Any) []expr.Any {
+	return []expr.Any{load, masked(native(mask)), &expr.Cmp{Op: expr.CmpOpNeq, Register: reg1, Data: make([]byte, 4)}}
+}
+
 // isFamily matches IPv4 or IPv6; in family inet every look at an address needs it.
 func isFamily(is4 bool) []expr.Any {
 	proto := byte(unix.NFPROTO_IPV6)
 	if is4 {
 		proto = unix.NFPROTO_IPV4
 	}
-	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: reg1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte{proto}},
-	}
+	return []expr.Any{meta(expr.MetaKeyNFPROTO), equals([]byte{proto})}
 }
 
-func family4(is4 bool) string {
+func ipName(is4 bool) string {
 	if is4 {
 		return "ip"
 	}
@@ -73,145 +129,192 @@ func address(is4, dst bool) *expr.Payload {
 	return p
 }
 
-func destination(p netip.Prefix) part { return inPrefix(p, true) }
-func source(p netip.Prefix) part      { return inPrefix(p, false) }
+// Daddr matches the destination address: ip daddr 10.1.0.0/16
+func Daddr(p netip.Prefix) Part { return inPrefix(p, true, " daddr") }
 
-// inPrefix: ip daddr 10.1.0.0/16
-func inPrefix(p netip.Prefix, dst bool) part { return comparePrefix(p, dst, false) }
+// Saddr matches the source address: ip saddr 10.1.0.0/16
+func Saddr(p netip.Prefix) Part { return inPrefix(p, false, " saddr") }
 
-// comparePrefix: ip daddr [!=] 10.1.0.0/16
-func comparePrefix(p netip.Prefix, dst, not bool) part {
-	is4, field := p.Addr().Is4(), "saddr "
-	if dst {
-		field = "daddr "
-	}
-	op := expr.CmpOpEq
-	if not {
-		op, field = expr.CmpOpNeq, field+"!= "
-	}
+func inPrefix(p netip.Prefix, dst bool, field string) Part {
+	is4 := p.Addr().Is4()
 	exprs := append(isFamily(is4), address(is4, dst))
-	width := p.Addr().BitLen() / 8
 	if p.Bits() < p.Addr().BitLen() {
-		mask := make([]byte, width)
+		mask := make([]byte, p.Addr().BitLen()/8)
 		for i := range p.Bits() {
 			mask[i/8] |= 0x80 >> (i % 8)
 		}
-		exprs = append(exprs, &expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: uint32(width), Mask: mask, Xor: make([]byte, width)})
+		exprs = append(exprs, masked(mask))
 	}
-	exprs = append(exprs, &expr.Cmp{Op: op, Register: reg1, Data: p.Masked().Addr().AsSlice()})
 	text := p.Masked().String()
 	if p.IsSingleIP() {
 		text = p.Addr().String()
 	}
-	return part{fmt.Sprintf("%s %s%s", family4(is4), field, text), exprs}
+	return Part{ipName(is4) + field, text, append(exprs, equals(p.Masked().Addr().AsSlice()))}
 }
 
-// notLoopback: iiftype != loopback
-func notLoopback() part {
-	return part{"iiftype != loopback", []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyIIFTYPE, Register: reg1},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: reg1, Data: binary.NativeEndian.AppendUint16(nil, unix.ARPHRD_LOOPBACK)},
+// DaddrIn matches the destination address: ip daddr @set
+func DaddrIn(set string) Part {
+	is4 := setOf(set).is4()
+	exprs := append(isFamily(is4), address(is4, true), &expr.Lookup{SourceRegister: reg1, SetName: set})
+	return Part{left: ipName(is4) + " daddr @" + set, exprs: exprs}
+}
+
+// DaddrVmap goes where a map says: ip daddr vmap @set
+func DaddrVmap(set string) Part { return addrVmap(set, true, " daddr") }
+
+// SaddrVmap goes where a map says: ip saddr vmap @set
+func SaddrVmap(set string) Part { return addrVmap(set, false, " saddr") }
+
+func addrVmap(set string, dst bool, field string) Part {
+	is4 := setOf(set).is4()
+	return Part{left: ipName(is4) + field + " vmap @" + set, exprs: append(isFamily(is4), address(is4, dst), verdictOf(set))}
+}
+
+// verdictOf goes where a map says of what is in register 1.
+func verdictOf(set string) *expr.Lookup {
+	return &expr.Lookup{SourceRegister: reg1, DestRegister: 0, IsDestRegSet: true, SetName: set}
+}
+
+// Iifname matches the link by which a packet came in; a name that ends in * stands for all
+// that begin so: iifname "eth0"
+func Iifname(name string) Part {
+	data, isPattern := strings.CutSuffix(name, "*") // compared without the zero at the end
+	value := []byte(data)
+	if !isPattern {
+		value = ifName(name)
+	}
+	return metaIs(expr.MetaKeyIIFNAME, "iifname", fmt.Sprintf("%q", name), value)
+}
+
+// IifnameIn: iifname @set
+func IifnameIn(set string) Part {
+	return Part{left: "iifname @" + set, exprs: []expr.Any{meta(expr.MetaKeyIIFNAME), &expr.Lookup{SourceRegister: reg1, SetName: set}}}
+}
+
+// IifnameVmap goes where a map says: iifname vmap @set
+func IifnameVmap(set string) Part {
+	return Part{left: "iifname vmap @" + set, exprs: []expr.Any{meta(expr.MetaKeyIIFNAME), verdictOf(set)}}
+}
+
+// SourceNotIn matches a link and a MAC address: iifname . ether saddr != @set
+func SourceNotIn(set string) Part {
+	return Part{left: "iifname . ether saddr != @" + set, exprs: []expr.Any{
+		meta(expr.MetaKeyIIFNAME), EtherSaddr.load(reg12), &expr.Lookup{SourceRegister: reg1, SetName: set, Invert: true},
 	}}
 }
 
-// hardware: ether daddr 0a:58:c0:a8:0f:01. In family inet only an Ethernet packet has
-// such a header.
-func hardware(f field, mac net.HardwareAddr) part {
-	p := f.compared(expr.CmpOpEq, mac, mac.String())
+// Iifgroup matches the group of the link by which a packet came in: iifgroup 25200
+func Iifgroup(group uint32) Part {
+	return metaIs(expr.MetaKeyIIFGROUP, "iifgroup", fmt.Sprint(group), native(group))
+}
+
+// NotLoopback: iiftype != loopback
+func NotLoopback() Part {
+	return metaIs(expr.MetaKeyIIFTYPE, "iiftype", "loopback", binary.NativeEndian.AppendUint16(nil, unix.ARPHRD_LOOPBACK)).Not()
+}
+
+// Hardware matches a MAC address in family inet, where only an Ethernet packet has one:
+// ether daddr 0a:58:c0:a8:0f:01
+func Hardware(f Payload, mac net.HardwareAddr) Part {
+	p := f.IsMAC(mac)
 	p.exprs = append([]expr.Any{
-		&expr.Meta{Key: expr.MetaKeyIIFTYPE, Register: reg1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: binary.NativeEndian.AppendUint16(nil, unix.ARPHRD_ETHER)},
+		meta(expr.MetaKeyIIFTYPE), equals(binary.NativeEndian.AppendUint16(nil, unix.ARPHRD_ETHER)),
 	}, p.exprs...)
 	return p
 }
 
-func notrack() part { return part{"notrack", []expr.Any{&expr.Notrack{}}} }
+// L4proto matches a protocol, whatever extension headers stand before it: meta l4proto 58
+func L4proto(number byte) Part {
+	return metaIs(expr.MetaKeyL4PROTO, "meta l4proto", fmt.Sprint(number), []byte{number})
+}
 
-// toLocal: fib daddr type local
-func toLocal() part {
-	return part{"fib daddr type local", []expr.Any{
-		&expr.Fib{Register: reg1, FlagDADDR: true, ResultADDRTYPE: true},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: binary.NativeEndian.AppendUint32(nil, unix.RTN_LOCAL)},
+// Mark matches the bits of mask in a packet's mark: meta mark & 0x000000ff 0x00000001
+func Mark(value, mask uint32) Part {
+	p := metaIs(expr.MetaKeyMARK, "meta mark", fmt.Sprintf("0x%08x", value), native(value))
+	if mask != ^uint32(0) {
+		p.left += fmt.Sprintf(" & 0x%08x", mask)
+		p.exprs = slices.Insert(p.exprs, 1, expr.Any(masked(native(mask))))
+	}
+	return p
+}
+
+// SetMark sets bits of a packet's mark: meta mark set meta mark | 0x00800000
+func SetMark(bits uint32) Part {
+	return Part{left: fmt.Sprintf("meta mark set meta mark | 0x%08x", bits), exprs: []expr.Any{
+		meta(expr.MetaKeyMARK),
+		&expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: 4, Mask: native(^bits), Xor: native(bits)},
+		&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: reg1},
 	}}
 }
 
-// forwarded: ct status dnat
-func forwarded() part {
-	const dnat = 1 << 5 // IPS_DST_NAT, linux/netfilter/nf_conntrack_common.h
-	return part{"ct status dnat", []expr.Any{
-		&expr.Ct{Key: expr.CtKeySTATUS, Register: reg1},
-		&expr.Bitwise{
-			SourceRegister: reg1, DestRegister: reg1, Len: 4,
-			Mask: binary.NativeEndian.AppendUint32(nil, dnat), Xor: make([]byte, 4),
-		},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: reg1, Data: make([]byte, 4)},
+// DaddrLocal: fib daddr type local
+func DaddrLocal() Part {
+	return Part{left: "fib daddr type local", exprs: []expr.Any{
+		&expr.Fib{Register: reg1, FlagDADDR: true, ResultADDRTYPE: true}, equals(native(unix.RTN_LOCAL)),
 	}}
 }
 
-// dnatByPort: dnat ip to [ip daddr .] meta l4proto . th dport map @set
-func dnatByPort(set string, is4, byAddress bool) part {
-	text, exprs := portKey(is4, byAddress)
+// Dnat leads a packet to the container that a map of ports has for it:
+// dnat ip to [ip daddr .] meta l4proto . th dport map @set
+func Dnat(set string) Part {
+	is4 := setOf(set).is4()
+	text, exprs := portKey(set)
 	nat := &expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: reg1, RegProtoMin: reg9}
 	if !is4 {
 		nat.Family, nat.RegProtoMin = unix.NFPROTO_IPV6, reg12
 	}
 	exprs = append(exprs, &expr.Lookup{SourceRegister: reg1, DestRegister: reg1, IsDestRegSet: true, SetName: set}, nat)
-	return part{fmt.Sprintf("dnat %s to %s map @%s", family4(is4), text, set), exprs}
+	return Part{left: fmt.Sprintf("dnat %s to %s map @%s", ipName(is4), text, set), exprs: exprs}
 }
 
-// gateByPort: [ip daddr .] meta l4proto . th dport vmap @set
-func gateByPort(set string, is4, byAddress bool) part {
-	text, exprs := portKey(is4, byAddress)
-	if !byAddress { // as nft prints it: nothing else tells the family
-		text = map[bool]string{true: "meta nfproto ipv4 ", false: "meta nfproto ipv6 "}[is4] + text
+// PortVmap goes where a map of gates says: [ip daddr .] meta l4proto . th dport vmap @set
+func PortVmap(set string) Part {
+	s := setOf(set)
+	text, exprs := portKey(set)
+	if s.Key == port { // as nft prints it: nothing else tells the family
+		text = map[bool]string{true: "meta nfproto ipv4 ", false: "meta nfproto ipv6 "}[s.is4()] + text
 	}
-	exprs = append(exprs, &expr.Lookup{SourceRegister: reg1, DestRegister: 0, IsDestRegSet: true, SetName: set})
-	return part{fmt.Sprintf("%s vmap @%s", text, set), exprs}
+	return Part{left: fmt.Sprintf("%s vmap @%s", text, set), exprs: append(exprs, verdictOf(set))}
 }
 
 // portKey loads [ip daddr .] meta l4proto . th dport from register 1 on.
-func portKey(is4, byAddress bool) (string, []expr.Any) {
-	proto, port, text := uint32(reg1), uint32(reg9), ""
+func portKey(set string) (string, []expr.Any) {
+	s := setOf(set)
+	is4 := s.is4()
+	proto, dport, text := uint32(reg1), uint32(reg9), ""
 	exprs := isFamily(is4)
-	if byAddress {
+	if s.Key != port {
 		exprs = append(exprs, address(is4, true))
-		proto, port, text = reg9, reg10, family4(is4)+" daddr . "
+		proto, dport, text = reg9, reg10, ipName(is4)+" daddr . "
 		if !is4 {
-			proto, port = reg12, reg13
+			proto, dport = reg12, reg13
 		}
 	}
 	exprs = append(exprs,
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: proto},
-		&expr.Payload{DestRegister: port, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2})
+		&expr.Payload{DestRegister: dport, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2})
 	return text + "meta l4proto . th dport", exprs
 }
 
-// inSet: ip daddr @set
-func inSet(set string, is4 bool) part {
-	exprs := append(isFamily(is4), address(is4, true), &expr.Lookup{SourceRegister: reg1, SetName: set})
-	return part{fmt.Sprintf("%s daddr @%s", family4(is4), set), exprs}
+// statement is a part that is a single expression.
+func statement(text string, e expr.Any) Part { return Part{left: text, exprs: []expr.Any{e}} }
+
+// Jump goes through a chain and comes back.
+func Jump(chain string) Part {
+	return statement("jump "+chain, &expr.Verdict{Kind: expr.VerdictJump, Chain: chain})
 }
 
-// verdictBy: ip saddr vmap @set
-func verdictBy(set string, is4, dst bool) part {
-	field := "saddr"
-	if dst {
-		field = "daddr"
-	}
-	exprs := append(isFamily(is4), address(is4, dst),
-		&expr.Lookup{SourceRegister: reg1, DestRegister: 0, IsDestRegSet: true, SetName: set})
-	return part{fmt.Sprintf("%s %s vmap @%s", family4(is4), field, set), exprs}
-}
+// Return goes back to the chain that jumped here.
+func Return() Part { return statement("return", &expr.Verdict{Kind: expr.VerdictReturn}) }
 
-func jump(chain string) part {
-	return part{"jump " + chain, []expr.Any{&expr.Verdict{Kind: expr.VerdictJump, Chain: chain}}}
-}
+// Drop drops the packet.
+func Drop() Part { return statement("drop", &expr.Verdict{Kind: expr.VerdictDrop}) }
 
-func stop(kind expr.VerdictKind) part {
-	text := map[expr.VerdictKind]string{expr.VerdictReturn: "return", expr.VerdictDrop: "drop", expr.VerdictAccept: "accept"}[kind]
-	return part{text, []expr.Any{&expr.Verdict{Kind: kind}}}
-}
+// Accept ends the base chain; others at the same hook still see the packet.
+func Accept() Part { return statement("accept", &expr.Verdict{Kind: expr.VerdictAccept}) }
 
-func masquerade() part {
-	return part{"masquerade", []expr.Any{&expr.Masq{}}}
-}
+// Masq gives the packet the host's address: masquerade
+func Masq() Part { return statement("masquerade", &expr.Masq{}) }
+
+// Notrack keeps the packet out of connection tracking.
+func Notrack() Part { return statement("notrack", &expr.Notrack{}) }

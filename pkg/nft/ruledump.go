@@ -1,7 +1,6 @@
 package nft
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -10,7 +9,7 @@ import (
 	"github.com/google/nftables/userdata"
 	"golang.org/x/sys/unix"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/dump"
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 )
 
 // kernelRule is a rule of the kernel.
@@ -19,100 +18,34 @@ type kernelRule struct {
 	exprs   []expr.Any // nil stands for an expression that no rule of ours has
 }
 
-// rulesSize holds what the kernel gives at once (NLMSG_GOODSIZE, and as much as was read
-// before, up to 32 KB).
-const rulesSize = 32 << 10
-
 // rules reads the rules of one chain, or of all chains of the table if chain is "", by
-// chain; buf has room for rulesSize. The library asks for one chain at a time, with a new
-// buffer for each answer.
-func (c *Conn) rules(table *nftables.Table, chain string, buf []byte) (map[string][]kernelRule, error) {
-	attrs := appendName(nil, unix.NFTA_RULE_TABLE, table.Name)
+// chain. The library asks for one chain at a time, with a new buffer for each answer.
+func (c *Conn) rules(table *nftables.Table, chain string) (map[string][]kernelRule, error) {
+	attrs := nameAttr(unix.NFTA_RULE_TABLE, table.Name)
 	if chain != "" {
-		attrs = appendName(attrs, unix.NFTA_RULE_CHAIN, chain)
+		attrs = netlink.AppendName(attrs, unix.NFTA_RULE_CHAIN, chain)
 	}
-	question := appendMessage(nil, unix.NFT_MSG_GETRULE, table.Family, 1, attrs)
-	binary.NativeEndian.PutUint16(question[6:], unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
 	found := make(map[string][]kernelRule)
-	err := dump.Again(errInterrupted, func() error {
-		clear(found)
-		return c.dumpRules(question, buf, func(b []byte) error { return parseRule(b, byte(table.Family), found) })
-	})
+	err := c.ask.DumpAll(question(unix.NFT_MSG_GETRULE, table.Family, attrs), func() { clear(found) },
+		func(attrs []byte) error { return parseRule(attrs, byte(table.Family), found) })
 	if err != nil {
 		return nil, fmt.Errorf("rules: list table %s: %w", table.Name, err)
 	}
 	return found, nil
 }
 
-var errInterrupted = errors.New("the rules changed meanwhile")
-
-// dumpRules takes all parts of the answer, whatever is in them, so that none is there for
-// the next question.
-func (c *Conn) dumpRules(question, buf []byte, take func(payload []byte) error) error {
-	if err := c.send(question); err != nil {
-		return err
-	}
-	var errs []error
-	for {
-		n, err := c.receive(buf)
-		if err != nil {
-			return errors.Join(append(errs, err)...)
-		}
-		done, err := eachMessage(buf[:n], take)
-		errs = append(errs, err)
-		if done {
-			return errors.Join(errs...)
-		}
-	}
-}
-
-// eachMessage hands out what follows struct nfgenmsg in each message of a datagram, and
-// says whether the last one was there.
-func eachMessage(b []byte, take func(payload []byte) error) (done bool, err error) {
-	var errs []error
-	for len(b) >= messageHead {
-		n := int(binary.NativeEndian.Uint32(b))
-		if n < messageHead || n > len(b) {
-			break
-		}
-		if binary.NativeEndian.Uint16(b[6:])&unix.NLM_F_DUMP_INTR != 0 {
-			errs = append(errs, errInterrupted)
-		}
-		switch binary.NativeEndian.Uint16(b[4:]) {
-		case unix.NLMSG_ERROR, unix.NLMSG_DONE: // each begins with an errno, 0 or less
-			if errno := errnoIn(b); errno != 0 {
-				errs = append(errs, errno)
-			}
-			return true, errors.Join(errs...)
-		}
-		errs = append(errs, take(b[messageHead:n]))
-		b = b[min((n+3)&^3, len(b)):]
-	}
-	if len(b) > 0 {
-		return true, errors.Join(append(errs, errAnswer)...)
-	}
-	return false, errors.Join(errs...)
-}
-
 // parseRule adds the rule to those of its chain.
 func parseRule(b []byte, family byte, found map[string][]kernelRule) error {
-	var rule kernelRule
-	var chain string
-	var errs []error
-	attrs(b, func(kind uint16, data []byte) {
-		switch kind {
-		case unix.NFTA_RULE_CHAIN:
-			chain = cString(data)
-		case unix.NFTA_RULE_USERDATA:
-			rule.comment = commentIn(data, userdata.TypeComment)
-		case unix.NFTA_RULE_EXPRESSIONS:
-			attrs(data, func(_ uint16, item []byte) {
-				e, err := parseExpr(family, cString(nested(item, unix.NFTA_EXPR_NAME)), nested(item, unix.NFTA_EXPR_DATA))
-				rule.exprs = append(rule.exprs, e)
-				errs = append(errs, err)
-			})
-		}
-	})
+	rule := kernelRule{comment: commentIn(netlink.Nested(b, unix.NFTA_RULE_USERDATA), userdata.TypeComment)}
+	list, err := netlink.Attributes(netlink.Nested(b, unix.NFTA_RULE_EXPRESSIONS))
+	errs := []error{err}
+	for _, item := range list {
+		name, data := netlink.Nested(item.Value, unix.NFTA_EXPR_NAME), netlink.Nested(item.Value, unix.NFTA_EXPR_DATA)
+		e, err := parseExpr(family, netlink.CString(name), data)
+		rule.exprs = append(rule.exprs, e)
+		errs = append(errs, err)
+	}
+	chain := netlink.CString(netlink.Nested(b, unix.NFTA_RULE_CHAIN))
 	found[chain] = append(found[chain], rule)
 	return errors.Join(errs...)
 }
@@ -138,7 +71,7 @@ func parseExpr(family byte, name string, data []byte) (expr.Any, error) {
 	case "fib":
 		e = &expr.Fib{}
 	case "immediate":
-		if nested(nested(data, unix.NFTA_IMMEDIATE_DATA), unix.NFTA_DATA_VERDICT) != nil {
+		if netlink.Nested(netlink.Nested(data, unix.NFTA_IMMEDIATE_DATA), unix.NFTA_DATA_VERDICT) != nil {
 			e = &expr.Verdict{}
 		} else {
 			e = &expr.Immediate{}

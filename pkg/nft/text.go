@@ -11,47 +11,45 @@ import (
 	"github.com/google/nftables/userdata"
 )
 
-// keyText prints a key as nft does: [address .] protocol . port, an address, or a
-// link's name and what may stand behind it.
-func keyText(set string, key []byte) string {
-	if set == "macs" && len(key) >= ifNameSize+6 {
-		return fmt.Sprintf("%q . %s", cString(key[:ifNameSize]), net.HardwareAddr(key[ifNameSize:ifNameSize+6]))
+// fieldsText prints a key or a value as nft does, by the names of its fields' types. Each
+// field is padded to 4 bytes. Of another length is what somebody else has written.
+func fieldsText(types string, b []byte) string {
+	var texts []string
+	rest := b
+	for _, t := range datatypes(types) {
+		size := int(t.Bytes)
+		if len(rest) < size {
+			return strangeText(types, b)
+		}
+		texts = append(texts, fieldText(t.Name, rest[:size]))
+		rest = rest[min((size+3)&^3, len(rest)):]
 	}
-	if !strings.HasSuffix(set, "4") && !strings.HasSuffix(set, "6") {
-		return fmt.Sprintf("%q", cString(key))
+	if len(rest) > 0 {
+		return strangeText(types, b)
 	}
-	addr := 4
-	if strings.HasSuffix(set, "6") {
-		addr = 16
-	}
-	switch len(key) {
-	case addr:
-		return addressText(key)
-	case 8:
-		return portText(key)
-	case addr + 8:
-		return addressText(key[:addr]) + " . " + portText(key[addr:])
-	}
-	return fmt.Sprintf("%x", key)
+	return strings.Join(texts, " . ")
 }
 
-func addressText(b []byte) string {
-	a, _ := netip.AddrFromSlice(b) // 4 or 16 bytes, as the caller counted
-	return a.String()
-}
-
-// portText prints 8 bytes: protocol and port, each padded to 4.
-func portText(b []byte) string {
-	return fmt.Sprintf("%s . %d", ProtocolName(b[0]), binary.BigEndian.Uint16(b[4:]))
-}
-
-// valueText prints a container's address and port.
-func valueText(b []byte) string {
-	if len(b) != 8 && len(b) != 20 {
-		return fmt.Sprintf("%x", b)
+func fieldText(kind string, b []byte) string {
+	switch kind {
+	case ip4, ip6:
+		a, _ := netip.AddrFromSlice(b) // of the type's size
+		return a.String()
+	case service:
+		return fmt.Sprint(binary.BigEndian.Uint16(b))
+	case link:
+		return fmt.Sprintf("%q", cString(b))
+	case "inet_proto":
+		return ProtocolName(b[0])
 	}
-	n := len(b) - 4
-	return fmt.Sprintf("%s . %d", addressText(b[:n]), binary.BigEndian.Uint16(b[n:]))
+	return net.HardwareAddr(b).String()
+}
+
+func strangeText(types string, b []byte) string {
+	if strings.HasPrefix(types, link) {
+		return fmt.Sprintf("%q", cString(b))
+	}
+	return fmt.Sprintf("%x", b)
 }
 
 // cString is a name without the zeros at its end.

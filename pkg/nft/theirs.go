@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/userdata"
@@ -96,9 +97,9 @@ func (c *Conn) findTheirTables() error {
 		{Family: nftables.TableFamilyIPv6, Name: theirPorts},
 		{Family: nftables.TableFamilyINet, Name: theirMasquerade},
 	}
-	questions := make([]question, len(all))
+	questions := make([]netlink.Netfilter, len(all))
 	for i, t := range all {
-		questions[i] = question{unix.NFT_MSG_GETTABLE, t.Family, appendName(nil, unix.NFTA_TABLE_NAME, t.Name)}
+		questions[i] = tableQuestion(t.Family, t.Name)
 	}
 	found, err := c.there(questions...)
 	if err != nil {
@@ -137,10 +138,9 @@ type Others struct {
 // tables, with one system call for all questions.
 func (c *Conn) Others(chain string) (Others, error) {
 	ip4, ip6 := nftables.TableFamilyIPv4, nftables.TableFamilyIPv6
-	inNAT, theirs := chainAttrs("nat", chain), appendName(nil, unix.NFTA_TABLE_NAME, theirPorts)
 	found, err := c.there(
-		question{unix.NFT_MSG_GETCHAIN, ip4, inNAT}, question{unix.NFT_MSG_GETCHAIN, ip6, inNAT},
-		question{unix.NFT_MSG_GETTABLE, ip4, theirs}, question{unix.NFT_MSG_GETTABLE, ip6, theirs})
+		chainQuestion(ip4, "nat", chain), chainQuestion(ip6, "nat", chain),
+		tableQuestion(ip4, theirPorts), tableQuestion(ip6, theirPorts))
 	if err != nil {
 		return Others{}, fmt.Errorf("rules: look for other backends: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/test/world"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -36,7 +37,7 @@ func TestLoopback6Check(t *testing.T) {
 		{Name: "rules", Change: func(w world.World) {
 			rules, err := w.Rules()
 			w.Must(err)
-			w.Must(rules.RetireBridge("br0"))
+			w.Must(ruleset.RetireBridge(rules, "br0"))
 		}, Want: head + "rules for br_netfilter is missing"},
 		{Name: "chain", Change: func(w world.World) {
 			conn, err := nftables.New()
@@ -64,7 +65,7 @@ func TestLoopback6(t *testing.T) {
 		w.Must(errors.Join(foreign.RetireBridge(w.Session, "br0"), firewall.TidyRules(w.Session)))
 		rules, err := w.Rules()
 		w.Must(err)
-		if has, err := rules.HasLoop6("br0"); has || err != nil {
+		if has, err := ruleset.HasLoop6(rules, "br0"); has || err != nil {
 			t.Errorf("after RetireBridge: rules %t, %v", has, err)
 		}
 		if got, err := w.Session.Host.Addresses(1); err != nil || len(got) != 2 {

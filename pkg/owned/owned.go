@@ -15,6 +15,7 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
 	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
+	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 
@@ -68,23 +69,16 @@ const (
 	RulesOnly       // everything but the link
 )
 
-// holding is what attachments have in the rules for one purpose: elements of maps, and a
-// mark for each owner that counts them.
-type holding struct {
-	mark string
-	maps []string
-}
-
-// holdings are all that an attachment may have in the part.
-func holdings(part Part) []holding {
-	ports := holding{"published", firewall.PortMaps()}
+// marksOf are the marks of what an attachment may have in the part.
+func marksOf(part Part) []string {
 	if part == PortsOnly {
-		return []holding{ports}
+		return []string{nft.MarkPublished}
 	}
-	return []holding{ports, {"masqueraded", firewall.MasqueradeMaps()}, {"guarded", firewall.GuardSets()}, {"restricted", firewall.RestrictionMaps()}}
+	return nft.Marks()
 }
 
-func (g holding) sets() []string { return append([]string{g.mark}, g.maps...) }
+// setsOf are the sets in which owners have elements for one purpose, the mark first.
+func setsOf(mark string) []string { return append([]string{mark}, nft.CountedBy(mark)...) }
 
 // Owners lists the tags of the attachments of a network that exist in the kernel, as links
 // or as rules. GC may read whole maps: one may be left without the mark where somebody else
@@ -97,7 +91,7 @@ func Owners(s *plan.Session, network string, part Part) ([]string, error) {
 			return nil, fmt.Errorf("list links: %w", err)
 		}
 		for _, l := range links {
-			if tag := plan.TagOf(l.Alias); l.Kind == "veth" && plan.OfNetwork(tag, network) {
+			if tag := label.Tag(l.Alias); l.Kind == "veth" && plan.OfNetwork(tag, network) {
 				tags = append(tags, tag)
 			}
 		}
@@ -109,14 +103,14 @@ func Owners(s *plan.Session, network string, part Part) ([]string, error) {
 	if err != nil {
 		return tags, err
 	}
-	for _, g := range holdings(part) {
-		for _, set := range g.sets() {
+	for _, mark := range marksOf(part) {
+		for _, set := range setsOf(mark) {
 			var elements []nft.Element
 			if elements, err = rules.List(set); err != nil {
 				break
 			}
 			for _, e := range elements {
-				if tag := plan.TagOf(e.Comment); plan.OfNetwork(tag, network) {
+				if tag := label.Tag(e.Comment); plan.OfNetwork(tag, network) {
 					tags = append(tags, tag)
 				}
 			}
@@ -153,7 +147,7 @@ func Sweep(s *plan.Session, network string, valid []plan.Owner, part Part) error
 func Remove(s *plan.Session, tag string, part Part) error {
 	var errs []error
 	if part == Everything {
-		errs = append(errs, s.Host.DeleteLink(plan.LinkOf(tag)))
+		errs = append(errs, s.Host.DeleteLink(label.LinkOf(tag)))
 	}
 	rules, err := s.Rules()
 	if errors.Is(err, nft.ErrUnsupported) {
@@ -162,8 +156,8 @@ func Remove(s *plan.Session, tag string, part Part) error {
 	if err != nil {
 		return errors.Join(append(errs, err)...)
 	}
-	for _, g := range holdings(part) {
-		all, err := firewall.Tagged(rules, g.sets(), tag)
+	for _, mark := range marksOf(part) {
+		all, err := firewall.Tagged(rules, setsOf(mark), tag)
 		if err == nil && len(all) > 0 {
 			_, err = rules.Delete(tag, all, 0)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/test/world"
 
 	rtnl "github.com/bridgeport-cni/bridgeport/pkg/netlink"
+	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 )
 
 // otherGC is what the GC of another network does to what all share.
@@ -66,7 +67,7 @@ type ruleless struct{ w world.World }
 func (r ruleless) Add(s *plan.Session) error {
 	rules, err := s.Rules()
 	r.w.Must(err)
-	r.w.Must(rules.Retire(func() (bool, bool, error) { return false, false, nil }))
+	r.w.Must(ruleset.Retire(rules, func() (bool, bool, error) { return false, false, nil }))
 	return rtnl.ErrNoLink
 }
 func (ruleless) String() string { return "" }

@@ -32,7 +32,7 @@ func (p Plan) Refill(s *Session) error {
 // CheckChains compares chains with the kernel. Within a plan's Check those of family inet
 // wait for the end of it: their table is read as a whole, once.
 func (s *Session) CheckChains(chains ...nft.Chain) error {
-	if s.deferred != nil && !slices.ContainsFunc(chains, func(c nft.Chain) bool { return c.Link }) {
+	if s.deferred != nil && !slices.ContainsFunc(chains, func(c nft.Chain) bool { return c.Family == nft.Bridge }) {
 		for _, c := range chains {
 			if !slices.ContainsFunc(s.deferred, func(o nft.Chain) bool { return o.Name == c.Name }) {
 				s.deferred = append(s.deferred, c)

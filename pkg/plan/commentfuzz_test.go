@@ -3,6 +3,7 @@ package plan
 import (
 	"testing"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/bridgeport-cni/bridgeport/test/limit"
 )
 
@@ -12,8 +13,8 @@ func FuzzComment(f *testing.F) {
 	f.Add("-", "")
 	f.Fuzz(func(t *testing.T, comment, network string) {
 		defer limit.Cost(t)()
-		if tag := TagOf(comment); OfNetwork(tag, network) && len(LinkOf(tag)) != 15 {
-			t.Errorf("%q: would delete link %q", comment, LinkOf(tag))
+		if tag := label.Tag(comment); OfNetwork(tag, network) && len(label.LinkOf(tag)) != 15 {
+			t.Errorf("%q: would delete link %q", comment, label.LinkOf(tag))
 		}
 		if text := printable(comment, 255); len(text) > 255 {
 			t.Errorf("%q: alias of %d bytes", comment, len(text))

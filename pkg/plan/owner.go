@@ -3,11 +3,11 @@ package plan
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"net"
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/containernetworking/cni/pkg/types"
 )
 
@@ -79,11 +79,6 @@ func printable(s string, limit int) string {
 	return clean[:min(len(clean), limit)]
 }
 
-// SameTag says whether comment, of an element or a link, begins with tag.
-func SameTag(comment, tag string) bool {
-	return comment == tag || strings.HasPrefix(comment, tag+" ")
-}
-
 // HardwareAddr makes a locally administered unicast address (IEEE 802, bits 1 and
 // 0 of the first byte) from a digest.
 func HardwareAddr(parts ...string) net.HardwareAddr {
@@ -111,41 +106,5 @@ func (o Owner) ContainerMAC(ip net.IP) net.HardwareAddr {
 	return HardwareAddr("container end", o.Network, o.ContainerID, o.IfName)
 }
 
-// LinkOf is the host's link of the attachment with the tag.
-func LinkOf(tag string) string {
-	_, digits, _ := strings.Cut(tag, "-")
-	return "veth" + digits
-}
-
-// TagOf is the first word of a comment or an alias: an Owner's Tag, if isTag says so.
-func TagOf(comment string) string {
-	tag, _, _ := strings.Cut(comment, " ")
-	return tag
-}
-
 // OfNetwork says whether a tag is of an attachment of the network.
-func OfNetwork(tag, network string) bool {
-	net, rest, ok := strings.Cut(tag, "-")
-	return ok && net == NetworkTag(network) && len(rest) == 11
-}
-
-// IsTag says whether a comment's first word is an Owner's Tag.
-func IsTag(word string) bool {
-	network, rest, ok := strings.Cut(word, "-")
-	return ok && len(network) == 8 && len(rest) == 11
-}
-
-// Describe turns an Owner's Comment into words.
-func Describe(comment string) string {
-	_, names, _ := strings.Cut(comment, " ")
-	path, pod, hasPod := strings.Cut(names, " pod ")
-	parts := strings.SplitN(path, "/", 3)
-	if len(parts) < 3 {
-		return comment
-	}
-	text := fmt.Sprintf("container %s (network %s, interface %s", parts[1], parts[0], parts[2])
-	if hasPod {
-		text += ", pod " + pod
-	}
-	return text + ")"
-}
+func OfNetwork(tag, network string) bool { return label.OfNetwork(tag, NetworkTag(network)) }

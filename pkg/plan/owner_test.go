@@ -4,6 +4,8 @@ import (
 	"net"
 	"strings"
 	"testing"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/label"
 )
 
 var someone = Owner{Network: "net", ContainerID: "c1", IfName: "eth0"}
@@ -60,8 +62,8 @@ func TestOwnerForms(t *testing.T) {
 				t.Errorf("%s is not a locally administered unicast address", mac)
 			}
 		}
-		if LinkOf(o.Tag()) != o.LinkName() {
-			t.Errorf("tag %s leads to link %s, want %s", o.Tag(), LinkOf(o.Tag()), o.LinkName())
+		if label.LinkOf(o.Tag()) != o.LinkName() {
+			t.Errorf("tag %s leads to link %s, want %s", o.Tag(), label.LinkOf(o.Tag()), o.LinkName())
 		}
 	}
 }
@@ -94,10 +96,10 @@ func TestTags(t *testing.T) {
 		{"482c2e79-", false, false},
 	}
 	for _, tt := range tests {
-		if got := SameTag(tt.comment, tag); got != tt.same {
+		if got := label.Same(tt.comment, tag); got != tt.same {
 			t.Errorf("%q has the tag: got %t, want %t", tt.comment, got, tt.same)
 		}
-		if got := OfNetwork(TagOf(tt.comment), "net"); got != tt.of {
+		if got := OfNetwork(label.Tag(tt.comment), "net"); got != tt.of {
 			t.Errorf("%q is of the network: got %t, want %t", tt.comment, got, tt.of)
 		}
 	}
@@ -112,7 +114,7 @@ func TestDescribe(t *testing.T) {
 		"mine":                                               "mine",
 		"":                                                   "",
 	} {
-		if got := Describe(comment); got != want {
+		if got := label.Describe(comment); got != want {
 			t.Errorf("%q: got %q, want %q", comment, got, want)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,17 +25,24 @@ type Transaction struct {
 }
 
 // Base wants the table of family inet with its base chains.
-func (t *Transaction) Base() { t.change.Base = true }
+func (t *Transaction) Base() { t.change.Want(ruleset.Base()) }
 
 // HasBase says whether Base was committed.
-func (t *Transaction) HasBase() bool { return t.shared.Base }
+func (t *Transaction) HasBase() bool { return t.shared.Wants(nft.InBase) }
 
 // Traffic wants the chain that looks at connections, in the table of Base.
-func (t *Transaction) Traffic() { t.change.Base, t.change.Traffic = true, true }
+func (t *Transaction) Traffic() {
+	t.Base()
+	t.change.Want(ruleset.Traffic())
+}
 
 // Frames wants the table of family bridge. optional is success on a kernel without nf_tables
 // for bridges.
-func (t *Transaction) Frames(optional bool) { t.change.Link, t.change.LinkOptional = true, optional }
+func (t *Transaction) Frames(optional bool) {
+	b := ruleset.Frames()
+	b.Optional = optional
+	t.change.Want(b)
+}
 
 // Chains wants chains that attachments share.
 func (t *Transaction) Chains(list ...nft.Chain) { t.change.Chains = append(t.change.Chains, list...) }
@@ -45,7 +53,9 @@ func (t *Transaction) Elements(list ...nft.Element) {
 }
 
 // Services wants the sets of services' addresses to hold exactly these, each with its device.
-func (t *Transaction) Services(devices map[netip.Addr]string) { t.change.VIPs = devices }
+func (t *Transaction) Services(devices map[netip.Addr]string) {
+	t.change.Exactly = ruleset.Services(devices)
+}
 
 // Again is what must be made again with the table.
 func (t *Transaction) Again(do func(*nft.Conn) error) { t.again = append(t.again, do) }
@@ -61,7 +71,7 @@ func (t *Transaction) commit(s *Session) error {
 	if err != nil {
 		return err
 	}
-	before, made := t.shared.Base, rules.BasesMade()
+	before, made := t.shared.Wants(nft.InBase), rules.BasesMade()
 	t.shared.Share(change)
 	if t.Gone != nil {
 		change.Gone = Remembered(func(wanted, held nft.Element) (bool, error) { return t.Gone(s, wanted, held) })

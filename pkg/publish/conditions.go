@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 )
 
 // maxValues bounds how many values one condition compares with.
@@ -13,7 +13,7 @@ const maxValues = 16
 
 // conditions translates the words of conditionsV4 or conditionsV6 into matches. They may
 // be those of nft(8) or of iptables(8); what is not understood is an error that names it.
-func conditions(key string, list *[]string, is4 bool) ([]nft.Condition, error) {
+func conditions(key string, list *[]string, is4 bool) ([]ruleset.Condition, error) {
 	if list == nil {
 		return nil, nil
 	}
@@ -35,8 +35,8 @@ type reader struct {
 	words []string
 }
 
-func (r *reader) all(one func() (nft.Condition, bool, error)) ([]nft.Condition, error) {
-	var list []nft.Condition
+func (r *reader) all(one func() (ruleset.Condition, bool, error)) ([]ruleset.Condition, error) {
+	var list []ruleset.Condition
 	for len(r.words) > 0 {
 		c, isCondition, err := one()
 		if err != nil {
@@ -79,8 +79,8 @@ func (r *reader) unknown(word string) error {
 
 // nft reads `ip saddr`, `ip6 daddr`, `iifname`, `meta iifname`, `mark` or `meta mark`,
 // then == or != or nothing, then a value or { values }.
-func (r *reader) nft() (nft.Condition, bool, error) {
-	var c nft.Condition
+func (r *reader) nft() (ruleset.Condition, bool, error) {
+	var c ruleset.Condition
 	word := r.next()
 	if word == "meta" {
 		word = r.next()
@@ -90,16 +90,16 @@ func (r *reader) nft() (nft.Condition, bool, error) {
 		field := r.next()
 		switch field {
 		case "saddr":
-			c.Field = nft.Source
+			c.Field = ruleset.Source
 		case "daddr":
-			c.Field = nft.Destination
+			c.Field = ruleset.Destination
 		default:
 			return c, false, r.unknown(strings.TrimSpace(word + " " + field))
 		}
 	case "iifname":
-		c.Field = nft.Interface
+		c.Field = ruleset.Interface
 	case "mark":
-		c.Field = nft.Mark
+		c.Field = ruleset.Mark
 	default:
 		return c, false, r.unknown(word)
 	}
@@ -122,18 +122,18 @@ func (r *reader) nft() (nft.Condition, bool, error) {
 }
 
 // iptables reads [!] -s, -d or -i with its value, and -m mark [!] --mark.
-func (r *reader) iptables() (nft.Condition, bool, error) {
-	c := nft.Condition{Not: r.skip("!")}
+func (r *reader) iptables() (ruleset.Condition, bool, error) {
+	c := ruleset.Condition{Not: r.skip("!")}
 	word := r.next()
 	switch word {
 	case "-s", "--source", "--src":
-		c.Field = nft.Source
+		c.Field = ruleset.Source
 	case "-d", "--destination", "--dst":
-		c.Field = nft.Destination
+		c.Field = ruleset.Destination
 	case "-i", "--in-interface":
-		c.Field = nft.Interface
+		c.Field = ruleset.Interface
 	case "--mark":
-		c.Field = nft.Mark
+		c.Field = ruleset.Mark
 	case "-m", "--match":
 		module := r.next()
 		if module != "mark" || c.Not {
@@ -145,32 +145,32 @@ func (r *reader) iptables() (nft.Condition, bool, error) {
 	}
 	c.Not = c.Not || r.skip("!") // the place before iptables 1.4.3
 	values := strings.Split(r.next(), ",")
-	if c.Field == nft.Interface {
+	if c.Field == ruleset.Interface {
 		values[0] = strings.Replace(values[0], "+", "*", 1)
 	}
 	return c, true, r.take(&c, values)
 }
 
 // take parses the values.
-func (r *reader) take(c *nft.Condition, values []string) error {
+func (r *reader) take(c *ruleset.Condition, values []string) error {
 	if len(values) == 0 {
 		return r.unknown("{ }")
 	}
 	for _, text := range values {
 		text = strings.Trim(text, `"`)
 		switch c.Field {
-		case nft.Source, nft.Destination:
+		case ruleset.Source, ruleset.Destination:
 			p, ok := prefix(text)
 			if !ok || p.Addr().Is4() != r.is4 {
 				return fmt.Errorf("%s: %q is no address or network of the family", r.key, text)
 			}
 			c.Prefixes = append(c.Prefixes, p)
-		case nft.Interface:
+		case ruleset.Interface:
 			if !interfaceName(text) {
 				return fmt.Errorf("%s: %q is not the name of an interface", r.key, text)
 			}
 			c.Names = append(c.Names, text)
-		case nft.Mark:
+		case ruleset.Mark:
 			m, ok := mark(text)
 			if !ok {
 				return fmt.Errorf("%s: %q is not a mark", r.key, text)
@@ -191,18 +191,18 @@ func interfaceName(s string) bool {
 }
 
 // mark reads a number, with a mask behind / or without.
-func mark(s string) (nft.MarkValue, bool) {
+func mark(s string) (ruleset.MarkValue, bool) {
 	numbers := []uint32{0, ^uint32(0)}
 	parts := strings.Split(s, "/")
 	if len(parts) > len(numbers) {
-		return nft.MarkValue{}, false
+		return ruleset.MarkValue{}, false
 	}
 	for i, part := range parts {
 		n, err := strconv.ParseUint(part, 0, 32)
 		if err != nil {
-			return nft.MarkValue{}, false
+			return ruleset.MarkValue{}, false
 		}
 		numbers[i] = uint32(n)
 	}
-	return nft.MarkValue{Value: numbers[0], Mask: numbers[1]}, true
+	return ruleset.MarkValue{Value: numbers[0], Mask: numbers[1]}, true
 }

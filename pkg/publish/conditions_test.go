@@ -6,11 +6,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 )
 
 // conditionsText is the conditions in short; "" without any.
-func conditionsText(title string, list []nft.Condition) string {
+func conditionsText(title string, list []ruleset.Condition) string {
 	if len(list) == 0 {
 		return ""
 	}
@@ -106,6 +106,6 @@ func FuzzConditions(f *testing.F) {
 			}
 			return
 		}
-		nft.GateChain("net", nft.Gate{Conditions: list})
+		ruleset.GateChain("net", ruleset.Gate{Conditions: list})
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 )
 
 // maxPorts bounds what one attachment may publish: more would hold the lock for
@@ -24,7 +25,7 @@ type Conf struct {
 	Rules    iptables.Ports // its options
 	Mappings []Mapping
 	// What packets must have, where nftables is the backend.
-	Conditions4, Conditions6 []nft.Condition
+	Conditions4, Conditions6 []ruleset.Condition
 	MarkBits                 uint32 // the same; 0 for none
 	Check                    listenCheck
 	wishes                   map[wish]Mapping

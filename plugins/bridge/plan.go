@@ -12,7 +12,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
-	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
@@ -69,7 +69,7 @@ func (in inputs) own() owned.All {
 		Hairpin: c.Hairpin, Isolated: c.Isolated, IfDown: c.IfDown, Static: c.routed(),
 	}
 	if c.dropsControl() {
-		own.Veth.Group = nft.ContainerGroup
+		own.Veth.Group = ruleset.ContainerGroup
 	}
 	if c.MACGuard {
 		own.SpoofCheck.MAC, own.SpoofCheck.IPs = in.mac, c.Bound

@@ -2,9 +2,18 @@
 package borders
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
 	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 )
 
 const module = "github.com/bridgeport-cni/bridgeport/"
@@ -24,11 +33,11 @@ var only = map[string][]string{
 // layers are the rooms from below to above: a package may import those of the lines before
 // its own, and none of its own line.
 var layers = layersOf(
-	"pkg/log pkg/file pkg/dump", // for everybody: the edge to the runtime, tests, the command
+	"pkg/log pkg/file pkg/dump pkg/label", // for everybody: the edge to the runtime, tests, the command
 	"pkg/netlink pkg/flock pkg/netns pkg/cni",
 	"pkg/nft pkg/iptables pkg/conntrack pkg/lease", "pkg/ipam",
 	// An attachment: what is wanted, and its parts from the link to what strangers have.
-	"pkg/plan", "pkg/link", "pkg/firewall", "pkg/foreign", "pkg/owned",
+	"pkg/ruleset", "pkg/plan", "pkg/link", "pkg/firewall", "pkg/foreign", "pkg/owned",
 	"pkg/publish", "plugins/hostlocal plugins/portmap plugins/loopback plugins/bridge plugins/start", "plugins plugins/installer",
 	// The operator's command: reading, joining, the sub-commands' work, the command.
 	"plugins/bridgeport/show plugins/bridgeport/node", "plugins/bridgeport/attachment",
@@ -109,6 +118,38 @@ func TestStart(t *testing.T) {
 			t.Errorf("the plugins depend on %s", pkg)
 		}
 	}
+}
+
+// TestSetNames keeps the names of sets in one table: beside it only the rules name the sets
+// that they look into.
+func TestSetNames(t *testing.T) {
+	for _, dir := range []string{"../../pkg", "../../plugins"} {
+		err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") ||
+				path == "../../pkg/nft/set.go" || strings.HasPrefix(path, "../../pkg/ruleset/") {
+				return err
+			}
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+			if err != nil {
+				return err
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				if text, is := n.(*ast.BasicLit); is && text.Kind == token.STRING && isSet(text.Value) {
+					t.Errorf("%s: names the set %s, which only the table in pkg/nft may", path, text.Value)
+				}
+				return true
+			})
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func isSet(literal string) bool {
+	name, err := strconv.Unquote(literal)
+	return err == nil && slices.ContainsFunc(nft.Sets(), func(s nft.Set) bool { return s.Name == name })
 }
 
 // TestThreads keeps thread and namespace handling in one place.

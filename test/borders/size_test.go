@@ -24,8 +24,8 @@ const (
 // excess is what is still above a limit, with the lines that it has today. No entry may grow
 // and none may be added; who gets below the limit removes the entry.
 var excess = map[string]int{
-	allPackages:  26_983,
-	"pkg/nft":    3_623,
+	allPackages: 26_975,
+	"pkg/nft":   2_889,
 }
 
 // sourceFile is one file of the product's code.

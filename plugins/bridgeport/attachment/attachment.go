@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
@@ -110,29 +111,13 @@ func (a *Attachment) owner() plan.Owner {
 	return plan.Owner{Network: a.Network, ContainerID: a.Container, IfName: a.IfName, Pod: a.Pod}
 }
 
-// named reads "tag network/container/ifname pod namespace/name", or the same with a
-// count after the tag. A comment may have been cut short: then names that do not give
+// named reads a label. A label may have been cut short: then names that do not give
 // the tag are left out.
-func named(comment string) (a Attachment, ok bool) {
-	words := strings.Fields(comment)
-	if len(words) == 0 || !node.IsTag(words[0]) {
-		return a, false
+func named(text string) (a Attachment, ok bool) {
+	n, ok := label.Parse(text)
+	a.Tag, a.Network, a.Container, a.IfName, a.Pod = n.Tag, n.Network, n.Container, n.IfName, n.Pod
+	if ok && n.Container != "" && a.owner().Tag() != a.Tag {
+		a.Container, a.IfName = n.Container+"…", ""
 	}
-	a.Tag = words[0]
-	rest := words[1:]
-	if len(rest) > 0 && !strings.Contains(rest[0], "/") {
-		rest = rest[1:] // a holder mark's count
-	}
-	if len(rest) > 0 {
-		if parts := strings.Split(rest[0], "/"); len(parts) == 3 {
-			a.Network, a.Container, a.IfName = parts[0], parts[1], parts[2]
-			if a.owner().Tag() != a.Tag {
-				a.Network, a.Container, a.IfName = parts[0], parts[1]+"…", ""
-			}
-		}
-	}
-	if len(rest) > 2 && rest[1] == "pod" {
-		a.Pod = rest[2]
-	}
-	return a, true
+	return a, ok
 }

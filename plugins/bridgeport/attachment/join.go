@@ -190,7 +190,7 @@ func (a *Attachment) addresses() {
 func (a *Attachment) ports() {
 	for _, e := range a.Elements {
 		proto, port, to, ok := e.Forward()
-		if !ok || !e.IsPort() {
+		if !ok {
 			continue
 		}
 		p := Port{Protocol: nft.ProtocolName(proto), HostPort: port, Container: to.String(), Backend: "nftables", Connections: e.Connections}

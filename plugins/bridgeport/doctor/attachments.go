@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
 )
 
@@ -64,7 +65,7 @@ func drift(p *Patient) []symptom {
 
 // ofBaseChain says whether the check of the rules tells it.
 func ofBaseChain(note string) bool {
-	return slices.ContainsFunc(nft.BaseChains(), func(c nft.Chain) bool {
+	return slices.ContainsFunc(ruleset.Base().Chains(), func(c nft.Chain) bool {
 		rest, is := strings.CutPrefix(note, "chain inet "+nft.Table+" "+c.Name)
 		return is && (rest == "" || strings.ContainsAny(rest[:1], " :"))
 	})

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 )
@@ -91,7 +92,7 @@ func rulesMissing(p *Patient) []symptom {
 		return nil
 	}
 	defer c.Close() // nothing was changed
-	missing, err := c.Missing(nft.BaseChains()...)
+	missing, err := c.Missing(ruleset.Base().Chains()...)
 	if err != nil || len(missing) == 0 {
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
+	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/pkg/owned"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
@@ -105,7 +106,7 @@ func Remove(list []Removal) error {
 // back.
 func bury(s *plan.Session, r *Removal) error {
 	a := r.orphan
-	back := func() bool { return a.IfName != "" && link.Exists(s, plan.LinkOf(a.Tag)) || changed(a.Leases) }
+	back := func() bool { return a.IfName != "" && link.Exists(s, label.LinkOf(a.Tag)) || changed(a.Leases) }
 	if back() {
 		r.Kept = "it has come back to life"
 		return nil

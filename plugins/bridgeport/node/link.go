@@ -5,10 +5,10 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/dump"
+	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -39,19 +39,11 @@ func (l Link) Has(a netip.Addr) bool {
 
 // Ours says whether Bridgeport made the link.
 func (l Link) Ours() bool {
-	word, _, _ := strings.Cut(l.Alias, " ")
+	word := label.Tag(l.Alias)
 	if l.Kind == "bridge" {
 		return word == "bridgeport"
 	}
-	return l.Kind == "veth" && IsTag(word)
-}
-
-// IsTag says whether the word is the tag of an owner: 8 digits, '-' and 11 digits.
-func IsTag(word string) bool {
-	network, rest, ok := strings.Cut(word, "-")
-	return ok && len(network) == 8 && len(rest) == 11 && !strings.ContainsFunc(network+rest, func(r rune) bool {
-		return !strings.ContainsRune("0123456789abcdef", r)
-	})
+	return l.Kind == "veth" && label.IsTag(word)
 }
 
 func links() ([]Link, error) {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
@@ -12,7 +11,7 @@ import (
 
 // counter is what an element has counted.
 func counter(e nft.Element) string {
-	if !e.IsPort() {
+	if e.Class() != nft.ClassPort {
 		return "" // only these count
 	}
 	return fmt.Sprintf("%d connections", e.Connections)
@@ -20,8 +19,8 @@ func counter(e nft.Element) string {
 
 // gate is the element that decides who may use the port of e; false where everybody may.
 func (t *Tracer) gate(e nft.Element) (nft.Element, bool) {
-	set := strings.Replace(e.Set, "port", "gate", 1)
-	i := slices.IndexFunc(t.Rules, func(g nft.Element) bool { return g.Set == set && string(g.Key) == string(e.Key) })
+	gate, _ := nft.AtGate(e, "")
+	i := slices.IndexFunc(t.Rules, gate.SameKey)
 	if i < 0 {
 		return nft.Element{}, false
 	}

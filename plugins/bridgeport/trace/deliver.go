@@ -74,7 +74,7 @@ func (t *Tracer) forward(l *node.Link) bool {
 func (t *Tracer) masquerade(p Packet, to netip.AddrPort) netip.Addr {
 	source := p.From.Addr()
 	for _, e := range t.Rules {
-		if !strings.HasPrefix(e.Set, "snat") || e.Address() != to.Addr() || !t.Local(p.To.Addr()) {
+		if e.Class() != nft.ClassReply || e.Address() != to.Addr() || !t.Local(p.To.Addr()) {
 			continue
 		}
 		near := t.target != nil && t.sameSubnet(source)

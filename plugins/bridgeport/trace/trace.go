@@ -185,7 +185,7 @@ func (t *Tracer) mapping(p Packet) (found nft.Element, ok bool) {
 	number, _ := nft.Protocol(p.Protocol)
 	for _, e := range t.Rules {
 		proto, port, to, is := e.Forward()
-		if !is || !e.IsPort() || proto != number || port != p.To.Port() || to.Addr().Is4() != p.To.Addr().Is4() {
+		if !is || proto != number || port != p.To.Port() || to.Addr().Is4() != p.To.Addr().Is4() {
 			continue
 		}
 		host, one := e.HostIP()

@@ -5,8 +5,8 @@ import (
 	"net/netip"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
+	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/test/world"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
@@ -42,7 +42,7 @@ func CountElements(w world.World, tag string) int {
 		list, err := rules.List(set)
 		w.Must(err)
 		for _, e := range list {
-			if plan.SameTag(e.Comment, tag) {
+			if label.Same(e.Comment, tag) {
 				n++
 			}
 		}

@@ -1,4 +1,4 @@
-package nft
+package ruleset
 
 import (
 	"flag"
@@ -6,9 +6,10 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -40,8 +41,8 @@ func prefixes(text string) []netip.Prefix {
 
 // TestBase: all that exists before the first attachment.
 func TestBase(t *testing.T) {
-	text := Base() + "\n"
-	for _, c := range append(linkChains(), TrafficChains()...) {
+	text := Base().String() + "\n"
+	for _, c := range append(Frames().Chains(), trafficChain()) {
 		text += c.String() + "\n"
 	}
 	golden(t, "base.nft", text)
@@ -125,44 +126,17 @@ func TestChainName(t *testing.T) {
 	}
 }
 
-func TestRuleText(t *testing.T) {
-	tests := []struct {
-		in   part
-		want string
-	}{
-		{destination(netip.MustParsePrefix("10.1.2.3/16")), "ip daddr 10.1.0.0/16"},
-		{source(netip.MustParsePrefix("10.1.2.3/32")), "ip saddr 10.1.2.3"},
-		{source(netip.MustParsePrefix("fd00::1/64")), "ip6 saddr fd00::/64"},
-		{destination(netip.MustParsePrefix("::1/128")), "ip6 daddr ::1"},
-		{destination(netip.MustParsePrefix("0.0.0.0/0")), "ip daddr 0.0.0.0/0"},
-		{notLoopback(), "iiftype != loopback"},
-		{toLocal(), "fib daddr type local"},
-		{forwarded(), "ct status dnat"},
-		{dnatByPort("hostport4", true, true), "dnat ip to ip daddr . meta l4proto . th dport map @hostport4"},
-		{dnatByPort("anyport6", false, false), "dnat ip6 to meta l4proto . th dport map @anyport6"},
-		{verdictBy("snat4", true, true), "ip daddr vmap @snat4"},
-		{verdictBy("masquerade6", false, false), "ip6 saddr vmap @masquerade6"},
-		{jump("hostports"), "jump hostports"},
-		{masquerade(), "masquerade"},
-	}
-	for _, tt := range tests {
-		if tt.in.text != tt.want {
-			t.Errorf("got %s, want %s", tt.in.text, tt.want)
-		}
-	}
-}
-
 // TestRuleComment: nft refuses to load a longer one.
 func TestRuleComment(t *testing.T) {
 	for _, c := range append(baseChains(), MasqueradeChain(strings.Repeat("n", 300), nil), ReplyChain("net", prefixes("2001:db8:1234:5678::/64"), false)) {
 		for _, r := range c.Rules {
-			if len(r.Comment) > CommentLimit || r.Comment == "" {
+			if len(r.Comment) > nft.CommentLimit || r.Comment == "" {
 				t.Errorf("%s: comment of %d bytes: %s", r.Text, len(r.Comment), r.Comment)
 			}
 		}
 	}
-	for _, s := range slices.Concat(baseSets(nil), linkSets(nil), trafficSets(nil)) {
-		if len(s.Comment) > CommentLimit || s.Comment == "" {
+	for _, s := range nft.Sets() {
+		if len(s.Comment) > nft.CommentLimit || s.Comment == "" {
 			t.Errorf("%s: comment of %d bytes: %s", s.Name, len(s.Comment), s.Comment)
 		}
 	}

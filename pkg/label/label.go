@@ -1,0 +1,97 @@
+// Package label reads the text that says whose something is: the comment of an element of
+// nf_tables, the alias of a link.
+//
+//	TAG[ COUNT] NETWORK/CONTAINER/IFNAME[ pod NAMESPACE/NAME]
+//
+// The text may be cut at its end. So the tag alone tells whose something is; the names are
+// for people.
+package label
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Names is what a label says.
+type Names struct {
+	Tag   string
+	Count int // of a holder mark: how many elements its owner has; -1 elsewhere
+	// All of them or none. IfName may be cut, the others are whole.
+	Network, Container, IfName string
+	Pod                        string // namespace/name; "" without one; it may be cut
+}
+
+// Parse reads a label; false where the text begins with no tag.
+func Parse(text string) (Names, bool) {
+	words := strings.Fields(text)
+	if len(words) == 0 || !IsTag(words[0]) {
+		return Names{Count: -1}, false
+	}
+	n := Names{Tag: words[0], Count: -1}
+	rest := words[1:]
+	if len(rest) > 0 && !strings.Contains(rest[0], "/") {
+		if count, err := strconv.ParseUint(rest[0], 10, 31); err == nil {
+			n.Count = int(count)
+		}
+		rest = rest[1:]
+	}
+	if len(rest) > 0 {
+		if parts := strings.Split(rest[0], "/"); len(parts) == 3 {
+			n.Network, n.Container, n.IfName = parts[0], parts[1], parts[2]
+		}
+	}
+	if len(rest) > 2 && rest[1] == "pod" {
+		n.Pod = rest[2]
+	}
+	return n, true
+}
+
+// Tag is the first word of a label. Nobody says that it is a tag: see IsTag.
+func Tag(text string) string {
+	tag, _, _ := strings.Cut(text, " ")
+	return tag
+}
+
+// Same says whether a label begins with the tag.
+func Same(text, tag string) bool { return Tag(text) == tag }
+
+// IsTag says whether the word is an owner's tag: 8 digits that stand for the network, '-',
+// and 11 that are also in the link's name.
+func IsTag(word string) bool {
+	network, rest, ok := strings.Cut(word, "-")
+	return ok && len(network) == 8 && len(rest) == 11 && strings.Trim(network+rest, "0123456789abcdef") == ""
+}
+
+// OfNetwork says whether the tag is of an owner in the network that networkTag stands for.
+func OfNetwork(tag, networkTag string) bool {
+	return IsTag(tag) && strings.HasPrefix(tag, networkTag+"-")
+}
+
+// LinkOf is the host's link of the owner with the tag.
+func LinkOf(tag string) string {
+	_, digits, _ := strings.Cut(tag, "-")
+	return "veth" + digits
+}
+
+// SameContainer says whether two labels are of one container, on two networks: a
+// runtime hands each of them the same ports, and the first that has one keeps it. A label
+// that was cut within its container's ID is nobody's.
+func SameContainer(a, b string) bool {
+	x, _ := Parse(a)
+	y, _ := Parse(b)
+	return x.Container != "" && x.Container == y.Container
+}
+
+// Describe says in words whose a label is; the label itself where it has no names.
+func Describe(text string) string {
+	n, _ := Parse(text)
+	if n.IfName == "" {
+		return text
+	}
+	words := fmt.Sprintf("container %s (network %s, interface %s", n.Container, n.Network, n.IfName)
+	if n.Pod != "" {
+		words += ", pod " + n.Pod
+	}
+	return words + ")"
+}

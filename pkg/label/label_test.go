@@ -1,0 +1,58 @@
+package label
+
+import "testing"
+
+const tag = "482c2e79-fca877ccd11"
+
+// TestParse: the names, however much of the label is left.
+func TestParse(t *testing.T) {
+	none := Names{Count: -1}
+	for text, want := range map[string]Names{
+		"":                                 none,
+		"mine net/c1/eth0":                 none,
+		tag:                                {Tag: tag, Count: -1},
+		tag + " net/c1/eth0":               {tag, -1, "net", "c1", "eth0", ""},
+		tag + " 6 net/c1/eth0":             {tag, 6, "net", "c1", "eth0", ""},
+		tag + " x net/c1/eth0":             {tag, -1, "net", "c1", "eth0", ""},
+		tag + " net/c1/et":                 {tag, -1, "net", "c1", "et", ""},
+		tag + " net/c1/":                   {tag, -1, "net", "c1", "", ""},
+		tag + " net/c1":                    {Tag: tag, Count: -1},
+		tag + " net/c1/eth0 pod shop/web":  {tag, -1, "net", "c1", "eth0", "shop/web"},
+		tag + " net/c1/eth0 pods shop/web": {tag, -1, "net", "c1", "eth0", ""},
+	} {
+		if got, ok := Parse(text); got != want || ok != (want.Tag != "") {
+			t.Errorf("%q: got %+v, %t", text, got, ok)
+		}
+	}
+}
+
+// TestSameContainer: a container is known by the whole of its ID alone.
+func TestSameContainer(t *testing.T) {
+	whole, other := tag+" net/c1/eth0", "482c2e79-bbbbbbbbbbb net2/c1/eth1"
+	for text, want := range map[string]bool{
+		other: true, "482c2e79-bbbbbbbbbbb net2/c1/": true, "482c2e79-bbbbbbbbbbb net2/c1": false,
+		"482c2e79-bbbbbbbbbbb net2/c12/eth0": false, "482c2e79-bbbbbbbbbbb": false, "": false,
+	} {
+		if got := SameContainer(whole, text); got != want {
+			t.Errorf("%q: got %t", text, got)
+		}
+	}
+	if SameContainer("", "") || SameContainer("x", "x") {
+		t.Error("no container is one")
+	}
+}
+
+// TestTag: what is a tag, and what is in it.
+func TestTag(t *testing.T) {
+	if !IsTag(tag) || LinkOf(tag) != "vethfca877ccd11" || !OfNetwork(tag, "482c2e79") || OfNetwork(tag, "482c2e7") {
+		t.Errorf("got %t, %s", IsTag(tag), LinkOf(tag))
+	}
+	for _, word := range []string{"", "-", "bridgeport", tag + "0", tag[1:], "482c2e7G-fca877ccd11"} {
+		if IsTag(word) {
+			t.Errorf("%q is a tag", word)
+		}
+	}
+	if !Same(tag, tag) || !Same(tag+" x", tag) || Same(tag+"x", tag) {
+		t.Error("whose label it is")
+	}
+}

@@ -1,0 +1,71 @@
+package ruleset
+
+import (
+	"net/netip"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+)
+
+// A reply to [::1]:hostPort comes back through the bridge, and the kernel takes a
+// packet for ::1 from no device but lo. A second local route for ::1 through the
+// bridge lifts that for routed packets. Under br_netfilter the reply is translated
+// back while it is still being bridged, and then dropped by ip6_rcv (RFC 4291,
+// section 2.5.3); so it is marked there, and at the bridge's ingress handed to lo.
+// Nothing else can get in: ip6_rcv drops frames for ::1 before prerouting, and a
+// mark does not cross namespaces.
+
+// replyMark is a bit that kube-proxy (0x4000, 0x8000), Calico and Cilium do not use.
+const replyMark = 0x00800000
+
+// loop6Set has the bridges whose replies to ::1 are marked.
+const loop6Set = "loopback6"
+
+// Loop6Chain marks the replies, in family inet. It comes with the first bridge: each packet
+// meets it.
+func Loop6Chain() nft.Chain {
+	return nft.Chain{
+		Name: loop6Set,
+		Hook: &nft.Hook{Type: "filter", Name: "prerouting", Priority: natPriority + 1},
+		Rules: []nft.Rule{
+			nft.NewRule("replies to [::1]:hostPort, which br_netfilter has translated on the bridge",
+				nft.IifnameIn(loop6Set), nft.Daddr(netip.MustParsePrefix("::1/128")), nft.ReplyToSnat(), nft.SetMark(replyMark)),
+		},
+	}
+}
+
+// ingress hands a bridge's marked replies to lo.
+func ingress(bridge string) nft.Chain {
+	return nft.Chain{
+		Name: loop6Set + "-" + bridge, Family: nft.Netdev,
+		Hook:  &nft.Hook{Type: "filter", Name: "ingress", Device: bridge, PriorityName: "filter"},
+		Rules: []nft.Rule{nft.NewRule("replies to [::1]:hostPort go to lo", nft.DupToLoopback(replyMark))},
+	}
+}
+
+// Loop6 makes [::1]:hostPort work through a bridge, under br_netfilter too. fresh
+// says that the bridge has just been made: a chain that is left from one of the same
+// name is bound to nothing.
+func Loop6(c *nft.Conn, bridge string, fresh bool) error {
+	own := ingress(bridge)
+	own.Anew = fresh
+	// GC of another network may have taken the table since it was made.
+	return c.Add(nft.Change{
+		Blocks: []nft.Block{Base()}, Chains: []nft.Chain{Loop6Chain(), own},
+		Elements: []nft.Element{nft.Loopback6(bridge)},
+	})
+}
+
+// Loop6Text is the nft(8) commands of Loop6.
+func Loop6Text(bridge string) string {
+	return Loop6Chain().String() + "\n" + nft.Loopback6(bridge).String() + "\n" + ingress(bridge).String()
+}
+
+// HasLoop6 says whether Loop6 was done.
+func HasLoop6(c *nft.Conn, bridge string) (bool, error) {
+	have, err := c.Has(ingress(bridge))
+	if err != nil || !have[0] {
+		return false, err
+	}
+	_, marked, err := c.Find(nft.Loopback6(bridge))
+	return marked, err
+}

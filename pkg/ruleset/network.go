@@ -1,0 +1,47 @@
+package ruleset
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+)
+
+// MasqueradeChain masquerades, except to the given prefixes and to multicast.
+// skip are the network's own subnets and what else must see container addresses.
+func MasqueradeChain(network string, skip []netip.Prefix) nft.Chain {
+	var rules []nft.Rule
+	for _, p := range sorted(skip) {
+		rules = append(rules, nft.NewRule("keep the source address inside "+p.String(), nft.Daddr(p), nft.Return()))
+	}
+	for _, multicast := range []string{"224.0.0.0/4", "ff00::/8"} {
+		rules = append(rules, nft.NewRule("multicast is never masqueraded", nft.Daddr(netip.MustParsePrefix(multicast)), nft.Return()))
+	}
+	rules = append(rules, nft.NewRule("containers of "+network+" leave with the host's address", nft.Masq()))
+	return nft.Named(nft.MasqueradeChains+network, rules)
+}
+
+// ReplyChain masquerades clients whose replies would otherwise not pass through
+// this host's connection tracking: those in the container's own subnets (the
+// container itself included) and those on loopback. With all, every client.
+func ReplyChain(network string, subnets []netip.Prefix, all bool) nft.Chain {
+	if all {
+		return nft.Named(nft.ReplyChains+network, []nft.Rule{nft.NewRule("masqAll: every client of a published port", nft.Masq())})
+	}
+	var rules []nft.Rule
+	for _, p := range sorted(subnets) {
+		rules = append(rules, nft.NewRule("a client in "+p.String()+" would get the reply directly, from the wrong address",
+			nft.Saddr(p), nft.Masq()))
+	}
+	rules = append(rules,
+		nft.NewRule("the host itself, by 127.0.0.0/8", nft.Saddr(netip.MustParsePrefix("127.0.0.0/8")), nft.Masq()),
+		nft.NewRule("the host itself, by ::1", nft.Saddr(netip.MustParsePrefix("::1/128")), nft.Masq()))
+	return nft.Named(nft.ReplyChains+network, rules)
+}
+
+func sorted(prefixes []netip.Prefix) []netip.Prefix {
+	out := slices.Clone(prefixes)
+	slices.SortFunc(out, func(a, b netip.Prefix) int { return strings.Compare(a.String(), b.String()) })
+	return slices.Compact(out)
+}
