@@ -27,7 +27,7 @@ type Conf struct {
 	// What packets must have, where nftables is the backend.
 	Conditions4, Conditions6 []ruleset.Condition
 	MarkBits                 uint32 // the same; 0 for none
-	Check                    listenCheck
+	HostPortCheck            listenCheck
 	wishes                   map[wish]Mapping
 }
 
@@ -78,7 +78,7 @@ func parse(req *cni.Request) (*Conf, error) {
 		return nil, cni.WithCode(cni.CodeConfig, err)
 	}
 	var err error
-	if c.Check, err = w.listenCheck(); err != nil {
+	if c.HostPortCheck, err = w.listenCheck(); err != nil {
 		return nil, cni.WithCode(cni.CodeConfig, err)
 	}
 	allow, err := allowed("allowFrom", w.AllowFrom)

@@ -50,8 +50,8 @@ func (in inputs) plan() plan.Plan {
 		}
 	}
 	before := []plan.Step{foreign.NoConflicts(in.owner, in.ports, in.conf.IPTables)}
-	if in.conf.Check != off {
-		before = append(before, firewall.NoListeners(in.ports, in.conf.Check == strict))
+	if in.conf.HostPortCheck != off {
+		before = append(before, firewall.NoListeners(in.ports, in.conf.HostPortCheck == strict))
 	}
 	return plan.Plan{
 		Before: before, Shared: shared,

@@ -23,37 +23,37 @@ const (
 
 // Conf is the configuration, parsed and valid.
 type Conf struct {
-	Bridge           string
-	IsGateway        bool
-	IsDefaultGateway bool
-	Gateways         []netip.Prefix // the bridge's addresses, where no IPAM plugin names any
-	ForceAddress     bool
-	IPMasq           bool
-	IPTables         bool           // masquerade by the compatible backend
-	MasqExclude      []netip.Prefix // destinations that see the container's address
-	MTU              int            // bytes; 0 takes the bridge's
-	AutoMTU          bool           // MTU is still to be read from the host's way out
-	Hairpin          bool
-	Promisc          bool
-	Isolated         bool
-	Vlan             uint16 // of untagged frames; 0 for none
-	Trunk            []link.VlanRange
-	Vlans            bool // the bridge must tell VLANs apart
-	KeepVlan1        bool
-	MACGuard         bool
-	Bound            bool // MACGuard, and the same for IP addresses
-	HideFromLan      bool // only the own bridge reaches the containers' addresses
-	MaxConnections   int  // at once, that the container may open with each address; 0 for any number
-	ControlFrames    bool // the container may send what switches, routers and DHCP servers do
-	DAD              bool
-	IfDown           bool
-	KeepIPv6         bool
-	NoDefaultRoute   bool
-	ForwardAccept    bool
-	RouteMetric      int // of routes that name none; 0 leaves the kernel's default
-	DNS              types.DNS
-	IPAM             string           // the plugin's name; "" for layer 2 only
-	MAC              net.HardwareAddr // the container's; nil to choose one
+	Bridge                    string
+	IsGateway                 bool
+	IsDefaultGateway          bool
+	Gateways                  []netip.Prefix // the bridge's addresses, where no IPAM plugin names any
+	ForceAddress              bool
+	IPMasq                    bool
+	IPTables                  bool           // masquerade by the compatible backend
+	MasqueradeExclude         []netip.Prefix // destinations that see the container's address
+	MTU                       int            // bytes; 0 takes the bridge's
+	AutoMTU                   bool           // MTU is still to be read from the host's way out
+	HairpinMode               bool
+	PromiscMode               bool
+	PortIsolation             bool
+	Vlan                      uint16 // of untagged frames; 0 for none
+	VlanTrunk                 []link.VlanRange
+	Vlans                     bool // the bridge must tell VLANs apart
+	PreserveDefaultVlan       bool
+	MacSpoofChk               bool
+	IPSpoofChk                bool // MacSpoofChk, and the same for IP addresses
+	IsolateFromLan            bool // only the own bridge reaches the containers' addresses
+	MaxConnections            int  // at once, that the container may open with each address; 0 for any number
+	ControlFrames             bool // the container may send what switches, routers and DHCP servers do
+	EnableDad                 bool
+	DisableContainerInterface bool
+	EnableIPv6LinkLocal       bool
+	NoDefaultRoute            bool
+	ForwardAccept             bool
+	RouteMetric               int // of routes that name none; 0 leaves the kernel's default
+	DNS                       types.DNS
+	IPAM                      string           // the plugin's name; "" for layer 2 only
+	MAC                       net.HardwareAddr // the container's; nil to choose one
 }
 
 // wire is the configuration as JSON has it. Keys are spelled as the reference's.
@@ -125,10 +125,10 @@ func parse(req *cni.Request) (*Conf, error) {
 	c := &Conf{
 		Bridge: defaultBridge, IsGateway: w.IsGateway || w.IsDefaultGateway, IsDefaultGateway: w.IsDefaultGateway,
 		ForceAddress: w.ForceAddress, IPMasq: w.IPMasq, MTU: w.MTU.bytes, AutoMTU: w.MTU.auto,
-		Hairpin: w.HairpinMode, Promisc: w.PromiscMode,
-		Isolated: w.PortIsolation, KeepVlan1: w.PreserveDefaultVlan, MACGuard: w.MacSpoofChk || w.IPSpoofChk, Bound: w.IPSpoofChk,
-		ControlFrames: w.ControlFrames, HideFromLan: w.IsolateFromLan, MaxConnections: w.MaxConnections,
-		DAD: w.EnableDad, IfDown: w.DisableContainerInterface, KeepIPv6: w.EnableIPv6LinkLocal,
+		HairpinMode: w.HairpinMode, PromiscMode: w.PromiscMode,
+		PortIsolation: w.PortIsolation, PreserveDefaultVlan: w.PreserveDefaultVlan, MacSpoofChk: w.MacSpoofChk || w.IPSpoofChk, IPSpoofChk: w.IPSpoofChk,
+		ControlFrames: w.ControlFrames, IsolateFromLan: w.IsolateFromLan, MaxConnections: w.MaxConnections,
+		EnableDad: w.EnableDad, DisableContainerInterface: w.DisableContainerInterface, EnableIPv6LinkLocal: w.EnableIPv6LinkLocal,
 		NoDefaultRoute: w.NoDefaultRoute, ForwardAccept: w.ForwardAccept, RouteMetric: w.RouteMetric, DNS: w.DNS, IPAM: w.IPAM.Type,
 	}
 	if w.Bridge != nil {
@@ -154,28 +154,28 @@ func (c *Conf) check() error {
 	if c.RouteMetric < 0 || c.RouteMetric > 1<<31-1 {
 		return fmt.Errorf("routeMetric: %d is outside 0-%d", c.RouteMetric, 1<<31-1)
 	}
-	if c.Hairpin && c.Promisc {
+	if c.HairpinMode && c.PromiscMode {
 		return errors.New("hairpinMode: cannot be true together with promiscMode, frames would arrive twice: use hairpinMode alone")
 	}
 	if c.NoDefaultRoute && c.IsDefaultGateway {
 		return errors.New("noDefaultRoute: cannot be true together with isDefaultGateway: remove one of them")
 	}
-	if c.IPAM != "" && c.IfDown {
+	if c.IPAM != "" && c.DisableContainerInterface {
 		return errors.New("disableContainerInterface: cannot use IPAM when it is true, a link that is down has no use for addresses: remove it or \"ipam\"")
 	}
 	if c.IPAM != "" && len(c.Gateways) > 0 {
 		return errors.New("gateways: is for networks without ipam; with it the IPAM plugin names the gateway: remove one of them")
 	}
-	if c.Bound && c.IPAM == "" {
+	if c.IPSpoofChk && c.IPAM == "" {
 		return errors.New("ipspoofchk: needs \"ipam\", a layer 2 network has no addresses that a port could be bound to: add it or use macspoofchk")
 	}
 	if c.MaxConnections < 0 || c.MaxConnections > 1<<31-1 {
 		return fmt.Errorf("maxConnections: %d is outside 0-%d; 0 or none is any number", c.MaxConnections, 1<<31-1)
 	}
-	if (c.HideFromLan || c.MaxConnections > 0) && c.IPAM == "" {
+	if (c.IsolateFromLan || c.MaxConnections > 0) && c.IPAM == "" {
 		return errors.New("isolateFromLan, maxConnections: need \"ipam\", they know containers by their addresses: add it or remove them")
 	}
-	if c.Bound && len(c.Trunk) > 0 {
+	if c.IPSpoofChk && len(c.VlanTrunk) > 0 {
 		return errors.New("ipspoofchk: cannot be true together with vlanTrunk, it drops tagged frames: remove one of them")
 	}
 	if name := link.VlanGatewayName(c.Bridge, c.Vlan); c.Vlan != 0 && c.IsGateway && cni.CheckLinkName(name) != nil {
@@ -186,7 +186,7 @@ func (c *Conf) check() error {
 
 // routed says whether the containers are single stations with addresses, and not, as
 // on a layer 2 network or a trunk, perhaps switches or virtual machines.
-func (c *Conf) routed() bool { return c.IPAM != "" && len(c.Trunk) == 0 }
+func (c *Conf) routed() bool { return c.IPAM != "" && len(c.VlanTrunk) == 0 }
 
 // dropsControl says whether the container must not send what only switches, routers
 // and DHCP servers do.
@@ -210,7 +210,7 @@ func (w *wire) prefixes(c *Conf) error {
 		if err != nil {
 			return fmt.Errorf("masqueradeExclude[%d]: %q is not a CIDR such as 10.244.0.0/16", i, text)
 		}
-		c.MasqExclude = append(c.MasqExclude, p.Masked())
+		c.MasqueradeExclude = append(c.MasqueradeExclude, p.Masked())
 	}
 	for i, text := range w.Gateways {
 		p, err := netip.ParsePrefix(text)

@@ -89,7 +89,7 @@ func statusKernel(c *Conf) (err error) {
 			return cni.Errorf(cni.CodeNotReady, "ipMasqBackend: %w", err)
 		}
 	}
-	if c.IPMasq && !c.IPTables || c.MACGuard {
+	if c.IPMasq && !c.IPTables || c.MacSpoofChk {
 		if _, err := s.Rules(); err != nil {
 			return cni.Errorf(cni.CodeNotReady, "ipMasq: %w: load the nf_tables modules", err)
 		}

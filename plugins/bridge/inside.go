@@ -18,7 +18,7 @@ import (
 // it, since it announces each that becomes valid on a link that is up (ndisc_notify).
 func (in inputs) inside(addrs []address) []plan.Object {
 	c, ifName := in.conf, in.owner.IfName
-	if c.IfDown {
+	if c.DisableContainerInterface {
 		return nil
 	}
 	var before, after []plan.Object
@@ -63,10 +63,10 @@ func (in inputs) sysctls(addrs []address) []plan.Object {
 		set("ipv6", "disable_ipv6", "0")
 		set("ipv6", "keep_addr_on_down", "1")
 		set("ipv6", "ndisc_notify", "1")
-		set("ipv6", "accept_dad", dadValue(in.conf.DAD))
+		set("ipv6", "accept_dad", dadValue(in.conf.EnableDad))
 		set("ipv6", "accept_ra", "0")
 		set("ipv6", "accept_redirects", "0")
-	case v4 && !in.conf.KeepIPv6:
+	case v4 && !in.conf.EnableIPv6LinkLocal:
 		// A container that was given IPv4 only must not be reachable by a
 		// link-local address that nobody knows of (CVE-2024-32473).
 		set("ipv6", "disable_ipv6", "1")

@@ -66,19 +66,19 @@ func (in inputs) own() owned.All {
 	c, own := in.conf, owned.By(in.owner, nil)
 	own.Veth = link.Veth{
 		Owner: in.owner, IfName: in.owner.IfName, Master: c.Bridge, MTU: in.mtu(), MAC: in.mac,
-		Hairpin: c.Hairpin, Isolated: c.Isolated, IfDown: c.IfDown, Static: c.routed(),
+		Hairpin: c.HairpinMode, Isolated: c.PortIsolation, IfDown: c.DisableContainerInterface, Static: c.routed(),
 	}
 	if c.dropsControl() {
 		own.Veth.Group = ruleset.ContainerGroup
 	}
-	if c.MACGuard {
-		own.SpoofCheck.MAC, own.SpoofCheck.IPs = in.mac, c.Bound
+	if c.MacSpoofChk {
+		own.SpoofCheck.MAC, own.SpoofCheck.IPs = in.mac, c.IPSpoofChk
 	}
 	own.Restriction.Connections = c.MaxConnections
-	if c.HideFromLan {
+	if c.IsolateFromLan {
 		own.Restriction.Link = in.outLink()
 	}
-	own.Masquerade.Exclude, own.MasqueradeIPTables.Exclude = c.MasqExclude, c.MasqExclude
+	own.Masquerade.Exclude, own.MasqueradeIPTables.Exclude = c.MasqueradeExclude, c.MasqueradeExclude
 	for _, a := range in.addresses() {
 		own.SpoofCheck.Addrs = append(own.SpoofCheck.Addrs, a.prefix.Addr())
 		own.Restriction.Addrs = append(own.Restriction.Addrs, a.prefix)
@@ -96,7 +96,7 @@ func (in inputs) own() owned.All {
 // link is the container's link and its port.
 func (in inputs) link(own owned.All) []plan.Object {
 	list := []plan.Object{own.Veth}
-	if in.conf.Vlans && (in.conf.Vlan != 0 || len(in.conf.Trunk) > 0) {
+	if in.conf.Vlans && (in.conf.Vlan != 0 || len(in.conf.VlanTrunk) > 0) {
 		list = append(list, in.conf.port(in.owner.LinkName()))
 	}
 	return list
@@ -104,7 +104,7 @@ func (in inputs) link(own owned.All) []plan.Object {
 
 // frameRules are what the spoof check of the port stands on.
 func (in inputs) frameRules() []plan.Object {
-	if !in.conf.MACGuard {
+	if !in.conf.MacSpoofChk {
 		return nil
 	}
 	return []plan.Object{firewall.FrameRules{}}
@@ -137,7 +137,7 @@ func (in inputs) ready() []plan.Object {
 			Owner: in.owner, Bridge: in.conf.Bridge, MAC: in.mac, VLAN: in.conf.Vlan, Asked: in.conf.MAC != nil, Changed: in.changed,
 		})
 	}
-	if in.conf.dropsControl() && !in.conf.MACGuard {
+	if in.conf.dropsControl() && !in.conf.MacSpoofChk {
 		// They are there, save for the host's first container: no reason to ask before.
 		list = append(list, firewall.FrameRules{Optional: true})
 	}
@@ -154,7 +154,7 @@ func (in inputs) mtu() int {
 // shared is the bridge and, for a gateway, what makes it one.
 func (in inputs) shared(addrs []address) []plan.Object {
 	c := in.conf
-	list := []plan.Object{link.Bridge{Name: c.Bridge, MTU: c.MTU, Promisc: c.Promisc, Vlans: c.Vlans}}
+	list := []plan.Object{link.Bridge{Name: c.Bridge, MTU: c.MTU, Promisc: c.PromiscMode, Vlans: c.Vlans}}
 	if gateways := in.gateways(addrs); c.IsGateway && len(gateways) > 0 {
 		if c.Vlan != 0 {
 			list = append(list, in.vlanGateway())
@@ -183,7 +183,7 @@ func (in inputs) shared(addrs []address) []plan.Object {
 	if c.IPMasq && !c.IPTables && len(addrs) > 0 {
 		list = append(list, firewall.Rules{})
 	}
-	if c.HideFromLan || c.MaxConnections > 0 {
+	if c.IsolateFromLan || c.MaxConnections > 0 {
 		list = append(list, firewall.TrafficRules{})
 	}
 	return list

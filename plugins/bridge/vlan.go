@@ -26,7 +26,7 @@ func (w *wire) vlans(c *Conf) error {
 		if err != nil {
 			return fmt.Errorf("vlanTrunk[%d]: %w", i, err)
 		}
-		c.Trunk = append(c.Trunk, ranges...)
+		c.VlanTrunk = append(c.VlanTrunk, ranges...)
 	}
 	return nil
 }
@@ -62,8 +62,8 @@ func (t *wireTrunk) parse() ([]link.VlanRange, error) {
 // port is the VLANs of the container's port. A trunk without a VLAN of its own keeps
 // VLAN 1 for untagged frames.
 func (c *Conf) port(name string) link.Vlans {
-	v := link.Vlans{Link: name, PVID: c.Vlan, Tagged: c.Trunk, KeepDefault: c.KeepVlan1}
-	if c.Vlan == 0 && !c.KeepVlan1 {
+	v := link.Vlans{Link: name, PVID: c.Vlan, Tagged: c.VlanTrunk, KeepDefault: c.PreserveDefaultVlan}
+	if c.Vlan == 0 && !c.PreserveDefaultVlan {
 		v.PVID = 1
 	}
 	return v
