@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/conntrack"
@@ -53,7 +54,7 @@ func ForgetRules(list []iptables.Forward) error {
 			IPv6: !target.Is4(), Server: target,
 			Match: func(f conntrack.Flow) bool {
 				return f.Dest != f.Server && slices.ContainsFunc(list, func(r iptables.Forward) bool {
-					return r.Protocol == nft.ProtocolName(f.Protocol) && r.First <= f.Dest.Port() && f.Dest.Port() <= r.Last
+					return r.Protocol == hostport.ProtocolName(f.Protocol) && r.First <= f.Dest.Port() && f.Dest.Port() <= r.Last
 				})
 			},
 		})
@@ -65,14 +66,14 @@ func ForgetRules(list []iptables.Forward) error {
 // protocols without a handshake may have been sending all along, to the host itself or to a
 // container that is gone, and the kernel would lead them there for as long as they send. The
 // step comes after the elements of the ports.
-func ForgetOthers(ports []Port) plan.Step {
+func ForgetOthers(ports []hostport.Mapping) plan.Step {
 	if !slices.ContainsFunc(ports, stateless) {
 		return plan.Step{Run: func(*plan.Session) error { return nil }}
 	}
 	return plan.Step{Name: "forget connections to these UDP and SCTP ports that lead elsewhere", Run: func(s *plan.Session) error { return forgetOthers(s, ports) }}
 }
 
-func forgetOthers(s *plan.Session, ports []Port) error {
+func forgetOthers(s *plan.Session, ports []hostport.Mapping) error {
 	if err := s.Flush(); err != nil {
 		return err
 	}
@@ -86,17 +87,17 @@ func forgetOthers(s *plan.Session, ports []Port) error {
 			continue
 		}
 		filter := conntrack.Filter{IPv6: !p.Container.Addr().Is4(), Protocol: p.Protocol}
-		if p.count() == 1 { // the kernel's filter knows one port
+		if p.Count() == 1 { // the kernel's filter knows one port
 			filter.DestPort = p.HostPort
 		}
-		filter.Match = func(f conntrack.Flow) bool { return p.stale(f, local) }
+		filter.Match = func(f conntrack.Flow) bool { return stale(p, f, local) }
 		filters = append(filters, filter)
 	}
 	return conntrack.Forget(filters...)
 }
 
 // stale says whether a flow to the port leads elsewhere than to the container.
-func (p Port) stale(f conntrack.Flow, local map[netip.Addr]bool) bool {
+func stale(p hostport.Mapping, f conntrack.Flow, local map[netip.Addr]bool) bool {
 	mine := f.Dest.Addr() == p.HostIP
 	if p.Any() {
 		mine = f.Dest.Addr().IsLoopback() || local[f.Dest.Addr()]
@@ -108,4 +109,6 @@ func (p Port) stale(f conntrack.Flow, local map[netip.Addr]bool) bool {
 	return f.Server != to
 }
 
-func stateless(p Port) bool { return p.Protocol == unix.IPPROTO_UDP || p.Protocol == unix.IPPROTO_SCTP }
+func stateless(p hostport.Mapping) bool {
+	return p.Protocol == unix.IPPROTO_UDP || p.Protocol == unix.IPPROTO_SCTP
+}

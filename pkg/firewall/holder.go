@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
@@ -117,7 +118,7 @@ func (e *PortHeldError) Unwrap() error { return plan.ErrConflict }
 
 func portName(e nft.Element) string {
 	proto, port, _, _ := e.Forward()
-	name := nft.ProtocolName(proto)
+	name := hostport.ProtocolName(proto)
 	if host, ok := e.HostIP(); ok {
 		return fmt.Sprintf("hostPort %s/%s", netip.AddrPortFrom(host, port), name)
 	}

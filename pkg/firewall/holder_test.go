@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/test/world"
@@ -72,14 +73,14 @@ func TestHolderGone(t *testing.T) {
 				w.Must(netlink.LinkSetUp(w.Link("lo")))
 				tt.stage(w)
 				old := testPorts()
-				old.Ports = []Port{
-					{Protocol: 6, HostPort: 8080, Container: netip.MustParseAddrPort("10.88.0.2:80"), Allow: &Allow{}},
+				old.Ports = []hostport.Mapping{
+					{Protocol: 6, HostPort: 8080, Container: netip.MustParseAddrPort("10.88.0.2:80"), Allow: &hostport.Allow{}},
 					{Protocol: 6, HostPort: 8081, Container: netip.MustParseAddrPort("10.88.0.2:81")},
 				}
 				w.Add(Rules{}, old)
 				next := old
 				next.Owner = plan.Owner{Network: "net", ContainerID: "c2", IfName: "eth0", Pod: ""}
-				next.Ports = []Port{{Protocol: 6, HostPort: 8080, Container: netip.MustParseAddrPort("10.88.0.3:80")}}
+				next.Ports = []hostport.Mapping{{Protocol: 6, HostPort: 8080, Container: netip.MustParseAddrPort("10.88.0.3:80")}}
 				err := plan.Plan{Own: []plan.Object{next}}.Add(w.Session)
 				if tt.want == live {
 					if !errors.Is(err, plan.ErrConflict) {
@@ -155,7 +156,7 @@ func seesDying(t *testing.T) bool {
 			}
 			next := old
 			next.Owner = plan.Owner{Network: "net", ContainerID: "c2", IfName: "eth0", Pod: ""}
-			next.Ports = []Port{{Protocol: 6, HostPort: 8080, Container: netip.MustParseAddrPort("10.88.0.3:80")}}
+			next.Ports = []hostport.Mapping{{Protocol: 6, HostPort: 8080, Container: netip.MustParseAddrPort("10.88.0.3:80")}}
 			w.Must(plan.Plan{Own: []plan.Object{next}}.Add(w.Session))
 			w.WantCheck(next, "")
 		}

@@ -7,11 +7,11 @@ import (
 	"net/netip"
 	"os"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
@@ -19,14 +19,14 @@ import (
 // NoListeners looks for processes of the host that wait at ports which are to be published:
 // from then on their clients reach the container. With strict such a process is an
 // ErrConflict, else a warning on stderr. SCTP is not looked at.
-func NoListeners(ports []Port, strict bool) plan.Step {
+func NoListeners(ports []hostport.Mapping, strict bool) plan.Step {
 	return plan.Step{Name: "no process of the host listens on these ports", Run: func(*plan.Session) error { return noListeners(ports, strict) }}
 }
 
-func noListeners(wanted []Port, strict bool) error {
+func noListeners(wanted []hostport.Mapping, strict bool) error {
 	var found []listener
 	for _, proto := range []uint8{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
-		var ports []Port
+		var ports []hostport.Mapping
 		for _, p := range wanted {
 			if p.Protocol == proto {
 				ports = append(ports, p)
@@ -63,7 +63,7 @@ type listener struct {
 }
 
 func (l listener) name() string {
-	return fmt.Sprintf("hostPort %d/%s", l.addr.Port(), nft.ProtocolName(l.proto))
+	return fmt.Sprintf("hostPort %d/%s", l.addr.Port(), hostport.ProtocolName(l.proto))
 }
 
 // Of linux/inet_diag.h and net/tcp_states.s.
@@ -76,7 +76,7 @@ const (
 )
 
 // listenersOf lists the sockets of a protocol that one of the ports would hide.
-func listenersOf(proto uint8, ports []Port) ([]listener, error) {
+func listenersOf(proto uint8, ports []hostport.Mapping) ([]listener, error) {
 	c, err := netlink.DialProtocol(unix.NETLINK_SOCK_DIAG)
 	if err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func listenersOf(proto uint8, ports []Port) ([]listener, error) {
 		state = stateClose
 	}
 	one := uint16(0) // the kernel's filter knows one port
-	if len(ports) == 1 && ports[0].count() == 1 {
+	if len(ports) == 1 && ports[0].Count() == 1 {
 		one = ports[0].HostPort
 	}
 	var found []listener
@@ -154,7 +154,7 @@ func parseListener(proto uint8, data []byte) (listener, bool) {
 }
 
 // hidden says whether one of the ports takes clients from the socket.
-func (s listener) hidden(ports []Port) bool {
+func (s listener) hidden(ports []hostport.Mapping) bool {
 	for _, p := range ports {
 		if !p.Holds(s.addr.Port()) {
 			continue

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/test/world"
 
@@ -16,8 +17,8 @@ import (
 
 // TestListeners: which sockets of the host a published port hides.
 func TestListeners(t *testing.T) {
-	port := func(proto uint8, host, to string, n uint16) Port {
-		p := Port{Protocol: proto, HostPort: 8080, Range: n, Container: netip.MustParseAddrPort(to)}
+	port := func(proto uint8, host, to string, n uint16) hostport.Mapping {
+		p := hostport.Mapping{Protocol: proto, HostPort: 8080, Range: n, Container: netip.MustParseAddrPort(to)}
 		if host != "" {
 			p.HostIP = netip.MustParseAddr(host)
 		}
@@ -26,7 +27,7 @@ func TestListeners(t *testing.T) {
 	const four, six = "10.88.0.2:80", "[fd00::2]:80"
 	tests := []struct {
 		network, listen string
-		port            Port
+		port            hostport.Mapping
 		want            bool
 	}{
 		{"tcp4", "0.0.0.0:8080", port(6, "", four, 0), true},
@@ -63,7 +64,7 @@ func TestListeners(t *testing.T) {
 				w.Must(err)
 				defer server.Close()
 				for _, strict := range []bool{false, true} {
-					err := NoListeners([]Port{tt.port}, strict).Add(w.Session)
+					err := NoListeners([]hostport.Mapping{tt.port}, strict).Add(w.Session)
 					if got := errors.Is(err, plan.ErrConflict); got != (tt.want && strict) {
 						t.Errorf("strict %t: got %v", strict, err)
 					}
@@ -83,7 +84,7 @@ func TestListenersConnected(t *testing.T) {
 		c, err := net.DialUDP("udp4", &net.UDPAddr{Port: 8080}, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9})
 		w.Must(err)
 		defer c.Close()
-		w.Must(NoListeners([]Port{{Protocol: 17, HostPort: 8080, Container: netip.MustParseAddrPort("10.88.0.2:80")}}, true).Add(w.Session))
+		w.Must(NoListeners([]hostport.Mapping{{Protocol: 17, HostPort: 8080, Container: netip.MustParseAddrPort("10.88.0.2:80")}}, true).Add(w.Session))
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
@@ -15,47 +16,11 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 )
 
-// Port is one published port, or several in a row, with everything parsed and valid.
-type Port struct {
-	HostIP    netip.Addr // invalid or unspecified: every address of the host
-	Protocol  uint8      // IP protocol number
-	HostPort  uint16
-	Container netip.AddrPort
-	// Range is how many ports there are, from HostPort and the container's on; 0 is 1.
-	Range uint16
-	Allow *Allow // nil: every client
-}
-
-// Allow is the clients that may use a port, of both families.
-type Allow struct{ From []netip.Prefix }
-
-// Equal says whether the same clients may; nil is everybody.
-func (a *Allow) Equal(b *Allow) bool {
-	return a == b || a != nil && b != nil && slices.Equal(a.From, b.From)
-}
-
-func (p Port) count() int { return max(int(p.Range), 1) }
-
-// Each is the ports one by one.
-func (p Port) Each(fn func(hostPort uint16, to netip.AddrPort)) {
-	for i := range p.count() {
-		fn(p.HostPort+uint16(i), netip.AddrPortFrom(p.Container.Addr(), p.Container.Port()+uint16(i)))
-	}
-}
-
-// Holds says whether a port of the host is one of them.
-func (p Port) Holds(hostPort uint16) bool {
-	return hostPort >= p.HostPort && int(hostPort)-int(p.HostPort) < p.count()
-}
-
-// Any says whether the ports are for every address of the host.
-func (p Port) Any() bool { return !p.HostIP.IsValid() || p.HostIP.IsUnspecified() }
-
 // Ports forwards ports of the host to the container. With none its Add does
 // nothing, and its Del finds them by the owner.
 type Ports struct {
 	Owner plan.Owner
-	Ports []Port
+	Ports []hostport.Mapping
 	// Subnets are the container's own: clients in them, and the host by its
 	// loopback address, are masqueraded. Empty with "snat": false.
 	Subnets []netip.Prefix
@@ -98,7 +63,7 @@ func (p Ports) elements() []nft.Element {
 }
 
 // gate is the chain that decides who may use the port; false where everybody may.
-func (p Ports) gate(port Port) (nft.Chain, bool) {
+func (p Ports) gate(port hostport.Mapping) (nft.Chain, bool) {
 	g := ruleset.Gate{Conditions: p.Conditions6}
 	if port.Container.Addr().Is4() {
 		g.Conditions = p.Conditions4
@@ -149,7 +114,7 @@ func (p Ports) Add(s *plan.Session) error {
 // Mend adds what is missing, and forgets the connections of the time without it.
 func (p Ports) Mend(s *plan.Session) error { return mendPorts(s, p, p.Ports) }
 
-func mendPorts(s *plan.Session, o plan.Object, ports []Port) error {
+func mendPorts(s *plan.Session, o plan.Object, ports []hostport.Mapping) error {
 	if err := o.Add(s); err != nil {
 		return err
 	}

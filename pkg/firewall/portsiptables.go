@@ -8,38 +8,29 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
-	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 )
 
 // PortsIPTables is Ports by the compatible backend. With no ports its Add does
 // nothing; its Del removes what the reference plugins left, too.
 type PortsIPTables struct {
 	Owner plan.Owner
-	Ports []Port
+	Ports []hostport.Mapping
 	Rules iptables.Ports // what the configuration says; names and ports are filled in
 }
 
 func (p PortsIPTables) rules() iptables.Ports {
 	r := p.Rules
 	r.Network, r.ContainerID = p.Owner.Network, p.Owner.ContainerID
-	for _, port := range p.Ports {
-		to := iptables.Port{
-			HostIP: port.HostIP, Protocol: nft.ProtocolName(port.Protocol),
-			HostPort: port.HostPort, Container: port.Container, Range: port.Range,
-		}
-		if port.Allow != nil {
-			to.Limited, to.Allow = true, port.Allow.From
-		}
-		r.Ports = append(r.Ports, to)
-	}
+	r.Ports = p.Ports
 	return r
 }
 
 // PortRules are the rules of the owner's ports, without what the configuration says.
-func PortRules(o plan.Owner, ports []Port) iptables.Ports {
+func PortRules(o plan.Owner, ports []hostport.Mapping) iptables.Ports {
 	return PortsIPTables{Owner: o, Ports: ports}.rules()
 }
 
@@ -60,7 +51,7 @@ func (p PortsIPTables) Add(s *plan.Session) error {
 func (p PortsIPTables) add(s *plan.Session) error {
 	rules := p.rules()
 	rules.Gone = GoneBy(s)
-	if slices.ContainsFunc(p.Ports, Port.Any) {
+	if slices.ContainsFunc(p.Ports, hostport.Mapping.Any) {
 		services, err := s.Host.AddressesOfKind("dummy")
 		if err != nil {
 			return fmt.Errorf("addresses of services: %w", err)
@@ -82,7 +73,7 @@ func InWords(err error) error {
 	if !errors.As(err, &held) {
 		return err
 	}
-	e := &PortHeldError{Holder: held.Rule, Port: "hostPort " + held.Port.Name()}
+	e := &PortHeldError{Holder: held.Rule, Port: "hostPort " + held.Port.String()}
 	if held.ContainerID != "" {
 		e.Holder = fmt.Sprintf("container %s (network %s)", held.ContainerID, held.Network)
 	}

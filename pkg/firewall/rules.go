@@ -7,7 +7,7 @@
 // Ports, Masquerade and Restriction need Rules or TrafficRules before them, SpoofCheck needs
 // FrameRules and the attachment's link, LocalNet needs Rules.
 //
-//	p := firewall.Ports{Owner: owner, Ports: []firewall.Port{{Protocol: 6, HostPort: 8080, Container: to}}}
+//	p := firewall.Ports{Owner: owner, Ports: []hostport.Mapping{{Protocol: 6, HostPort: 8080, Container: to}}}
 //	fmt.Println(p) // nft add element inet bridgeport anyport4 { tcp . 8080 comment … : 10.88.0.2 . 80 }
 package firewall
 

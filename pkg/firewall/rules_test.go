@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
@@ -24,7 +25,7 @@ func testPorts() Ports {
 	to := func(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 	return Ports{
 		Owner: world.Owner, Subnets: []netip.Prefix{netip.MustParsePrefix("10.88.0.0/16")},
-		Ports: []Port{
+		Ports: []hostport.Mapping{
 			{Protocol: 6, HostPort: 8080, Container: to("10.88.0.2:80")},
 			{Protocol: 6, HostPort: 8080, Container: to("[fd00::2]:80")},
 			{HostIP: netip.MustParseAddr("127.0.0.1"), Protocol: 17, HostPort: 53, Container: to("10.88.0.2:53")},
@@ -149,7 +150,7 @@ func TestRulesCheck(t *testing.T) {
 func TestRulesDel(t *testing.T) {
 	other := plan.Owner{Network: "net", ContainerID: "c2", IfName: "eth0", Pod: ""}
 	byOther := testPorts()
-	byOther.Owner, byOther.Ports = other, []Port{{Protocol: 6, HostPort: 9090, Container: netip.MustParseAddrPort("10.88.0.3:80")}}
+	byOther.Owner, byOther.Ports = other, []hostport.Mapping{{Protocol: 6, HostPort: 9090, Container: netip.MustParseAddrPort("10.88.0.3:80")}}
 	guard := SpoofCheck{Owner: world.Owner, MAC: world.Owner.ContainerMAC(nil)}
 	some := testPorts()
 	some.Ports = some.Ports[:1]
@@ -209,7 +210,7 @@ func TestPortsHeld(t *testing.T) {
 		w.Add(link.Bridge{Name: "br0"}, someVeth(), Rules{}, testPorts())
 		p := testPorts()
 		p.Owner = plan.Owner{Network: "net", ContainerID: "c2", IfName: "eth0", Pod: ""}
-		p.Ports = []Port{{Protocol: 6, HostPort: 9090, Container: netip.MustParseAddrPort("10.88.0.3:80")}, p.Ports[0]}
+		p.Ports = []hostport.Mapping{{Protocol: 6, HostPort: 9090, Container: netip.MustParseAddrPort("10.88.0.3:80")}, p.Ports[0]}
 		err := plan.Plan{Own: []plan.Object{p}}.Add(w.Session)
 		const want = "hostPort 8080/tcp is held by container c1 (network net, interface eth0): choose another port, or delete that container"
 		if !errors.Is(err, plan.ErrConflict) || err.Error() != want {
@@ -228,7 +229,7 @@ func TestPortsTwoNetworks(t *testing.T) {
 	world.InWorld(t, func(w world.World) {
 		first, second := testPorts(), testPorts()
 		first.Ports, second.Ports = slices.Clone(first.Ports[:1]), slices.Clone(second.Ports[:1])
-		second.Owner.Network, second.Ports[0].Allow = "net2", &Allow{}
+		second.Owner.Network, second.Ports[0].Allow = "net2", &hostport.Allow{}
 		second.Ports[0].Container = netip.MustParseAddrPort("10.99.0.2:80")
 		w.Add(link.Bridge{Name: "br0"}, someVeth(), Rules{}, first)
 		w.Add(second)
@@ -261,7 +262,7 @@ func TestDeleteOwnedSearch(t *testing.T) {
 	world.InWorld(t, func(w world.World) {
 		other := testPorts()
 		other.Owner = plan.Owner{Network: "net", ContainerID: "c2", IfName: "eth0", Pod: ""}
-		other.Ports = []Port{{Protocol: 6, HostPort: 9090, Container: netip.MustParseAddrPort("10.88.0.3:80")}}
+		other.Ports = []hostport.Mapping{{Protocol: 6, HostPort: 9090, Container: netip.MustParseAddrPort("10.88.0.3:80")}}
 		w.Add(Rules{}, testPorts(), other)
 		gone, err := deleteOwned(w.Session, world.Owner, nft.MarkPublished, nil)
 		w.Must(err)

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
@@ -25,7 +26,7 @@ import (
 // iptables and of the reference come before ours of nftables, so that a taken port would
 // lead elsewhere without a word. Such a port is an ErrConflict. Where nobody uses another
 // backend the look is one system call.
-func NoConflicts(o plan.Owner, ports []firewall.Port, iptables bool) plan.Step {
+func NoConflicts(o plan.Owner, ports []hostport.Mapping, iptables bool) plan.Step {
 	c := conflicts{o, ports, iptables}
 	return plan.Step{Name: "nobody else publishes these ports", Run: c.look}
 }
@@ -33,7 +34,7 @@ func NoConflicts(o plan.Owner, ports []firewall.Port, iptables bool) plan.Step {
 // conflicts is the ports that an attachment wants.
 type conflicts struct {
 	Owner    plan.Owner
-	Ports    []firewall.Port
+	Ports    []hostport.Mapping
 	IPTables bool // the ports are to be published by iptables
 }
 
@@ -112,7 +113,7 @@ func (o conflicts) inTheirTables(s *plan.Session, rules *nft.Conn) error {
 			}
 			if !gone {
 				return &firewall.PortHeldError{
-					Port:   fmt.Sprintf("hostPort %d/%s", p.HostPort, nft.ProtocolName(p.Protocol)),
+					Port:   fmt.Sprintf("hostPort %d/%s", p.HostPort, hostport.ProtocolName(p.Protocol)),
 					Holder: fmt.Sprintf("container %s (by the reference plugins, table %s)", r.Comment, r.Table()),
 				}
 			}

@@ -7,18 +7,20 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 )
 
 // HeldError says that another container has the port.
 type HeldError struct {
-	Port        Port
+	Port        hostport.Mapping
 	Network     string // of the holder; "" where its rule does not tell
 	ContainerID string
 	Rule        string // the comment of its rule
 }
 
 func (e *HeldError) Error() string {
-	return fmt.Sprintf("port %s is held by %s", e.Port.Name(), e.Rule)
+	return fmt.Sprintf("port %s is held by %s", e.Port, e.Rule)
 }
 
 // EntryChain is the chain that leads to those of all containers with published ports.
@@ -51,7 +53,7 @@ func (p Ports) conflict(f Family, top []string) ([]string, error) {
 			continue
 		}
 		for _, port := range p.of(f.IPv6) {
-			if !slices.Contains(words, port.Protocol) || !port.overlaps(strings.Split(after(words, "--dports"), ",")) {
+			if !slices.Contains(words, port.protocol()) || !port.overlaps(strings.Split(after(words, "--dports"), ",")) {
 				continue
 			}
 			own, known := chains[chain]
@@ -66,7 +68,7 @@ func (p Ports) conflict(f Family, top []string) ([]string, error) {
 			if !found {
 				continue
 			}
-			held := &HeldError{Port: port, Rule: holder(line)}
+			held := &HeldError{Port: port.Mapping, Rule: holder(line)}
 			held.Network, held.ContainerID, _ = names(held.Rule)
 			err := p.gone(held, target)
 			if err != nil && held.ContainerID == p.ContainerID && errors.Is(err, held) {
@@ -106,10 +108,10 @@ func removal(chain string, top []string) []string {
 }
 
 // overlaps says whether a port is one of the numbers, which may be ranges.
-func (p Port) overlaps(numbers []string) bool {
+func (p mapping) overlaps(numbers []string) bool {
 	return slices.ContainsFunc(numbers, func(n string) bool {
 		low, high, ok := span(n)
-		return ok && low <= p.last() && high >= p.HostPort
+		return ok && low <= p.Last() && high >= p.HostPort
 	})
 }
 
@@ -126,7 +128,7 @@ func span(text string) (low, high uint16, ok bool) {
 
 // in says whether one of the lines takes clients of the port, and where it leads: one
 // for the same address of the host, and one for all of them, which would come first.
-func (p Port) in(lines []string) (netip.Addr, bool) {
+func (p mapping) in(lines []string) (netip.Addr, bool) {
 	dest := ""
 	if p.dest() != "" {
 		dest = p.HostIP.String()
@@ -134,7 +136,7 @@ func (p Port) in(lines []string) (netip.Addr, bool) {
 	for _, line := range lines {
 		words := strings.Fields(line)
 		have, _, _ := strings.Cut(after(words, "-d"), "/")
-		if slices.Contains(words, "DNAT") && slices.Contains(words, p.Protocol) &&
+		if slices.Contains(words, "DNAT") && slices.Contains(words, p.protocol()) &&
 			p.overlaps([]string{after(words, "--dport")}) && (have == dest || have == "") {
 			return leadsTo(after(words, "--to-destination")), true
 		}

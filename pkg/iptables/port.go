@@ -5,36 +5,35 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 )
 
-// Port is one published port, or several in a row.
-type Port struct {
-	HostIP    netip.Addr // invalid or unspecified: every address
-	Protocol  string
-	HostPort  uint16
-	Container netip.AddrPort
-	Range     uint16 // how many, from HostPort and the container's on; 0 is 1
-	Limited   bool   // only clients in Allow may; without it everybody
-	Allow     []netip.Prefix
+// mapping is a published port as rules are written.
+type mapping struct{ hostport.Mapping }
+
+// ports are the mappings as rules are written.
+func (p Ports) ports() []mapping {
+	list := make([]mapping, len(p.Ports))
+	for i, m := range p.Ports {
+		list[i] = mapping{m}
+	}
+	return list
 }
 
-// last is the last port of the host.
-func (p Port) last() uint16 { return p.HostPort + max(p.Range, 1) - 1 }
+func (p mapping) protocol() string { return hostport.ProtocolName(p.Protocol) }
 
 // numbers are the ports of the host as matches write them.
-func (p Port) numbers() string {
+func (p mapping) numbers() string {
 	if p.Range <= 1 {
 		return fmt.Sprint(p.HostPort)
 	}
-	return fmt.Sprintf("%d:%d", p.HostPort, p.last())
+	return fmt.Sprintf("%d:%d", p.HostPort, p.Last())
 }
-
-// Name is the ports for people: 8080/tcp, 8080-8089/tcp.
-func (p Port) Name() string { return strings.ReplaceAll(p.numbers(), ":", "-") + "/" + p.Protocol }
 
 // target is where DNAT leads. Without a port each keeps its own; a range that is
 // shifted names its base, too (kernel 4.18, iptables 1.8).
-func (p Port) target() string {
+func (p mapping) target() string {
 	switch first, n := p.Container.Port(), max(p.Range, 1); {
 	case n == 1:
 		return p.Container.String()
@@ -47,15 +46,15 @@ func (p Port) target() string {
 
 // from are the allowed clients of the family that are in a subnet, as matches; "" is
 // everybody. An invalid subnet is every client.
-func (p Port) from(ipv6 bool, in netip.Prefix) []string {
-	if !p.Limited {
+func (p mapping) from(ipv6 bool, in netip.Prefix) []string {
+	if p.Allow == nil {
 		if !in.IsValid() {
 			return []string{""}
 		}
 		return []string{"-s " + in.String() + " "}
 	}
 	var list []string
-	for _, a := range p.Allow {
+	for _, a := range p.Allow.From {
 		if a.Addr().Is4() == ipv6 || in.IsValid() && !a.Overlaps(in) {
 			continue
 		}
@@ -72,7 +71,7 @@ func (p Port) from(ipv6 bool, in netip.Prefix) []string {
 }
 
 // dest is the match of the host's address, "" for all.
-func (p Port) dest() string {
+func (p mapping) dest() string {
 	if !p.HostIP.IsValid() || p.HostIP.IsUnspecified() {
 		return ""
 	}

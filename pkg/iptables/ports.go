@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 )
 
 // Chains, by the reference's names.
@@ -29,7 +31,7 @@ const perRule = 15
 // reference does.
 type Ports struct {
 	Network, ContainerID string
-	Ports                []Port
+	Ports                []hostport.Mapping
 	Subnets              []netip.Prefix // clients to masquerade; empty with "snat": false
 	MasqAll              bool
 	MarkBit              int    // of the mark that asks for masquerading
@@ -51,16 +53,16 @@ func (p Ports) Chain() string {
 
 // of are the ports of a family, as they were given, but for those of one address of
 // the host: they come first where one for all addresses would take their clients.
-func (p Ports) of(ipv6 bool) []Port {
-	list := slices.DeleteFunc(slices.Clone(p.Ports), func(port Port) bool { return port.Container.Addr().Is4() == ipv6 })
-	isAny := func(port Port) bool { return port.dest() == "" }
-	hidden := slices.ContainsFunc(list, func(one Port) bool {
-		return !isAny(one) && slices.ContainsFunc(list, func(all Port) bool {
+func (p Ports) of(ipv6 bool) []mapping {
+	list := slices.DeleteFunc(p.ports(), func(port mapping) bool { return port.Container.Addr().Is4() == ipv6 })
+	isAny := func(port mapping) bool { return port.dest() == "" }
+	hidden := slices.ContainsFunc(list, func(one mapping) bool {
+		return !isAny(one) && slices.ContainsFunc(list, func(all mapping) bool {
 			return isAny(all) && all.Protocol == one.Protocol && all.overlaps([]string{one.numbers()})
 		})
 	})
 	if hidden {
-		slices.SortStableFunc(list, func(a, b Port) int { return strings.Compare(b.dest(), a.dest()) })
+		slices.SortStableFunc(list, func(a, b mapping) int { return strings.Compare(b.dest(), a.dest()) })
 	}
 	return list
 }
@@ -108,7 +110,7 @@ func guard() []string {
 func (p Ports) own(ipv6 bool) []string {
 	var lines []string
 	for _, port := range p.of(ipv6) {
-		match := fmt.Sprintf("-p %s -m %s --dport %s", port.Protocol, port.Protocol, port.numbers())
+		match := fmt.Sprintf("-p %s -m %s --dport %s", port.protocol(), port.protocol(), port.numbers())
 		for _, in := range p.masqueraded(ipv6) {
 			for _, src := range port.from(ipv6, in) {
 				lines = append(lines, fmt.Sprintf("-A %s %s%s%s -j %s", p.Chain(), src, port.dest(), match, p.markChain()))
@@ -117,7 +119,7 @@ func (p Ports) own(ipv6 bool) []string {
 		for _, src := range port.from(ipv6, netip.Prefix{}) {
 			lines = append(lines, fmt.Sprintf("-A %s %s%s%s -j DNAT --to-destination %s", p.Chain(), src, port.dest(), match, port.target()))
 		}
-		if port.Limited { // others reach the host itself, and no other container
+		if port.Allow != nil { // others reach the host itself, and no other container
 			lines = append(lines, fmt.Sprintf("-A %s %s%s -j ACCEPT", p.Chain(), port.dest(), match))
 		}
 	}
@@ -158,11 +160,11 @@ func (p Ports) entries(ipv6 bool) []string {
 	var protocols []string
 	for _, port := range p.of(ipv6) {
 		number := port.numbers()
-		if !slices.Contains(protocols, port.Protocol) {
-			protocols = append(protocols, port.Protocol)
+		if !slices.Contains(protocols, port.protocol()) {
+			protocols = append(protocols, port.protocol())
 		}
-		if !slices.Contains(byProtocol[port.Protocol], number) {
-			byProtocol[port.Protocol] = append(byProtocol[port.Protocol], number)
+		if !slices.Contains(byProtocol[port.protocol()], number) {
+			byProtocol[port.protocol()] = append(byProtocol[port.protocol()], number)
 		}
 	}
 	slices.Sort(protocols)

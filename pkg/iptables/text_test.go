@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 )
 
 // TestChainNames: the reference's, so that each finds what the other made
@@ -39,10 +41,10 @@ func TestComment(t *testing.T) {
 func TestEntries(t *testing.T) {
 	p := Ports{Network: "net", ContainerID: "c1", Conditions4: []string{"-m", "comment", "--comment", `a "b"`}}
 	for i := range 17 {
-		p.Ports = append(p.Ports, Port{Protocol: "tcp", HostPort: uint16(8000 + i), Container: netip.MustParseAddrPort("10.1.0.2:80")})
+		p.Ports = append(p.Ports, hostport.Mapping{Protocol: 6, HostPort: uint16(8000 + i), Container: netip.MustParseAddrPort("10.1.0.2:80")})
 	}
-	p.Ports = append(p.Ports, p.Ports[0], Port{Protocol: "udp", HostPort: 53, Container: netip.MustParseAddrPort("10.1.0.2:53")})
-	p.Ports = append(p.Ports, Port{Protocol: "tcp", HostPort: 80, Container: netip.MustParseAddrPort("[fd00::2]:80")})
+	p.Ports = append(p.Ports, p.Ports[0], hostport.Mapping{Protocol: 17, HostPort: 53, Container: netip.MustParseAddrPort("10.1.0.2:53")})
+	p.Ports = append(p.Ports, hostport.Mapping{Protocol: 6, HostPort: 80, Container: netip.MustParseAddrPort("[fd00::2]:80")})
 	const head, tail = ` -m comment --comment "dnat name: \"net\" id: \"c1\"" -m multiport --dports `, ` -m comment --comment "a \"b\"" -j CNI-DN-623e1c388032b20529218`
 	want := []string{
 		"-A CNI-HOSTPORT-DNAT -p tcp" + head + "8000,8001,8002,8003,8004,8005,8006,8007,8008,8009,8010,8011,8012,8013,8014" + tail,
@@ -87,23 +89,23 @@ func TestPortIn(t *testing.T) {
 	}
 	local := netip.MustParseAddr("127.0.0.1")
 	tests := []struct {
-		in   Port
+		in   hostport.Mapping
 		want string
 	}{
-		{Port{Protocol: "tcp", HostPort: 8080}, "10.1.0.2"},
-		{Port{Protocol: "tcp", HostPort: 8080, HostIP: netip.IPv4Unspecified()}, "10.1.0.2"},
-		{Port{Protocol: "tcp", HostPort: 8080, HostIP: local}, "10.1.0.2"}, // that for all comes first
-		{Port{Protocol: "tcp", HostPort: 8000, Range: 80}, ""},
-		{Port{Protocol: "tcp", HostPort: 8000, Range: 81}, "10.1.0.2"},
-		{Port{Protocol: "udp", HostPort: 8080}, ""},
-		{Port{Protocol: "tcp", HostPort: 808}, ""},
-		{Port{Protocol: "udp", HostPort: 53, HostIP: local}, "10.1.0.2"},
-		{Port{Protocol: "udp", HostPort: 53}, ""},
-		{Port{Protocol: "tcp", HostPort: 9005}, "10.1.0.2"},
-		{Port{Protocol: "tcp", HostPort: 9010}, ""},
+		{hostport.Mapping{Protocol: 6, HostPort: 8080}, "10.1.0.2"},
+		{hostport.Mapping{Protocol: 6, HostPort: 8080, HostIP: netip.IPv4Unspecified()}, "10.1.0.2"},
+		{hostport.Mapping{Protocol: 6, HostPort: 8080, HostIP: local}, "10.1.0.2"}, // that for all comes first
+		{hostport.Mapping{Protocol: 6, HostPort: 8000, Range: 80}, ""},
+		{hostport.Mapping{Protocol: 6, HostPort: 8000, Range: 81}, "10.1.0.2"},
+		{hostport.Mapping{Protocol: 17, HostPort: 8080}, ""},
+		{hostport.Mapping{Protocol: 6, HostPort: 808}, ""},
+		{hostport.Mapping{Protocol: 17, HostPort: 53, HostIP: local}, "10.1.0.2"},
+		{hostport.Mapping{Protocol: 17, HostPort: 53}, ""},
+		{hostport.Mapping{Protocol: 6, HostPort: 9005}, "10.1.0.2"},
+		{hostport.Mapping{Protocol: 6, HostPort: 9010}, ""},
 	}
 	for _, tt := range tests {
-		got, found := tt.in.in(lines)
+		got, found := mapping{tt.in}.in(lines)
 		if found != (tt.want != "") || found && got.String() != tt.want {
 			t.Errorf("%+v: got %s, %t, want %s", tt.in, got, found, tt.want)
 		}
@@ -151,29 +153,29 @@ func TestOwn(t *testing.T) {
 		in   Ports
 		want []string
 	}{
-		{"range", Ports{Ports: []Port{{Protocol: "tcp", HostPort: 8000, Range: 10, Container: to}}}, []string{
+		{"range", Ports{Ports: []hostport.Mapping{{Protocol: 6, HostPort: 8000, Range: 10, Container: to}}}, []string{
 			"-p tcp -m tcp --dport 8000:8009 -j DNAT --to-destination 10.1.0.2:80-89/8000",
 		}},
-		{"range, not shifted", Ports{Ports: []Port{{Protocol: "tcp", HostPort: 80, Range: 10, Container: to}}}, []string{
+		{"range, not shifted", Ports{Ports: []hostport.Mapping{{Protocol: 6, HostPort: 80, Range: 10, Container: to}}}, []string{
 			"-p tcp -m tcp --dport 80:89 -j DNAT --to-destination 10.1.0.2",
 		}},
-		{"clients", Ports{Subnets: subnet, Ports: []Port{{Protocol: "tcp", HostPort: 8080, Container: to, Limited: true, Allow: allow}}}, []string{
+		{"clients", Ports{Subnets: subnet, Ports: []hostport.Mapping{{Protocol: 6, HostPort: 8080, Container: to, Allow: &hostport.Allow{From: allow}}}}, []string{
 			"-s 10.1.2.0/24 -p tcp -m tcp --dport 8080 -j CNI-HOSTPORT-SETMARK",
 			"-s 192.0.2.0/24 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.1.0.2:80",
 			"-s 10.1.2.0/24 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.1.0.2:80",
 			"-p tcp -m tcp --dport 8080 -j ACCEPT",
 		}},
-		{"clients, masqAll", Ports{MasqAll: true, Ports: []Port{{Protocol: "tcp", HostPort: 8080, Container: to, Limited: true, Allow: allow[:1]}}}, []string{
+		{"clients, masqAll", Ports{MasqAll: true, Ports: []hostport.Mapping{{Protocol: 6, HostPort: 8080, Container: to, Allow: &hostport.Allow{From: allow[:1]}}}}, []string{
 			"-s 192.0.2.0/24 -p tcp -m tcp --dport 8080 -j CNI-HOSTPORT-SETMARK",
 			"-s 192.0.2.0/24 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.1.0.2:80",
 			"-p tcp -m tcp --dport 8080 -j ACCEPT",
 		}},
-		{"nobody", Ports{Ports: []Port{{Protocol: "tcp", HostPort: 8080, Container: to, Limited: true}}}, []string{
+		{"nobody", Ports{Ports: []hostport.Mapping{{Protocol: 6, HostPort: 8080, Container: to, Allow: &hostport.Allow{}}}}, []string{
 			"-p tcp -m tcp --dport 8080 -j ACCEPT",
 		}},
-		{"one address first", Ports{Ports: []Port{
-			{Protocol: "tcp", HostPort: 8080, Container: to},
-			{Protocol: "tcp", HostPort: 8080, Container: to, HostIP: netip.MustParseAddr("192.0.2.1")},
+		{"one address first", Ports{Ports: []hostport.Mapping{
+			{Protocol: 6, HostPort: 8080, Container: to},
+			{Protocol: 6, HostPort: 8080, Container: to, HostIP: netip.MustParseAddr("192.0.2.1")},
 		}}, []string{
 			"-d 192.0.2.1/32 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.1.0.2:80",
 			"-p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.1.0.2:80",
@@ -213,7 +215,7 @@ func TestServices(t *testing.T) {
 	const head, tail = " CNI-HOSTPORT-DNAT -d ", ` -m comment --comment "an address of a service is not every host address" -j RETURN`
 	to := netip.MustParseAddrPort("10.1.0.2:80")
 	p := Ports{
-		Ports:    []Port{{Protocol: "tcp", HostPort: 80, Container: to}, {Protocol: "tcp", HostPort: 81, Container: to, HostIP: netip.MustParseAddr("10.96.0.3")}},
+		Ports:    []hostport.Mapping{{Protocol: 6, HostPort: 80, Container: to}, {Protocol: 6, HostPort: 81, Container: to, HostIP: netip.MustParseAddr("10.96.0.3")}},
 		Services: []netip.Addr{netip.MustParseAddr("10.96.0.1"), netip.MustParseAddr("10.96.0.2"), netip.MustParseAddr("10.96.0.3"), netip.MustParseAddr("fd96::1")},
 	}
 	top := []string{"-N CNI-HOSTPORT-DNAT", "-A" + head + "10.96.0.2/32" + tail, "-A" + head + "10.96.0.9/32" + tail}

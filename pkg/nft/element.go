@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-
-	"golang.org/x/sys/unix"
 )
 
 // CommentLimit is how long an element's comment may be, in bytes: nft prints and
@@ -60,32 +58,6 @@ func (e Element) Name() string { return e.Set + " { " + fieldsText(setOf(e.Set).
 
 // SameKey says whether both are the same place in the same set.
 func (e Element) SameKey(o Element) bool { return e.Set == o.Set && bytes.Equal(e.Key, o.Key) }
-
-// Protocols that a port mapping may name, with their IP protocol numbers.
-var protocols = []struct {
-	name   string
-	number uint8
-}{{"tcp", unix.IPPROTO_TCP}, {"udp", unix.IPPROTO_UDP}, {"sctp", unix.IPPROTO_SCTP}}
-
-// Protocol is the number of "tcp", "udp" or "sctp"; false for everything else.
-func Protocol(name string) (uint8, bool) {
-	for _, p := range protocols {
-		if p.name == name {
-			return p.number, true
-		}
-	}
-	return 0, false
-}
-
-// ProtocolName is the opposite of Protocol; the number where it has no name.
-func ProtocolName(number uint8) string {
-	for _, p := range protocols {
-		if p.number == number {
-			return p.name
-		}
-	}
-	return fmt.Sprint(number)
-}
 
 // HostPort forwards hostIP:port to a container. An invalid or unspecified hostIP
 // means every local address of to's family.

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/google/nftables/userdata"
 )
 
@@ -40,7 +41,7 @@ func fieldText(kind string, b []byte) string {
 	case link:
 		return fmt.Sprintf("%q", cString(b))
 	case "inet_proto":
-		return ProtocolName(b[0])
+		return hostport.ProtocolName(b[0])
 	}
 	return net.HardwareAddr(b).String()
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/test/world"
@@ -27,7 +28,7 @@ func otherGC(w world.World) {
 func TestOtherGC(t *testing.T) {
 	const bridge = "br0"
 	to := netip.MustParseAddrPort("[fd00::2]:80")
-	loop, ports := link.Loopback6{Link: bridge, Bridge: true}, firewall.Ports{Owner: world.Owner, Ports: []firewall.Port{{Protocol: 6, HostPort: 8080, Container: to}}}
+	loop, ports := link.Loopback6{Link: bridge, Bridge: true}, firewall.Ports{Owner: world.Owner, Ports: []hostport.Mapping{{Protocol: 6, HostPort: 8080, Container: to}}}
 	limit := firewall.Restriction{Owner: world.Owner, Addrs: []netip.Prefix{netip.MustParsePrefix("10.88.0.2/16")}, Connections: 10}
 	vips := firewall.ServiceAddresses{}
 	for _, plan := range [][]plan.Object{

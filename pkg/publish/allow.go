@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 )
 
 // maxAllowed bounds a list of clients: a new connection is compared with each.
@@ -12,14 +12,14 @@ const maxAllowed = 1000
 
 // allowed reads a list of clients; nil where there is none, which is everybody. An
 // empty list is nobody.
-func allowed(key string, list *[]string) (*firewall.Allow, error) {
+func allowed(key string, list *[]string) (*hostport.Allow, error) {
 	if list == nil {
 		return nil, nil
 	}
 	if len(*list) > maxAllowed {
 		return nil, fmt.Errorf("%s: %d entries, at most %d are taken: merge neighbouring networks", key, len(*list), maxAllowed)
 	}
-	allow := &firewall.Allow{From: []netip.Prefix{}}
+	allow := &hostport.Allow{From: []netip.Prefix{}}
 	for i, text := range *list {
 		p, ok := prefix(text)
 		if !ok {
@@ -47,14 +47,14 @@ func prefix(text string) (netip.Prefix, bool) {
 
 // both are the clients that the network and the mapping allow: neither widens what the
 // other says.
-func both(key string, network, mapping *firewall.Allow) (*firewall.Allow, error) {
+func both(key string, network, mapping *hostport.Allow) (*hostport.Allow, error) {
 	if network == nil || mapping == nil {
 		if mapping == nil {
 			mapping = network
 		}
 		return mapping, nil
 	}
-	common := &firewall.Allow{}
+	common := &hostport.Allow{}
 	for _, a := range network.From {
 		for _, b := range mapping.From {
 			if !a.Overlaps(b) {

@@ -5,11 +5,9 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
-	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 )
 
@@ -38,7 +36,7 @@ type Mapping struct {
 	ContainerPort uint16
 	Protocol      uint8
 	Range         uint16 // how many ports, from these two on; at least 1
-	Allow         *firewall.Allow
+	Allow         *hostport.Allow
 	key           string // where it stands in the configuration
 }
 
@@ -89,7 +87,7 @@ func parse(req *cni.Request) (*Conf, error) {
 }
 
 // parseMappings checks each wish and all together. allow are the network's clients.
-func (c *Conf) parseMappings(list []wireMapping, allow *firewall.Allow) error {
+func (c *Conf) parseMappings(list []wireMapping, allow *hostport.Allow) error {
 	ports := 0
 	for i, m := range list {
 		key := fmt.Sprintf("runtimeConfig.portMappings[%d]", i)
@@ -138,10 +136,10 @@ func (c *Conf) add(m Mapping) error {
 	for _, w := range wishes {
 		o, again := c.wishes[w]
 		if again && int(o.ContainerPort)-int(o.HostPort) != int(m.ContainerPort)-int(m.HostPort) {
-			return fmt.Errorf("%s.hostPort: %d/%s leads to port %d already, by %s", m.key, w.hostPort, nft.ProtocolName(m.Protocol), o.ContainerPort+(w.hostPort-o.HostPort), o.key)
+			return fmt.Errorf("%s.hostPort: %d/%s leads to port %d already, by %s", m.key, w.hostPort, hostport.ProtocolName(m.Protocol), o.ContainerPort+(w.hostPort-o.HostPort), o.key)
 		}
 		if again && !o.Allow.Equal(m.Allow) {
-			return fmt.Errorf("%s.allowFrom: %d/%s is for other clients already, by %s", m.key, w.hostPort, nft.ProtocolName(m.Protocol), o.key)
+			return fmt.Errorf("%s.allowFrom: %d/%s is for other clients already, by %s", m.key, w.hostPort, hostport.ProtocolName(m.Protocol), o.key)
 		}
 		if again {
 			known++
@@ -175,7 +173,7 @@ func (w wireMapping) parse(key string) (Mapping, error) {
 	if name == "" {
 		name = "tcp"
 	}
-	if m.Protocol, ok = nft.Protocol(name); !ok {
+	if m.Protocol, ok = hostport.Protocol(name); !ok {
 		return m, fmt.Errorf("protocol: %q is none of tcp, udp, sctp", w.Protocol)
 	}
 	if w.HostIP == "" {
@@ -215,15 +213,15 @@ func port(n int) (uint16, bool) { return uint16(n), n >= 1 && n <= 65535 }
 
 // ports combines the wishes with the container's addresses: the first of each
 // family is the target.
-func (c *Conf) ports(addrs []netip.Prefix) ([]firewall.Port, error) {
+func (c *Conf) ports(addrs []netip.Prefix) ([]hostport.Mapping, error) {
 	targets := make(map[bool]netip.Addr)
 	for _, a := range addrs {
 		if is4 := a.Addr().Is4(); !targets[is4].IsValid() {
 			targets[is4] = a.Addr()
 		}
 	}
-	var list []firewall.Port
-	seen := make(map[firewall.Port]bool)
+	var list []hostport.Mapping
+	seen := make(map[hostport.Mapping]bool)
 	for _, m := range c.Mappings {
 		found := false
 		for _, is4 := range []bool{true, false} {
@@ -232,7 +230,7 @@ func (c *Conf) ports(addrs []netip.Prefix) ([]firewall.Port, error) {
 				continue
 			}
 			found = true
-			p := firewall.Port{
+			p := hostport.Mapping{
 				HostIP: m.HostIP, Protocol: m.Protocol, HostPort: m.HostPort,
 				Container: netip.AddrPortFrom(to, m.ContainerPort), Range: m.Range, Allow: m.Allow,
 			}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
 	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/pkg/owned"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
@@ -16,7 +17,7 @@ type inputs struct {
 	conf  *Conf
 	owner plan.Owner
 	addrs []netip.Prefix // the container's
-	ports []firewall.Port
+	ports []hostport.Mapping
 	// The host's links towards the container's first address of each family.
 	link4, link6 link.Towards
 }
@@ -45,7 +46,7 @@ func (in inputs) plan() plan.Plan {
 		// The guard of Rules comes first: from here on packets for 127.0.0.0/8
 		// are routed to the link and, without the guard, from it.
 		shared = append([]plan.Object{firewall.Rules{}}, in.localnet()...)
-		if slices.ContainsFunc(in.ports, firewall.Port.Any) {
+		if slices.ContainsFunc(in.ports, hostport.Mapping.Any) {
 			shared = append(shared, firewall.ServiceAddresses{})
 		}
 	}

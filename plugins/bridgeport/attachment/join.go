@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
-	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 )
 
@@ -193,7 +193,7 @@ func (a *Attachment) ports() {
 		if !ok {
 			continue
 		}
-		p := Port{Protocol: nft.ProtocolName(proto), HostPort: port, Container: to.String(), Backend: "nftables", Connections: e.Connections}
+		p := Port{Protocol: hostport.ProtocolName(proto), HostPort: port, Container: to.String(), Backend: "nftables", Connections: e.Connections}
 		if ip, ok := e.HostIP(); ok {
 			p.HostIP = ip.String()
 		}

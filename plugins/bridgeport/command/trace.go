@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/trace"
@@ -78,7 +78,7 @@ func parsePacket(t *trace.Tracer, from, to string) (trace.Packet, error) {
 	}
 	p.From, p.Protocol = source, "tcp"
 	if proto, port, ok := strings.Cut(to, "/"); ok {
-		if _, known := nft.Protocol(proto); known {
+		if _, known := hostport.Protocol(proto); known {
 			number, err := strconv.ParseUint(port, 10, 16)
 			if err != nil || number == 0 {
 				return p, fmt.Errorf("%s: %q is outside 1-65535", to, port)
@@ -95,7 +95,7 @@ func parsePacket(t *trace.Tracer, from, to string) (trace.Packet, error) {
 	if p.To, err = netip.ParseAddrPort(to); err != nil {
 		return p, fmt.Errorf("%q is neither protocol/port nor address:port", to)
 	}
-	if _, known := nft.Protocol(p.Protocol); !known {
+	if _, known := hostport.Protocol(p.Protocol); !known {
 		return p, fmt.Errorf("%q is none of tcp, udp, sctp", p.Protocol)
 	}
 	return p, nil

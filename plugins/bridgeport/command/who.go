@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
@@ -95,7 +95,7 @@ func who(n *node.Node, list []*attachment.Attachment, word string) ([]Finding, e
 		return whoAddress(n, list, addr.Unmap()), nil
 	}
 	if proto, port, ok := strings.Cut(word, "/"); ok {
-		if _, known := nft.Protocol(strings.ToLower(proto)); known {
+		if _, known := hostport.Protocol(strings.ToLower(proto)); known {
 			number, err := strconv.ParseUint(port, 10, 16)
 			if err != nil || number == 0 {
 				return nil, fmt.Errorf("%s: %q is outside 1-65535", word, port)

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
@@ -182,7 +183,7 @@ func name(process string) string {
 
 // mapping is the element that wins: one host address before any.
 func (t *Tracer) mapping(p Packet) (found nft.Element, ok bool) {
-	number, _ := nft.Protocol(p.Protocol)
+	number, _ := hostport.Protocol(p.Protocol)
 	for _, e := range t.Rules {
 		proto, port, to, is := e.Forward()
 		if !is || proto != number || port != p.To.Port() || to.Addr().Is4() != p.To.Addr().Is4() {

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/test/world"
@@ -20,7 +21,7 @@ func SomePorts() firewall.Ports {
 	to := func(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 	return firewall.Ports{
 		Owner: world.Owner, Subnets: []netip.Prefix{netip.MustParsePrefix("10.88.0.0/16")},
-		Ports: []firewall.Port{
+		Ports: []hostport.Mapping{
 			{Protocol: 6, HostPort: 8080, Container: to("10.88.0.2:80")},
 			{Protocol: 6, HostPort: 8080, Container: to("[fd00::2]:80")},
 			{HostIP: netip.MustParseAddr("127.0.0.1"), Protocol: 17, HostPort: 53, Container: to("10.88.0.2:53")},
