@@ -29,15 +29,10 @@ type Conf struct {
 	wishes                   map[wish]Mapping
 }
 
-// Mapping is one wish of the runtime.
+// Mapping is one wish of the runtime, without the container's address.
 type Mapping struct {
-	HostIP        netip.Addr // invalid: every address of the host, of both families
-	HostPort      uint16
-	ContainerPort uint16
-	Protocol      uint8
-	Range         uint16 // how many ports, from these two on; at least 1
-	Allow         *hostport.Allow
-	key           string // where it stands in the configuration
+	hostport.Mapping        // Range is at least 1
+	key              string // where it stands in the configuration
 }
 
 // wire is the configuration as JSON has it. Keys are spelled as the reference's.
@@ -135,8 +130,8 @@ func (c *Conf) add(m Mapping) error {
 	known, wishes := 0, m.wishes()
 	for _, w := range wishes {
 		o, again := c.wishes[w]
-		if again && int(o.ContainerPort)-int(o.HostPort) != int(m.ContainerPort)-int(m.HostPort) {
-			return fmt.Errorf("%s.hostPort: %d/%s leads to port %d already, by %s", m.key, w.hostPort, hostport.ProtocolName(m.Protocol), o.ContainerPort+(w.hostPort-o.HostPort), o.key)
+		if again && int(o.Container.Port())-int(o.HostPort) != int(m.Container.Port())-int(m.HostPort) {
+			return fmt.Errorf("%s.hostPort: %d/%s leads to port %d already, by %s", m.key, w.hostPort, hostport.ProtocolName(m.Protocol), o.Container.Port()+(w.hostPort-o.HostPort), o.key)
 		}
 		if again && !o.Allow.Equal(m.Allow) {
 			return fmt.Errorf("%s.allowFrom: %d/%s is for other clients already, by %s", m.key, w.hostPort, hostport.ProtocolName(m.Protocol), o.key)
@@ -159,9 +154,11 @@ func (w wireMapping) parse(key string) (Mapping, error) {
 	if m.HostPort, ok = port(w.HostPort); !ok {
 		return m, fmt.Errorf("hostPort: %d is outside 1-65535", w.HostPort)
 	}
-	if m.ContainerPort, ok = port(w.ContainerPort); !ok {
+	to, ok := port(w.ContainerPort)
+	if !ok {
 		return m, fmt.Errorf("containerPort: %d is outside 1-65535", w.ContainerPort)
 	}
+	m.Container = netip.AddrPortFrom(netip.Addr{}, to)
 	if err := w.parseRange(&m); err != nil {
 		return m, err
 	}
@@ -200,7 +197,7 @@ func (w wireMapping) parseRange(m *Mapping) error {
 	for _, first := range []struct {
 		key  string
 		port uint16
-	}{{"hostPort", m.HostPort}, {"containerPort", m.ContainerPort}} {
+	}{{"hostPort", m.HostPort}, {"containerPort", m.Container.Port()}} {
 		if last := int(first.port) + n - 1; last > 65535 {
 			return fmt.Errorf("range: %d ports from %s %d on end at %d, beyond 65535: at most %d fit", n, first.key, first.port, last, 65536-int(first.port))
 		}
@@ -230,10 +227,8 @@ func (c *Conf) ports(addrs []netip.Prefix) ([]hostport.Mapping, error) {
 				continue
 			}
 			found = true
-			p := hostport.Mapping{
-				HostIP: m.HostIP, Protocol: m.Protocol, HostPort: m.HostPort,
-				Container: netip.AddrPortFrom(to, m.ContainerPort), Range: m.Range, Allow: m.Allow,
-			}
+			p := m.Mapping
+			p.Container = netip.AddrPortFrom(to, m.Container.Port())
 			if p.HostIP.IsUnspecified() {
 				p.HostIP = netip.Addr{} // the family is the target's
 			}

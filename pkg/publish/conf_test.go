@@ -81,7 +81,7 @@ func mappingsText(list []Mapping) string {
 		if m.HostIP.IsValid() {
 			ip = m.HostIP.String() + " "
 		}
-		text += fmt.Sprintf(", %d %s%d to %d", m.Protocol, ip, m.HostPort, m.ContainerPort)
+		text += fmt.Sprintf(", %d %s%d to %d", m.Protocol, ip, m.HostPort, m.Container.Port())
 		if m.Range > 1 {
 			text += fmt.Sprintf(" and %d more", m.Range-1)
 		}

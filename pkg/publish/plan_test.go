@@ -2,12 +2,14 @@ package publish
 
 import (
 	"flag"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 
@@ -63,7 +65,7 @@ func golden(t *testing.T, name, got string) {
 
 // TestPlanGuard: the guard comes before the setting that needs it.
 func TestPlanGuard(t *testing.T) {
-	in := inputs{conf: &Conf{SNAT: true, Mappings: []Mapping{{HostPort: 80, ContainerPort: 80, Protocol: 6}}}, addrs: prefixes("10.1.0.2/24")}
+	in := inputs{conf: &Conf{SNAT: true, Mappings: []Mapping{{Mapping: hostport.Mapping{HostPort: 80, Container: netip.AddrPortFrom(netip.Addr{}, 80), Protocol: 6}}}}, addrs: prefixes("10.1.0.2/24")}
 	var err error
 	if in.ports, err = in.conf.ports(in.addrs); err != nil {
 		t.Fatal(err)
