@@ -7,6 +7,7 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/nft/strangers"
 )
 
 // FamiliesWith lists the families and variants of iptables that have a chain in their
@@ -43,7 +44,7 @@ func familiesIn(s *plan.Session, table, chain string, legacy []iptables.Family) 
 	rules, err := s.Rules()
 	if err == nil {
 		var ipv4, ipv6 bool
-		ipv4, ipv6, err = rules.IPTablesChain(table, over)
+		ipv4, ipv6, err = strangers.IPTablesChain(rules, table, over)
 		if ipv4 {
 			list = append(list, iptables.Family{Variant: "nft"})
 		}

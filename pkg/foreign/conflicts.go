@@ -19,6 +19,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/nft/strangers"
 )
 
 // NoConflicts looks for ports that are published already, but not by the backend that is to
@@ -49,7 +50,7 @@ func (o conflicts) look(s *plan.Session) error {
 	if o.IPTables {
 		return o.inOurTable(s, rules)
 	}
-	others, err := rules.Others(iptables.EntryChain)
+	others, err := strangers.FindOthers(rules, iptables.EntryChain)
 	if err != nil {
 		return err
 	}
@@ -96,11 +97,11 @@ func (o conflicts) inOurTable(s *plan.Session, rules *nft.Conn) error {
 
 // inTheirTables looks for rules of the reference; those of who is gone are removed.
 func (o conflicts) inTheirTables(s *plan.Session, rules *nft.Conn) error {
-	list, err := rules.TheirPorts()
+	list, err := strangers.TheirPorts(rules)
 	if err != nil {
 		return err
 	}
-	var stale []nft.TheirRule
+	var stale []strangers.TheirRule
 	for _, r := range list {
 		for _, p := range o.Ports {
 			to := p.Container.Addr()
@@ -121,7 +122,7 @@ func (o conflicts) inTheirTables(s *plan.Session, rules *nft.Conn) error {
 			break
 		}
 	}
-	return rules.DeleteTheirs(stale)
+	return strangers.DeleteTheirs(rules, stale)
 }
 
 // inIPTables looks for rules of our other backend and of the reference.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/nft/strangers"
 	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 )
 
@@ -24,7 +25,7 @@ func (f ForwardAccept) Add(s *plan.Session) error {
 	if err != nil {
 		return err
 	}
-	if err := rules.Accept(f.Bridge); err != nil {
+	if err := strangers.Accept(rules, f.Bridge); err != nil {
 		return err
 	}
 	return eachLegacy(func(l iptables.Family) error { return l.AcceptLegacy(f.Bridge) })
@@ -78,7 +79,7 @@ func blockers(s *plan.Session, bridge string) (names []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := rules.Blockers(bridge)
+	list, err := strangers.Blockers(rules, bridge)
 	for _, b := range list {
 		names = append(names, b.String())
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/conntrack"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/nft/strangers"
 )
 
 // ReferencePorts are ports that the reference's portmap published by nftables, before the
@@ -33,7 +34,7 @@ func (t ReferencePorts) Del(s *plan.Session) error {
 	if err != nil || len(mine) == 0 {
 		return err
 	}
-	errs := []error{rules.DeleteTheirs(mine)}
+	errs := []error{strangers.DeleteTheirs(rules, mine)}
 	seen := make(map[netip.Addr]bool)
 	for _, r := range mine {
 		if r.Target.IsValid() && !seen[r.Target] {
@@ -52,15 +53,15 @@ func forgetTranslated(target netip.Addr) error {
 	})
 }
 
-func (t ReferencePorts) find(s *plan.Session) (*nft.Conn, []nft.TheirRule, error) {
-	return referenceRules(s, (*nft.Conn).TheirPorts, func(r nft.TheirRule) bool {
+func (t ReferencePorts) find(s *plan.Session) (*nft.Conn, []strangers.TheirRule, error) {
+	return referenceRules(s, strangers.TheirPorts, func(r strangers.TheirRule) bool {
 		return r.Comment == t.Owner.ContainerID && (len(t.Addrs) == 0 ||
 			slices.ContainsFunc(t.Addrs, func(a netip.Prefix) bool { return r.Mentions(a.Addr()) }))
 	})
 }
 
 // referenceRules lists the reference's rules that pick takes.
-func referenceRules(s *plan.Session, list func(*nft.Conn) ([]nft.TheirRule, error), pick func(nft.TheirRule) bool) (*nft.Conn, []nft.TheirRule, error) {
+func referenceRules(s *plan.Session, list func(*nft.Conn) ([]strangers.TheirRule, error), pick func(strangers.TheirRule) bool) (*nft.Conn, []strangers.TheirRule, error) {
 	rules, err := s.Rules()
 	if errors.Is(err, nft.ErrUnsupported) {
 		return nil, nil, nil
@@ -69,7 +70,7 @@ func referenceRules(s *plan.Session, list func(*nft.Conn) ([]nft.TheirRule, erro
 		return nil, nil, err
 	}
 	all, err := list(rules)
-	return rules, slices.DeleteFunc(all, func(r nft.TheirRule) bool { return !pick(r) }), err
+	return rules, slices.DeleteFunc(all, func(r strangers.TheirRule) bool { return !pick(r) }), err
 }
 
 // ReferenceMasquerade is the same for the rules of the reference's bridge.
@@ -81,11 +82,11 @@ func (t ReferenceMasquerade) Del(s *plan.Session) error {
 	if err != nil || len(mine) == 0 {
 		return err
 	}
-	return rules.DeleteTheirs(mine)
+	return strangers.DeleteTheirs(rules, mine)
 }
 
-func (t ReferenceMasquerade) find(s *plan.Session) (*nft.Conn, []nft.TheirRule, error) {
-	return referenceRules(s, (*nft.Conn).TheirMasquerade, func(r nft.TheirRule) bool {
+func (t ReferenceMasquerade) find(s *plan.Session) (*nft.Conn, []strangers.TheirRule, error) {
+	return referenceRules(s, strangers.TheirMasquerade, func(r strangers.TheirRule) bool {
 		return strings.HasPrefix(r.Comment, referenceTag(t.Owner))
 	})
 }
@@ -104,14 +105,14 @@ func referenceHash(text string) string {
 // SweepReferenceMasquerade removes the reference's masquerade rules of a network's
 // attachments that are not valid.
 func SweepReferenceMasquerade(s *plan.Session, network string, valid []plan.Owner) error {
-	rules, stale, err := referenceRules(s, (*nft.Conn).TheirMasquerade, func(r nft.TheirRule) bool {
+	rules, stale, err := referenceRules(s, strangers.TheirMasquerade, func(r strangers.TheirRule) bool {
 		return strings.HasPrefix(r.Comment, referenceHash(network)+"-") &&
 			!slices.ContainsFunc(valid, func(o plan.Owner) bool { return strings.HasPrefix(r.Comment, referenceTag(o)) })
 	})
 	if err != nil || len(stale) == 0 {
 		return err
 	}
-	return rules.DeleteTheirs(stale)
+	return strangers.DeleteTheirs(rules, stale)
 }
 
 // SweepReferencePorts removes the reference's rules for ports of containers that are not
@@ -119,7 +120,7 @@ func SweepReferenceMasquerade(s *plan.Session, network string, valid []plan.Owne
 func SweepReferencePorts(s *plan.Session, network string, valid map[string]bool) error {
 	var errs []error
 	gone := make(map[string]bool) // by container
-	rules, stale, err := referenceRules(s, (*nft.Conn).TheirPorts, func(r nft.TheirRule) bool {
+	rules, stale, err := referenceRules(s, strangers.TheirPorts, func(r strangers.TheirRule) bool {
 		if r.Comment == "" || valid[r.Comment] || !r.Target.IsValid() {
 			return false
 		}
@@ -131,11 +132,11 @@ func SweepReferencePorts(s *plan.Session, network string, valid map[string]bool)
 	if err := errors.Join(append(errs, err)...); err != nil || len(stale) == 0 {
 		return err
 	}
-	all, err := rules.TheirPorts() // with those that masquerade
+	all, err := strangers.TheirPorts(rules) // with those that masquerade
 	if err != nil {
 		return err
 	}
-	return rules.DeleteTheirs(slices.DeleteFunc(all, func(r nft.TheirRule) bool { return !gone[r.Comment] }))
+	return strangers.DeleteTheirs(rules, slices.DeleteFunc(all, func(r strangers.TheirRule) bool { return !gone[r.Comment] }))
 }
 
 // madeBy names what the reference plugins made for the owner, or one of the given

@@ -9,6 +9,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
+	"github.com/bridgeport-cni/bridgeport/pkg/nft/strangers"
 )
 
 // SweepIPTables removes the rules of a network's containers that are not valid, of
@@ -45,7 +46,7 @@ func onlyIfOurs(s *plan.Session, f iptables.Family, missing error) error {
 	if err != nil || f.Variant != "nft" {
 		return nil
 	}
-	has, err := rules.HasChains(f.IPv6, iptables.ChainPrefix)
+	has, err := strangers.HasChains(rules, f.IPv6, iptables.ChainPrefix)
 	if err == nil && has {
 		return missing
 	}

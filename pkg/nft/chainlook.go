@@ -25,7 +25,7 @@ func (s *seen) is(want *Hook) bool {
 func (c *Conn) look(chains ...Chain) ([]*seen, error) {
 	found := make([]*seen, len(chains))
 	err := c.ask.AskAll(len(chains), func(i int) netlink.Netfilter {
-		return chainQuestion(c.tableOf(chains[i]).Family, Table, chains[i].Name)
+		return ChainQuestion(c.tableOf(chains[i]).Family, Table, chains[i].Name)
 	}, func(i int, attrs []byte) error {
 		found[i] = parseChain(attrs)
 		return nil
@@ -36,12 +36,14 @@ func (c *Conn) look(chains ...Chain) ([]*seen, error) {
 	return found, nil
 }
 
-func chainQuestion(family nftables.TableFamily, table, chain string) netlink.Netfilter {
+// ChainQuestion asks for a chain.
+func ChainQuestion(family nftables.TableFamily, table, chain string) netlink.Netfilter {
 	return question(unix.NFT_MSG_GETCHAIN, family, append(
 		nameAttr(unix.NFTA_CHAIN_TABLE, table), nameAttr(unix.NFTA_CHAIN_NAME, chain)...))
 }
 
-func tableQuestion(family nftables.TableFamily, table string) netlink.Netfilter {
+// TableQuestion asks for a table.
+func TableQuestion(family nftables.TableFamily, table string) netlink.Netfilter {
 	return question(unix.NFT_MSG_GETTABLE, family, nameAttr(unix.NFTA_TABLE_NAME, table))
 }
 

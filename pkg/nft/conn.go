@@ -39,9 +39,9 @@ type Conn struct {
 	// The tables and sets as the library knows them.
 	tables map[Family]*nftables.Table
 	sets   map[string]*nftables.Set
-	// theirTables are the reference's that there are, once they were asked for.
-	theirTables []*nftables.Table
-	basesMade   int
+	// others are tables of others, and whether they exist, once that was asked.
+	others    map[nftables.Table]bool
+	basesMade int
 }
 
 // Open opens the socket. ErrUnsupported where the kernel lacks nf_tables.
@@ -54,7 +54,8 @@ func Open() (*Conn, error) {
 			Bridge: {Name: Table, Family: nftables.TableFamilyBridge},
 			Netdev: {Name: Table, Family: nftables.TableFamilyNetdev},
 		},
-		sets: make(map[string]*nftables.Set),
+		sets:   make(map[string]*nftables.Set),
+		others: make(map[nftables.Table]bool),
 	}
 	c, err := nftables.New(nftables.AsLasting(), nftables.WithSockOptions(conn.tune))
 	if errors.Is(err, unix.EPROTONOSUPPORT) {
@@ -185,4 +186,23 @@ func (c *Conn) hasFamily(family nftables.TableFamily) (bool, error) {
 	default:
 		return false, fmt.Errorf("rules: ask for family bridge: %w", err)
 	}
+}
+
+// Library is the library's connection, for package strangers, which reads rules of others.
+func (c *Conn) Library() *nftables.Conn { return c.nl }
+
+// Tables are those of the tables of others that exist. It asks once, for all of them at once.
+func (c *Conn) Tables(tables ...nftables.Table) (exist []*nftables.Table, err error) {
+	if _, asked := c.others[tables[0]]; !asked {
+		err = c.ask.AskAll(len(tables), func(i int) netlink.Netfilter {
+			c.others[tables[i]] = false
+			return TableQuestion(tables[i].Family, tables[i].Name)
+		}, func(i int, _ []byte) error { c.others[tables[i]] = true; return nil })
+	}
+	for _, t := range tables {
+		if c.others[t] {
+			exist = append(exist, &t)
+		}
+	}
+	return exist, err
 }

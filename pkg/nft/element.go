@@ -147,7 +147,7 @@ func container(class Class, a netip.Addr, chain, comment string) Element {
 // Holder marks in a set of class ClassMark that the owner with this link name has elements,
 // so that DEL can ask with a single look-up.
 func Holder(mark, linkName, comment string) Element {
-	return Element{Set: mark, Key: ifName(linkName), Comment: comment}
+	return Element{Set: mark, Key: IfName(linkName), Comment: comment}
 }
 
 // Guarded makes a port subject to the check of its frames' MAC address.
@@ -155,13 +155,13 @@ func Guarded(linkName, comment string) Element { return Holder(MarkGuarded, link
 
 // AllowedMAC is an address that a guarded port may send from.
 func AllowedMAC(linkName string, mac net.HardwareAddr, comment string) Element {
-	key := append(ifName(linkName), mac...)
+	key := append(IfName(linkName), mac...)
 	return Element{Set: ofLinks(ClassMAC), Key: append(key, 0, 0), Comment: comment} // 6 bytes padded to 8
 }
 
 // Bound sends what comes from the port through chain, which a BoundChain names.
 func Bound(linkName, chain, comment string) Element {
-	return Element{Set: ofLinks(ClassBound), Key: ifName(linkName), Chain: chain, Comment: comment}
+	return Element{Set: ofLinks(ClassBound), Key: IfName(linkName), Chain: chain, Comment: comment}
 }
 
 // Service is an address of a service, with the device that has it.
@@ -171,14 +171,14 @@ func Service(a netip.Addr, device string) Element {
 
 // Loopback6 is a bridge through which [::1]:hostPort works.
 func Loopback6(bridge string) Element {
-	return Element{Set: ofLinks(ClassLoopback6), Key: ifName(bridge)}
+	return Element{Set: ofLinks(ClassLoopback6), Key: IfName(bridge)}
 }
 
 // ifNameSize is IFNAMSIZ, the key length of type ifname.
 const ifNameSize = 16
 
-// ifName is a link's name as the kernel compares it.
-func ifName(name string) []byte {
+// IfName is a link's name as the kernel compares it.
+func IfName(name string) []byte {
 	key := make([]byte, ifNameSize)
 	copy(key, name)
 	return key

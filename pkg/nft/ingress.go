@@ -8,14 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Has says which of the chains exist.
-func (c *Conn) Has(chains ...Chain) ([]bool, error) {
-	seen, err := c.look(chains...)
-	there := make([]bool, len(seen))
-	for i, s := range seen {
-		there[i] = s != nil
-	}
-	return there, err
+// Has says whether the chain exists.
+func (c *Conn) Has(ch Chain) (bool, error) {
+	seen, err := c.look(ch)
+	return err == nil && seen[0] != nil, err
 }
 
 // DropIngress deletes a chain of family netdev and an element that belongs to it, and with
@@ -38,7 +34,7 @@ func (c *Conn) DropIngress(ch Chain, mark Element) error {
 	}
 	// Before Linux 6.12 or so the chain goes with its device, and only the table stays.
 	table := c.tables[Netdev]
-	exists, err := c.there(tableQuestion(table.Family, Table))
+	exists, err := c.Exist(TableQuestion(table.Family, Table))
 	if err != nil {
 		return fmt.Errorf("rules: read table %s %s: %w", Netdev, Table, err)
 	}

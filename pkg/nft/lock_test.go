@@ -15,7 +15,6 @@ func TestLocked(t *testing.T) {
 		"tidy":   func(c *Conn) error { return c.Tidy() },
 		"retire": func(c *Conn) error { return c.Retire(func() (bool, bool, error) { return true, true, nil }, noChain) },
 		"refill": func(c *Conn) error { return c.Refill(baseChains()...) },
-		"accept": func(c *Conn) error { return c.Accept("br0") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := space(t)

@@ -65,8 +65,8 @@ func question(kind uint16, family nftables.TableFamily, attrs []byte) netlink.Ne
 
 func nameAttr(kind uint16, name string) []byte { return netlink.AppendName(nil, kind, name) }
 
-// there says which of the objects exist that the questions ask for.
-func (c *Conn) there(questions ...netlink.Netfilter) ([]bool, error) {
+// Exist says which of the objects exist that the questions ask for.
+func (c *Conn) Exist(questions ...netlink.Netfilter) ([]bool, error) {
 	found := make([]bool, len(questions))
 	err := c.ask.AskAll(len(questions), func(i int) netlink.Netfilter { return questions[i] },
 		func(i int, _ []byte) error { found[i] = true; return nil })

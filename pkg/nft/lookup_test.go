@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
-	"github.com/google/nftables"
 )
 
 // TestFindAll: each answer goes to its question, however many there are and whichever
@@ -44,30 +43,4 @@ func TestFindAll(t *testing.T) {
 			t.Errorf("nothing: got %v, %v", found, err)
 		}
 	})
-}
-
-// TestOthers: chains of iptables and tables of the reference, where there are some.
-func TestOthers(t *testing.T) {
-	withConn(t, func(c *Conn) {
-		want := Others{}
-		for range 2 {
-			if got, err := c.Others("EXAMPLE"); err != nil || got != want {
-				t.Errorf("got %+v, %v, want %+v", got, err, want)
-			}
-			if want.Theirs {
-				return
-			}
-			c.addForeign(t)
-			want = Others{Chain6: true, Theirs: true}
-		}
-	})
-}
-
-// addForeign makes a chain EXAMPLE in table ip6 nat, and a table of the reference.
-func (c *Conn) addForeign(t *testing.T) {
-	t.Helper()
-	nat := c.nl.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv6, Name: "nat"})
-	c.nl.AddChain(&nftables.Chain{Table: nat, Name: "EXAMPLE"})
-	c.nl.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: theirPorts})
-	c.flush(t)
 }

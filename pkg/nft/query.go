@@ -277,30 +277,3 @@ func compareRules(chain string, want []Rule, have []kernelRule) []Difference {
 	}
 	return bad
 }
-
-// HasChains says whether a table nat of IPv4 or IPv6 has a chain whose name begins so.
-func (c *Conn) HasChains(ipv6 bool, prefix string) (bool, error) {
-	family := nftables.TableFamilyIPv4
-	if ipv6 {
-		family = nftables.TableFamilyIPv6
-	}
-	chains, err := c.nl.ListChainsOfTableFamily(family)
-	if err != nil {
-		return false, fmt.Errorf("rules: list chains: %w", err)
-	}
-	return slices.ContainsFunc(chains, func(ch *nftables.Chain) bool {
-		return ch.Table.Name == "nat" && strings.HasPrefix(ch.Name, prefix)
-	}), nil
-}
-
-// IPTablesChain says whether iptables over nf_tables has the chain in its tables of the
-// name, by one system call.
-func (c *Conn) IPTablesChain(table, name string) (ipv4, ipv6 bool, err error) {
-	found, err := c.there(
-		chainQuestion(nftables.TableFamilyIPv4, table, name),
-		chainQuestion(nftables.TableFamilyIPv6, table, name))
-	if err != nil {
-		return false, false, fmt.Errorf("rules: look for chain %s: %w", name, err)
-	}
-	return found[0], found[1], nil
-}

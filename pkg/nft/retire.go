@@ -33,8 +33,9 @@ func (c *Conn) DropChains(is func(name string) bool) error {
 		return err
 	}
 	for _, ch := range chains {
-		if err := c.deleteChain(ch); err != nil && !errors.Is(err, unix.EBUSY) {
-			return err
+		c.nl.DelChain(ch)
+		if err := c.nl.Flush(); err != nil && !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("rules: delete chain %s: %w", ch.Name, err)
 		}
 	}
 	return nil
@@ -46,15 +47,6 @@ func (c *Conn) chains(is func(name string) bool) ([]*nftables.Chain, error) {
 		return nil, fmt.Errorf("rules: list chains: %w", err)
 	}
 	return slices.DeleteFunc(chains, func(ch *nftables.Chain) bool { return ch.Table.Name != Table || !is(ch.Name) }), nil
-}
-
-// deleteChain deletes a chain with its rules; an absent one is success.
-func (c *Conn) deleteChain(ch *nftables.Chain) error {
-	c.nl.DelChain(ch)
-	if err := c.nl.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("rules: delete chain %s: %w", ch.Name, err)
-	}
-	return nil
 }
 
 // OfBridge says whether link is the bridge or the gateway of one of its VLANs.
@@ -93,7 +85,7 @@ func (c *Conn) Retire(needed func() (base, link bool, err error), stays func(cha
 
 func (c *Conn) retire(family Family, stays func(chain string) bool) error {
 	t := c.tables[family]
-	if have, err := c.there(tableQuestion(t.Family, Table)); err != nil || !have[0] {
+	if have, err := c.Exist(TableQuestion(t.Family, Table)); err != nil || !have[0] {
 		return err
 	}
 	for _, s := range sets {

@@ -181,7 +181,7 @@ func Iifname(name string) Part {
 	data, isPattern := strings.CutSuffix(name, "*") // compared without the zero at the end
 	value := []byte(data)
 	if !isPattern {
-		value = ifName(name)
+		value = IfName(name)
 	}
 	return metaIs(expr.MetaKeyIIFNAME, "iifname", fmt.Sprintf("%q", name), value)
 }

@@ -162,23 +162,18 @@ func addressType(is4 bool) string {
 }
 
 // Marks are the names of the sets of class ClassMark.
-func Marks() (names []string) {
-	for _, s := range sets {
-		if s.Class == ClassMark {
-			names = append(names, s.Name)
-		}
-	}
-	return names
-}
+func Marks() []string { return names(func(s Set) bool { return s.Class == ClassMark }) }
 
 // CountedBy are the names of the sets in which the mark counts an owner's elements.
-func CountedBy(mark string) (names []string) {
+func CountedBy(mark string) []string { return names(func(s Set) bool { return s.Mark == mark }) }
+
+func names(is func(Set) bool) (list []string) {
 	for _, s := range sets {
-		if s.Mark == mark {
-			names = append(names, s.Name)
+		if is(s) {
+			list = append(list, s.Name)
 		}
 	}
-	return names
+	return list
 }
 
 // sharedChains is what the names of all chains begin with that elements of several owners

@@ -72,3 +72,6 @@ func commentIn(data []byte, kind userdata.Type) string {
 	}
 	return ""
 }
+
+// CommentOf is the comment of a rule, in its user data.
+func CommentOf(data []byte) string { return commentIn(data, userdata.TypeComment) }

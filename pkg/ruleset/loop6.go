@@ -63,7 +63,7 @@ func Loop6Text(bridge string) string {
 // HasLoop6 says whether Loop6 was done.
 func HasLoop6(c *nft.Conn, bridge string) (bool, error) {
 	have, err := c.Has(ingress(bridge))
-	if err != nil || !have[0] {
+	if err != nil || !have {
 		return false, err
 	}
 	_, marked, err := c.Find(nft.Loopback6(bridge))

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/nft/strangers"
 )
 
 // vlanPrefix begins the names of VlanGatewayChains.
@@ -32,7 +33,7 @@ func isVlan(chain string) bool { return strings.HasPrefix(chain, vlanPrefix) }
 // the lock of flock.Netns: who makes a bridge of the name anew finds nothing of the old one.
 func RetireBridge(c *nft.Conn, bridge string) error {
 	return errors.Join(
-		c.Unaccept(bridge),
+		strangers.Unaccept(c, bridge),
 		c.DropIngress(ingress(bridge), nft.Loopback6(bridge)),
 		c.DropChains(func(name string) bool {
 			link, is := strings.CutPrefix(name, vlanPrefix)

@@ -22,7 +22,7 @@ const module = "github.com/bridgeport-cni/bridgeport/"
 var only = map[string][]string{
 	// The operator's command reads what no plugin asks for.
 	"github.com/vishvananda/netlink": {"pkg/netlink", "pkg/link", "pkg/firewall", "plugins/installer", "plugins/bridgeport/node", "plugins/bridgeport/playground"},
-	"github.com/google/nftables":     {"pkg/nft", "plugins/bridgeport/node"},
+	"github.com/google/nftables":     {"pkg/nft", "pkg/nft/strangers", "plugins/bridgeport/node"},
 	"github.com/spf13/cobra":         {"plugins/bridgeport/command", "plugins/bridgeport/gen"},
 	"github.com/charmbracelet":       {"plugins/bridgeport/show"},
 	// Starting a program costs milliseconds; of the plugins' only delegation and iptables may.
@@ -37,7 +37,7 @@ var layers = layersOf(
 	"pkg/netlink pkg/flock pkg/netns pkg/cni",
 	"pkg/nft pkg/iptables pkg/conntrack pkg/lease", "pkg/ipam",
 	// An attachment: what is wanted, and its parts from the link to what strangers have.
-	"pkg/ruleset", "pkg/plan", "pkg/link", "pkg/firewall", "pkg/foreign", "pkg/owned",
+	"pkg/nft/strangers", "pkg/ruleset", "pkg/plan", "pkg/link", "pkg/firewall", "pkg/foreign", "pkg/owned",
 	"pkg/publish", "plugins/hostlocal plugins/portmap plugins/loopback plugins/bridge plugins/start", "plugins plugins/installer",
 	// The operator's command: reading, joining, the sub-commands' work, the command.
 	"plugins/bridgeport/show plugins/bridgeport/node", "plugins/bridgeport/attachment",

@@ -1,4 +1,7 @@
-package nft
+// Package strangers reads rules of others over nf_tables: who drops what a bridge forwards, what
+// the reference plugins have written, and chains of iptables. It puts the rules that accept a
+// bridge's packets into others' chains.
+package strangers
 
 import (
 	"bytes"
@@ -8,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/userdata"
@@ -30,17 +35,21 @@ type Blocker struct {
 }
 
 func (b Blocker) String() string {
-	family := map[nftables.TableFamily]string{
+	return "chain " + tableName(b.chain.Table) + " " + b.chain.Name
+}
+
+// tableName is a table as nft(8) names it.
+func tableName(t *nftables.Table) string {
+	return map[nftables.TableFamily]string{
 		nftables.TableFamilyIPv4: "ip", nftables.TableFamilyIPv6: "ip6", nftables.TableFamilyINet: "inet",
-	}[b.chain.Table.Family]
-	return fmt.Sprintf("chain %s %s %s", family, b.chain.Table.Name, b.chain.Name)
+	}[t.Family] + " " + t.Name
 }
 
 // Blockers are the base chains at the forward hook that drop packets from and to
 // the bridge. In nftables each of them has a veto, so one is enough to block. A chain
 // with a rule that may accept them is given the benefit of the doubt.
-func (c *Conn) Blockers(bridge string) ([]Blocker, error) {
-	all, err := c.forwardChains()
+func Blockers(c *nft.Conn, bridge string) ([]Blocker, error) {
+	all, err := forwardChains(c)
 	if err != nil {
 		return nil, err
 	}
@@ -50,10 +59,10 @@ func (c *Conn) Blockers(bridge string) ([]Blocker, error) {
 }
 
 // forwardChains reads the filter chains at the forward hook, with the rules that decide.
-func (c *Conn) forwardChains() ([]Blocker, error) {
+func forwardChains(c *nft.Conn) ([]Blocker, error) {
 	var list []Blocker
 	for _, family := range []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyIPv6, nftables.TableFamilyINet} {
-		chains, err := c.nl.ListChainsOfTableFamily(family)
+		chains, err := c.Library().ListChainsOfTableFamily(family)
 		if err != nil {
 			return nil, fmt.Errorf("rules: list chains: %w", err)
 		}
@@ -61,7 +70,7 @@ func (c *Conn) forwardChains() ([]Blocker, error) {
 			if ch.Hooknum == nil || *ch.Hooknum != *nftables.ChainHookForward || ch.Type != nftables.ChainTypeFilter {
 				continue
 			}
-			b, err := c.blocker(ch, chains)
+			b, err := blocker(c, ch, chains)
 			if err != nil {
 				return nil, err
 			}
@@ -73,7 +82,7 @@ func (c *Conn) forwardChains() ([]Blocker, error) {
 
 // blocker reads the rules that decide. Where the chain drops nothing these are its own: a
 // table may have thousands of others, and STATUS and CHECK come often.
-func (c *Conn) blocker(ch *nftables.Chain, chains []*nftables.Chain) (Blocker, error) {
+func blocker(c *nft.Conn, ch *nftables.Chain, chains []*nftables.Chain) (Blocker, error) {
 	b := Blocker{chain: ch, place: ch, rules: make(map[string][]*nftables.Rule)}
 	table := []*nftables.Chain{ch}
 	for _, other := range chains {
@@ -89,7 +98,7 @@ func (c *Conn) blocker(ch *nftables.Chain, chains []*nftables.Chain) (Blocker, e
 		if other != ch && other != b.place && !b.drops() {
 			continue
 		}
-		rules, err := c.nl.GetRules(other.Table, other)
+		rules, err := c.Library().GetRules(other.Table, other)
 		if err != nil && !errors.Is(err, unix.ENOENT) { // gone meanwhile
 			return b, fmt.Errorf("rules: list %s: %w", b, err)
 		}
@@ -197,7 +206,7 @@ func notFor(r *nftables.Rule, bridge string) bool {
 // accepted says whether our own rules are there.
 func (b Blocker) accepted(bridge string) bool {
 	return slices.ContainsFunc(b.rules[b.place.Name], func(r *nftables.Rule) bool {
-		comment := commentIn(r.UserData, userdata.TypeComment)
+		comment := nft.CommentOf(r.UserData)
 		return comment == acceptComment(bridge)
 	})
 }
@@ -205,31 +214,31 @@ func (b Blocker) accepted(bridge string) bool {
 // matchesName: a link's name is compared with its terminating zero, a pattern such
 // as "br+" without it.
 func matchesName(data []byte, name string) bool {
-	full := ifName(name)
+	full := nft.IfName(name)
 	return len(data) > 0 && bytes.HasPrefix(full, bytes.TrimRight(data, "\x00")) &&
-		(data[len(data)-1] != 0 || cString(data) == name)
+		(data[len(data)-1] != 0 || netlink.CString(data) == name)
 }
 
 // Accept puts rules that accept packets from and to the bridge before the others of
 // each chain that drops them, or into the chain that Docker leaves for such rules.
-func (c *Conn) Accept(bridge string) error {
+func Accept(c *nft.Conn, bridge string) error {
 	unlock, err := flock.Netns()
 	if err != nil {
 		return err
 	}
 	defer unlock.Close()
-	blockers, err := c.forwardChains()
+	blockers, err := forwardChains(c)
 	if err != nil {
 		return err
 	}
 	blockers = slices.DeleteFunc(blockers, func(b Blocker) bool { return !b.drops() || b.accepted(bridge) })
 	for _, b := range blockers {
 		for _, key := range []expr.MetaKey{expr.MetaKeyOIFNAME, expr.MetaKeyIIFNAME} {
-			c.nl.InsertRule(&nftables.Rule{
+			c.Library().InsertRule(&nftables.Rule{
 				Table: b.place.Table, Chain: b.place,
 				Exprs: []expr.Any{
-					&expr.Meta{Key: key, Register: reg1},
-					&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: ifName(bridge)},
+					&expr.Meta{Key: key, Register: 1},
+					&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: nft.IfName(bridge)},
 					&expr.Counter{},
 					&expr.Verdict{Kind: expr.VerdictAccept},
 				},
@@ -237,7 +246,7 @@ func (c *Conn) Accept(bridge string) error {
 			})
 		}
 	}
-	if err := c.nl.Flush(); err != nil {
+	if err := c.Library().Flush(); err != nil {
 		return fmt.Errorf("rules: accept forwarding of %s: %w", bridge, err)
 	}
 	return nil
@@ -245,20 +254,20 @@ func (c *Conn) Accept(bridge string) error {
 
 // Unaccept removes the rules of Accept for the bridge and the gateways of its VLANs. The
 // caller has the lock of flock.Netns.
-func (c *Conn) Unaccept(bridge string) error {
-	chains, err := c.forwardChains()
+func Unaccept(c *nft.Conn, bridge string) error {
+	chains, err := forwardChains(c)
 	if err != nil {
 		return err
 	}
 	found := false
 	for _, b := range chains {
 		for _, r := range b.rules[b.place.Name] {
-			comment := commentIn(r.UserData, userdata.TypeComment)
-			if link, is := strings.CutPrefix(comment, acceptComment("")); !is || !OfBridge(link, bridge) {
+			comment := nft.CommentOf(r.UserData)
+			if link, is := strings.CutPrefix(comment, acceptComment("")); !is || !nft.OfBridge(link, bridge) {
 				continue
 			}
 			found = true
-			if err := c.nl.DelRule(r); err != nil {
+			if err := c.Library().DelRule(r); err != nil {
 				return fmt.Errorf("rules: %s: %w", b, err)
 			}
 		}
@@ -266,8 +275,35 @@ func (c *Conn) Unaccept(bridge string) error {
 	if !found {
 		return nil
 	}
-	if err := c.nl.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
+	if err := c.Library().Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("rules: take back forwarding of %s: %w", bridge, err)
 	}
 	return nil
+}
+
+// HasChains says whether a table nat of IPv4 or IPv6 has a chain whose name begins so.
+func HasChains(c *nft.Conn, ipv6 bool, prefix string) (bool, error) {
+	family := nftables.TableFamilyIPv4
+	if ipv6 {
+		family = nftables.TableFamilyIPv6
+	}
+	chains, err := c.Library().ListChainsOfTableFamily(family)
+	if err != nil {
+		return false, fmt.Errorf("rules: list chains: %w", err)
+	}
+	return slices.ContainsFunc(chains, func(ch *nftables.Chain) bool {
+		return ch.Table.Name == "nat" && strings.HasPrefix(ch.Name, prefix)
+	}), nil
+}
+
+// IPTablesChain says whether iptables over nf_tables has the chain in its tables of the
+// name, by one system call.
+func IPTablesChain(c *nft.Conn, table, name string) (ipv4, ipv6 bool, err error) {
+	found, err := c.Exist(
+		nft.ChainQuestion(nftables.TableFamilyIPv4, table, name),
+		nft.ChainQuestion(nftables.TableFamilyIPv6, table, name))
+	if err != nil {
+		return false, false, fmt.Errorf("rules: look for chain %s: %w", name, err)
+	}
+	return found[0], found[1], nil
 }

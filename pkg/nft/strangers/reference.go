@@ -1,4 +1,4 @@
-package nft
+package strangers
 
 import (
 	"bytes"
@@ -8,10 +8,9 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
-	"github.com/google/nftables/userdata"
 	"golang.org/x/sys/unix"
 )
 
@@ -30,12 +29,7 @@ type TheirRule struct {
 }
 
 // Table is where the rule is, as nft(8) names it.
-func (r TheirRule) Table() string {
-	family := map[nftables.TableFamily]string{
-		nftables.TableFamilyIPv4: "ip", nftables.TableFamilyIPv6: "ip6", nftables.TableFamilyINet: "inet",
-	}[r.rule.Table.Family]
-	return family + " " + r.rule.Table.Name
-}
+func (r TheirRule) Table() string { return tableName(r.rule.Table) }
 
 // Mentions says whether the rule has the address in a match or a target.
 func (r TheirRule) Mentions(a netip.Addr) bool {
@@ -52,26 +46,31 @@ func (r TheirRule) Mentions(a netip.Addr) bool {
 
 // TheirPorts lists the reference's rules for published ports, of all its containers.
 // Where it has no table this is one question, asked once.
-func (c *Conn) TheirPorts() ([]TheirRule, error) {
-	return c.theirs(theirPorts, "hostports", "hostip_hostports", "masquerading")
+func TheirPorts(c *nft.Conn) ([]TheirRule, error) {
+	return theirs(c, theirPorts, "hostports", "hostip_hostports", "masquerading")
 }
 
 // TheirMasquerade lists the reference's rules that masquerade containers.
-func (c *Conn) TheirMasquerade() ([]TheirRule, error) {
-	return c.theirs(theirMasquerade, "masq_checks")
+func TheirMasquerade(c *nft.Conn) ([]TheirRule, error) {
+	return theirs(c, theirMasquerade, "masq_checks")
 }
 
-func (c *Conn) theirs(table string, chains ...string) ([]TheirRule, error) {
-	if err := c.findTheirTables(); err != nil {
-		return nil, err
+func theirs(c *nft.Conn, table string, chains ...string) ([]TheirRule, error) {
+	// All of them at once: a DEL wants both kinds.
+	tables, err := c.Tables(
+		nftables.Table{Family: nftables.TableFamilyIPv4, Name: theirPorts},
+		nftables.Table{Family: nftables.TableFamilyIPv6, Name: theirPorts},
+		nftables.Table{Family: nftables.TableFamilyINet, Name: theirMasquerade})
+	if err != nil {
+		return nil, fmt.Errorf("rules: look for tables of the reference plugins: %w", err)
 	}
 	var list []TheirRule
-	for _, t := range c.theirTables {
+	for _, t := range tables {
 		if t.Name != table {
 			continue
 		}
 		for _, chain := range chains {
-			rules, err := c.nl.GetRules(t, &nftables.Chain{Name: chain, Table: t})
+			rules, err := c.Library().GetRules(t, &nftables.Chain{Name: chain, Table: t})
 			if errors.Is(err, unix.ENOENT) {
 				continue
 			}
@@ -79,39 +78,12 @@ func (c *Conn) theirs(table string, chains ...string) ([]TheirRule, error) {
 				return nil, fmt.Errorf("rules: list chain %s %s: %w", t.Name, chain, err)
 			}
 			for _, r := range rules {
-				comment := commentIn(r.UserData, userdata.TypeComment)
+				comment := nft.CommentOf(r.UserData)
 				list = append(list, TheirRule{Comment: comment, Target: target(r.Exprs), rule: r})
 			}
 		}
 	}
 	return list, nil
-}
-
-// findTheirTables asks for all of them at once: a DEL wants both kinds.
-func (c *Conn) findTheirTables() error {
-	if c.theirTables != nil {
-		return nil
-	}
-	all := []*nftables.Table{
-		{Family: nftables.TableFamilyIPv4, Name: theirPorts},
-		{Family: nftables.TableFamilyIPv6, Name: theirPorts},
-		{Family: nftables.TableFamilyINet, Name: theirMasquerade},
-	}
-	questions := make([]netlink.Netfilter, len(all))
-	for i, t := range all {
-		questions[i] = tableQuestion(t.Family, t.Name)
-	}
-	found, err := c.there(questions...)
-	if err != nil {
-		return fmt.Errorf("rules: look for tables of the reference plugins: %w", err)
-	}
-	c.theirTables = make([]*nftables.Table, 0, len(all))
-	for i, t := range all {
-		if found[i] {
-			c.theirTables = append(c.theirTables, t)
-		}
-	}
-	return nil
 }
 
 // target is the address that a rule of DNAT leads to.
@@ -134,13 +106,13 @@ type Others struct {
 	Theirs         bool // in tables of the reference
 }
 
-// Others looks for chain, which leads to those of iptables, and for the reference's
+// FindOthers looks for chain, which leads to those of iptables, and for the reference's
 // tables, with one system call for all questions.
-func (c *Conn) Others(chain string) (Others, error) {
+func FindOthers(c *nft.Conn, chain string) (Others, error) {
 	ip4, ip6 := nftables.TableFamilyIPv4, nftables.TableFamilyIPv6
-	found, err := c.there(
-		chainQuestion(ip4, "nat", chain), chainQuestion(ip6, "nat", chain),
-		tableQuestion(ip4, theirPorts), tableQuestion(ip6, theirPorts))
+	found, err := c.Exist(
+		nft.ChainQuestion(ip4, "nat", chain), nft.ChainQuestion(ip6, "nat", chain),
+		nft.TableQuestion(ip4, theirPorts), nft.TableQuestion(ip6, theirPorts))
 	if err != nil {
 		return Others{}, fmt.Errorf("rules: look for other backends: %w", err)
 	}
@@ -176,17 +148,17 @@ func (r TheirRule) Takes(hostIP netip.Addr, proto uint8, holds func(port uint16)
 }
 
 // DeleteTheirs deletes rules of the reference. Those that are gone are success.
-func (c *Conn) DeleteTheirs(rules []TheirRule) error {
+func DeleteTheirs(c *nft.Conn, rules []TheirRule) error {
 	for _, r := range rules {
-		if err := c.nl.DelRule(r.rule); err != nil {
+		if err := c.Library().DelRule(r.rule); err != nil {
 			return fmt.Errorf("rules: %s: %w", r.Table(), err)
 		}
 	}
-	err := c.nl.Flush()
+	err := c.Library().Flush()
 	if errors.Is(err, unix.ENOENT) && len(rules) > 1 {
 		// Somebody deleted one of them: one by one.
 		for _, r := range rules {
-			if err := c.DeleteTheirs([]TheirRule{r}); err != nil {
+			if err := DeleteTheirs(c, []TheirRule{r}); err != nil {
 				return err
 			}
 		}

@@ -1,25 +1,26 @@
-package nft
+package strangers
 
 import (
 	"fmt"
 	"testing"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 )
 
 // firewall makes somebody's filter chain at the forward hook.
-func (c *Conn) firewall(t *testing.T, policy nftables.ChainPolicy, rules ...[]expr.Any) {
+func firewall(t *testing.T, c *nft.Conn, policy nftables.ChainPolicy, rules ...[]expr.Any) {
 	t.Helper()
-	table := c.nl.AddTable(&nftables.Table{Name: "filter", Family: nftables.TableFamilyIPv4})
-	ch := c.nl.AddChain(&nftables.Chain{
+	table := c.Library().AddTable(&nftables.Table{Name: "filter", Family: nftables.TableFamilyIPv4})
+	ch := c.Library().AddChain(&nftables.Chain{
 		Table: table, Name: "FORWARD", Type: nftables.ChainTypeFilter, Policy: &policy,
 		Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter,
 	})
 	for _, r := range rules {
-		c.nl.AddRule(&nftables.Rule{Table: table, Chain: ch, Exprs: r})
+		c.Library().AddRule(&nftables.Rule{Table: table, Chain: ch, Exprs: r})
 	}
-	c.flush(t)
+	wantNil(t, c.Library().Flush())
 }
 
 func verdictExpr(kind expr.VerdictKind) expr.Any { return &expr.Verdict{Kind: kind} }
@@ -30,7 +31,7 @@ func fromLink(name string) []expr.Any {
 	if n := len(name) - 1; name[n] == '+' {
 		data = data[:n]
 	} else {
-		data = append(data, make([]byte, ifNameSize-len(data))...)
+		data = append(data, make([]byte, 16-len(data))...)
 	}
 	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
@@ -63,9 +64,9 @@ func TestBlockers(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			withConn(t, func(c *Conn) {
-				c.firewall(t, tt.policy, tt.rules...)
-				got, err := c.Blockers("cni0")
+			withConn(t, func(c *nft.Conn) {
+				firewall(t, c, tt.policy, tt.rules...)
+				got, err := Blockers(c, "cni0")
 				if s := fmt.Sprint(got); err != nil || s != tt.want {
 					t.Errorf("got %s, %v, want %s", s, err, tt.want)
 				}
@@ -76,29 +77,29 @@ func TestBlockers(t *testing.T) {
 
 // TestAccept: our rules open the way, once, and go again without a trace.
 func TestAccept(t *testing.T) {
-	withConn(t, func(c *Conn) {
-		c.firewall(t, nftables.ChainPolicyDrop, append(fromLink("eth0"), verdictExpr(expr.VerdictDrop)))
+	withConn(t, func(c *nft.Conn) {
+		firewall(t, c, nftables.ChainPolicyDrop, append(fromLink("eth0"), verdictExpr(expr.VerdictDrop)))
 		rules := func() int {
 			t.Helper()
-			list, err := c.nl.GetRules(&nftables.Table{Name: "filter", Family: nftables.TableFamilyIPv4}, &nftables.Chain{Name: "FORWARD"})
+			list, err := c.Library().GetRules(&nftables.Table{Name: "filter", Family: nftables.TableFamilyIPv4}, &nftables.Chain{Name: "FORWARD"})
 			if err != nil {
 				t.Fatal(err)
 			}
 			return len(list)
 		}
 		for range 2 {
-			if err := c.Accept("cni0"); err != nil {
+			if err := Accept(c, "cni0"); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if got, err := c.Blockers("cni0"); err != nil || len(got) != 0 || rules() != 3 {
+		if got, err := Blockers(c, "cni0"); err != nil || len(got) != 0 || rules() != 3 {
 			t.Errorf("after Accept: %v, %v, %d rules, want 3", got, err, rules())
 		}
-		if got, err := c.Blockers("cni1"); err != nil || len(got) != 1 {
+		if got, err := Blockers(c, "cni1"); err != nil || len(got) != 1 {
 			t.Errorf("another bridge: %v, %v", got, err)
 		}
 		for range 2 {
-			if err := c.Unaccept("cni0"); err != nil {
+			if err := Unaccept(c, "cni0"); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -106,4 +107,30 @@ func TestAccept(t *testing.T) {
 			t.Errorf("after Unaccept: %d rules, want the one of before", rules())
 		}
 	})
+}
+
+// TestOthers: chains of iptables and tables of the reference, where there are some.
+func TestOthers(t *testing.T) {
+	withConn(t, func(c *nft.Conn) {
+		want := Others{}
+		for range 2 {
+			if got, err := FindOthers(c, "EXAMPLE"); err != nil || got != want {
+				t.Errorf("got %+v, %v, want %+v", got, err, want)
+			}
+			if want.Theirs {
+				return
+			}
+			addForeign(t, c)
+			want = Others{Chain6: true, Theirs: true}
+		}
+	})
+}
+
+// addForeign makes a chain EXAMPLE in table ip6 nat, and a table of the reference.
+func addForeign(t *testing.T, c *nft.Conn) {
+	t.Helper()
+	nat := c.Library().AddTable(&nftables.Table{Family: nftables.TableFamilyIPv6, Name: "nat"})
+	c.Library().AddChain(&nftables.Chain{Table: nat, Name: "EXAMPLE"})
+	c.Library().AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: theirPorts})
+	wantNil(t, c.Library().Flush())
 }
