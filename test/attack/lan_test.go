@@ -8,12 +8,11 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // asks says whether a server answers.
-func asks(from *lab.Space, host, port string) bool {
+func asks(from *Space, host, port string) bool {
 	_, err := from.Ask("tcp", netip.AddrPortFrom(addr(host), number(port)).String(), Haste)
 	return err == nil
 }
@@ -64,7 +63,7 @@ var _ = row("T3", "a neighbour on the LAN reaches a container's ports that are n
 })
 
 // connections is how many the host's kernel tracks.
-func connections(host *lab.Space) int {
+func connections(host *Space) int {
 	GinkgoHelper()
 	text, err := host.Sysctl("net/netfilter/nf_conntrack_count")
 	Expect(err).NotTo(HaveOccurred())

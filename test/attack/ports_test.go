@@ -4,7 +4,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // inNetwork attaches one more container to a network of any name. A failed ADD is
@@ -48,7 +48,7 @@ var _ = row("T10", "a container takes a port that another one has published", fu
 			})
 			s.ExpectEqual(before)
 		}
-		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
 	}
 })
 

@@ -9,7 +9,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var _ = row("T18", "what was for a container that is gone reaches the next one with its address", func(r *Row) {

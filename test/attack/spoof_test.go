@@ -8,8 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 	"golang.org/x/sys/unix"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // poisons says whether the attacker makes others believe that its MAC address is the
@@ -146,7 +145,7 @@ var _ = row("T7", "a container sends from an IP address that is not its own", fu
 })
 
 // lying has a space send a lie, and nothing else, while fn runs.
-func lying(space *lab.Space, v *Victim, text []byte, fn func()) {
+func lying(space *Space, v *Victim, text []byte, fn func()) {
 	GinkgoHelper()
 	var fd int
 	Inside(space, func() (err error) {

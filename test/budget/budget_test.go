@@ -11,12 +11,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var update = flag.Bool("update", false, "write budget.txt anew")
 
-func TestMain(m *testing.M) { lab.Main(m.Run) }
+func TestMain(m *testing.M) { stage.Main(m.Run) }
 
 // runs: noise of the runtime is not in all of them.
 const runs = 7
@@ -142,7 +142,7 @@ func measure(t *testing.T, v variant) string {
 // rig is a host with one container that stays.
 type rig struct {
 	t               *testing.T
-	host, container *lab.Space
+	host, container *stage.Space
 	bin, dir        string
 	strace          string
 	variant         variant
@@ -194,9 +194,9 @@ func newRig(t *testing.T, v variant) *rig {
 	return r
 }
 
-func (r *rig) space(name string) *lab.Space {
+func (r *rig) space(name string) *stage.Space {
 	r.t.Helper()
-	s, err := lab.NewSpace(strings.ReplaceAll(r.variant.name, " ", "-") + "-" + name)
+	s, err := stage.NewSpace(strings.ReplaceAll(r.variant.name, " ", "-") + "-" + name)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -256,7 +256,7 @@ func (r *rig) life(see func(call, counts)) {
 }
 
 // run is one call under strace.
-func (r *rig) run(c call, id string, container *lab.Space) (counts, []byte) {
+func (r *rig) run(c call, id string, container *stage.Space) (counts, []byte) {
 	r.t.Helper()
 	config, err := json.Marshal(c.config)
 	if err != nil {

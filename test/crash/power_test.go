@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // A lease is never synced, since a power cut ends all attachments with it. So this is
@@ -183,11 +183,11 @@ func paths(a, b disk) []string {
 type store struct {
 	t        *testing.T
 	bin, dir string
-	host     *lab.Space
+	host     *stage.Space
 }
 
-func (s store) call(verb, id string, change conf) (lab.Answer, error) {
-	answer, err := s.host.CNI(s.bin, lab.Call{
+func (s store) call(verb, id string, change conf) (stage.Answer, error) {
+	answer, err := s.host.CNI(s.bin, stage.Call{
 		Plugin: "host-local", Command: verb, ContainerID: id, IfName: "eth0", Netns: "/none",
 		Config: small(s.dir).with(change).stdin(),
 	})
@@ -241,12 +241,12 @@ func (s store) mark(boot time.Time) {
 
 // TestPowerCut tries every state of the disk that may follow.
 func TestPowerCut(t *testing.T) {
-	host, err := lab.NewSpace("power")
+	host, err := stage.NewSpace("power")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = host.Close() }) // nothing is in it
-	s := store{t: t, bin: lab.Plugins(t, "bridge", "portmap", "host-local"), dir: filepath.Join(t.TempDir(), "leases"), host: host}
+	s := store{t: t, bin: stage.Plugins(t, "bridge", "portmap", "host-local"), dir: filepath.Join(t.TempDir(), "leases"), host: host}
 	boots.RLock()
 	defer boots.RUnlock()
 	for _, history := range [][]string{

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/test/crash/trace"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 func addr4(index int) string { return fmt.Sprintf("10.66.0.%d", 10+index) }
@@ -28,8 +28,8 @@ type room struct {
 	t         *testing.T
 	bin, dir  string
 	net       network
-	host, box *lab.Space
-	neighbour *lab.Space // nil in a cold network
+	host, box *stage.Space
+	neighbour *stage.Space // nil in a cold network
 	before    snapshot.Snapshot
 	previous  json.RawMessage // of the container's ADD
 	fine      map[future]bool // what has come about once
@@ -48,7 +48,7 @@ const tries = 3 * time.Second
 // newRoom makes the host and its neighbour.
 func newRoom(t *testing.T, n network) *room {
 	t.Helper()
-	r := &room{t: t, bin: lab.Plugins(t, "bridge", "portmap", "host-local"), net: n, dir: filepath.Join(t.TempDir(), "data"), fine: make(map[future]bool)}
+	r := &room{t: t, bin: stage.Plugins(t, "bridge", "portmap", "host-local"), net: n, dir: filepath.Join(t.TempDir(), "data"), fine: make(map[future]bool)}
 	if err := os.MkdirAll(r.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -76,9 +76,9 @@ func withAnotherLocal(t *testing.T, bin string) string {
 	return dir
 }
 
-func (r *room) space(name string) *lab.Space {
+func (r *room) space(name string) *stage.Space {
 	r.t.Helper()
-	s, err := lab.NewSpace(fmt.Sprintf("%s%d", name, rooms.Add(1)))
+	s, err := stage.NewSpace(fmt.Sprintf("%s%d", name, rooms.Add(1)))
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func (r *room) furnish() {
 }
 
 func (r *room) clear() {
-	for _, s := range []*lab.Space{r.host, r.box, r.neighbour} {
+	for _, s := range []*stage.Space{r.host, r.box, r.neighbour} {
 		if s != nil {
 			if err := s.Close(); err != nil {
 				r.t.Error(err)
@@ -141,7 +141,7 @@ func (r *room) list() []conf { return r.net.plugins(r.dir) }
 
 // call runs one plugin.
 func (r *room) call(verb string, a attachment, c conf) ([]byte, error) {
-	answer, err := r.host.CNI(r.bin, lab.Call{
+	answer, err := r.host.CNI(r.bin, stage.Call{
 		Plugin: c["type"].(string), Command: verb, ContainerID: a.id, Netns: a.netns, IfName: "eth0", Config: c.stdin(),
 	})
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var executed = regexp.MustCompile(`execve\("([^"]+)"`)
@@ -85,7 +85,7 @@ var _ = Describe("host-local", func() {
 	}
 
 	It("of another build is executed", func() {
-		dir := install(s, "theirs", os.Symlink, filepath.Join(Reference("host-local"), "host-local"))
+		dir := install(s, "theirs", os.Symlink, filepath.Join(Reference(GinkgoT(), "host-local"), "host-local"))
 		Expect(lend(dir)).To(Equal([]string{filepath.Join(dir, "host-local"), filepath.Join(dir, "host-local")}))
 	})
 
@@ -104,7 +104,7 @@ var _ = Describe("host-local", func() {
 	)
 
 	It("is the first one in CNI_PATH", func() {
-		theirs := install(s, "theirs", os.Symlink, filepath.Join(Reference("host-local"), "host-local"))
+		theirs := install(s, "theirs", os.Symlink, filepath.Join(Reference(GinkgoT(), "host-local"), "host-local"))
 		Expect(lend(theirs, s.Bin)).To(HaveLen(2))
 		Expect(lend(s.Bin, theirs)).To(BeEmpty())
 	})

@@ -10,8 +10,8 @@ import (
 
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // The addresses of the exercise. Those of the containers follow from the
@@ -37,10 +37,10 @@ const (
 
 // world is everything that the steps work on.
 type world struct {
-	host, outside, red, blue *lab.Space
-	net                      *lab.Network
+	host, outside, red, blue *stage.Space
+	net                      *stage.Network
 	before                   snapshot.Snapshot
-	server                   *lab.Server // in blue, since step 5
+	server                   *stage.Server // in blue, since step 5
 }
 
 // newWorld makes the spaces, and wires host and outside. outside gets no route to
@@ -51,12 +51,12 @@ func newWorld(o options) (*world, error) {
 		return nil, err
 	}
 	w := &world{}
-	for name, space := range map[string]**lab.Space{"host": &w.host, "outside": &w.outside, "red": &w.red, "blue": &w.blue} {
-		if *space, err = lab.NewSpace(name); err != nil {
+	for name, space := range map[string]**stage.Space{"host": &w.host, "outside": &w.outside, "red": &w.red, "blue": &w.blue} {
+		if *space, err = stage.NewSpace(name); err != nil {
 			return nil, errors.Join(err, w.close())
 		}
 	}
-	err = lab.Wire(w.host, "uplink", uplinkAddr+"/24", w.outside, eth, outsideAddr+"/24")
+	err = stage.Wire(w.host, "uplink", uplinkAddr+"/24", w.outside, eth, outsideAddr+"/24")
 	if err == nil {
 		w.net, err = w.host.Network(conflist, o.bin, cacheDir)
 	}
@@ -74,7 +74,7 @@ func (w *world) close() error {
 	if w.server != nil {
 		errs = append(errs, w.server.Close())
 	}
-	for _, s := range []*lab.Space{w.red, w.blue, w.outside, w.host} {
+	for _, s := range []*stage.Space{w.red, w.blue, w.outside, w.host} {
 		if s != nil {
 			errs = append(errs, s.Close())
 		}
@@ -104,7 +104,7 @@ func kept(key string) bool {
 }
 
 // ports are the published ports of a container, as a runtime tells them.
-func (w *world) ports(s *lab.Space) []map[string]any {
+func (w *world) ports(s *stage.Space) []map[string]any {
 	if s != w.blue {
 		return nil
 	}
@@ -112,7 +112,7 @@ func (w *world) ports(s *lab.Space) []map[string]any {
 }
 
 // add attaches a container and checks the outcome; nil if it could not be attached.
-func (w *world) add(p *page, s *lab.Space) *types100.Result {
+func (w *world) add(p *page, s *stage.Space) *types100.Result {
 	start := time.Now()
 	result, err := w.net.Add(s.Name, s.Path, eth, w.ports(s))
 	took := time.Since(start)

@@ -14,7 +14,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // atOnce is how many configurations run at the same time: most of the time goes into
@@ -23,7 +23,7 @@ const atOnce = 6
 
 // rest is how long the kernel may take to finish what a plugin has begun: carrier,
 // link-local addresses, links of a dead namespace.
-var rest = lab.Slow() * 3 * time.Second
+var rest = stage.Slow() * 3 * time.Second
 
 const resolvConf = "# a comment\nnameserver 192.0.2.1\nnameserver 2001:db8::1\ndomain resolv.test\nsearch one.test two.test\noptions timeout:3 rotate\n"
 
@@ -41,8 +41,8 @@ func TestDifferential(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := &bench{
-		reference: lab.Reference(t, "bridge", "host-local"),
-		ours:      lab.Plugins(t, "bridge", "host-local"),
+		reference: stage.Reference(t, "bridge", "host-local"),
+		ours:      stage.Plugins(t, "bridge", "host-local"),
 		dir:       t.TempDir(), list: list, missing: lacking(t),
 	}
 	b.resolv = filepath.Join(b.dir, "resolv.conf")
@@ -79,7 +79,7 @@ func TestDifferential(t *testing.T) {
 func choose(list []*configuration) (chosen []*configuration, complete bool) {
 	only := os.Getenv("DIFFERENTIAL_ONLY")
 	if only == "" {
-		return list, lab.Slow() == 1
+		return list, stage.Slow() == 1
 	}
 	pattern := regexp.MustCompile(only)
 	return slices.DeleteFunc(list, func(c *configuration) bool { return !pattern.MatchString(c.name) }), false
@@ -215,7 +215,7 @@ func lacking(t *testing.T) map[feature]bool {
 		_, err := exec.LookPath(program)
 		missing[f] = err != nil
 	}
-	space, err := lab.NewSpace("probe")
+	space, err := stage.NewSpace("probe")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,14 +10,14 @@ import (
 	"os"
 	"testing"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // summary is the last line of a run.
 var summary string
 
 func TestMain(m *testing.M) {
-	code, isChild := lab.Isolate()
+	code, isChild := stage.Isolate()
 	if isChild {
 		code = m.Run()
 		fmt.Print(summary)

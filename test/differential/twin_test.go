@@ -12,7 +12,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 const (
@@ -27,11 +27,11 @@ type twin struct {
 	bin           string
 	dir           string // of this side alone
 	resolv        string
-	host, outside *lab.Space
-	boxes         []*lab.Space
-	server        []*lab.Server
-	answers       []lab.Answer // of each container's ADD
-	calls         facts        // how each call ended
+	host, outside *stage.Space
+	boxes         []*stage.Space
+	server        []*stage.Server
+	answers       []stage.Answer // of each container's ADD
+	calls         facts          // how each call ended
 	names         map[string]string
 }
 
@@ -40,7 +40,7 @@ type twin struct {
 func newTwin(c *configuration, prefix, bin, dir, resolv string) (w *twin, err error) {
 	w = &twin{
 		c: c, bin: bin, dir: dir, resolv: resolv, calls: make(facts), names: make(map[string]string),
-		answers: make([]lab.Answer, c.boxes),
+		answers: make([]stage.Answer, c.boxes),
 	}
 	defer func() {
 		if err != nil {
@@ -50,14 +50,14 @@ func newTwin(c *configuration, prefix, bin, dir, resolv string) (w *twin, err er
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return w, err
 	}
-	if w.host, err = lab.NewSpace(prefix + "host"); err != nil {
+	if w.host, err = stage.NewSpace(prefix + "host"); err != nil {
 		return w, err
 	}
-	if w.outside, err = lab.NewSpace(prefix + "out"); err != nil {
+	if w.outside, err = stage.NewSpace(prefix + "out"); err != nil {
 		return w, err
 	}
 	for i := range c.boxes {
-		box, err := lab.NewSpace(fmt.Sprintf("%sbox%d", prefix, i+1))
+		box, err := stage.NewSpace(fmt.Sprintf("%sbox%d", prefix, i+1))
 		if err != nil {
 			return w, err
 		}
@@ -83,14 +83,14 @@ func (w *twin) data() string { return filepath.Join(w.dir, "leases") }
 
 // wire connects host and outside.
 func (w *twin) wire() error {
-	for _, s := range []*lab.Space{w.host, w.outside} {
+	for _, s := range []*stage.Space{w.host, w.outside} {
 		// The host's links need no duplicate address detection, which takes 1-2 s.
 		// The containers' own setting stays, for the plugins to change.
 		if err := s.SetSysctl("net/ipv6/conf/default/accept_dad", "0"); err != nil {
 			return err
 		}
 	}
-	err := lab.Wire(w.host, "uplink", host4+"/24,"+host6+"/64", w.outside, "eth0", outside4+"/24,"+outside6+"/64")
+	err := stage.Wire(w.host, "uplink", host4+"/24,"+host6+"/64", w.outside, "eth0", outside4+"/24,"+outside6+"/64")
 	if err != nil {
 		return err
 	}
@@ -233,7 +233,7 @@ func (w *twin) traffic() facts {
 			if s.is4() {
 				target = net.JoinHostPort(outside4, "80")
 			}
-			seen, err := box.Ask("tcp", target, lab.Slow()*2*time.Second)
+			seen, err := box.Ask("tcp", target, stage.Slow()*2*time.Second)
 			from, _, _ := net.SplitHostPort(seen)
 			switch {
 			case err != nil:

@@ -11,8 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 const (
@@ -26,7 +25,7 @@ var everybody = net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 func swap16(v uint16) uint16 { return v<<8 | v>>8 }
 
 // packetSocket sees and sends whole frames of a link.
-func packetSocket(s *lab.Space, link string) (fd int) {
+func packetSocket(s *Space, link string) (fd int) {
 	GinkgoHelper()
 	index := Link(s, link).Attrs().Index
 	Inside(s, func() (err error) {
@@ -43,7 +42,7 @@ func packetSocket(s *lab.Space, link string) (fd int) {
 }
 
 // say sends a frame that carries a word. tag is its VLAN.
-func say(s *lab.Space, link string, from, to net.HardwareAddr, tag uint16, word string) {
+func say(s *Space, link string, from, to net.HardwareAddr, tag uint16, word string) {
 	GinkgoHelper()
 	frame := append(append([]byte{}, to...), from...)
 	if tag != untagged {
@@ -60,7 +59,7 @@ func say(s *lab.Space, link string, from, to net.HardwareAddr, tag uint16, word 
 // ear hears what arrives at a link.
 type ear struct{ fd int }
 
-func listen(s *lab.Space, link string) ear {
+func listen(s *Space, link string) ear {
 	GinkgoHelper()
 	return ear{packetSocket(s, link)}
 }

@@ -4,7 +4,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // publishing is bridge with the capability, as a runtime calls it with these ports.
@@ -22,7 +22,7 @@ var _ = Describe("bridge with the capability portMappings", func() {
 		c Conf
 	)
 	BeforeEach(func() {
-		s = NewStage()
+		s = NewStage(GinkgoT())
 		c = publishing(s.Bridge(SubnetV4, SubnetV6), Port("tcp", 8080, 80), Port("tcp", 8443, 443))
 	})
 
@@ -30,15 +30,15 @@ var _ = Describe("bridge with the capability portMappings", func() {
 		b, result := s.Attach(c)
 		client, _ := s.Attach(s.Bridge(SubnetV4, SubnetV6))
 		Serve(b.Space, "tcp", 80)
-		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
-		ExpectSeen(s.Outside, HostV6, "8080", OutsideV6)
-		ExpectSeen(s.Host, HostV4, "8080")
-		ExpectSeen(s.Host, "127.0.0.1", "8080")
-		ExpectSeen(client.Space, HostV4, "8080")
-		ExpectSeen(client.Space, HostV6, "8080")
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
+		ExpectSeen(s.Outside, "tcp", HostV6, "8080", OutsideV6)
+		ExpectSeen(s.Host, "tcp", HostV4, "8080")
+		ExpectSeen(s.Host, "tcp", "127.0.0.1", "8080")
+		ExpectSeen(client.Space, "tcp", HostV4, "8080")
+		ExpectSeen(client.Space, "tcp", HostV6, "8080")
 		ExpectOK("CHECK", s.Check(b, c, result))
 		s.Del(b, c, result)
-		ExpectRefused(s.Outside, HostV4, "8080")
+		ExpectRefused(s.Outside, "tcp", HostV4, "8080")
 	})
 
 	It("without ports is as it was", func() {
@@ -59,7 +59,7 @@ var _ = Describe("bridge with the capability portMappings", func() {
 			Expect(HasLink(late.Space, "eth0")).To(BeFalse())
 		}
 		Serve(holder.Space, "tcp", 80)
-		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
 	})
 
 	It("refuses a port that is none, before anything is changed", func() {
@@ -115,11 +115,11 @@ var _ = Describe("bridge with the capability portMappings", func() {
 			Expect(Elements(s.Host, NAT, set)).To(HaveLen(1), set)
 		}
 		Serve(b.Space, "tcp", 80)
-		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
 		Expect(both.Check(b.ID, b.Path, "eth0", ports)).To(Succeed())
 		Expect(both.Del(b.ID, b.Path, "eth0", ports)).To(Succeed())
 		s.ExpectEqual(before)
-		ExpectRefused(s.Outside, HostV4, "8080")
+		ExpectRefused(s.Outside, "tcp", HostV4, "8080")
 	})
 
 	It("publishes by its own backend, whatever masquerades", func() {
@@ -128,8 +128,8 @@ var _ = Describe("bridge with the capability portMappings", func() {
 		b, result := s.Attach(mixed)
 		Serve(b.Space, "tcp", 80)
 		Serve(s.Outside, "tcp", 7000)
-		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
-		ExpectSeen(b.Space, OutsideV4, "7000", HostV4)
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
+		ExpectSeen(b.Space, "tcp", OutsideV4, "7000", HostV4)
 		ExpectOK("CHECK", s.Check(b, mixed, result))
 		s.Del(b, mixed, result)
 	})

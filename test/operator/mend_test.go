@@ -13,12 +13,11 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // echo serves connections that last.
-func echo(s *lab.Space, port int) {
+func echo(s *stage.Space, port int) {
 	GinkgoHelper()
 	var listener net.Listener
 	Expect(s.Do(func() (err error) {
@@ -38,7 +37,7 @@ func echo(s *lab.Space, port int) {
 }
 
 // gcIn is gc from another namespace than the node's.
-func (n *Node) gcIn(s *lab.Space) string {
+func (n *Node) gcIn(s *stage.Space) string {
 	GinkgoHelper()
 	host := n.Host
 	n.Host = s
@@ -68,7 +67,7 @@ type talker struct {
 	err  error
 }
 
-func talk(from *lab.Space, addr string) *talker {
+func talk(from *stage.Space, addr string) *talker {
 	GinkgoHelper()
 	t := &talker{stop: make(chan struct{})}
 	Expect(from.Do(func() (err error) {
@@ -116,7 +115,7 @@ var _ = Describe("repair", func() {
 		n := three()
 		legacyIPTables(n).Run(n.Host, "-t nat -A POSTROUTING -s 192.0.2.1 -j MASQUERADE")
 		web, db := n.Boxes[0], n.Boxes[1]
-		for _, s := range []*lab.Space{web.Space, n.Outside} {
+		for _, s := range []*stage.Space{web.Space, n.Outside} {
 			echo(s, 80)
 		}
 		in := talk(n.Outside, stage.HostV4+":8080")
@@ -124,7 +123,7 @@ var _ = Describe("repair", func() {
 		across := talk(db.Space, stage.FirstV4+":80")
 		n.nft("flush ruleset")
 		time.Sleep(300 * time.Millisecond)
-		stage.ExpectRefused(n.Outside, stage.HostV4, "8080")
+		stage.ExpectRefused(n.Outside, "tcp", stage.HostV4, "8080")
 		golden("repair-dry.txt", n.ok("repair", "--dry-run"))
 		Expect(n.state("web")).To(Equal("drift"))
 		golden("repair.txt", n.ok("repair"))
@@ -199,7 +198,7 @@ var _ = Describe("repair", func() {
 })
 
 // silent opens a connection and says nothing.
-func silent(from *lab.Space, addr string) *talker {
+func silent(from *stage.Space, addr string) *talker {
 	GinkgoHelper()
 	t := &talker{}
 	Expect(from.Do(func() (err error) {
@@ -255,7 +254,7 @@ var _ = Describe("gc", func() {
 		n := three()
 		n.dies(1)
 		namesake := n.Space("db")
-		Expect(lab.Wire(namesake, "eth0", "192.0.2.1/24", n.Outside, "other0", "")).To(Succeed())
+		Expect(stage.Wire(namesake, "eth0", "192.0.2.1/24", n.Outside, "other0", "")).To(Succeed())
 		Expect(n.ok("gc", "--grace", "0s")).To(ContainSubstring("another container may have taken the name"))
 		Expect(n.Lease(stage.SecondV4)).To(BeAnExistingFile())
 	})
@@ -279,7 +278,7 @@ var _ = Describe("gc", func() {
 	It("keeps what other plugins have made and somebody uses", func() {
 		n := three()
 		vm, held := n.Space("vm"), n.Space("held")
-		Expect(lab.Wire(held, "eth0", "10.61.0.3/24", n.Outside, "held0", "")).To(Succeed())
+		Expect(stage.Wire(held, "eth0", "10.61.0.3/24", n.Outside, "held0", "")).To(Succeed())
 		n.foreign("vm", vm.Path, "10.61.0.2")             // a device that is no link any more
 		n.foreign("held", "/run/netns/gone", "10.61.0.3") // the path is gone, but not the namespace
 		out := n.ok("gc", "--grace", "0s")

@@ -16,8 +16,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 func read(path string) string {
@@ -54,7 +53,7 @@ var _ = Describe("install", func() {
 	It("exchanges sets under a running node, and goes back", func() {
 		n := three()
 		dir := filepath.Join(n.Dir, "opt")
-		reference := stage.Reference("bridge", "portmap", "host-local")
+		reference := stage.Reference(GinkgoT(), "bridge", "portmap", "host-local")
 		Expect(os.Mkdir(dir, 0o755)).To(Succeed())
 		for _, p := range []string{"bridge", "portmap", "host-local"} {
 			n.write(filepath.Join(dir, p), read(filepath.Join(reference, p)))
@@ -69,7 +68,7 @@ var _ = Describe("install", func() {
 				case <-stop:
 					return
 				default:
-					a, err := n.Host.CNI(dir, lab.Call{Plugin: "bridge", Command: "VERSION", Config: []byte(`{"cniVersion":"1.0.0"}`)})
+					a, err := n.Host.CNI(dir, stage.Call{Plugin: "bridge", Command: "VERSION", Config: []byte(`{"cniVersion":"1.0.0"}`)})
 					Expect(err).NotTo(HaveOccurred())
 					Expect(a.Exit).To(BeZero())
 				}

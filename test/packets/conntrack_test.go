@@ -13,8 +13,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var _ = DescribeTable("clients follow a port to the next container, and nobody else loses a connection, with", func(b backend) {
@@ -92,7 +91,7 @@ func (h *home) vanish(from, to string) {
 }
 
 // mute accepts connections at port 81, and says nothing.
-func mute(s *lab.Space) {
+func mute(s *Space) {
 	GinkgoHelper()
 	var listener net.Listener
 	Inside(s, func() (err error) {

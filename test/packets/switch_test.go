@@ -8,7 +8,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var _ = Describe("a backend that is changed between ADD and DEL", func() {

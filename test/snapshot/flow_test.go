@@ -12,8 +12,8 @@ import (
 	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netlink"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // TestFlows: a flow is tracked where some rule looks at flows.
@@ -57,7 +57,7 @@ func TestMounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := lab.NewSpace("mounted")
+	s, err := stage.NewSpace("mounted")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,21 +11,21 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
-func TestMain(m *testing.M) { lab.Main(m.Run) }
+func TestMain(m *testing.M) { stage.Main(m.Run) }
 
 // room is a host with a bridge that has one port, and a directory with a file.
 type room struct {
-	*lab.Space
+	*stage.Space
 	dir string
 }
 
 func newRoom(t *testing.T) room {
 	t.Helper()
-	s, err := lab.NewSpace("oracle")
+	s, err := stage.NewSpace("oracle")
 	if err != nil {
 		t.Fatal(err)
 	}

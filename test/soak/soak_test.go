@@ -12,15 +12,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // summary is the last line.
 var summary string
 
 func TestMain(m *testing.M) {
-	code, isChild := lab.Isolate()
+	code, isChild := stage.Isolate()
 	if isChild {
 		code = m.Run()
 		fmt.Println(summary)
@@ -29,9 +29,9 @@ func TestMain(m *testing.M) {
 }
 
 func TestSoak(t *testing.T) {
-	seed := lab.Number(t, "SOAK_SEED", uint64(time.Now().UnixNano())%1_000_000)
-	workers := int(lab.Number(t, "SOAK_WORKERS", 12))
-	seconds := time.Duration(lab.Number(t, "SOAK_SECONDS", 15)) * time.Second
+	seed := stage.Number(t, "SOAK_SEED", uint64(time.Now().UnixNano())%1_000_000)
+	workers := int(stage.Number(t, "SOAK_WORKERS", 12))
+	seconds := time.Duration(stage.Number(t, "SOAK_SECONDS", 15)) * time.Second
 	fmt.Printf("soak: SOAK_SEED=%d SOAK_WORKERS=%d SOAK_SECONDS=%.0f\n", seed, workers, seconds.Seconds())
 	w := newWorld(t)
 	before := w.state()

@@ -13,8 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 type conf map[string]any
@@ -36,7 +36,7 @@ type attachment struct {
 type world struct {
 	t        *testing.T
 	bin, dir string
-	host     *lab.Space
+	host     *stage.Space
 	networks []*network
 	history
 
@@ -66,7 +66,7 @@ func newWorld(t *testing.T) *world {
 	if err := unix.Mount("soak", w.dir, "tmpfs", 0, fmt.Sprint("size=", diskSize)); err != nil {
 		t.Fatal(err)
 	}
-	if w.host, err = lab.NewSpace("soak"); err != nil {
+	if w.host, err = stage.NewSpace("soak"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 const (
@@ -22,33 +22,33 @@ const (
 var (
 	// attachTime is for all ADDs, or all DELs: a second or two where the machine has
 	// nothing else to do.
-	attachTime = lab.Slow() * 30 * time.Second
-	patience   = lab.Slow() * 5 * time.Second
+	attachTime = stage.Slow() * 30 * time.Second
+	patience   = stage.Slow() * 5 * time.Second
 )
 
 // crowd is a host with an outside and containers.
 type crowd struct {
 	t             *testing.T
-	host, outside *lab.Space
-	boxes         []*lab.Space
-	net           *lab.Network
+	host, outside *stage.Space
+	boxes         []*stage.Space
+	net           *stage.Network
 	data          string
 }
 
 func newCrowd(t *testing.T, bin string) *crowd {
 	t.Helper()
-	c := &crowd{t: t, host: lab.OpenSpace(t, "crowd"), outside: lab.OpenSpace(t, "outside"), data: t.TempDir()}
-	for _, s := range []*lab.Space{c.host, c.outside} {
+	c := &crowd{t: t, host: stage.OpenSpace(t, "crowd"), outside: stage.OpenSpace(t, "outside"), data: t.TempDir()}
+	for _, s := range []*stage.Space{c.host, c.outside} {
 		// Duplicate address detection changes the state for 1-2 s.
 		if err := s.SetSysctl("net/ipv6/conf/default/accept_dad", "0"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := lab.Wire(c.host, "uplink", host4+"/24", c.outside, "eth0", outside4+"/24"); err != nil {
+	if err := stage.Wire(c.host, "uplink", host4+"/24", c.outside, "eth0", outside4+"/24"); err != nil {
 		t.Fatal(err)
 	}
 	for i := range containers {
-		box := lab.OpenSpace(t, fmt.Sprintf("box%d", i))
+		box := stage.OpenSpace(t, fmt.Sprintf("box%d", i))
 		server, err := box.Serve("tcp", "0.0.0.0:80")
 		if err != nil {
 			t.Fatal(err)

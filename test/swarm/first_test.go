@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // Attachments that all find nothing there: each may be the one that makes the bridge
@@ -22,17 +22,17 @@ var families = []string{"10.73.0.0/24", "fd73::/64", "10.74.0.0/24"}
 // bus is a host with one bridge for several networks.
 type bus struct {
 	crowd
-	nets []*lab.Network
+	nets []*stage.Network
 }
 
 func newBus(t *testing.T, bin string, n int) *bus {
 	t.Helper()
-	b := &bus{crowd: crowd{t: t, host: lab.OpenSpace(t, "bus"), data: t.TempDir()}}
+	b := &bus{crowd: crowd{t: t, host: stage.OpenSpace(t, "bus"), data: t.TempDir()}}
 	if err := b.host.SetSysctl("net/ipv6/conf/default/accept_dad", "0"); err != nil {
 		t.Fatal(err)
 	}
 	for i := range n {
-		b.boxes = append(b.boxes, lab.OpenSpace(t, fmt.Sprintf("seat%d", i)))
+		b.boxes = append(b.boxes, stage.OpenSpace(t, fmt.Sprintf("seat%d", i)))
 	}
 	for i, subnet := range families {
 		list := encode(object{"cniVersion": "1.1.0", "name": fmt.Sprintf("bus%d", i), "plugins": []object{{
@@ -49,7 +49,7 @@ func newBus(t *testing.T, bin string, n int) *bus {
 }
 
 // each runs one call for each container at the same time.
-func (b *bus) each(do func(network *lab.Network, id, path string) error) {
+func (b *bus) each(do func(network *stage.Network, id, path string) error) {
 	b.t.Helper()
 	errs := make([]error, len(b.boxes))
 	all(len(b.boxes), func(i int) {
@@ -62,12 +62,12 @@ func (b *bus) each(do func(network *lab.Network, id, path string) error) {
 	}
 }
 
-func add(network *lab.Network, id, path string) error {
+func add(network *stage.Network, id, path string) error {
 	_, err := network.Add(id, path, "eth0", nil)
 	return err
 }
 
-func del(network *lab.Network, id, path string) error { return network.Del(id, path, "eth0", nil) }
+func del(network *stage.Network, id, path string) error { return network.Del(id, path, "eth0", nil) }
 
 // testFirst: what the first ones changed is taken back after the last one, each time.
 func testFirst(t *testing.T, bin string) {

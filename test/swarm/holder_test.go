@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 	"github.com/containernetworking/cni/pkg/types"
 	"golang.org/x/sys/unix"
 )
@@ -81,7 +81,7 @@ func testStoppedHolder(t *testing.T, ours string) {
 	if !strings.Contains(told.Msg, "process "+h.pid+" ") {
 		t.Errorf("process %s is not named: %s", h.pid, told.Msg)
 	}
-	if took < lockWait || took > lockWait+lab.Slow()*10*time.Second {
+	if took < lockWait || took > lockWait+stage.Slow()*10*time.Second {
 		t.Errorf("gave up after %v, want about %v", took, lockWait)
 	}
 	if err := h.cmd.Process.Kill(); err != nil {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 const (
@@ -20,7 +20,7 @@ const (
 
 // leaseTime is for all of them: about 10 ms of one processor for each call, and ten
 // times that where the machine is busy.
-var leaseTime = lab.Slow() * 60 * time.Second
+var leaseTime = stage.Slow() * 60 * time.Second
 
 // register knows who has which address, from after ADD until before DEL.
 type register struct {

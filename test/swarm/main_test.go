@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // holdVariable makes the program hold the lock of that path until it is killed.
@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv(holdVariable); path != "" {
 		hold(path)
 	}
-	code, isChild := lab.Isolate()
+	code, isChild := stage.Isolate()
 	if isChild {
 		code = m.Run()
 	}
@@ -46,8 +46,8 @@ func hold(path string) {
 
 // TestSwarm has two parts that go on at the same time, since one of them only waits.
 func TestSwarm(t *testing.T) {
-	ours := lab.Plugins(t, "bridge", "portmap", "host-local")
-	reference := lab.Reference(t, "bridge", "portmap", "host-local")
+	ours := stage.Plugins(t, "bridge", "portmap", "host-local")
+	reference := stage.Reference(t, "bridge", "portmap", "host-local")
 	t.Run("a stopped lock holder", func(t *testing.T) {
 		t.Parallel()
 		testStoppedHolder(t, ours)

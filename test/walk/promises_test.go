@@ -8,16 +8,16 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var (
 	// patience is how long an answer may take: far more than it needs on a busy machine.
-	patience = lab.Slow() * 5 * time.Second
+	patience = stage.Slow() * 5 * time.Second
 	// burial is how long the links of a dead namespace may stay: one worker of the
 	// kernel takes the namespaces of the whole machine apart (cleanup_net).
-	burial = lab.Slow() * 30 * time.Second
+	burial = stage.Slow() * 30 * time.Second
 )
 
 // expectPromises looks at what must hold after every step.

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // attachment is a link of a container to a network.
@@ -41,12 +41,12 @@ func (a *attachment) asAdded() asks {
 }
 
 // call runs one plugin for an attachment.
-func (w *world) call(command string, a *attachment, q asks, plugin, more object) (lab.Answer, error) {
+func (w *world) call(command string, a *attachment, q asks, plugin, more object) (stage.Answer, error) {
 	stdin, err := json.Marshal(a.net.stdin(plugin, q.ports, more))
 	if err != nil {
-		return lab.Answer{}, err
+		return stage.Answer{}, err
 	}
-	answer, err := w.host.CNI(w.bin, lab.Call{
+	answer, err := w.host.CNI(w.bin, stage.Call{
 		Plugin: plugin["type"].(string), Command: command, ContainerID: a.box.id, Netns: q.netns,
 		IfName: a.ifName, Config: stdin,
 	})
@@ -58,7 +58,7 @@ func (w *world) call(command string, a *attachment, q asks, plugin, more object)
 
 type callError struct {
 	command, plugin string
-	answer          lab.Answer
+	answer          stage.Answer
 }
 
 func (e *callError) Error() string {
@@ -141,7 +141,7 @@ func (w *world) gc(n *network) error {
 		if err != nil {
 			return err
 		}
-		answer, err := w.host.CNI(w.bin, lab.Call{Plugin: p["type"].(string), Command: "GC", Config: stdin})
+		answer, err := w.host.CNI(w.bin, stage.Call{Plugin: p["type"].(string), Command: "GC", Config: stdin})
 		if err != nil {
 			return err
 		}

@@ -15,8 +15,8 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/dump"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 const (
@@ -30,7 +30,7 @@ type world struct {
 	t             *testing.T
 	rng           *rand.Rand
 	bin, dir      string
-	host, outside *lab.Space
+	host, outside *stage.Space
 	slots         [5]*network
 	networks      []*network // all that there ever were
 	boxes         []*box     // that runtimes know
@@ -42,22 +42,22 @@ type world struct {
 
 // box is a container. A lost one has no namespace any more.
 type box struct {
-	*lab.Space
+	*stage.Space
 	id      string
-	servers []*lab.Server
+	servers []*stage.Server
 	lost    bool
 }
 
 func newWorld(t *testing.T, rng *rand.Rand) *world {
 	t.Helper()
-	w := &world{t: t, rng: rng, bin: lab.Plugins(t, "bridge", "portmap", "host-local"), dir: t.TempDir(), kinds: make(map[string]int)}
+	w := &world{t: t, rng: rng, bin: stage.Plugins(t, "bridge", "portmap", "host-local"), dir: t.TempDir(), kinds: make(map[string]int)}
 	w.host, w.outside = w.space("host"), w.space("outside")
-	for _, s := range []*lab.Space{w.host, w.outside} {
+	for _, s := range []*stage.Space{w.host, w.outside} {
 		// The kernel adds routes of link-local addresses only after 1-2 s of duplicate
 		// address detection: no state would be comparable.
 		w.must(s.SetSysctl("net/ipv6/conf/default/accept_dad", "0"))
 	}
-	w.must(lab.Wire(w.host, "uplink", host4+"/24,"+host6+"/64", w.outside, "eth0", outside4+"/24,"+outside6+"/64"))
+	w.must(stage.Wire(w.host, "uplink", host4+"/24,"+host6+"/64", w.outside, "eth0", outside4+"/24,"+outside6+"/64"))
 	for _, addr := range []string{"0.0.0.0:80", "[::]:80"} {
 		s, err := w.outside.Serve("tcp", addr)
 		w.must(err)
@@ -69,9 +69,9 @@ func newWorld(t *testing.T, rng *rand.Rand) *world {
 	return w
 }
 
-func (w *world) space(name string) *lab.Space {
+func (w *world) space(name string) *stage.Space {
 	w.t.Helper()
-	s, err := lab.NewSpace(name)
+	s, err := stage.NewSpace(name)
 	w.must(err)
 	w.t.Cleanup(func() { _ = s.Close() })
 	return s

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 type object = map[string]any
@@ -123,9 +123,9 @@ func (n *Node) Pods() ([]string, error) {
 // patience is far above what an answer takes.
 const patience = 3 * time.Second
 
-// Seen asks a server of pods, or of lab.Serve, and wants it to see one of the addresses; with
+// Seen asks a server of pods, or of stage.Serve, and wants it to see one of the addresses; with
 // none, any.
-func Seen(from *lab.Space, network, host string, port int, want ...string) error {
+func Seen(from *stage.Space, network, host string, port int, want ...string) error {
 	answer, err := from.Ask(network, net.JoinHostPort(host, strconv.Itoa(port)), patience)
 	if err != nil || len(want) == 0 {
 		return err

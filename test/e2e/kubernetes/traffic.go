@@ -6,7 +6,7 @@ import (
 	"net"
 
 	"github.com/bridgeport-cni/bridgeport/test/e2e/kit"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // traffic shows what pods, nodes and a machine beside them can do with each other.
@@ -42,7 +42,7 @@ func (t *test) traffic() {
 		return errors.Join(kit.Seen(here.Space, "tcp", clientAddr, 7000, here.node.addr), kit.Seen(there.Space, "tcp", clientAddr, 7000, there.node.addr), server.Close())
 	})
 	t.Do("a Service, from pods and from the nodes, tcp and udp", func() error {
-		for _, from := range []*lab.Space{here.Space, there.Space, t.workers[0].Space, t.workers[1].Space} {
+		for _, from := range []*stage.Space{here.Space, there.Space, t.workers[0].Space, t.workers[1].Space} {
 			for _, network := range []string{"tcp", "udp"} {
 				// Often enough to meet each of its pods.
 				for range 12 {
@@ -71,7 +71,7 @@ func (t *test) traffic() {
 			kit.Seen(first.Space, "tcp", second.addr, 8080, first.addr),
 			kit.Seen(here.Space, "tcp", second.addr, 8080, here.addr(), first.addr))
 		for _, ask := range []struct {
-			from *lab.Space
+			from *stage.Space
 			to   string
 		}{{here.Space, first.addr}, {first.Space, "127.0.0.1"}, {second.Space, "127.0.0.1"}} {
 			_, aerr := ask.from.Ask("tcp", net.JoinHostPort(ask.to, "8080"), patience)

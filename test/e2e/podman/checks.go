@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/test/e2e/kit"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 func (t *test) published() {
@@ -82,7 +82,7 @@ func (t *test) second() {
 }
 
 // links are the names of a namespace's links.
-func links(space *lab.Space) (string, error) {
+func links(space *stage.Space) (string, error) {
 	var names []string
 	err := space.Do(func() error {
 		list, err := net.Interfaces()

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/test/e2e/kit"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 const (
@@ -33,7 +33,7 @@ events_logger = "file"
 type test struct {
 	*kit.Report
 	node   *kit.Node
-	client *lab.Space
+	client *stage.Space
 	idle   snapshot.Snapshot
 }
 
@@ -146,7 +146,7 @@ func (t *test) remove(name string) error {
 }
 
 // enter opens the container's network namespace.
-func (t *test) enter(name string) (*lab.Space, error) {
+func (t *test) enter(name string) (*stage.Space, error) {
 	path, err := t.podman("inspect", "--format", "{{.NetworkSettings.SandboxKey}}", name)
 	if err != nil {
 		return nil, err
