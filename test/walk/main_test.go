@@ -20,7 +20,7 @@ func TestWalk(t *testing.T) {
 	steps := int(stage.Number(t, "WALK_STEPS", 300/uint64(min(stage.Slow(), 3))))
 	fmt.Printf("walk: WALK_SEED=%d WALK_STEPS=%d\n", seed, steps)
 	w := newWorld(t, rand.New(rand.NewPCG(seed, 0)))
-	before := w.settled()
+	before := w.Settled()
 	for i := 1; i <= steps; i++ {
 		w.step(i)
 		w.expectPromises()
@@ -30,6 +30,6 @@ func TestWalk(t *testing.T) {
 	}
 	w.probeAll()
 	w.leave()
-	w.expectEqual(before)
+	w.ExpectEqual(before)
 	fmt.Printf("walk: %d steps:%s\n", steps, w.counts())
 }

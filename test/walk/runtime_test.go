@@ -23,7 +23,7 @@ type attachment struct {
 	masq    bool // likewise
 }
 
-func (a *attachment) String() string { return a.net.name + "/" + a.box.id + "/" + a.ifName }
+func (a *attachment) String() string { return a.net.name + "/" + a.box.ID + "/" + a.ifName }
 
 // same says whether both are the same attachment for the plugins.
 func (a *attachment) same(b *attachment) bool { return a.String() == b.String() }
@@ -42,18 +42,18 @@ func (a *attachment) asAdded() asks {
 
 // call runs one plugin for an attachment.
 func (w *world) call(command string, a *attachment, q asks, plugin, more object) (stage.Answer, error) {
-	stdin, err := json.Marshal(a.net.stdin(plugin, q.ports, more))
-	if err != nil {
-		return stage.Answer{}, err
-	}
-	answer, err := w.host.CNI(w.bin, stage.Call{
-		Plugin: plugin["type"].(string), Command: command, ContainerID: a.box.id, Netns: q.netns,
-		IfName: a.ifName, Config: stdin,
+	return w.run(stage.Call{
+		Plugin: plugin["type"].(string), Command: command, ContainerID: a.box.ID, Netns: q.netns,
+		IfName: a.ifName, Config: stage.Encode(a.net.stdin(plugin, q.ports, more)),
 	})
-	if err == nil && answer.Exit != 0 {
-		err = &callError{command: command, plugin: plugin["type"].(string), answer: answer}
+}
+
+func (w *world) run(c stage.Call) (stage.Answer, error) {
+	answer := w.Run(c)
+	if answer.Exit != 0 {
+		return answer, &callError{command: c.Command, plugin: c.Plugin, answer: answer}
 	}
-	return answer, err
+	return answer, nil
 }
 
 type callError struct {
@@ -133,20 +133,13 @@ func (w *world) gc(n *network) error {
 	valid := []object{}
 	for _, a := range w.attached {
 		if a.net == n && !a.box.lost {
-			valid = append(valid, object{"containerID": a.box.id, "ifname": a.ifName})
+			valid = append(valid, object{"containerID": a.box.ID, "ifname": a.ifName})
 		}
 	}
-	for _, p := range n.plugins(w.data()) {
-		stdin, err := json.Marshal(n.stdin(p, nil, object{"cni.dev/valid-attachments": valid}))
-		if err != nil {
+	for _, p := range n.plugins(w.Data()) {
+		config := stage.Encode(n.stdin(p, nil, object{"cni.dev/valid-attachments": valid}))
+		if _, err := w.run(stage.Call{Plugin: p["type"].(string), Command: "GC", Config: config}); err != nil {
 			return err
-		}
-		answer, err := w.host.CNI(w.bin, stage.Call{Plugin: p["type"].(string), Command: "GC", Config: stdin})
-		if err != nil {
-			return err
-		}
-		if answer.Exit != 0 {
-			return &callError{command: "GC", plugin: p["type"].(string), answer: answer}
 		}
 	}
 	return nil
