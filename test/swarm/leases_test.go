@@ -59,7 +59,7 @@ func (r *register) give(address string) {
 // it, some come while others go.
 func testLeases(t *testing.T, ours, reference string) {
 	data, dir := t.TempDir(), t.TempDir()
-	config := encode(object{"cniVersion": "1.0.0", "name": "swarm", "ipam": hostLocal(data, "10.70.0.0/24")})
+	config := stage.Encode(stage.Conf{"cniVersion": "1.0.0", "name": "swarm", "ipam": stage.HostLocal(data, "10.70.0.0/24")})
 	r := &register{dir: dir, holder: make(map[string]string)}
 	var full sync.WaitGroup
 	full.Add(processes)

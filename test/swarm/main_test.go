@@ -55,9 +55,9 @@ func TestSwarm(t *testing.T) {
 	t.Run("many", func(t *testing.T) {
 		t.Parallel()
 		t.Run("leases", func(t *testing.T) { testLeases(t, ours, reference) })
-		t.Run("attachments", func(t *testing.T) { testAttachments(t, ours) })
-		t.Run("first attachments", func(t *testing.T) { testFirst(t, ours) })
-		t.Run("GC beside first attachments", func(t *testing.T) { testRetired(t, ours) })
+		t.Run("attachments", func(t *testing.T) { testAttachments(t) })
+		t.Run("first attachments", func(t *testing.T) { testFirst(t) })
+		t.Run("GC beside first attachments", func(t *testing.T) { testRetired(t) })
 		t.Run("cost", func(t *testing.T) { testCost(t, ours) })
 	})
 }
@@ -94,22 +94,6 @@ func (c call) run(bin, dir string) (stdout []byte, err error) {
 	err = cmd.Run()
 	stdout, rerr := os.ReadFile(name + ".out")
 	return stdout, errors.Join(err, rerr)
-}
-
-// encode is for values of this package, which JSON can hold.
-func encode(v any) []byte {
-	text, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	return text
-}
-
-type object = map[string]any
-
-// hostLocal is a configuration of host-local alone, or below a bridge.
-func hostLocal(dataDir, subnet string) object {
-	return object{"type": "host-local", "dataDir": dataDir, "ranges": [][]object{{{"subnet": subnet}}}}
 }
 
 // all runs do for 0 to n-1, each in a goroutine of its own that starts when all are
