@@ -9,7 +9,7 @@ import (
 
 // call runs bridge for a container.
 func (w *twin) call(label, command string, i int, more object) (stage.Answer, error) {
-	config, err := w.c.stdin(w.data(), w.resolv, more)
+	config, err := w.c.stdin(w.Data(), w.resolv, more)
 	if err != nil {
 		return stage.Answer{}, err
 	}
@@ -17,7 +17,7 @@ func (w *twin) call(label, command string, i int, more object) (stage.Answer, er
 	if w.c.netns != "" {
 		path = w.c.netns
 	}
-	answer, err := w.host.CNI(w.bin, stage.Call{
+	answer, err := w.Host.CNI(w.Bin, stage.Call{
 		Plugin: "bridge", Command: command, ContainerID: fmt.Sprintf("box%d", i+1), Netns: path,
 		IfName: ifName, Args: w.c.envArgs(), Config: config,
 	})

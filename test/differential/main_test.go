@@ -6,6 +6,7 @@
 package differential
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -16,9 +17,17 @@ import (
 // summary is the last line of a run.
 var summary string
 
+// atOnce is how many configurations run at the same time: most of the time goes into
+// the reference's sleeps and the kernel's waits.
+const atOnce = "6"
+
 func TestMain(m *testing.M) {
 	code, isChild := stage.Isolate()
 	if isChild {
+		flag.Parse()
+		if err := flag.Set("test.parallel", atOnce); err != nil {
+			panic(err)
+		}
 		code = m.Run()
 		fmt.Print(summary)
 	}
