@@ -2,6 +2,7 @@ package attack_test
 
 import (
 	"encoding/binary"
+	"net"
 	"net/netip"
 	"strconv"
 
@@ -13,15 +14,8 @@ import (
 
 // asks says whether a server answers.
 func asks(from *Space, host, port string) bool {
-	_, err := from.Ask("tcp", netip.AddrPortFrom(addr(host), number(port)).String(), Haste)
+	_, err := from.Ask("tcp", net.JoinHostPort(host, port), Haste)
 	return err == nil
-}
-
-func number(port string) uint16 {
-	GinkgoHelper()
-	n, err := strconv.ParseUint(port, 10, 16)
-	Expect(err).NotTo(HaveOccurred())
-	return uint16(n)
 }
 
 var _ = row("T3", "a neighbour on the LAN reaches a container's ports that are not published", func(r *Row) {

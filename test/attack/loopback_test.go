@@ -64,7 +64,7 @@ var _ = row("T1", "a container reaches a service that listens on 127.0.0.0/8", f
 		Expect(s.Host.Sysctl("net/ipv4/conf/" + BridgeName + "/route_localnet")).To(Equal("1"))
 		r.Fails("portmap with "+backend, attack)
 		n := s.Network(List(both(s), chain))
-		Expect(n.Del(v.ID, v.Path, "eth0", web)).To(Succeed())
+		v.Del(n, web...)
 		r.Fails("after DEL, with "+backend, attack)
 		s.GC(both(s), a.Box)
 		r.Fails("after GC has tidied, with "+backend, attack)

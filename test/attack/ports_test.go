@@ -15,7 +15,7 @@ func inNetwork(s *Stage, bridge, portmap Conf, ports ...map[string]any) (*Box, e
 	n := s.Network(List(bridge, portmap))
 	_, err := n.Add(b.ID, b.Path, "eth0", ports)
 	if err != nil {
-		Expect(n.Del(b.ID, b.Path, "eth0", ports)).To(Succeed())
+		b.Del(n, ports...)
 	}
 	return b, err
 }
@@ -66,7 +66,7 @@ var _ = row("T26", "one network's attachments change the conditions of another's
 		b, err := inNetwork(s, second(s), other, Port("tcp", 9090, 80))
 		Expect(err).NotTo(HaveOccurred())
 		open := asks(s.Outside, HostV4, "8080")
-		Expect(s.Network(List(second(s), other)).Del(b.ID, b.Path, "eth0", []map[string]any{Port("tcp", 9090, 80)})).To(Succeed())
+		b.Del(s.Network(List(second(s), other)), Port("tcp", 9090, 80))
 		return asks(s.Outside, HostV4, "8080") || open
 	}
 	nft := Portmap().With(Conf{"backend": "nftables"})

@@ -12,11 +12,6 @@ import (
 	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
-// publishing is bridge that publishes ports itself.
-func publishing(c Conf, ports ...any) Conf {
-	return c.With(Conf{"capabilities": Conf{"portMappings": true}, "runtimeConfig": Conf{"portMappings": ports}})
-}
-
 var _ = row("T25", "a program or library that somebody put into the way is run as root", func(r *Row) {
 	// lured says whether anything was run from the folder that comes first in PATH.
 	lured := func(s *Stage, run func()) bool {
@@ -36,7 +31,7 @@ var _ = row("T25", "a program or library that somebody put into the way is run a
 	s = ours()
 	r.Fails("all verbs", func() bool {
 		return lured(s, func() {
-			c := publishing(both(s).With(bound), Port("tcp", 8080, 80), Port("udp", 53, 53))
+			c := Publishing(both(s).With(bound), Port("tcp", 8080, 80), Port("udp", 53, 53))
 			b := s.Container()
 			result := s.Add(b, c)
 			ExpectOK("CHECK", s.Check(b, c, result))
@@ -107,7 +102,7 @@ var _ = Describe("privileges", func() {
 			{"ipMasqBackend": "iptables"},
 			{"enabledad": true},
 		} {
-			c := publishing(both(s).With(change), Port("tcp", 8080, 80))
+			c := Publishing(both(s).With(change), Port("tcp", 8080, 80))
 			b := s.Container()
 			result := s.Add(b, c)
 			ExpectPing(b.Space, GatewayV4, OutsideV4)

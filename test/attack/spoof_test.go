@@ -136,7 +136,7 @@ var _ = row("T7", "a container sends from an IP address that is not its own", fu
 		for range 20 {
 			b := s.Container()
 			lying(b.Space, v2, text, func() {
-				ExpectError(s.Call(b, "ADD", publishing(c, Port("tcp", 8080, 80))), Conflict, held.ID)
+				ExpectError(s.Call(b, "ADD", Publishing(c, Port("tcp", 8080, 80))), Conflict, held.ID)
 			})
 		}
 		return ear.hears(string(text))

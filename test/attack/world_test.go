@@ -9,7 +9,6 @@ import (
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
-	. "github.com/onsi/gomega"
 
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/google/nftables"
@@ -54,9 +53,7 @@ func known(b *Box, result *types100.Result) *Victim {
 func publish(s *Stage, bridge, portmap Conf, ports ...map[string]any) *Victim {
 	GinkgoHelper()
 	b := s.Container()
-	result, err := s.Network(List(bridge, portmap)).Add(b.ID, b.Path, "eth0", ports)
-	Expect(err).NotTo(HaveOccurred())
-	return known(b, result)
+	return known(b, b.Add(s.Network(List(bridge, portmap)), ports...))
 }
 
 // reference is a stage with the reference plugins.

@@ -36,8 +36,12 @@ var networks = []network{
 	{name: "host-local", plugins: func(d string) []stage.Conf { return []stage.Conf{{"type": "host-local", "ipam": pool(d)}} }},
 	{name: "chain", plugins: func(d string) []stage.Conf { return []stage.Conf{bridge(d), portmap()} }},
 	{name: "chain cold", plugins: func(d string) []stage.Conf { return []stage.Conf{bridge(d), portmap()} }, cold: true},
-	{name: "one", plugins: func(d string) []stage.Conf { return []stage.Conf{bridge(d).With(publishing).With(stage.Conf{"macspoofchk": true})} }},
-	{name: "one cold", plugins: func(d string) []stage.Conf { return []stage.Conf{bridge(d).With(publishing).With(stage.Conf{"macspoofchk": true})} }, cold: true},
+	{name: "one", plugins: func(d string) []stage.Conf {
+		return []stage.Conf{bridge(d).With(publishing).With(stage.Conf{"macspoofchk": true})}
+	}},
+	{name: "one cold", plugins: func(d string) []stage.Conf {
+		return []stage.Conf{bridge(d).With(publishing).With(stage.Conf{"macspoofchk": true})}
+	}, cold: true},
 	{name: "chain iptables", plugins: func(d string) []stage.Conf {
 		return []stage.Conf{bridge(d).With(iptables), portmap().With(iptables)}
 	}, execs: true},

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
-	"strings"
 	"time"
 
 	types100 "github.com/containernetworking/cni/pkg/types/100"
@@ -89,18 +87,7 @@ func (w *world) snapshot() (snapshot.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return all.Without(kept), nil
-}
-
-func kept(key string) bool {
-	file, isFile := strings.CutPrefix(key, "file networks")
-	if !isFile {
-		return false
-	}
-	base := path.Base(file)
-	return base == "lock" || strings.HasPrefix(base, "last_reserved_ip.") ||
-		strings.Contains(file+"/", "/.bridgeport/") ||
-		strings.Count(file, "/") < 2 // the directories themselves
+	return all.WithoutKept(), nil
 }
 
 // ports are the published ports of a container, as a runtime tells them.

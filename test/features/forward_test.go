@@ -135,8 +135,7 @@ var _ = DescribeTableSubtree("somebody's firewall,", func(f firewall) {
 	It("lets a published port pass with forwardAccept", func() {
 		n := s.Network(List(with, Portmap()))
 		b := s.Container()
-		_, err := n.Add(b.ID, b.Path, "eth0", []map[string]any{Port("tcp", 8080, 80)})
-		Expect(err).NotTo(HaveOccurred())
+		b.Add(n, Port("tcp", 8080, 80))
 		Serve(b.Space, "tcp", 80)
 		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
 		ExpectSeen(s.Outside, "tcp", HostV6, "8080", OutsideV6)

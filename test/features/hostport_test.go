@@ -14,9 +14,7 @@ import (
 
 // chained is portmap by nftables behind an attachment.
 func chained(prev *types100.Result, changes Conf, ports ...map[string]any) Conf {
-	return Conf{
-		"type": "portmap", "backend": "nftables", "prevResult": prev, "runtimeConfig": Conf{"portMappings": ports},
-	}.With(changes)
+	return Chained("nftables", prev, ports...).With(changes)
 }
 
 var _ = Describe("portmap by nftables", func() {

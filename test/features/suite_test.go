@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { Main(m.Run) }
 // state that a spec compares must have them already.
 var _ = BeforeSuite(func() {
 	s := NewStage(GinkgoT())
-	b, result := s.Attach(publishing(s.Bridge(SubnetV4, SubnetV6), Port("tcp", 8080, 80)))
+	b, result := s.Attach(Publishing(s.Bridge(SubnetV4, SubnetV6), Port("tcp", 8080, 80)))
 	s.Del(b, s.Bridge(SubnetV4, SubnetV6), result)
 })
 

@@ -132,20 +132,19 @@ var _ = Describe("vlan", func() {
 				n := s.Network(list())
 				b := s.Container()
 				ports := []map[string]any{Port("tcp", 8080, 80)}
-				_, err := n.Add(b.ID, b.Path, "eth0", ports)
-				Expect(err).NotTo(HaveOccurred())
+				b.Add(n, ports...)
 				Serve(b.Space, "tcp", 80)
 				ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
 				ExpectSeen(s.Outside, "tcp", HostV6, "8080", OutsideV6)
 				ExpectSeen(s.Host, "tcp", HostV4, "8080")
 				ExpectSeen(s.Host, "tcp", "127.0.0.1", "8080")
 				ExpectSeen(b.Space, "tcp", HostV4, "8080")
-				Expect(n.Check(b.ID, b.Path, "eth0", ports)).To(Succeed())
-				Expect(n.Del(b.ID, b.Path, "eth0", ports)).To(Succeed())
+				b.Check(n, ports...)
+				b.Del(n, ports...)
 				ExpectRefused(s.Outside, "tcp", HostV4, "8080")
 			},
 				Entry("by portmap", func() []byte { return List(tagged(s, 100).With(Conf{"hairpinMode": true}), Portmap()) }),
-				Entry("by itself", func() []byte { return List(publishing(tagged(s, 100).With(Conf{"hairpinMode": true}))) }),
+				Entry("by itself", func() []byte { return List(Publishing(tagged(s, 100).With(Conf{"hairpinMode": true}))) }),
 			)
 
 			It("and forwardAccept open somebody's firewall for the VLAN's gateway", func() {

@@ -19,12 +19,7 @@ import (
 // echo serves connections that last.
 func echo(s *stage.Space, port int) {
 	GinkgoHelper()
-	var listener net.Listener
-	Expect(s.Do(func() (err error) {
-		listener, err = net.Listen("tcp4", fmt.Sprintf("0.0.0.0:%d", port))
-		return err
-	})).To(Succeed())
-	DeferCleanup(listener.Close)
+	listener := stage.Listen(s, fmt.Sprintf("0.0.0.0:%d", port))
 	go func() {
 		for {
 			c, err := listener.Accept()
@@ -181,7 +176,7 @@ var _ = Describe("repair", func() {
 			n.ok("repair")
 			for _, b := range n.Boxes {
 				Expect(n.state(b.ID)).To(Equal("ok"), n.ran("ls").Out)
-				Expect(n.Net.Check(b.ID, b.Path, "eth0", n.ports[b.ID])).To(Succeed())
+				b.Check(n.Net, n.ports[b.ID]...)
 				stage.ExpectPing(b.Space, stage.OutsideV4, stage.OutsideV6)
 			}
 		})
@@ -235,7 +230,7 @@ var _ = Describe("gc", func() {
 		n.ExpectEqual(before)
 		Expect(filepath.Join(n.Dir, "cache/results/lan-gone-eth0")).NotTo(BeAnExistingFile())
 		for _, b := range n.Boxes[:3] {
-			Expect(n.Net.Check(b.ID, b.Path, "eth0", n.ports[b.ID])).To(Succeed())
+			b.Check(n.Net, n.ports[b.ID]...)
 		}
 		Expect(n.ok("gc", "--grace", "0s")).To(HavePrefix("nothing is dead"))
 	})
@@ -313,7 +308,7 @@ var _ = Describe("gc", func() {
 			old := time.Now().Add(-time.Hour)
 			Expect(os.Chtimes(n.Lease(fmt.Sprintf("10.60.0.%d", 100+i)), old, old)).To(Succeed())
 			b := n.add(fmt.Sprintf("c%d", i), stage.Port("tcp", 9000+i, 80))
-			Expect(n.Net.Check(b.ID, b.Path, "eth0", n.ports[b.ID])).To(Succeed())
+			b.Check(n.Net, n.ports[b.ID]...)
 		}
 		close(stop)
 		runs.Wait()

@@ -78,8 +78,7 @@ func (n *Node) add(id string, ports ...map[string]any) *stage.Box {
 	GinkgoHelper()
 	b := &stage.Box{Space: n.Space(id), ID: id}
 	n.Boxes, n.ports[id] = append(n.Boxes, b), ports
-	_, err := n.Net.Add(id, b.Path, "eth0", ports)
-	Expect(err).NotTo(HaveOccurred())
+	b.Add(n.Net, ports...)
 	return b
 }
 

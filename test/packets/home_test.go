@@ -63,7 +63,7 @@ func (h *home) moveIn(ports ...map[string]any) *resident {
 func (r *resident) add() {
 	GinkgoHelper()
 	r.result = r.home.Add(r.Box, r.lan)
-	r.ports = publishedBy(r.home.backend, r.result, r.portMapping...)
+	r.ports = Chained(r.home.backend.name, r.result, r.portMapping...)
 	ExpectOK("ADD", r.home.Call(r.Box, "ADD", r.ports))
 }
 

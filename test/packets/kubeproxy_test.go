@@ -156,7 +156,7 @@ func besideKubeProxy(b backend, mode kubeProxy, order string) {
 	if b.name == "nftables" || mode.mode != byNFTables.mode {
 		ports = append(ports, Port("tcp", nodePort, 80))
 	}
-	c := publishedBy(b, result, ports...)
+	c := Chained(b.name, result, ports...)
 	ExpectOK("ADD", s.Call(published, "ADD", c))
 	if order == orders[1] {
 		mode.write(s)
@@ -192,11 +192,6 @@ func besideKubeProxy(b backend, mode kubeProxy, order string) {
 	}
 	ExpectOK("DEL", s.Call(published, "DEL", c))
 	ExpectRefused(s.Outside, "tcp", HostV4, fmt.Sprint(hostPort))
-}
-
-// publishedBy is portmap behind bridge.
-func publishedBy(b backend, prev any, ports ...map[string]any) Conf {
-	return Portmap().With(Conf{"backend": b.name, "prevResult": prev, "runtimeConfig": Conf{"portMappings": ports}})
 }
 
 // serveOn answers until the spec ends.

@@ -81,7 +81,7 @@ func fromReference(ports, masquerade string) {
 	By("a port that it holds is refused")
 	late := h.Container()
 	result := h.Add(late, h.lan())
-	clash := publishedBy(h.backend, result, tcp(8080))
+	clash := Chained(h.backend.name, result, tcp(8080))
 	if ports == "iptables" { // over nftables there is no name to be found
 		ExpectError(h.Call(late, "ADD", clash), Conflict, "8080", old.ID)
 	}

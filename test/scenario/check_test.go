@@ -49,7 +49,7 @@ var _ = Describe("CHECK", func() {
 		b.Add(n, flat(ports)...)
 		before := s.Settled()
 		for range 2 {
-			Expect(n.Check(b.ID, b.Path, "eth0", flat(ports))).To(Succeed())
+			b.Check(n, flat(ports)...)
 		}
 		s.ExpectEqual(before) // it only looks
 		s.Container().Add(n)
@@ -66,7 +66,7 @@ var _ = Describe("CHECK", func() {
 		ports := append(webPorts(), On(HostV4, "tcp", 9090, 80))
 		result := b.Add(n, ports...)
 		a := &attachment{Stage: s, box: b, port: result.Interfaces[1].Name}
-		Expect(n.Check(b.ID, b.Path, "eth0", ports)).To(Succeed())
+		b.Check(n, ports...)
 
 		spoil(a)
 		err := n.Check(b.ID, b.Path, "eth0", ports)
@@ -165,7 +165,7 @@ var _ = Describe("CHECK", func() {
 			return netlink.RouteAdd(&netlink.Route{LinkIndex: l.Attrs().Index, Dst: ParseAddr("198.51.100.0/24").IPNet, Table: 77})
 		})
 		Change(s.Host, BridgeName, netlink.SetPromiscOn)
-		Expect(n.Check(b.ID, b.Path, "eth0", webPorts())).To(Succeed())
+		b.Check(n, webPorts()...)
 	})
 
 	It("fails for a container that was never attached", func() {

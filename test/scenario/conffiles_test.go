@@ -53,7 +53,7 @@ var _ = DescribeTable("a sample configuration works with cnitool", func(path str
 		Name    string
 		Plugins []struct{ Type string }
 	}
-	text := []byte(read(path))
+	text := []byte(Read(GinkgoT(), path))
 	Expect(json.Unmarshal(text, &sample)).To(Succeed())
 	dir := filepath.Join(s.Dir, "net.d") // two samples may have one name
 	Expect(os.Mkdir(dir, 0o755)).To(Succeed())

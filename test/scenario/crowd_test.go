@@ -54,7 +54,7 @@ var _ = Describe("twenty containers at once", func() {
 		for i, addr := range addresses {
 			Expect(owner).NotTo(HaveKey(addr))
 			owner[addr] = i
-			Expect(read(s.Lease(addr))).To(Equal(boxes[i].ID + "\r\neth0"))
+			Expect(Read(GinkgoT(), s.Lease(addr))).To(Equal(boxes[i].ID + "\r\neth0"))
 		}
 
 		By("reaching each by its port")

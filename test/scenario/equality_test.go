@@ -56,7 +56,7 @@ var _ = Describe("DEL takes back what ADD did", func() {
 		goes.Add(n, Port("tcp", 8081, 80))
 		goes.Del(n, Port("tcp", 8081, 80))
 		s.ExpectEqual(before)
-		Expect(n.Check(stays.ID, stays.Path, "eth0", []map[string]any{Port("tcp", 8080, 80)})).To(Succeed())
+		stays.Check(n, Port("tcp", 8080, 80))
 	})
 
 	It("keeps the container's second interface in the same network", func() {
@@ -71,7 +71,7 @@ var _ = Describe("DEL takes back what ADD did", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(n.Del(b.ID, b.Path, "eth1", second)).To(Succeed())
 		s.ExpectEqual(before)
-		Expect(n.Check(b.ID, b.Path, "eth0", ports)).To(Succeed())
+		b.Check(n, ports...)
 	})
 })
 

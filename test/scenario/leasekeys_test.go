@@ -131,13 +131,13 @@ var _ = Describe("configuration of host-local:", func() {
 	It("lease files are those of the reference, to the byte", func() {
 		b, _ := s.Attach(bridge(s, SubnetV4, SubnetV6))
 		for _, addr := range []string{FirstV4, FirstV6} {
-			Expect(read(s.Lease(addr))).To(Equal(b.ID + "\r\neth0"))
+			Expect(Read(GinkgoT(), s.Lease(addr))).To(Equal(b.ID + "\r\neth0"))
 			info, err := os.Stat(s.Lease(addr))
 			Expect(err).NotTo(HaveOccurred())
 			Expect(info.Mode()).To(Equal(os.FileMode(0o600)))
 		}
-		Expect(read(s.Lease("last_reserved_ip.0"))).To(Equal(FirstV4))
-		Expect(read(s.Lease("last_reserved_ip.1"))).To(Equal(FirstV6))
+		Expect(Read(GinkgoT(), s.Lease("last_reserved_ip.0"))).To(Equal(FirstV4))
+		Expect(Read(GinkgoT(), s.Lease("last_reserved_ip.1"))).To(Equal(FirstV6))
 		names := []string{}
 		entries, err := os.ReadDir(filepath.Join(s.Data(), NetworkName))
 		Expect(err).NotTo(HaveOccurred())

@@ -21,14 +21,8 @@ import (
 func fresh(s *Stage) *Box {
 	GinkgoHelper()
 	b := s.Container()
-	setLoopback(b.Space, netlink.LinkSetDown)
+	Change(b.Space, "lo", netlink.LinkSetDown)
 	return b
-}
-
-func setLoopback(space *Space, set func(netlink.Link) error) {
-	GinkgoHelper()
-	lo := Link(space, "lo")
-	Inside(space, func() error { return set(lo) })
 }
 
 func loopbackIsUp(space *Space) bool {
@@ -111,7 +105,7 @@ var _ = Describe("loopback", func() {
 		})
 		ExpectError(loopback(s, b, "CHECK", prev), cni.CodeDrift, "lo", "address 127.0.0.1/8 is missing")
 		ExpectOK("CHECK", loopback(s, b, "CHECK", nil)) // without a result there is only the state
-		setLoopback(b.Space, netlink.LinkSetDown)
+		Change(b.Space, "lo", netlink.LinkSetDown)
 		ExpectError(loopback(s, b, "CHECK", nil), cni.CodeDrift, "lo", "state is down, expected up")
 	})
 

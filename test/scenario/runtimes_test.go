@@ -19,7 +19,7 @@ import (
 // sampleOf reads a configuration of conf/.
 func sampleOf(s *Stage, path string) *Network {
 	GinkgoHelper()
-	return s.Network([]byte(read(filepath.Join(confDir, path))))
+	return s.Network([]byte(Read(GinkgoT(), filepath.Join(confDir, path))))
 }
 
 // podArgs are CNI_ARGS of CRI-O for a pod.
@@ -54,7 +54,7 @@ var _ = It("CRI-O: STATUS and GC at start, CHECK after each ADD and of all pods 
 		boxes = append(boxes, b)
 		n.Args = podArgs(b)
 		b.Add(n) // host ports are CRI-O's own work: it sends none
-		Expect(n.Check(b.ID, b.Path, "eth0", nil)).To(Succeed())
+		b.Check(n)
 	}
 	Serve(boxes[0].Space, "tcp", 80)
 	ExpectSeen(boxes[1].Space, "tcp", Addrs(boxes[0].Space, "eth0")[0][:len("10.85.0.2")], "80")
@@ -63,7 +63,7 @@ var _ = It("CRI-O: STATUS and GC at start, CHECK after each ADD and of all pods 
 	again := sampleOf(s, "crio/10-bridgeport.conflist")
 	for _, b := range boxes {
 		again.Args = podArgs(b)
-		Expect(again.Check(b.ID, b.Path, "eth0", nil)).To(Succeed())
+		b.Check(again)
 	}
 	Expect(again.GC(living(boxes[0], boxes[1]))).To(Succeed())
 	Expect(HasLink(boxes[2].Space, "eth0")).To(BeFalse())

@@ -2,7 +2,6 @@ package scenario_test
 
 import (
 	"net"
-	"os"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -49,14 +48,6 @@ func warm(s *Stage, n *Network, ports ...map[string]any) snapshot.Snapshot {
 	s.Settled()
 	b.Del(n, ports...)
 	return s.Settled()
-}
-
-// read is a file's content.
-func read(path string) string {
-	GinkgoHelper()
-	text, err := os.ReadFile(path)
-	Expect(err).NotTo(HaveOccurred())
-	return string(text)
 }
 
 func callVersion(plugin string, stdin []byte) Call {

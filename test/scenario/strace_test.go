@@ -1,9 +1,6 @@
 package scenario_test
 
 import (
-	"bytes"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -18,18 +15,8 @@ import (
 // trace runs one verb of a plugin under strace and returns the lines it wrote.
 func trace(s *Stage, b *Box, command string, c Conf) (lines []string, stdout []byte) {
 	GinkgoHelper()
-	strace, err := exec.LookPath("strace")
-	Expect(err).NotTo(HaveOccurred(), "strace is needed: apt-get install strace")
-	log := filepath.Join(s.Dir, "trace")
-	plugin := c["type"].(string)
-	cmd := exec.Command(strace, "-f", "-e", "trace=execve,nanosleep,clock_nanosleep,epoll_pwait,epoll_wait,ppoll,poll,select,pselect6",
-		"-o", log, filepath.Join(s.Bin, plugin))
-	cmd.Stdin = bytes.NewReader(c.Stdin())
-	cmd.Env = append(os.Environ(), "CNI_COMMAND="+command, "CNI_CONTAINERID="+b.ID, "CNI_NETNS="+b.Path, "CNI_IFNAME=eth0", "CNI_PATH="+s.Bin)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	Expect(s.Host.Do(cmd.Run)).To(Succeed(), "%s %s: %s%s", plugin, command, out.Bytes(), errs.Bytes())
-	return strings.Split(strings.TrimSpace(read(log)), "\n"), out.Bytes()
+	text, stdout := s.Strace(s.Calling(b, "eth0", command, c), "-e", "trace=execve,nanosleep,clock_nanosleep,epoll_pwait,epoll_wait,ppoll,poll,select,pselect6")
+	return strings.Split(strings.TrimSpace(text), "\n"), stdout
 }
 
 var (

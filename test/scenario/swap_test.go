@@ -57,7 +57,7 @@ var _ = Describe("host-local shares a lease directory with the reference's:", fu
 		for _, e := range entries {
 			info, err := e.Info()
 			Expect(err).NotTo(HaveOccurred())
-			found[e.Name()] = fmt.Sprintf("%v %q", info.Mode(), read(filepath.Join(dir, e.Name())))
+			found[e.Name()] = fmt.Sprintf("%v %q", info.Mode(), Read(GinkgoT(), filepath.Join(dir, e.Name())))
 		}
 		return found
 	}

@@ -14,9 +14,12 @@ func (s *Stage) Call(b *Box, command string, c Conf) Answer {
 // CallAs is Call for another interface.
 func (s *Stage) CallAs(b *Box, ifName, command string, c Conf) Answer {
 	s.Helper()
-	return s.Run(Call{
-		Plugin: c.Plugin(), Command: command, ContainerID: b.ID, Netns: b.Path, IfName: ifName, Config: c.Stdin(),
-	})
+	return s.Run(s.Calling(b, ifName, command, c))
+}
+
+// Calling is the call of CallAs, to be changed or to be run in another way.
+func (s *Stage) Calling(b *Box, ifName, command string, c Conf) Call {
+	return Call{Plugin: c.Plugin(), Command: command, ContainerID: b.ID, Netns: b.Path, IfName: ifName, Config: c.Stdin()}
 }
 
 // Run runs one plugin.
@@ -78,6 +81,12 @@ func (b *Box) Add(n *Network, ports ...map[string]any) *types100.Result {
 	result, err := n.Add(b.ID, b.Path, "eth0", ports)
 	must(b.t, err)
 	return result
+}
+
+// Check wants CHECK of the container's eth0 by libcni to pass.
+func (b *Box) Check(n *Network, ports ...map[string]any) {
+	b.t.Helper()
+	must(b.t, n.Check(b.ID, b.Path, "eth0", ports))
 }
 
 // Del detaches the container's eth0 by libcni and wants it to work.

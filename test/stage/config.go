@@ -92,6 +92,20 @@ func Portmap() Conf {
 	return Conf{"type": "portmap", "capabilities": Conf{"portMappings": true}}
 }
 
+// Chained is portmap by a backend behind an attachment, as a runtime calls it.
+func Chained(backend string, prev any, ports ...map[string]any) Conf {
+	return Conf{"type": "portmap", "backend": backend, "prevResult": prev, "runtimeConfig": Conf{"portMappings": ports}}
+}
+
+// Publishing is bridge that publishes ports itself, as a runtime calls it with these ports.
+func Publishing(c Conf, ports ...map[string]any) Conf {
+	c = c.With(Conf{"capabilities": Conf{"portMappings": true}})
+	if len(ports) > 0 {
+		c["runtimeConfig"] = Conf{"portMappings": ports}
+	}
+	return c
+}
+
 // Port is one mapping.
 func Port(protocol string, host, container int) map[string]any {
 	return map[string]any{"hostPort": host, "containerPort": container, "protocol": protocol}

@@ -67,6 +67,19 @@ func (s *Space) Serve(network, addr string) (*Server, error) {
 	return server, nil
 }
 
+// Listen accepts connections in the space until the test ends, for the test to answer.
+func Listen(s *Space, addr string) (listener net.Listener) {
+	s.t.Helper()
+	network, err := withFamily("tcp", addr)
+	must(s.t, err)
+	Inside(s, func() (err error) {
+		listener, err = net.Listen(network, addr)
+		return err
+	})
+	s.t.Cleanup(func() { _ = listener.Close() })
+	return listener
+}
+
 // withFamily pins the family: for "tcp" and "0.0.0.0" package net would listen on
 // IPv6 too, and a second server on "[::]" would find its port taken.
 func withFamily(network, addr string) (string, error) {

@@ -91,6 +91,14 @@ func Root(t T) string {
 	return ""
 }
 
+// Read is a file's content.
+func Read(t T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	must(t, err)
+	return string(text)
+}
+
 // Number is an environment variable, or the default.
 func Number(t T, variable string, standard uint64) uint64 {
 	t.Helper()

@@ -13,10 +13,7 @@ import (
 
 // chained is portmap with iptables behind an attachment.
 func chained(prev *types100.Result, changes Conf, ports ...map[string]any) Conf {
-	return Conf{
-		"type": "portmap", "backend": "iptables", "prevResult": prev,
-		"runtimeConfig": Conf{"portMappings": ports},
-	}.With(changes)
+	return Chained("iptables", prev, ports...).With(changes)
 }
 
 // unmasqueraded is the usual network with no rules of its own.
