@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
-	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // everything is the host, the container and the leases.
@@ -64,7 +63,9 @@ func (r *room) fingerprintOf(full snapshot.Snapshot) fingerprint {
 // settled is state after the kernel has come to rest.
 func (r *room) settled() snapshot.Snapshot {
 	r.Helper()
-	return stage.Rest(r.t, r.state)
+	state, err := snapshot.Rest(10*time.Second, func() (snapshot.Snapshot, error) { return r.state(), nil })
+	r.want(err, "rest")
+	return state
 }
 
 // differs waits for a state, as the kernel takes links of a dead namespace away some

@@ -78,9 +78,7 @@ func (w *world) stdin(n *network, c stage.Conf, verb string, a attachment, previ
 }
 
 // state is the host and its files, less what is kept by design.
-func (w *world) state() snapshot.Snapshot {
-	w.Helper()
+func (w *world) state() (snapshot.Snapshot, error) {
 	full, err := snapshot.Take(w.Host.NS, w.Dir)
-	w.Must(err)
-	return full.WithoutBookkeeping()
+	return full.WithoutBookkeeping(), err
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"slices"
 	"strings"
 )
 
@@ -95,15 +94,10 @@ func Serve(s *Space, protocol string, number uint16) (both []*Server) {
 	return both
 }
 
-// ExpectSeen asks a server from the space and wants it to see one of the addresses;
-// without any it only wants an answer.
+// ExpectSeen is Seen, which must work.
 func ExpectSeen(from *Space, protocol, addr, port string, as ...string) {
 	from.t.Helper()
-	seen, err := from.Ask(protocol, net.JoinHostPort(addr, port), Patience)
-	must(from.t, err)
-	if client := netip.MustParseAddrPort(seen).Addr().Unmap().String(); len(as) > 0 && !slices.Contains(as, client) {
-		from.t.Fatal(fmt.Sprintf("the server sees the client as %s, want %v", client, as))
-	}
+	must(from.t, from.Seen(protocol, addr, port, as...))
 }
 
 // ExpectRefused wants no answer.

@@ -19,7 +19,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -142,47 +141,31 @@ func (s *Stage) Network(list []byte) *Network {
 	return n
 }
 
-// Snap is the state of the host and of the leases, less what is kept by design.
-func (s *Stage) Snap() snapshot.Snapshot {
-	s.Helper()
+// State is the state of the host and of the leases, less what is kept by design.
+func (s *Stage) State() (snapshot.Snapshot, error) {
 	state, err := snapshot.Take(s.Host.NS, s.Data())
-	s.Must(err)
-	return state.WithoutKept()
+	return state.WithoutKept(), err
 }
 
-// Settled is Snap after what the kernel does on its own has come to rest: a bridge
+// Snap is State, which must work.
+func (s *Stage) Snap() snapshot.Snapshot {
+	s.Helper()
+	state, err := s.State()
+	s.Must(err)
+	return state
+}
+
+// Settled is State after what the kernel does on its own has come to rest: a bridge
 // gets its link-local address some time after its first port.
 func (s *Stage) Settled() snapshot.Snapshot {
 	s.Helper()
-	return Rest(s.T, s.Snap)
+	state, err := snapshot.Rest(3*Patience, s.State)
+	s.Must(err)
+	return state
 }
 
-// Rest takes states until two in a row are equal, and returns the last one.
-func Rest(t T, take func() snapshot.Snapshot) snapshot.Snapshot {
-	t.Helper()
-	last := take()
-	for end := time.Now().Add(3 * Patience); time.Now().Before(end); {
-		time.Sleep(120 * time.Millisecond)
-		now := take()
-		if len(snapshot.Diff(last, now)) == 0 {
-			return now
-		}
-		last = now
-	}
-	t.Fatal("the host does not come to rest")
-	return nil
-}
-
-// ExpectEqual wants the host back in the state before. What was left stays left, so
-// waiting a little for the kernel (a dead namespace takes its links along later)
-// hides nothing.
+// ExpectEqual wants the host back in the state before.
 func (s *Stage) ExpectEqual(before snapshot.Snapshot) {
 	s.Helper()
-	var diff []string
-	for end := time.Now().Add(s.Burial); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if diff = snapshot.Diff(before, s.Snap()); len(diff) == 0 {
-			return
-		}
-	}
-	s.Fatal("left behind, or lost:\n" + strings.Join(diff, "\n"))
+	s.Must(before.Await(s.Burial, s.State))
 }

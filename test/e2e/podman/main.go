@@ -136,7 +136,7 @@ func (t *test) run(name string, args ...string) error {
 		return err
 	}
 	return errors.Join(kit.Wait(10*time.Second, func() error {
-		return errors.Join(kit.Seen(space, "tcp", "127.0.0.1", 80), kit.Seen(space, "udp", "127.0.0.1", 80))
+		return errors.Join(space.Seen("tcp", "127.0.0.1", "80"), space.Seen("udp", "127.0.0.1", "80"))
 	}), space.NS.Close())
 }
 
