@@ -13,10 +13,10 @@ import (
 // attachment is a link of a container to a network.
 type attachment struct {
 	net     *network
-	plugins []object // of the network, at the time of ADD
+	plugins []stage.Conf // of the network, at the time of ADD
 	box     *box
 	ifName  string
-	ports   []object
+	ports   []map[string]any
 	result  json.RawMessage
 	addrs   []netip.Addr
 	mtu     int  // of the bridge, at the time of ADD
@@ -30,9 +30,9 @@ func (a *attachment) same(b *attachment) bool { return a.String() == b.String() 
 
 // asks is what a call is made with.
 type asks struct {
-	plugins []object
+	plugins []stage.Conf
 	netns   string
-	ports   []object
+	ports   []map[string]any
 	prev    json.RawMessage
 }
 
@@ -41,10 +41,10 @@ func (a *attachment) asAdded() asks {
 }
 
 // call runs one plugin for an attachment.
-func (w *world) call(command string, a *attachment, q asks, plugin, more object) (stage.Answer, error) {
+func (w *world) call(command string, a *attachment, q asks, plugin, more stage.Conf) (stage.Answer, error) {
 	return w.run(stage.Call{
-		Plugin: plugin["type"].(string), Command: command, ContainerID: a.box.ID, Netns: q.netns,
-		IfName: a.ifName, Config: stage.Encode(a.net.stdin(plugin, q.ports, more)),
+		Plugin: plugin.Plugin(), Command: command, ContainerID: a.box.ID, Netns: q.netns,
+		IfName: a.ifName, Config: a.net.stdin(plugin, q.ports, more),
 	})
 }
 
@@ -102,11 +102,11 @@ func (w *world) add(a *attachment) error {
 	return nil
 }
 
-func prevResult(r json.RawMessage) object {
+func prevResult(r json.RawMessage) stage.Conf {
 	if r == nil {
 		return nil
 	}
-	return object{"prevResult": r}
+	return stage.Conf{"prevResult": r}
 }
 
 // del runs the list backwards and stops at the first error, as libcni does.
@@ -130,15 +130,15 @@ func (w *world) check(a *attachment) error {
 
 // gc tells the network's plugins which attachments there are.
 func (w *world) gc(n *network) error {
-	valid := []object{}
+	valid := []stage.Conf{}
 	for _, a := range w.attached {
 		if a.net == n && !a.box.lost {
-			valid = append(valid, object{"containerID": a.box.ID, "ifname": a.ifName})
+			valid = append(valid, stage.Conf{"containerID": a.box.ID, "ifname": a.ifName})
 		}
 	}
 	for _, p := range n.plugins(w.Data()) {
-		config := stage.Encode(n.stdin(p, nil, object{"cni.dev/valid-attachments": valid}))
-		if _, err := w.run(stage.Call{Plugin: p["type"].(string), Command: "GC", Config: config}); err != nil {
+		config := n.stdin(p, nil, stage.Conf{"cni.dev/valid-attachments": valid})
+		if _, err := w.run(stage.Call{Plugin: p.Plugin(), Command: "GC", Config: config}); err != nil {
 			return err
 		}
 	}

@@ -95,8 +95,8 @@ func (w *world) stepAdd() string {
 }
 
 // port is one of 12, on all addresses of the host or on one.
-func (w *world) port(n *network, number int) object {
-	p := object{"hostPort": 8000 + number, "containerPort": 80, "protocol": pick(w, []string{"tcp", "udp"})}
+func (w *world) port(n *network, number int) map[string]any {
+	p := stage.Port(pick(w, []string{"tcp", "udp"}), 8000+number, 80)
 	if n.has4() && w.rng.IntN(4) == 0 {
 		p["hostPort"], p["hostIP"] = 8100+number, stage.HostV4
 	}
