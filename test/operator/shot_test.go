@@ -43,14 +43,14 @@ var _ = Describe("the README's pictures", func() {
 			Expect(err).NotTo(HaveOccurred())
 			Expect(os.WriteFile(pictured+"graph.svg", []byte(strings.ReplaceAll(svg, ">"+host+"<", ">node-1<")), 0o644)).To(Succeed())
 		}
-		wellFormed(stage.Read(GinkgoT(), pictured + "graph.svg"))
+		wellFormed(stage.Read(GinkgoT(), pictured+"graph.svg"))
 		n.add("job-41")
 		n.dies(3)
 		stage.EmptySet(n.Host, stage.NAT, "anyport4")
 		ls := strings.ReplaceAll(shot("ls"), "/node/net.d", "/etc/cni/net.d")
 		pictures("ls.svg", "bridgeport ls", ls)
 		for _, word := range []string{"web", "job-41", "drift", "orphan"} {
-			Expect(wellFormed(stage.Read(GinkgoT(), pictured + "ls.svg"))).To(ContainSubstring(word))
+			Expect(wellFormed(stage.Read(GinkgoT(), pictured+"ls.svg"))).To(ContainSubstring(word))
 		}
 		n.sysctl("net/ipv4/ip_forward", "0")
 		n.ip("link set uplink mtu 1400")

@@ -1,6 +1,7 @@
 // Package stage is the world of all tests: network namespaces that stand for a host, for
 // containers and for the world outside, the programs under test, configurations, plugin
-// calls, traffic, and looks at the kernel. It needs root, and no program beside the plugins.
+// calls, traffic, and looks at the kernel. It needs root. Only Program, Xtables and Strace run
+// other programs than the plugins.
 //
 //	func TestMain(m *testing.M) { stage.Main(m.Run) } // namespaces of the test's own
 //
