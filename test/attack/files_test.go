@@ -14,8 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // precious is a file that no plugin may change.
@@ -78,7 +77,7 @@ var _ = row("T13", "names and links in the lease directory lead to other files",
 	s = ours()
 	before := s.Settled()
 	for _, name := range []string{"..", ".", "../lan", "a/b", "/etc", "a\x00b", strings.Repeat("n", 4096), ".bridgeport"} {
-		for _, c := range []lab.Call{
+		for _, c := range []Call{
 			{ContainerID: "c1", IfName: "eth0", Config: both(s).With(Conf{"name": name}).Stdin()},
 			{ContainerID: name, IfName: "eth0", Config: both(s).Stdin()},
 			{ContainerID: "c1", IfName: name, Config: both(s).Stdin()},
@@ -120,7 +119,7 @@ var _ = row("T14", "what lies in the lease directory stops or misleads the plugi
 		GinkgoHelper()
 		v := enter(s, both(s))
 		Expect(unix.Mkfifo(s.Lease("10.60.0.200"), 0o600)).To(Succeed())
-		_, err := s.Host.CNI(s.Bin, lab.Call{
+		_, err := s.Host.CNI(s.Bin, Call{
 			Plugin: "bridge", Command: "DEL", ContainerID: v.ID, Netns: v.Path, IfName: "eth0",
 			Config: both(s).Stdin(), Timeout: Patience,
 		})

@@ -2,27 +2,20 @@ package attack_test
 
 import (
 	"encoding/binary"
+	"net"
 	"net/netip"
 	"strconv"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // asks says whether a server answers.
-func asks(from *lab.Space, host, port string) bool {
-	_, err := from.Ask("tcp", netip.AddrPortFrom(addr(host), number(port)).String(), Haste)
+func asks(from *Space, host, port string) bool {
+	_, err := from.Ask("tcp", net.JoinHostPort(host, port), Haste)
 	return err == nil
-}
-
-func number(port string) uint16 {
-	GinkgoHelper()
-	n, err := strconv.ParseUint(port, 10, 16)
-	Expect(err).NotTo(HaveOccurred())
-	return uint16(n)
 }
 
 var _ = row("T3", "a neighbour on the LAN reaches a container's ports that are not published", func(r *Row) {
@@ -64,7 +57,7 @@ var _ = row("T3", "a neighbour on the LAN reaches a container's ports that are n
 })
 
 // connections is how many the host's kernel tracks.
-func connections(host *lab.Space) int {
+func connections(host *Space) int {
 	GinkgoHelper()
 	text, err := host.Sysctl("net/netfilter/nf_conntrack_count")
 	Expect(err).NotTo(HaveOccurred())

@@ -7,13 +7,12 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // loopback are services of the host that nobody but the host should reach.
 type loopback struct {
-	host     *lab.Space
+	host     *Space
 	services map[netip.Addr]*inbox
 	trusting *inbox // listens on the gateway's address, and trusts who comes from 127.0.0.1
 }
@@ -33,7 +32,7 @@ func newLoopback(s *Stage) loopback {
 
 // reached says whether somebody at a link, next to the host's MAC address, reaches a
 // service by crafted frames: UDP, TCP, and from a loopback address itself.
-func (l loopback) reached(from *lab.Space, own netip.Addr, to net.HardwareAddr, hostAddr string) bool {
+func (l loopback) reached(from *Space, own netip.Addr, to net.HardwareAddr, hostAddr string) bool {
 	GinkgoHelper()
 	t, mac := newTap(from, "eth0"), MAC(from, "eth0")
 	client, hit := netip.AddrPortFrom(own, 4000), false
@@ -65,7 +64,7 @@ var _ = row("T1", "a container reaches a service that listens on 127.0.0.0/8", f
 		Expect(s.Host.Sysctl("net/ipv4/conf/" + BridgeName + "/route_localnet")).To(Equal("1"))
 		r.Fails("portmap with "+backend, attack)
 		n := s.Network(List(both(s), chain))
-		Expect(n.Del(v.ID, v.Path, "eth0", web)).To(Succeed())
+		v.Del(n, web...)
 		r.Fails("after DEL, with "+backend, attack)
 		s.GC(both(s), a.Box)
 		r.Fails("after GC has tidied, with "+backend, attack)
@@ -89,7 +88,7 @@ var _ = row("T2", "a neighbour on the LAN reaches a service that listens on 127.
 	r.Fails("a port on 127.0.0.1", func() bool {
 		v := publish(s, both(s), Portmap(), Port("tcp", 8081, 80)).Space
 		Serve(v, "tcp", 80)
-		ExpectSeen(s.Host, HostV4, "8081")
+		ExpectSeen(s.Host, "tcp", HostV4, "8081")
 		t := newTap(s.Outside, "eth0")
 		t.send(ipFrame(MAC(s.Host, "uplink"), MAC(s.Outside, "eth0"), syn(netip.MustParseAddrPort(OutsideV4+":4001"), netip.MustParseAddrPort("127.0.0.1:8081"))))
 		return t.hears(Haste, addr(OutsideV4).AsSlice(), u16(8081), u16(4001))

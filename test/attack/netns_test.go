@@ -11,34 +11,23 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/netns"
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
-// firstProcess is the network namespace of process 1, which is this one: the machine,
-// as far as plugins in here know.
-func firstProcess() *lab.Space {
-	GinkgoHelper()
-	ns, err := netns.Open("/proc/1/ns/net")
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(ns.Close)
-	return &lab.Space{NS: ns, Name: "machine", Path: "/proc/1/ns/net"}
-}
-
 // intruded says whether a space got the container's link.
-func intruded(s *lab.Space) bool { return HasLink(s, "eth0") }
+func intruded(s *Space) bool { return HasLink(s, "eth0") }
 
 var _ = row("T15", "CNI_NETNS leads to another namespace than the container's", func(r *Row) {
-	add := func(s *Stage, path string) lab.Answer {
+	add := func(s *Stage, path string) Answer {
 		GinkgoHelper()
 		b := s.Container()
-		return s.Run(lab.Call{
+		return s.Run(Call{
 			Plugin: "bridge", Command: "ADD", ContainerID: b.ID, Netns: path, IfName: "eth0",
 			Config: s.Bridge(SubnetV4).Stdin(), Timeout: 2 * Patience,
 		})
 	}
-	machine := firstProcess()
+	// This one's process 1: the machine, as far as plugins in here know.
+	machine := Opened(GinkgoT(), "/proc/1/ns/net")
 	s := reference()
 	r.Works("the reference: /proc/1/ns/net", func() bool { add(s, machine.Path); return intruded(machine) })
 	Change(machine, "eth0", netlink.LinkDel)
@@ -76,7 +65,7 @@ var _ = row("T15", "CNI_NETNS leads to another namespace than the container's", 
 	r.Fails("a path that is swapped all the time", func() bool {
 		good, bad := 0, 0
 		for range 60 {
-			c := lab.Call{Plugin: "bridge", Command: "ADD", ContainerID: b.ID, Netns: path, IfName: "eth0", Config: s.Bridge(SubnetV4).Stdin()}
+			c := Call{Plugin: "bridge", Command: "ADD", ContainerID: b.ID, Netns: path, IfName: "eth0", Config: s.Bridge(SubnetV4).Stdin()}
 			if s.Run(c).Exit == 0 {
 				good++
 				Expect(HasLink(b.Space, "eth0")).To(BeTrue(), "it says success")

@@ -4,7 +4,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // inNetwork attaches one more container to a network of any name. A failed ADD is
@@ -15,7 +15,7 @@ func inNetwork(s *Stage, bridge, portmap Conf, ports ...map[string]any) (*Box, e
 	n := s.Network(List(bridge, portmap))
 	_, err := n.Add(b.ID, b.Path, "eth0", ports)
 	if err != nil {
-		Expect(n.Del(b.ID, b.Path, "eth0", ports)).To(Succeed())
+		b.Del(n, ports...)
 	}
 	return b, err
 }
@@ -48,7 +48,7 @@ var _ = row("T10", "a container takes a port that another one has published", fu
 			})
 			s.ExpectEqual(before)
 		}
-		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
 	}
 })
 
@@ -66,7 +66,7 @@ var _ = row("T26", "one network's attachments change the conditions of another's
 		b, err := inNetwork(s, second(s), other, Port("tcp", 9090, 80))
 		Expect(err).NotTo(HaveOccurred())
 		open := asks(s.Outside, HostV4, "8080")
-		Expect(s.Network(List(second(s), other)).Del(b.ID, b.Path, "eth0", []map[string]any{Port("tcp", 9090, 80)})).To(Succeed())
+		b.Del(s.Network(List(second(s), other)), Port("tcp", 9090, 80))
 		return asks(s.Outside, HostV4, "8080") || open
 	}
 	nft := Portmap().With(Conf{"backend": "nftables"})

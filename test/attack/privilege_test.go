@@ -9,13 +9,8 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
-
-// publishing is bridge that publishes ports itself.
-func publishing(c Conf, ports ...any) Conf {
-	return c.With(Conf{"capabilities": Conf{"portMappings": true}, "runtimeConfig": Conf{"portMappings": ports}})
-}
 
 var _ = row("T25", "a program or library that somebody put into the way is run as root", func(r *Row) {
 	// lured says whether anything was run from the folder that comes first in PATH.
@@ -36,7 +31,7 @@ var _ = row("T25", "a program or library that somebody put into the way is run a
 	s = ours()
 	r.Fails("all verbs", func() bool {
 		return lured(s, func() {
-			c := publishing(both(s).With(bound), Port("tcp", 8080, 80), Port("udp", 53, 53))
+			c := Publishing(both(s).With(bound), Port("tcp", 8080, 80), Port("udp", 53, 53))
 			b := s.Container()
 			result := s.Add(b, c)
 			ExpectOK("CHECK", s.Check(b, c, result))
@@ -47,7 +42,7 @@ var _ = row("T25", "a program or library that somebody put into the way is run a
 	})
 	for _, name := range []string{"bridge", "portmap", "host-local"} {
 		r.Fails(name+" loads libraries", func() bool {
-			f, err := elf.Open(filepath.Join(Ours(), name))
+			f, err := elf.Open(filepath.Join(Plugins(GinkgoT()), name))
 			Expect(err).NotTo(HaveOccurred())
 			defer f.Close()
 			libraries, _ := f.ImportedLibraries() // an error says that there is no such table
@@ -68,12 +63,12 @@ func confined(s *Stage, capabilities string) {
 	dir := filepath.Join(s.Dir, "confined")
 	Expect(os.Mkdir(dir, 0o755)).To(Succeed())
 	for _, name := range []string{"bridge", "portmap"} {
-		script := "#!/bin/sh\nexec setpriv --bounding-set=-all" + capabilities + " --inh-caps=-all " + filepath.Join(Ours(), name) + "\n"
+		script := "#!/bin/sh\nexec setpriv --bounding-set=-all" + capabilities + " --inh-caps=-all " + filepath.Join(Plugins(GinkgoT()), name) + "\n"
 		Expect(os.WriteFile(filepath.Join(dir, name), []byte(script), 0o755)).To(Succeed())
 	}
-	Expect(os.Link(filepath.Join(Ours(), "host-local"), filepath.Join(dir, "host-local"))).To(Or(Succeed(),
+	Expect(os.Link(filepath.Join(Plugins(GinkgoT()), "host-local"), filepath.Join(dir, "host-local"))).To(Or(Succeed(),
 		WithTransform(func(error) error {
-			return copyFile(filepath.Join(Ours(), "host-local"), filepath.Join(dir, "host-local"))
+			return copyFile(filepath.Join(Plugins(GinkgoT()), "host-local"), filepath.Join(dir, "host-local"))
 		}, Succeed())))
 	s.Bin = dir
 }
@@ -107,7 +102,7 @@ var _ = Describe("privileges", func() {
 			{"ipMasqBackend": "iptables"},
 			{"enabledad": true},
 		} {
-			c := publishing(both(s).With(change), Port("tcp", 8080, 80))
+			c := Publishing(both(s).With(change), Port("tcp", 8080, 80))
 			b := s.Container()
 			result := s.Add(b, c)
 			ExpectPing(b.Space, GatewayV4, OutsideV4)

@@ -9,7 +9,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var _ = row("T18", "what was for a container that is gone reaches the next one with its address", func(r *Row) {
@@ -30,7 +30,7 @@ var _ = row("T18", "what was for a container that is gone reaches the next one w
 		}
 		speak("for the first")
 		Expect(first.hears("for the first")).To(BeTrue())
-		Expect(n.Del(old.ID, old.Path, "eth0", ports)).To(Succeed())
+		old.Del(n, ports...)
 		Expect(old.Close()).To(Succeed())
 		next := enter(s, c) // publishes nothing
 		Expect(next.v4).To(Equal(old.v4))

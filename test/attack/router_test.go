@@ -4,14 +4,12 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/dump"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
 	"github.com/vishvananda/netlink"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // advertise sends router advertisements from a container.
@@ -25,20 +23,16 @@ func advertise(a *Victim, prefix string) {
 }
 
 // configured says whether a link has an address in the prefix, or a route by RA.
-func configured(s *lab.Space, link, prefix string) (yes bool) {
+func configured(s *Space, link, prefix string) (yes bool) {
 	GinkgoHelper()
 	p := netip.MustParsePrefix(prefix)
 	for _, a := range Addrs(s, link) {
 		yes = yes || p.Contains(netip.MustParsePrefix(a).Addr())
 	}
-	Change(s, link, func(l netlink.Link) error {
-		routes, err := dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Route, error) { return netlink.RouteList(l, netlink.FAMILY_V6) })
-		for _, r := range routes {
-			const byRA = 9 // RTPROT_RA
-			yes = yes || r.Protocol == byRA
-		}
-		return err
-	})
+	for _, r := range RouteList(s, link, netlink.FAMILY_V6) {
+		const byRA = 9 // RTPROT_RA
+		yes = yes || r.Protocol == byRA
+	}
 	return yes
 }
 
@@ -61,7 +55,7 @@ var _ = row("T4", "a router advertisement from a container configures the host",
 })
 
 // viaOf is the gateway that a space uses for a destination.
-func viaOf(s *lab.Space, dst string) (via string) {
+func viaOf(s *Space, dst string) (via string) {
 	GinkgoHelper()
 	Inside(s, func() error {
 		routes, err := netlink.RouteGet(addr(dst).AsSlice())

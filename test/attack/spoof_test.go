@@ -8,8 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 	"golang.org/x/sys/unix"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // poisons says whether the attacker makes others believe that its MAC address is the
@@ -137,7 +136,7 @@ var _ = row("T7", "a container sends from an IP address that is not its own", fu
 		for range 20 {
 			b := s.Container()
 			lying(b.Space, v2, text, func() {
-				ExpectError(s.Call(b, "ADD", publishing(c, Port("tcp", 8080, 80))), Conflict, held.ID)
+				ExpectError(s.Call(b, "ADD", Publishing(c, Port("tcp", 8080, 80))), Conflict, held.ID)
 			})
 		}
 		return ear.hears(string(text))
@@ -146,7 +145,7 @@ var _ = row("T7", "a container sends from an IP address that is not its own", fu
 })
 
 // lying has a space send a lie, and nothing else, while fn runs.
-func lying(space *lab.Space, v *Victim, text []byte, fn func()) {
+func lying(space *Space, v *Victim, text []byte, fn func()) {
 	GinkgoHelper()
 	var fd int
 	Inside(space, func() (err error) {

@@ -11,11 +11,11 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 func TestMain(m *testing.M) {
-	code, isChild := lab.Isolate()
+	code, isChild := Isolate()
 	if isChild {
 		code = m.Run()
 		fmt.Println(figures())

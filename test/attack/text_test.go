@@ -14,12 +14,11 @@ import (
 
 	"github.com/google/nftables"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // hasTable says whether the space has a table of the name, in any family.
-func hasTable(s *lab.Space, name string) (yes bool) {
+func hasTable(s *Space, name string) (yes bool) {
 	GinkgoHelper()
 	Rules(s, func(c *nftables.Conn) error {
 		tables, err := c.ListTables()
@@ -108,7 +107,7 @@ var _ = row("T12", "text in a name becomes a command when the ruleset is saved a
 	s = ours()
 	b := s.Container()
 	c := both(s).With(bound).With(Conf{"capabilities": Conf{"portMappings": true}, "runtimeConfig": Conf{"portMappings": []any{Port("tcp", 8080, 80)}}})
-	ExpectOK("ADD", s.Run(lab.Call{
+	ExpectOK("ADD", s.Run(Call{
 		Plugin: "bridge", Command: "ADD", ContainerID: b.ID, Netns: b.Path, IfName: "e\"}\\th", Config: c.Stdin(),
 		Args: "IgnoreUnknown=1;K8S_POD_NAMESPACE=" + evil + ";K8S_POD_NAME=" + strings.Repeat("n", 3000),
 	}))

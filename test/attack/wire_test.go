@@ -11,28 +11,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
-
-func swap16(v uint16) uint16 { return v<<8 | v>>8 }
 
 // tap is a packet socket: whole frames of a link, in and out.
 type tap struct{ fd int }
 
-func newTap(s *lab.Space, link string) tap {
+func newTap(s *Space, link string) tap {
 	GinkgoHelper()
-	index := Link(s, link).Attrs().Index
-	var fd int
-	Inside(s, func() (err error) {
-		fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, int(swap16(unix.ETH_P_ALL)))
-		return err
-	})
-	DeferCleanup(unix.Close, fd)
-	Expect(unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: swap16(unix.ETH_P_ALL), Ifindex: index})).To(Succeed())
-	tick := unix.NsecToTimeval(int64(20 * time.Millisecond))
-	Expect(unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tick)).To(Succeed())
-	return tap{fd}
+	return tap{PacketSocket(s, link)}
 }
 
 // send sends a frame, padded to what Ethernet wants.
@@ -90,7 +77,7 @@ func marked(frame []byte) (with, by []byte) {
 // arrives sends a frame from one container to a link of another space and says whether
 // it gets there. A frame that the attacker may send, after it, tells when to stop
 // waiting: a bridge keeps the order of one port's frames.
-func arrives(from *Victim, frame []byte, to *lab.Space, link string) bool {
+func arrives(from *Victim, frame []byte, to *Space, link string) bool {
 	GinkgoHelper()
 	ear, mouth := newTap(to, link), newTap(from.Space, "eth0")
 	frame, by := marked(frame)

@@ -8,17 +8,14 @@ import (
 	"sync"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/dump"
 	. "github.com/onsi/ginkgo/v2"
-	. "github.com/onsi/gomega"
 
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // Victim is a container with what others know of it. The attacker is one too.
@@ -56,16 +53,14 @@ func known(b *Box, result *types100.Result) *Victim {
 func publish(s *Stage, bridge, portmap Conf, ports ...map[string]any) *Victim {
 	GinkgoHelper()
 	b := s.Container()
-	result, err := s.Network(List(bridge, portmap)).Add(b.ID, b.Path, "eth0", ports)
-	Expect(err).NotTo(HaveOccurred())
-	return known(b, result)
+	return known(b, b.Add(s.Network(List(bridge, portmap)), ports...))
 }
 
 // reference is a stage with the reference plugins.
 func reference() *Stage {
 	GinkgoHelper()
 	s := ours()
-	s.Bin = Reference("bridge", "portmap", "host-local")
+	s.Bin = Reference(GinkgoT(), "bridge", "portmap", "host-local")
 	return s
 }
 
@@ -73,7 +68,7 @@ func reference() *Stage {
 // rules: these must not be what stops an attack.
 func ours() *Stage {
 	GinkgoHelper()
-	s := NewStage()
+	s := NewStage(GinkgoT())
 	s.BridgeNetfilter("0")
 	return s
 }
@@ -82,7 +77,7 @@ func ours() *Stage {
 func both(s *Stage) Conf { return s.Bridge(SubnetV4, SubnetV6) }
 
 // disarm deletes a chain's rules, as if they had never been.
-func disarm(host *lab.Space, table *nftables.Table, chains ...string) {
+func disarm(host *Space, table *nftables.Table, chains ...string) {
 	GinkgoHelper()
 	Rules(host, func(c *nftables.Conn) error {
 		for _, name := range chains {
@@ -101,7 +96,7 @@ type inbox struct {
 	from []net.Addr
 }
 
-func listen(s *lab.Space, at string) *inbox {
+func listen(s *Space, at string) *inbox {
 	GinkgoHelper()
 	box := &inbox{}
 	var conn net.PacketConn
@@ -147,32 +142,24 @@ func (b *inbox) hears(text string) bool {
 }
 
 // neighbor is the MAC address that a space has for an address; "" for none.
-func neighbor(s *lab.Space, link string, a netip.Addr) (mac string) {
+func neighbor(s *Space, link string, a netip.Addr) (mac string) {
 	GinkgoHelper()
-	Change(s, link, func(l netlink.Link) error {
-		list, err := dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Neigh, error) { return netlink.NeighList(l.Attrs().Index, netlink.FAMILY_ALL) })
-		for _, n := range list {
-			if got, ok := netip.AddrFromSlice(n.IP); ok && got.Unmap() == a {
-				mac = n.HardwareAddr.String()
-			}
+	for _, n := range NeighList(s, link, netlink.FAMILY_ALL) {
+		if got, ok := netip.AddrFromSlice(n.IP); ok && got.Unmap() == a {
+			mac = n.HardwareAddr.String()
 		}
-		return err
-	})
+	}
 	return mac
 }
 
 // learned is how many MAC addresses the bridge has learned from frames.
-func learned(host *lab.Space) (n int) {
+func learned(host *Space) (n int) {
 	GinkgoHelper()
-	Inside(host, func() error {
-		list, err := dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Neigh, error) { return netlink.NeighList(0, unix.AF_BRIDGE) })
-		for _, e := range list {
-			if e.State&(unix.NUD_PERMANENT|unix.NUD_NOARP) == 0 {
-				n++
-			}
+	for _, e := range NeighList(host, "", unix.AF_BRIDGE) {
+		if e.State&(unix.NUD_PERMANENT|unix.NUD_NOARP) == 0 {
+			n++
 		}
-		return err
-	})
+	}
 	return n
 }
 

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 const (
@@ -23,9 +23,9 @@ const (
 // dataHost is a host with a neighbour outside.
 type dataHost struct {
 	*host
-	outside *lab.Space
+	outside *stage.Space
 	target  attachment // the last one that was added
-	inside  *lab.Space
+	inside  *stage.Space
 }
 
 func (r *rig) newDataHost(v variant, label string) (*dataHost, error) {
@@ -37,7 +37,7 @@ func (r *rig) newDataHost(v variant, label string) (*dataHost, error) {
 	if d.outside, err = r.newContainer(); err != nil {
 		return nil, err
 	}
-	return d, lab.Wire(h.space, "uplink0", hostAddr+"/24", d.outside, "uplink0", outAddr+"/24")
+	return d, stage.Wire(h.space, "uplink0", hostAddr+"/24", d.outside, "uplink0", outAddr+"/24")
 }
 
 // publish makes the host have n mappings; the target's are the last ones.
@@ -96,7 +96,7 @@ func (r *rig) connect(n, round int, h *dataHost) error {
 	out := fmt.Sprintf("%s:%d", outAddr, outPort)
 	for _, way := range []struct {
 		what           string
-		client, server *lab.Space
+		client, server *stage.Space
 		listen, addr   string
 	}{
 		{"in", h.outside, h.inside, fmt.Sprintf("0.0.0.0:%d", 80+h.target.ports-1), in},

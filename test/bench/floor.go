@@ -11,14 +11,14 @@ import (
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // newFloorHost is a host for the C program: a bridge with the gateway's address, and a
 // table with the map and the set that it puts elements into.
 func (r *rig) newFloorHost(label string) (*host, error) {
 	r.spaces++
-	space, err := lab.NewSpace(fmt.Sprintf("h%d", r.spaces))
+	space, err := stage.NewSpace(fmt.Sprintf("h%d", r.spaces))
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 	vnetns "github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // existingPorts: each attachment that is there before the measured one has one port.
@@ -168,7 +168,7 @@ func (h *host) verify(t tenant) error {
 
 // wire makes the link as the reference does: a port of the bridge with hairpin mode,
 // in the container address and default route.
-func (h *host) wire(t tenant, c *lab.Space) error {
+func (h *host) wire(t tenant, c *stage.Space) error {
 	name := fmt.Sprintf("veth%08x", t.number)
 	err := h.space.Do(func() error {
 		bridge, err := netlink.LinkByName(bridgeName)
@@ -191,7 +191,7 @@ func (h *host) wire(t tenant, c *lab.Space) error {
 }
 
 // configure sets up eth0 in a container.
-func configure(c *lab.Space, addr netip.Addr) error {
+func configure(c *stage.Space, addr netip.Addr) error {
 	handle, err := netlink.NewHandleAt(vnetns.NsHandle(c.Fd()), unix.NETLINK_ROUTE)
 	if err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 
 	"github.com/containernetworking/cni/libcni"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // verbTimeout is far more than anything here takes; the slowest is one of 50 concurrent
@@ -24,22 +24,22 @@ const verbTimeout = 5 * time.Minute
 type host struct {
 	variant
 	rig      *rig
-	space    *lab.Space
+	space    *stage.Space
 	dir      string
 	bin      string
 	path     string // PATH of the plugins
 	list     *libcni.NetworkConfigList
-	pool     []*lab.Space // containers for attachments that are measured
-	existing int          // attachments that stay
-	last     *lab.Space   // container of the last of them that was made for real
-	bridge   int          // index of the floor's bridge
-	template *template    // of the reference's rules, for attachments that are made without it
+	pool     []*stage.Space // containers for attachments that are measured
+	existing int            // attachments that stay
+	last     *stage.Space   // container of the last of them that was made for real
+	bridge   int            // index of the floor's bridge
+	template *template      // of the reference's rules, for attachments that are made without it
 }
 
 // newHost makes an empty one. label tells hosts of the same variant apart.
 func (r *rig) newHost(v variant, label string, dual bool) (*host, error) {
 	r.spaces++
-	space, err := lab.NewSpace(fmt.Sprintf("h%d", r.spaces))
+	space, err := stage.NewSpace(fmt.Sprintf("h%d", r.spaces))
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (r *rig) newHost(v variant, label string, dual bool) (*host, error) {
 func (h *host) leases() string { return filepath.Join(h.dir, "networks") }
 
 // container is the i-th of the containers that are used again and again.
-func (h *host) container(i int) (*lab.Space, error) {
+func (h *host) container(i int) (*stage.Space, error) {
 	for len(h.pool) <= i {
 		s, err := h.rig.newContainer()
 		if err != nil {
@@ -70,9 +70,9 @@ func (h *host) container(i int) (*lab.Space, error) {
 	return h.pool[i], nil
 }
 
-func (r *rig) newContainer() (*lab.Space, error) {
+func (r *rig) newContainer() (*stage.Space, error) {
 	r.spaces++
-	return lab.NewSpace(fmt.Sprintf("c%d", r.spaces))
+	return stage.NewSpace(fmt.Sprintf("c%d", r.spaces))
 }
 
 // attachment is one container on one host. Its number gives it its ID and ports, so

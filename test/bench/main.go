@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // rig is what all parts share.
@@ -68,7 +68,7 @@ func main() {
 		exitOn(draw(*plot, os.Stdout))
 		return
 	}
-	code, isChild := lab.Isolate()
+	code, isChild := stage.Isolate()
 	if !isChild {
 		os.Exit(code)
 	}

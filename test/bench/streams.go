@@ -7,7 +7,7 @@ import (
 	"os/exec"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 const streamSeconds = 1
@@ -17,7 +17,7 @@ const streamSeconds = 1
 func (r *rig) throughput() error {
 	var hosts []*dataHost
 	peers := make(map[*dataHost]tenant)
-	spaces := make(map[*dataHost]*lab.Space)
+	spaces := make(map[*dataHost]*stage.Space)
 	for _, v := range append(append([]variant{}, references...), ours[0]) {
 		h, err := r.newDataHost(v, "streams")
 		if err != nil {
@@ -38,7 +38,7 @@ func (r *rig) throughput() error {
 			h := hosts[(i+round)%len(hosts)]
 			for _, way := range []struct {
 				what, addr string
-				server     *lab.Space
+				server     *stage.Space
 			}{
 				{"container to container", peers[h].addr.String(), spaces[h]},
 				{"container to outside", outAddr, h.outside},
@@ -55,7 +55,7 @@ func (r *rig) throughput() error {
 }
 
 // stream returns bits per second as the receiver saw them.
-func stream(client, server *lab.Space, addr string) (float64, error) {
+func stream(client, server *stage.Space, addr string) (float64, error) {
 	listen := exec.Command("iperf3", "--server")
 	if err := server.Do(listen.Start); err != nil {
 		return 0, fmt.Errorf("iperf3 is needed: run `make bench`: %w", err)

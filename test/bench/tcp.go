@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // Plain system calls: package net's poller would cost as much as the path that is
@@ -21,7 +21,7 @@ import (
 // connection's entry is still known.
 const failures = 10
 
-func tcpSocket(space *lab.Space) (fd int, err error) {
+func tcpSocket(space *stage.Space) (fd int, err error) {
 	err = space.Do(func() (err error) {
 		fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 		return err
@@ -38,7 +38,7 @@ func sockaddr(text string) (*unix.SockaddrInet4, error) {
 }
 
 // serve accepts and closes, in two threads, until stop.
-func serve(space *lab.Space, listen string) (stop func(), err error) {
+func serve(space *stage.Space, listen string) (stop func(), err error) {
 	addr, err := sockaddr(listen)
 	if err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func reset(fd int) {
 
 // connectMany makes total connections by several clients and returns how many came
 // about in a second, and how long each took, in microseconds, sorted.
-func connectMany(space *lab.Space, to string, total, clients int) (rate float64, times []float64, err error) {
+func connectMany(space *stage.Space, to string, total, clients int) (rate float64, times []float64, err error) {
 	addr, err := sockaddr(to)
 	if err != nil {
 		return 0, nil, err

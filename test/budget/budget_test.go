@@ -1,22 +1,19 @@
 package budget
 
 import (
-	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var update = flag.Bool("update", false, "write budget.txt anew")
 
-func TestMain(m *testing.M) { lab.Main(m.Run) }
+func TestMain(m *testing.M) { stage.Main(m.Run) }
 
 // runs: noise of the runtime is not in all of them.
 const runs = 7
@@ -98,8 +95,6 @@ func difference(want, got string) string {
 	return b.String()
 }
 
-type object = map[string]any
-
 // variant is a configuration of the plugins.
 type variant struct {
 	name              string
@@ -110,7 +105,7 @@ type variant struct {
 type call struct {
 	verb   string
 	again  string // tells a second DEL from the first
-	config object
+	config stage.Conf
 }
 
 // measure gives the lines of the table for one variant.
@@ -120,7 +115,7 @@ func measure(t *testing.T, v variant) string {
 	var order []string
 	for run := range runs + 1 {
 		r.life(func(c call, counted counts) {
-			name := fmt.Sprintf("%s: %s %s%s", v.name, c.config["type"], c.verb, c.again)
+			name := fmt.Sprintf("%s: %s %s%s", v.name, c.config.Plugin(), c.verb, c.again)
 			if run == 0 {
 				order = append(order, name) // the first life makes the bridge and the rest
 				return
@@ -141,114 +136,60 @@ func measure(t *testing.T, v variant) string {
 
 // rig is a host with one container that stays.
 type rig struct {
-	t               *testing.T
-	host, container *lab.Space
-	bin, dir        string
-	strace          string
+	*stage.Stage
+	container       *stage.Box
 	variant         variant
-	bridge, portmap object
+	bridge, portmap stage.Conf
 }
 
 func newRig(t *testing.T, v variant) *rig {
 	t.Helper()
-	strace, err := exec.LookPath("strace")
-	if err != nil {
-		t.Fatal("strace is missing: run `make packages`")
-	}
-	bin := os.Getenv("BRIDGEPORT_BIN")
-	if bin == "" {
-		bin = "../../bin"
-	}
-	if bin, err = filepath.Abs(bin); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(filepath.Join(bin, "portmap")); err != nil {
-		t.Fatalf("%v: run `make build`", err)
-	}
-	r := &rig{t: t, bin: bin, dir: t.TempDir(), strace: strace, variant: v}
-	r.host, r.container = r.space("host"), r.space("measured")
-	ports := object{"portMappings": []object{{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}}}
-	r.bridge = object{
-		"type": "bridge", "cniVersion": "1.1.0", "name": "net", "bridge": "cni0", "isGateway": true, "ipMasq": true, "hairpinMode": true,
-		"ipam": object{
-			"type": "host-local", "dataDir": r.dir,
-			"ranges": [][]object{{{"subnet": "10.88.0.0/16"}}}, "routes": []object{{"dst": "0.0.0.0/0"}},
-		},
-	}
-	r.portmap = object{"type": "portmap", "cniVersion": "1.1.0", "name": "net", "runtimeConfig": ports}
+	r := &rig{Stage: stage.Bare(t), variant: v}
+	r.Host = r.Space("node") // with the settings of a real one
+	ports := stage.Conf{"portMappings": []map[string]any{stage.Port("tcp", 8080, 80)}}
+	ipam := r.IPAM("10.88.0.0/16").With(stage.Conf{"routes": []stage.Conf{{"dst": "0.0.0.0/0"}}})
+	r.bridge = stage.Conf{"type": "bridge", "isGateway": true, "ipMasq": true, "hairpinMode": true, "ipam": ipam}
+	r.portmap = stage.Conf{"type": "portmap", "runtimeConfig": ports}
 	if !v.chained {
-		r.bridge["runtimeConfig"] = ports
+		r.bridge = r.bridge.With(stage.Conf{"runtimeConfig": ports})
 	}
 	if v.iptables {
-		r.bridge["ipMasqBackend"], r.portmap["backend"] = "iptables", "iptables"
+		r.bridge = r.bridge.With(stage.Conf{"ipMasqBackend": "iptables"})
+		r.portmap = r.portmap.With(stage.Conf{"backend": "iptables"})
 	}
-	neighbour := r.space("neighbour")
-	if r.variant.chained {
-		// Otherwise its port would be the measured one's.
-		r.run(call{verb: "ADD", config: r.bridge}, "neighbour", neighbour)
-	} else {
-		without := r.with(nil)
-		delete(without, "runtimeConfig")
-		r.run(call{verb: "ADD", config: without}, "neighbour", neighbour)
-	}
+	// The neighbour has no ports: they are the measured one's.
+	r.run(call{verb: "ADD", config: r.bridge.With(stage.Conf{"runtimeConfig": nil})}, r.Container())
+	r.container = r.Container()
 	return r
-}
-
-func (r *rig) space(name string) *lab.Space {
-	r.t.Helper()
-	s, err := lab.NewSpace(strings.ReplaceAll(r.variant.name, " ", "-") + "-" + name)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.t.Cleanup(func() { _ = s.Close() })
-	return s
-}
-
-// with is the bridge's configuration with a previous result.
-func (r *rig) with(result any) object {
-	c := make(object)
-	for k, v := range r.bridge {
-		c[k] = v
-	}
-	if result != nil {
-		c["prevResult"] = result
-	}
-	return c
 }
 
 // life is what happens to one container; see is told each call and its counts.
 func (r *rig) life(see func(call, counts)) {
-	r.t.Helper()
+	r.Helper()
 	trace := func(c call) any {
-		counted, out := r.run(c, "measured", r.container)
+		counted, out := r.run(c, r.container)
 		see(c, counted)
 		var result any
 		if c.verb == "ADD" {
-			if err := json.Unmarshal(out, &result); err != nil {
-				r.t.Fatal(err)
-			}
+			r.Must(json.Unmarshal(out, &result))
 		}
 		return result
 	}
 	result := trace(call{verb: "ADD", config: r.bridge})
-	chain := object{}
-	for k, v := range r.portmap {
-		chain[k] = v
-	}
-	chain["prevResult"] = result
+	bridge, chain := r.bridge.With(stage.Conf{"prevResult": result}), r.portmap.With(stage.Conf{"prevResult": result})
 	if r.variant.chained {
 		trace(call{verb: "ADD", config: chain})
 	}
-	trace(call{verb: "CHECK", config: r.with(result)})
+	trace(call{verb: "CHECK", config: bridge})
 	if r.variant.chained {
 		trace(call{verb: "CHECK", config: chain})
 		trace(call{verb: "DEL", config: chain})
 	}
-	trace(call{verb: "DEL", config: r.with(result)})
+	trace(call{verb: "DEL", config: bridge})
 	if r.variant.chained {
 		trace(call{verb: "DEL", again: " again", config: chain})
 	}
-	trace(call{verb: "DEL", again: " again", config: r.with(result)})
+	trace(call{verb: "DEL", again: " again", config: bridge})
 	if !r.variant.iptables {
 		trace(call{verb: "STATUS", config: r.bridge})
 		trace(call{verb: "VERSION", config: r.bridge})
@@ -256,27 +197,9 @@ func (r *rig) life(see func(call, counts)) {
 }
 
 // run is one call under strace.
-func (r *rig) run(c call, id string, container *lab.Space) (counts, []byte) {
-	r.t.Helper()
-	config, err := json.Marshal(c.config)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	log := filepath.Join(r.dir, "strace")
-	cmd := exec.Command(r.strace, "-f", "-y", "-qq", "--seccomp-bpf", "-s", "4096", "-e", "signal=none",
-		"-e", "trace=!"+strings.Join(runtimeCalls, ","), "-o", log, filepath.Join(r.bin, c.config["type"].(string)))
-	var out, errs bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(config), &out, &errs
-	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "CNI_COMMAND=" + c.verb, "CNI_CONTAINERID=" + id, "CNI_NETNS=" + container.Path,
-		"CNI_IFNAME=eth0", "CNI_PATH=" + r.bin,
-	}
-	if err := r.host.Do(cmd.Run); err != nil {
-		r.t.Fatalf("%s %s: %v: %s%s", c.config["type"], c.verb, err, out.Bytes(), errs.Bytes())
-	}
-	text, err := os.ReadFile(log)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return count(string(text)), out.Bytes()
+func (r *rig) run(c call, box *stage.Box) (counts, []byte) {
+	r.Helper()
+	trace, out := r.Strace(r.Calling(box, "eth0", c.verb, c.config), "-y", "-qq", "--seccomp-bpf", "-s", "4096", "-e", "signal=none",
+		"-e", "trace=!"+strings.Join(runtimeCalls, ","))
+	return count(trace), out
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // TestEntry: with an entry of our own (plugins/start) the runtime has one
@@ -19,7 +19,7 @@ func TestEntry(t *testing.T) {
 	if _, err := os.Stat("../../plugins/start/entry_linux_" + runtime.GOARCH + ".s"); err != nil {
 		t.Skip("no entry of our own for this processor")
 	}
-	bridge := lab.Plugins(t, "bridge") + "/bridge"
+	bridge := stage.Plugins(t, "bridge") + "/bridge"
 	const trace = "GODEBUG=schedtrace=1" // a line at once, unless the process is faster
 	scheduler := regexp.MustCompile(`SCHED 0ms: gomaxprocs=(\d+)`)
 	for name, env := range map[string][]string{

@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/test/crash/trace"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // What the last line says.
@@ -31,7 +31,7 @@ var seed = uint64(time.Now().UnixNano()) % 1_000_000
 var every, only = 5, 0
 
 func TestMain(m *testing.M) {
-	code, isChild := lab.Isolate()
+	code, isChild := stage.Isolate()
 	if !isChild {
 		os.Exit(code)
 	}

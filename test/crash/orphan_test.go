@@ -32,7 +32,7 @@ func testOrphan(t *testing.T, r *room) {
 	t.Helper()
 	slow, begun := t.TempDir(), filepath.Join(t.TempDir(), "begun")
 	for name, real := range map[string]string{
-		"ip6tables-restore": "/usr/sbin/ip6tables-restore", "another-local": filepath.Join(r.bin, "host-local"),
+		"ip6tables-restore": "/usr/sbin/ip6tables-restore", "another-local": filepath.Join(r.Bin, "host-local"),
 	} {
 		script := fmt.Sprintf("#!/bin/sh\necho $$ >%s.new && mv %[1]s.new %[1]s\nsleep 0.5\nexec %[2]s \"$@\"\n", begun, real)
 		if err := os.WriteFile(filepath.Join(slow, name), []byte(script), 0o755); err != nil {
@@ -42,13 +42,11 @@ func testOrphan(t *testing.T, r *room) {
 	points.Add(1)
 	recoveries.Add(1)
 	a, c := r.mine(), r.list()[0]
-	cmd := exec.Command(filepath.Join(r.bin, "bridge"))
-	cmd.Env = []string{
-		"PATH=" + slow + ":" + os.Getenv("PATH"), "CNI_COMMAND=ADD", "CNI_CONTAINERID=" + a.id,
-		"CNI_NETNS=" + a.netns, "CNI_IFNAME=eth0", "CNI_PATH=" + slow + ":" + r.bin,
-	}
-	cmd.Stdin = bytes.NewReader(a.complete(c, nil).stdin())
-	r.want(r.host.Do(cmd.Start), "start")
+	add := calling("ADD", a, a.complete(c, nil))
+	add.Env = []string{"PATH=" + slow + ":" + os.Getenv("PATH"), "CNI_PATH=" + slow + ":" + r.Bin}
+	cmd := exec.Command(filepath.Join(r.Bin, "bridge"))
+	cmd.Env, cmd.Stdin = add.Environ(r.Bin), bytes.NewReader(add.Config)
+	r.want(r.Host.Do(cmd.Start), "start")
 	var text []byte
 	until(t, "the slow program was not run", func() bool {
 		var err error

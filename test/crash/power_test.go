@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // A lease is never synced, since a power cut ends all attachments with it. So this is
@@ -23,11 +23,8 @@ import (
 // must follow: every verb works, no address has two owners, and none is lost.
 
 // small is a pool with five addresses to give.
-func small(dataDir string) conf {
-	return conf{
-		"cniVersion": "1.1.0", "name": networkName, "type": "host-local",
-		"ipam": conf{"type": "host-local", "dataDir": dataDir, "ranges": [][]conf{{{"subnet": "10.66.1.0/29"}}}},
-	}
+func small(dataDir string) stage.Conf {
+	return stage.Conf{"name": networkName, "type": "host-local", "ipam": stage.HostLocal(dataDir, "10.66.1.0/29")}
 }
 
 const poolSize = 5
@@ -181,16 +178,12 @@ func paths(a, b disk) []string {
 
 // store is host-local's directory and its calls.
 type store struct {
-	t        *testing.T
-	bin, dir string
-	host     *lab.Space
+	*stage.Stage
+	t *testing.T
 }
 
-func (s store) call(verb, id string, change conf) (lab.Answer, error) {
-	answer, err := s.host.CNI(s.bin, lab.Call{
-		Plugin: "host-local", Command: verb, ContainerID: id, IfName: "eth0", Netns: "/none",
-		Config: small(s.dir).with(change).stdin(),
-	})
+func (s store) call(verb, id string, change stage.Conf) (stage.Answer, error) {
+	answer, err := s.Host.CNI(s.Bin, calling(verb, attachment{id: id, netns: "/none"}, small(s.Data()).With(change)))
 	if err == nil && answer.Exit != 0 {
 		err = fmt.Errorf("%s %s: %s", verb, id, answer.Stdout)
 	}
@@ -200,19 +193,19 @@ func (s store) call(verb, id string, change conf) (lab.Answer, error) {
 // do makes one state's history: verbs in a row, the last of which the power cut hits.
 func (s store) do(verbs ...string) (before, after disk) {
 	s.t.Helper()
-	if err := errors.Join(os.RemoveAll(s.dir), os.MkdirAll(s.dir, 0o755)); err != nil {
+	if err := errors.Join(os.RemoveAll(s.Data()), os.MkdirAll(s.Data(), 0o755)); err != nil {
 		s.t.Fatal(err)
 	}
 	for i, step := range verbs {
 		verb, id, _ := strings.Cut(step, " ")
 		if i == len(verbs)-1 {
-			before = readDisk(s.t, s.dir)
+			before = readDisk(s.t, s.Data())
 		}
 		if _, err := s.call(verb, id, nil); err != nil {
 			s.t.Fatal(err)
 		}
 	}
-	return before, readDisk(s.t, s.dir)
+	return before, readDisk(s.t, s.Data())
 }
 
 // boot is the index's mark of the boot that it is from.
@@ -225,14 +218,14 @@ func (s store) boot() time.Time {
 	return time.Unix(st.Atim.Unix())
 }
 
-func (s store) index() string { return filepath.Join(s.dir, ".bridgeport", networkName) }
+func (s store) index() string { return filepath.Join(s.Data(), ".bridgeport", networkName) }
 
 // mark makes the index look as new as the leases: the times were saved, other things
 // not.
 func (s store) mark(boot time.Time) {
 	s.t.Helper()
 	now := time.Now()
-	for _, dir := range []string{s.index(), filepath.Join(s.dir, networkName)} {
+	for _, dir := range []string{s.index(), filepath.Join(s.Data(), networkName)} {
 		if err := os.Chtimes(dir, boot, now); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			s.t.Fatal(err)
 		}
@@ -241,12 +234,7 @@ func (s store) mark(boot time.Time) {
 
 // TestPowerCut tries every state of the disk that may follow.
 func TestPowerCut(t *testing.T) {
-	host, err := lab.NewSpace("power")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = host.Close() }) // nothing is in it
-	s := store{t: t, bin: lab.Plugins(t, "bridge", "portmap", "host-local"), dir: filepath.Join(t.TempDir(), "leases"), host: host}
+	s := store{Stage: stage.Bare(t), t: t}
 	boots.RLock()
 	defer boots.RUnlock()
 	for _, history := range [][]string{
@@ -266,10 +254,10 @@ func TestPowerCut(t *testing.T) {
 					continue // of thousands a part is enough for a quick run
 				}
 				tried++
-				d.write(t, s.dir)
+				d.write(t, s.Data())
 				s.mark(boot)
 				points.Add(1)
-				if err := afterBoot(filepath.Dir(s.dir), s.recover); err != nil {
+				if err := afterBoot(s.Dir, s.recover); err != nil {
 					leaks.Add(1)
 					t.Errorf("%s: %v\nfound: %s", strings.Join(history, ", "), err, text(d))
 				}
@@ -318,7 +306,7 @@ func (s store) recover() error {
 			return fmt.Errorf("%s is given to %s and %s", addr, other, id)
 		}
 		owner[addr] = id
-		previous := conf{"prevResult": json.RawMessage(answer.Stdout)}
+		previous := stage.Conf{"prevResult": json.RawMessage(answer.Stdout)}
 		if _, err := s.call("CHECK", id, previous); err != nil {
 			return err
 		}
@@ -326,10 +314,10 @@ func (s store) recover() error {
 	if _, err := s.call("DEL", "b", nil); err != nil {
 		return err
 	}
-	if _, err := s.call("GC", "", conf{"cni.dev/valid-attachments": []conf{}}); err != nil {
+	if _, err := s.call("GC", "", stage.Conf{"cni.dev/valid-attachments": []stage.Conf{}}); err != nil {
 		return err
 	}
-	for path := range readDisk(s.t, s.dir) {
+	for path := range readDisk(s.t, s.Data()) {
 		base := filepath.Base(path)
 		if strings.Contains(base, "10.66.") && !strings.Contains(path, "/freed/") {
 			return fmt.Errorf("%s is left", path)

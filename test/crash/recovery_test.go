@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // recovery is what a runtime may do after a crash. In the end the attachment is gone.
@@ -31,11 +33,11 @@ var recoveryKinds = []recovery{
 	}},
 	{"DEL without result and ports", func(r *room, _ json.RawMessage) error {
 		a := r.mine()
-		return r.backwards("DEL", a, func(c conf) conf { return a.complete(c, nil).with(conf{"runtimeConfig": nil}) })
+		return r.backwards("DEL", a, func(c stage.Conf) stage.Conf { return a.complete(c, nil).With(stage.Conf{"runtimeConfig": nil}) })
 	}},
 	{"DEL with another configuration", func(r *room, previous json.RawMessage) error {
 		a := r.mine()
-		return r.backwards("DEL", a, func(c conf) conf { return another(a.complete(c, previous)) })
+		return r.backwards("DEL", a, func(c stage.Conf) stage.Conf { return another(a.complete(c, previous)) })
 	}},
 	{"GC without the attachment", func(r *room, _ json.RawMessage) error { return r.gc() }},
 	{"GC with the attachment, DEL", func(r *room, previous json.RawMessage) error {
@@ -59,19 +61,19 @@ var recoveryKinds = []recovery{
 }
 
 // another is what an administrator may have made of the configuration meanwhile.
-func another(c conf) conf {
-	changes := conf{"ipMasq": false, "hairpinMode": false, "isDefaultGateway": false, "mtu": 1400, "macspoofchk": false, "runtimeConfig": conf{
-		"portMappings": []conf{{"hostPort": 9999, "containerPort": 9, "protocol": "tcp"}},
+func another(c stage.Conf) stage.Conf {
+	changes := stage.Conf{"ipMasq": false, "hairpinMode": false, "isDefaultGateway": false, "mtu": 1400, "macspoofchk": false, "runtimeConfig": stage.Conf{
+		"portMappings": []stage.Conf{{"hostPort": 9999, "containerPort": 9, "protocol": "tcp"}},
 	}}
 	if c["backend"] == nil {
 		changes["backend"], changes["ipMasqBackend"] = "iptables", "iptables"
 	} else {
 		changes["backend"], changes["ipMasqBackend"] = nil, nil
 	}
-	if ipam, ok := c["ipam"].(conf); ok {
-		changes["ipam"] = ipam.with(conf{"ranges": [][]conf{{{"subnet": "10.99.0.0/24"}}}})
+	if ipam, ok := c["ipam"].(stage.Conf); ok {
+		changes["ipam"] = ipam.With(stage.Conf{"ranges": [][]stage.Conf{{{"subnet": "10.99.0.0/24"}}}})
 	}
-	return c.with(changes)
+	return c.With(changes)
 }
 
 // boots keeps others from working while it is another boot.
@@ -108,10 +110,10 @@ func afterBoot(dir string, do func() error) (err error) {
 // reboot leaves nothing but the leases. The container must come back; the neighbour's
 // is ended by DEL, as kubelet does.
 func (r *room) reboot() error {
-	return afterBoot(filepath.Dir(r.dir), func() error {
-		r.want(r.host.Close(), "end the host")
+	return afterBoot(r.Dir, func() error {
+		r.want(r.Host.Close(), "end the host")
 		r.want(r.box.Close(), "end the container")
-		r.host, r.box = r.space("host"), r.space("box")
+		r.Host, r.box = r.space("host"), r.space("box")
 		virgin := r.state().Without(func(key string) bool { return strings.HasPrefix(key, "file ") })
 		if err := r.add(r.mine()); err != nil {
 			return fmt.Errorf("after a reboot: %w", err)

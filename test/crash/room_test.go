@@ -7,29 +7,26 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/test/crash/trace"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 func addr4(index int) string { return fmt.Sprintf("10.66.0.%d", 10+index) }
 func addr6(index int) string { return fmt.Sprintf("fd66::%d", 10+index) }
 
-// rooms numbers what must have a name of its own.
-var rooms atomic.Int64
-
 // room is a host with a network, a neighbour that must not notice anything, and a
 // container under test. It is used again for as long as nothing is wrong with it.
 type room struct {
+	*stage.Stage
 	t         *testing.T
-	bin, dir  string
 	net       network
-	host, box *lab.Space
-	neighbour *lab.Space // nil in a cold network
+	box       *stage.Space
+	neighbour *stage.Space // nil in a cold network
+	spaces    int
 	before    snapshot.Snapshot
 	previous  json.RawMessage // of the container's ADD
 	fine      map[future]bool // what has come about once
@@ -48,15 +45,12 @@ const tries = 3 * time.Second
 // newRoom makes the host and its neighbour.
 func newRoom(t *testing.T, n network) *room {
 	t.Helper()
-	r := &room{t: t, bin: lab.Plugins(t, "bridge", "portmap", "host-local"), net: n, dir: filepath.Join(t.TempDir(), "data"), fine: make(map[future]bool)}
-	if err := os.MkdirAll(r.dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	r := &room{Stage: stage.Bare(t), t: t, net: n, fine: make(map[future]bool)}
+	r.Must(os.MkdirAll(r.Data(), 0o755))
 	if n.name == "exec ipam" {
-		r.bin = withAnotherLocal(t, r.bin)
+		r.Bin = withAnotherLocal(t, r.Bin)
 	}
 	r.furnish()
-	t.Cleanup(r.clear)
 	return r
 }
 
@@ -76,21 +70,16 @@ func withAnotherLocal(t *testing.T, bin string) string {
 	return dir
 }
 
-func (r *room) space(name string) *lab.Space {
-	r.t.Helper()
-	s, err := lab.NewSpace(fmt.Sprintf("%s%d", name, rooms.Add(1)))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if err := s.SetSysctl("net/ipv6/conf/default/accept_dad", "0"); err != nil {
-		r.t.Fatal(err)
-	}
-	return s
+// space makes one with a name that none had before it.
+func (r *room) space(name string) *stage.Space {
+	r.Helper()
+	r.spaces++
+	return r.QuietSpace(fmt.Sprint(name, r.spaces))
 }
 
 func (r *room) furnish() {
 	r.t.Helper()
-	r.host, r.box, r.previous = r.space("host"), r.space("box"), nil
+	r.box, r.previous = r.space("box"), nil
 	if !r.net.cold {
 		r.neighbour = r.space("next")
 		a := attachment{id: "neighbour", netns: r.neighbour.Path, index: 1}
@@ -105,23 +94,17 @@ func (r *room) furnish() {
 	r.before = r.settled()
 }
 
-func (r *room) clear() {
-	for _, s := range []*lab.Space{r.host, r.box, r.neighbour} {
+// renew ends everything, and furnishes the room anew.
+func (r *room) renew() {
+	r.Helper()
+	for _, s := range []*stage.Space{r.Host, r.box, r.neighbour} {
 		if s != nil {
-			if err := s.Close(); err != nil {
-				r.t.Error(err)
-			}
+			r.want(s.Close(), "end a namespace")
 		}
 	}
 	r.neighbour = nil
-	if err := errors.Join(os.RemoveAll(r.dir), os.MkdirAll(r.dir, 0o755)); err != nil {
-		r.t.Error(err)
-	}
-}
-
-func (r *room) renew() {
-	r.t.Helper()
-	r.clear()
+	r.want(errors.Join(os.RemoveAll(r.Data()), os.MkdirAll(r.Data(), 0o755)), "clear the leases")
+	r.Host = r.space("host")
 	r.furnish()
 }
 
@@ -137,35 +120,31 @@ func (r *room) mine() attachment {
 	return attachment{id: "mine", netns: r.box.Path, index: 2}
 }
 
-func (r *room) list() []conf { return r.net.plugins(r.dir) }
+func (r *room) list() []stage.Conf { return r.net.plugins(r.Data()) }
+
+// calling is one call of one plugin.
+func calling(verb string, a attachment, c stage.Conf) stage.Call {
+	return stage.Call{Plugin: c.Plugin(), Command: verb, ContainerID: a.id, Netns: a.netns, IfName: "eth0", Config: c.Stdin()}
+}
 
 // call runs one plugin.
-func (r *room) call(verb string, a attachment, c conf) ([]byte, error) {
-	answer, err := r.host.CNI(r.bin, lab.Call{
-		Plugin: c["type"].(string), Command: verb, ContainerID: a.id, Netns: a.netns, IfName: "eth0", Config: c.stdin(),
-	})
-	if err != nil {
-		return nil, err
+func (r *room) call(verb string, a attachment, c stage.Conf) ([]byte, error) {
+	answer, err := r.Host.CNI(r.Bin, calling(verb, a, c))
+	if err == nil && answer.Exit != 0 {
+		err = fmt.Errorf("%s %s: %s%s", c.Plugin(), verb, answer.Stdout, answer.Stderr)
 	}
-	if answer.Exit != 0 {
-		return nil, fmt.Errorf("%s %s: %s%s", c["type"], verb, answer.Stdout, answer.Stderr)
-	}
-	return answer.Stdout, nil
+	return answer.Stdout, err
 }
 
 // traced is call under the tracer.
-func (r *room) traced(verb string, a attachment, c conf, run trace.Run) trace.Outcome {
-	r.t.Helper()
-	run.Path, run.Stdin = filepath.Join(r.bin, c["type"].(string)), c.stdin()
-	run.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "CNI_COMMAND=" + verb, "CNI_CONTAINERID=" + a.id,
-		"CNI_NETNS=" + a.netns, "CNI_IFNAME=eth0", "CNI_PATH=" + r.bin,
-	}
+func (r *room) traced(verb string, a attachment, c stage.Conf, run trace.Run) trace.Outcome {
+	r.Helper()
+	run.Path, run.Stdin, run.Env = filepath.Join(r.Bin, c.Plugin()), c.Stdin(), calling(verb, a, c).Environ(r.Bin)
 	var out trace.Outcome
-	r.want(r.host.Do(func() (err error) {
+	r.want(r.Host.Do(func() (err error) {
 		out, err = run.Do()
 		return err
-	}), fmt.Sprintf("%s %s, hit at %d (%v, %v)", c["type"], verb, run.At, run.Kill, run.Errno))
+	}), fmt.Sprintf("%s %s, hit at %d (%v, %v)", c.Plugin(), verb, run.At, run.Kill, run.Errno))
 	return out
 }
 
@@ -185,7 +164,7 @@ func (r *room) addUntil(a attachment, n int) error {
 }
 
 // backwards calls each plugin, last first; it stops where one fails, as libcni does.
-func (r *room) backwards(verb string, a attachment, change func(conf) conf) error {
+func (r *room) backwards(verb string, a attachment, change func(stage.Conf) stage.Conf) error {
 	for _, c := range slices.Backward(r.list()) {
 		if _, err := r.call(verb, a, change(c)); err != nil {
 			return err
@@ -195,7 +174,7 @@ func (r *room) backwards(verb string, a attachment, change func(conf) conf) erro
 }
 
 func (r *room) del(a attachment, previous json.RawMessage) error {
-	return r.backwards("DEL", a, func(c conf) conf { return a.complete(c, previous) })
+	return r.backwards("DEL", a, func(c stage.Conf) stage.Conf { return a.complete(c, previous) })
 }
 
 func (r *room) check(a attachment) error {
@@ -217,11 +196,11 @@ func (r *room) gc(keep ...attachment) error {
 	return nil
 }
 
-func (r *room) sweeping(c conf, keep ...attachment) conf {
+func (r *room) sweeping(c stage.Conf, keep ...attachment) stage.Conf {
 	if r.neighbour != nil {
 		keep = append(keep, attachment{id: "neighbour"})
 	}
-	return attachment{}.complete(c, nil).with(conf{"runtimeConfig": nil, "cni.dev/valid-attachments": valid(keep...)})
+	return attachment{}.complete(c, nil).With(stage.Conf{"runtimeConfig": nil, "cni.dev/valid-attachments": valid(keep...)})
 }
 
 // leave ends the container's namespace and makes another container of the same name.

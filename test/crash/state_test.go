@@ -16,7 +16,7 @@ import (
 // everything is the host, the container and the leases.
 func (r *room) everything() snapshot.Snapshot {
 	r.t.Helper()
-	full, err := snapshot.Take(r.host.NS, r.dir)
+	full, err := snapshot.Take(r.Host.NS, r.Data())
 	r.want(err, "snapshot")
 	inside, err := snapshot.Take(r.box.NS)
 	r.want(err, "snapshot of the container")
@@ -29,32 +29,10 @@ func (r *room) everything() snapshot.Snapshot {
 	return full
 }
 
-// state is everything less what is kept by design: the lock, the last address handed
-// out, the names of released addresses, the directories.
+// state is everything less what is kept by design.
 func (r *room) state() snapshot.Snapshot {
-	r.t.Helper()
-	return withoutKept(r.everything())
-}
-
-func withoutKept(full snapshot.Snapshot) snapshot.Snapshot {
-	return full.Without(func(key string) bool {
-		if emptyXtables(key, full[key]) {
-			return true
-		}
-		path, isFile := strings.CutPrefix(key, "file ")
-		base := filepath.Base(path)
-		return isFile && (strings.HasPrefix(full[key], "d") || base == "lock" ||
-			strings.HasPrefix(base, "last_reserved_ip.") || strings.Contains(path, "/freed/"))
-	})
-}
-
-// emptyXtables are the tables and chains that iptables makes by itself, and never
-// removes.
-func emptyXtables(key, text string) bool {
-	words := strings.Fields(key)
-	return len(words) > 3 && words[0] == "nft" && (words[2] == "ip" || words[2] == "ip6") &&
-		(words[3] == "nat" || words[3] == "raw") && !strings.Contains(text, "\nrule") &&
-		(words[1] == "table" || len(words) == 5 && strings.ToUpper(words[4]) == words[4] && !strings.HasPrefix(words[4], "CNI"))
+	r.Helper()
+	return r.everything().WithoutBookkeeping()
 }
 
 // fingerprint is a digest of everything, and of whether the index knows all leases: two
@@ -68,7 +46,7 @@ func (r *room) fingerprint() fingerprint {
 
 func (r *room) fingerprintOf(full snapshot.Snapshot) fingerprint {
 	stamp := func(dir string) string {
-		st, err := os.Stat(filepath.Join(r.dir, dir))
+		st, err := os.Stat(filepath.Join(r.Data(), dir))
 		if err != nil {
 			return "none"
 		}
@@ -84,18 +62,10 @@ func (r *room) fingerprintOf(full snapshot.Snapshot) fingerprint {
 
 // settled is state after the kernel has come to rest.
 func (r *room) settled() snapshot.Snapshot {
-	r.t.Helper()
-	last := r.state()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
-		time.Sleep(100 * time.Millisecond)
-		now := r.state()
-		if len(snapshot.Diff(last, now)) == 0 {
-			return now
-		}
-		last = now
-	}
-	r.t.Fatal("the host does not come to rest")
-	return nil
+	r.Helper()
+	state, err := snapshot.Rest(10*time.Second, func() (snapshot.Snapshot, error) { return r.state(), nil })
+	r.want(err, "rest")
+	return state
 }
 
 // differs waits for a state, as the kernel takes links of a dead namespace away some
@@ -106,7 +76,7 @@ func (r *room) differs(want snapshot.Snapshot, but ...string) ([]string, fingerp
 	pause := 10 * time.Millisecond
 	for end := time.Now().Add(tries); ; pause *= 2 {
 		full := r.everything()
-		diff := slices.DeleteFunc(snapshot.Diff(want, withoutKept(full)), func(line string) bool {
+		diff := slices.DeleteFunc(snapshot.Diff(want, full.WithoutBookkeeping()), func(line string) bool {
 			return slices.ContainsFunc(but, func(part string) bool { return strings.Contains(line, part) })
 		})
 		if len(diff) == 0 || time.Now().After(end) {

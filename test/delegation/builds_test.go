@@ -1,9 +1,7 @@
 package delegation_test
 
 import (
-	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -11,7 +9,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var executed = regexp.MustCompile(`execve\("([^"]+)"`)
@@ -20,20 +18,11 @@ var executed = regexp.MustCompile(`execve\("([^"]+)"`)
 // the plugin itself.
 func programs(s *Stage, b *Box, command, cniPath string, c Conf) (list []string) {
 	GinkgoHelper()
-	strace, err := exec.LookPath("strace")
-	Expect(err).NotTo(HaveOccurred(), "strace is needed: apt-get install strace")
-	log := filepath.Join(s.Dir, "trace")
-	plugin := filepath.Join(s.Bin, "bridge")
-	cmd := exec.Command(strace, "-f", "-e", "trace=execve", "-o", log, plugin)
-	cmd.Stdin = bytes.NewReader(c.Stdin())
-	cmd.Env = append(os.Environ(), "CNI_COMMAND="+command, "CNI_CONTAINERID="+b.ID, "CNI_NETNS="+b.Path, "CNI_IFNAME=eth0", "CNI_PATH="+cniPath)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	Expect(s.Host.Do(cmd.Run)).To(Succeed(), "%s: %s", command, out.Bytes())
-	text, err := os.ReadFile(log)
-	Expect(err).NotTo(HaveOccurred())
-	for _, m := range executed.FindAllStringSubmatch(string(text), -1) {
-		if m[1] != plugin {
+	call := s.Calling(b, "eth0", command, c)
+	call.Env = []string{"CNI_PATH=" + cniPath}
+	trace, _ := s.Strace(call, "-e", "trace=execve")
+	for _, m := range executed.FindAllStringSubmatch(trace, -1) {
+		if m[1] != filepath.Join(s.Bin, "bridge") {
 			list = append(list, m[1])
 		}
 	}
@@ -85,7 +74,7 @@ var _ = Describe("host-local", func() {
 	}
 
 	It("of another build is executed", func() {
-		dir := install(s, "theirs", os.Symlink, filepath.Join(Reference("host-local"), "host-local"))
+		dir := install(s, "theirs", os.Symlink, filepath.Join(Reference(GinkgoT(), "host-local"), "host-local"))
 		Expect(lend(dir)).To(Equal([]string{filepath.Join(dir, "host-local"), filepath.Join(dir, "host-local")}))
 	})
 
@@ -104,7 +93,7 @@ var _ = Describe("host-local", func() {
 	)
 
 	It("is the first one in CNI_PATH", func() {
-		theirs := install(s, "theirs", os.Symlink, filepath.Join(Reference("host-local"), "host-local"))
+		theirs := install(s, "theirs", os.Symlink, filepath.Join(Reference(GinkgoT(), "host-local"), "host-local"))
 		Expect(lend(theirs, s.Bin)).To(HaveLen(2))
 		Expect(lend(s.Bin, theirs)).To(BeEmpty())
 	})

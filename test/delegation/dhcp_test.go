@@ -12,15 +12,14 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // segment is a host whose own bridge reaches a router with a DHCP server, and the
 // daemon of the reference's dhcp plugin.
 type segment struct {
 	*Stage
-	router *lab.Space
+	router *Space
 	server *dhcpServer
 	conf   Conf
 }
@@ -29,7 +28,7 @@ func newSegment() *segment {
 	GinkgoHelper()
 	s := newStage("dhcp")
 	g := &segment{Stage: s, router: s.Space("router")}
-	Expect(lab.Wire(s.Host, "segment0", "", g.router, "eth0", GatewayV4+"/24")).To(Succeed())
+	Expect(Wire(s.Host, "segment0", "", g.router, "eth0", GatewayV4+"/24")).To(Succeed())
 	Inside(s.Host, func() error {
 		bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: BridgeName, HardwareAddr: net.HardwareAddr{2, 0xaa, 0, 0, 0, 1}}}
 		if err := netlink.LinkAdd(bridge); err != nil {

@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // Message types (RFC 2132, section 9.6).
@@ -47,7 +47,7 @@ type dhcpServer struct {
 }
 
 // serveDHCP answers at the link of the space until the spec ends.
-func serveDHCP(s *lab.Space, link string, self, first netip.Addr) *dhcpServer {
+func serveDHCP(s *Space, link string, self, first netip.Addr) *dhcpServer {
 	GinkgoHelper()
 	v := &dhcpServer{self: self, next: first, given: make(map[string]netip.Addr)}
 	listen := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {

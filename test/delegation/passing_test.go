@@ -8,8 +8,7 @@ import (
 
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var _ = Describe("an IPAM plugin is given", func() {
@@ -40,7 +39,7 @@ var _ = Describe("an IPAM plugin is given", func() {
 			if command != "ADD" {
 				c["prevResult"] = attached
 			}
-			a := d.Run(lab.Call{
+			a := d.Run(Call{
 				Plugin: "bridge", Command: command, ContainerID: b.ID, Netns: b.Path, IfName: "eth0",
 				Args: args, Config: c.Stdin(),
 			})
@@ -82,7 +81,7 @@ var _ = Describe("an IPAM plugin is given", func() {
 	It("DEL without a namespace", func() {
 		ExpectOK("ADD", d.Call(b, "ADD", d.conf(nil)))
 		d.calls()
-		ExpectOK("DEL", d.Run(lab.Call{
+		ExpectOK("DEL", d.Run(Call{
 			Plugin: "bridge", Command: "DEL", ContainerID: b.ID, IfName: "eth0", Config: d.conf(nil).Stdin(),
 		}))
 		calls := d.calls()
@@ -105,7 +104,7 @@ var _ = Describe("an IPAM plugin is given", func() {
 	})
 
 	It("no GC where there is no list: nothing is known to be invalid", func() {
-		ExpectOK("GC", d.Run(lab.Call{Plugin: "bridge", Command: "GC", Config: d.conf(nil).Stdin()}))
+		ExpectOK("GC", d.Run(Call{Plugin: "bridge", Command: "GC", Config: d.conf(nil).Stdin()}))
 		Expect(d.commands()).To(BeEmpty())
 	})
 

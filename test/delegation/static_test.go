@@ -4,8 +4,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var _ = Describe("the reference's static gives", func() {
@@ -30,8 +29,8 @@ var _ = Describe("the reference's static gives", func() {
 			"0.0.0.0/0 via "+GatewayV4, "::/0 via "+GatewayV6, "192.0.2.0/24 via "+GatewayV4))
 		Expect(result.DNS.Nameservers).To(Equal([]string{"192.0.2.53"}))
 		Serve(s.Outside, "tcp", 7000)
-		ExpectSeen(b.Space, OutsideV4, "7000", HostV4)
-		ExpectSeen(b.Space, OutsideV6, "7000", HostV6)
+		ExpectSeen(b.Space, "tcp", OutsideV4, "7000", HostV4)
+		ExpectSeen(b.Space, "tcp", OutsideV6, "7000", HostV6)
 		ExpectOK("CHECK", s.Check(b, c, result))
 		ExpectOK("STATUS", s.Status(c))
 		s.Del(b, c, result)
@@ -49,7 +48,7 @@ var _ = Describe("the reference's static gives", func() {
 
 	It("the address in CNI_ARGS", func() {
 		b := s.Container()
-		a := s.Run(lab.Call{
+		a := s.Run(Call{
 			Plugin: "bridge", Command: "ADD", ContainerID: b.ID, Netns: b.Path, IfName: "eth0",
 			Args: "IgnoreUnknown=1;IP=10.60.0.52/24;GATEWAY=" + GatewayV4, Config: conf(nil).Stdin(),
 		})

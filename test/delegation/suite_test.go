@@ -10,15 +10,14 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == fakeName {
 		os.Exit(fake())
 	}
-	code, isChild := lab.Isolate()
+	code, isChild := Isolate()
 	if isChild {
 		code = m.Run()
 	}
@@ -33,7 +32,7 @@ func TestDelegation(t *testing.T) {
 // What is loaded with the first rule of a kind brings sysctls along: the first
 // state that a spec compares must have them already.
 var _ = BeforeSuite(func() {
-	s := NewStage()
+	s := NewStage(GinkgoT())
 	b, result := s.Attach(s.Bridge(SubnetV4, SubnetV6))
 	s.Del(b, s.Bridge(SubnetV4, SubnetV6), result)
 })
@@ -42,7 +41,7 @@ var _ = BeforeSuite(func() {
 // fake-ipam, and the reference's IPAM plugins of these names.
 func newStage(theirs ...string) *Stage {
 	GinkgoHelper()
-	s := NewStage()
+	s := NewStage(GinkgoT())
 	dir := filepath.Join(s.Dir, "bin")
 	Expect(os.Mkdir(dir, 0o755)).To(Succeed())
 	me, err := os.Executable()
@@ -52,7 +51,7 @@ func newStage(theirs ...string) *Stage {
 		links[name] = filepath.Join(s.Bin, name)
 	}
 	for _, name := range theirs {
-		links[name] = filepath.Join(Reference(name), name)
+		links[name] = filepath.Join(Reference(GinkgoT(), name), name)
 	}
 	for name, program := range links {
 		Expect(os.Symlink(program, filepath.Join(dir, name))).To(Succeed())

@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // attach is step 1: both containers get attached to the bridge.
@@ -29,7 +29,7 @@ func attach(w *world, p *page) bool {
 	kind, err := linkKind(w.host, bridgeLink)
 	p.equal(bridgeLink+" on the host", kind, "bridge, up", err)
 	for _, c := range []struct {
-		space *lab.Space
+		space *stage.Space
 		want  string
 	}{{w.red, redAddr + "/24"}, {w.blue, blueAddr + "/24"}} {
 		got, err := addresses(c.space, eth)

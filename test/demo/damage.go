@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/nftables"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // damage is step 6: somebody tampers with the firewall, and CHECK tells what.
@@ -15,7 +15,7 @@ func damage(w *world, p *page) bool {
 	p.say("A runtime may ask at any time whether an attachment is still whole. CHECK looks at",
 		"everything that ADD made, in the container and on the host.")
 	fmt.Fprintln(p.out)
-	for _, s := range []*lab.Space{w.red, w.blue} {
+	for _, s := range []*stage.Space{w.red, w.blue} {
 		p.check("CHECK "+s.Name, "whole", w.net.Check(s.Name, s.Path, eth, w.ports(s)))
 	}
 	p.say("", "Now somebody deletes blue's entry from the masquerade map:")
@@ -48,7 +48,7 @@ func (w *world) repair(p *page) bool {
 }
 
 // dropMasquerade deletes a container's entry, as nft(8) would.
-func dropMasquerade(host *lab.Space, container netip.Addr) error {
+func dropMasquerade(host *stage.Space, container netip.Addr) error {
 	conn, err := nftables.New(nftables.WithNetNSFd(host.Fd()))
 	if err != nil {
 		return fmt.Errorf("nftables: connect: %w", err)

@@ -8,8 +8,8 @@ import (
 
 	"github.com/containernetworking/cni/pkg/types"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // farewell is step 7: everything is taken down, and the host is as it was.
@@ -21,7 +21,7 @@ func farewell(w *world, p *page) bool {
 		"iptables -t nat -D ...   # each rule, typed once more",
 		"ip link del v-net-0",
 		"sysctl -w net.ipv4.ip_forward=0   # was it 0 before?")
-	for _, s := range []*lab.Space{w.red, w.blue} {
+	for _, s := range []*stage.Space{w.red, w.blue} {
 		start := time.Now()
 		err := w.net.Del(s.Name, s.Path, eth, w.ports(s))
 		p.check("DEL "+s.Name, "done in "+ms(time.Since(start)), err)

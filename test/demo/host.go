@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // hostJoins is step 3: the bridge has an address, so the host is on the switch too.
@@ -29,17 +29,17 @@ func hostJoins(w *world, p *page) bool {
 
 // pingWithPrefix connects two spare spaces by a veth pair and pings across it.
 func pingWithPrefix(length string) error {
-	one, err := lab.NewSpace("one")
+	one, err := stage.NewSpace("one")
 	if err != nil {
 		return err
 	}
 	defer one.Close()
-	two, err := lab.NewSpace("two")
+	two, err := stage.NewSpace("two")
 	if err != nil {
 		return err
 	}
 	defer two.Close()
-	if err := lab.Wire(one, "veth-one", redAddr+length, two, "veth-two", blueAddr+length); err != nil {
+	if err := stage.Wire(one, "veth-one", redAddr+length, two, "veth-two", blueAddr+length); err != nil {
 		return err
 	}
 	_, err = one.Ping(blueAddr, patience)

@@ -6,13 +6,13 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // The kernel's own view, so that no plugin grades its own work.
 
 // linkKind is like "bridge, up".
-func linkKind(s *lab.Space, name string) (string, error) {
+func linkKind(s *stage.Space, name string) (string, error) {
 	var text string
 	err := s.Do(func() error {
 		link, err := netlink.LinkByName(name)
@@ -25,7 +25,7 @@ func linkKind(s *lab.Space, name string) (string, error) {
 }
 
 // addresses are the IPv4 addresses of a link, like "192.168.15.1/24".
-func addresses(s *lab.Space, name string) (string, error) {
+func addresses(s *stage.Space, name string) (string, error) {
 	var texts []string
 	err := s.Do(func() error {
 		link, err := netlink.LinkByName(name)
@@ -42,7 +42,7 @@ func addresses(s *lab.Space, name string) (string, error) {
 }
 
 // defaultRoute is like "default via 192.168.15.5".
-func defaultRoute(s *lab.Space) (string, error) {
+func defaultRoute(s *stage.Space) (string, error) {
 	var texts []string
 	err := s.Do(func() error {
 		list, err := netlink.RouteList(nil, netlink.FAMILY_V4)
@@ -57,7 +57,7 @@ func defaultRoute(s *lab.Space) (string, error) {
 }
 
 // hasLink tells whether a link of this name is in the space.
-func hasLink(s *lab.Space, name string) (bool, error) {
+func hasLink(s *stage.Space, name string) (bool, error) {
 	found := false
 	err := s.Do(func() error {
 		links, err := netlink.LinkList()

@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // options are the command line.
@@ -34,7 +34,7 @@ func main() {
 		fmt.Fprintf(os.Stderr, "demo: %v\n", err)
 		os.Exit(1)
 	}
-	if code, isChild := lab.Isolate(); !isChild {
+	if code, isChild := stage.Isolate(); !isChild {
 		os.Exit(code)
 	}
 	exitOnSignal()

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // neighbours is step 2: the containers see each other.
@@ -23,12 +23,12 @@ func neighbours(w *world, p *page) bool {
 }
 
 // ping is a check that dst answers.
-func (p *page) ping(what string, from *lab.Space, dst string) {
+func (p *page) ping(what string, from *stage.Space, dst string) {
 	rtt, err := from.Ping(dst, patience)
 	p.check(what, fmt.Sprintf("%s answers in %d µs", dst, rtt.Microseconds()), err)
 }
 
-func neighbour(s *lab.Space, ip string) (string, error) {
+func neighbour(s *stage.Space, ip string) (string, error) {
 	lines, err := s.Neighbors(eth)
 	if err != nil {
 		return "", err

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // wayOut is step 4: from a container to the world.
@@ -16,7 +16,7 @@ func wayOut(w *world, p *page) bool {
 		"sysctl -w net.ipv4.ip_forward=1",
 		"iptables -t nat -A POSTROUTING -s 192.168.15.0/24 -j MASQUERADE",
 		"ip netns exec blue ping 192.168.1.3")
-	for _, s := range []*lab.Space{w.red, w.blue} {
+	for _, s := range []*stage.Space{w.red, w.blue} {
 		got, err := defaultRoute(s)
 		p.equal("the default route in "+s.Name, got, "default via "+bridgeAddr, err)
 	}
@@ -35,7 +35,7 @@ func wayOut(w *world, p *page) bool {
 
 // seen is a check that the server at addr answers, and sees the client as want; as
 // anybody, where want is "".
-func (p *page) seen(what string, from *lab.Space, addr, want string) {
+func (p *page) seen(what string, from *stage.Space, addr, want string) {
 	answer, err := from.Ask("tcp", addr, patience)
 	if err != nil {
 		p.check(what, "", err)

@@ -4,14 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
-	"strings"
 	"time"
 
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // The addresses of the exercise. Those of the containers follow from the
@@ -37,10 +35,10 @@ const (
 
 // world is everything that the steps work on.
 type world struct {
-	host, outside, red, blue *lab.Space
-	net                      *lab.Network
+	host, outside, red, blue *stage.Space
+	net                      *stage.Network
 	before                   snapshot.Snapshot
-	server                   *lab.Server // in blue, since step 5
+	server                   *stage.Server // in blue, since step 5
 }
 
 // newWorld makes the spaces, and wires host and outside. outside gets no route to
@@ -51,12 +49,12 @@ func newWorld(o options) (*world, error) {
 		return nil, err
 	}
 	w := &world{}
-	for name, space := range map[string]**lab.Space{"host": &w.host, "outside": &w.outside, "red": &w.red, "blue": &w.blue} {
-		if *space, err = lab.NewSpace(name); err != nil {
+	for name, space := range map[string]**stage.Space{"host": &w.host, "outside": &w.outside, "red": &w.red, "blue": &w.blue} {
+		if *space, err = stage.NewSpace(name); err != nil {
 			return nil, errors.Join(err, w.close())
 		}
 	}
-	err = lab.Wire(w.host, "uplink", uplinkAddr+"/24", w.outside, eth, outsideAddr+"/24")
+	err = stage.Wire(w.host, "uplink", uplinkAddr+"/24", w.outside, eth, outsideAddr+"/24")
 	if err == nil {
 		w.net, err = w.host.Network(conflist, o.bin, cacheDir)
 	}
@@ -74,7 +72,7 @@ func (w *world) close() error {
 	if w.server != nil {
 		errs = append(errs, w.server.Close())
 	}
-	for _, s := range []*lab.Space{w.red, w.blue, w.outside, w.host} {
+	for _, s := range []*stage.Space{w.red, w.blue, w.outside, w.host} {
 		if s != nil {
 			errs = append(errs, s.Close())
 		}
@@ -89,22 +87,11 @@ func (w *world) snapshot() (snapshot.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return all.Without(kept), nil
-}
-
-func kept(key string) bool {
-	file, isFile := strings.CutPrefix(key, "file networks")
-	if !isFile {
-		return false
-	}
-	base := path.Base(file)
-	return base == "lock" || strings.HasPrefix(base, "last_reserved_ip.") ||
-		strings.Contains(file+"/", "/.bridgeport/") ||
-		strings.Count(file, "/") < 2 // the directories themselves
+	return all.WithoutKept(), nil
 }
 
 // ports are the published ports of a container, as a runtime tells them.
-func (w *world) ports(s *lab.Space) []map[string]any {
+func (w *world) ports(s *stage.Space) []map[string]any {
 	if s != w.blue {
 		return nil
 	}
@@ -112,7 +99,7 @@ func (w *world) ports(s *lab.Space) []map[string]any {
 }
 
 // add attaches a container and checks the outcome; nil if it could not be attached.
-func (w *world) add(p *page, s *lab.Space) *types100.Result {
+func (w *world) add(p *page, s *stage.Space) *types100.Result {
 	start := time.Now()
 	result, err := w.net.Add(s.Name, s.Path, eth, w.ports(s))
 	took := time.Since(start)

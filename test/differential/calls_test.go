@@ -4,20 +4,20 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // call runs bridge for a container.
-func (w *twin) call(label, command string, i int, more object) (lab.Answer, error) {
-	config, err := w.c.stdin(w.data(), w.resolv, more)
+func (w *twin) call(label, command string, i int, more object) (stage.Answer, error) {
+	config, err := w.c.stdin(w.Data(), w.resolv, more)
 	if err != nil {
-		return lab.Answer{}, err
+		return stage.Answer{}, err
 	}
 	path := w.boxes[i].Path
 	if w.c.netns != "" {
 		path = w.c.netns
 	}
-	answer, err := w.host.CNI(w.bin, lab.Call{
+	answer, err := w.Host.CNI(w.Bin, stage.Call{
 		Plugin: "bridge", Command: command, ContainerID: fmt.Sprintf("box%d", i+1), Netns: path,
 		IfName: ifName, Args: w.c.envArgs(), Config: config,
 	})

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 type object = map[string]any
@@ -192,7 +192,7 @@ func blank(name string) *configuration {
 // generated are the rows of the pairwise generator.
 func generated() []*configuration {
 	rows := pairwise(parameters, allowed)
-	if lab.Slow() > 1 {
+	if stage.Slow() > 1 {
 		rows = eachValue(rows)
 	}
 	var list []*configuration

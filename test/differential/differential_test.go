@@ -9,21 +9,16 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/vishvananda/netlink"
-
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
-
-// atOnce is how many configurations run at the same time: most of the time goes into
-// the reference's sleeps and the kernel's waits.
-const atOnce = 6
 
 // rest is how long the kernel may take to finish what a plugin has begun: carrier,
 // link-local addresses, links of a dead namespace.
-var rest = lab.Slow() * 3 * time.Second
+var rest = stage.Slow() * 3 * time.Second
 
 const resolvConf = "# a comment\nnameserver 192.0.2.1\nnameserver 2001:db8::1\ndomain resolv.test\nsearch one.test two.test\noptions timeout:3 rotate\n"
 
@@ -41,8 +36,8 @@ func TestDifferential(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := &bench{
-		reference: lab.Reference(t, "bridge", "host-local"),
-		ours:      lab.Plugins(t, "bridge", "host-local"),
+		reference: stage.Reference(t, "bridge", "host-local"),
+		ours:      stage.Plugins(t, "bridge", "host-local"),
 		dir:       t.TempDir(), list: list, missing: lacking(t),
 	}
 	b.resolv = filepath.Join(b.dir, "resolv.conf")
@@ -51,16 +46,18 @@ func TestDifferential(t *testing.T) {
 	}
 	chosen, complete := choose(all(b.dir))
 	configurations := b.present(t, chosen)
-	others := b.runAll(configurations)
-	n := 0
-	for i, c := range configurations {
-		n += len(others[i])
-		t.Run(c.name, func(t *testing.T) {
-			for _, line := range others[i] {
-				t.Error(line)
-			}
-		})
-	}
+	var others atomic.Int64
+	t.Run("configurations", func(t *testing.T) { // it returns when all have ended
+		for _, c := range configurations {
+			t.Run(c.name, func(t *testing.T) {
+				t.Parallel()
+				for _, line := range b.run(t, c) {
+					others.Add(1)
+					t.Error(line)
+				}
+			})
+		}
+	})
 	seen, unused := list.unused(func(f feature) bool { return !b.missing[f] })
 	if complete {
 		for _, line := range unused {
@@ -70,7 +67,7 @@ func TestDifferential(t *testing.T) {
 			t.Errorf("only %d configurations", len(configurations))
 		}
 	}
-	summary = fmt.Sprintf("differential: %d configurations, %d intended differences, %d others\n", len(configurations), seen, n)
+	summary = fmt.Sprintf("differential: %d configurations, %d intended differences, %d others\n", len(configurations), seen, others.Load())
 }
 
 // choose leaves out configurations where DIFFERENTIAL_ONLY, a regular expression of
@@ -79,7 +76,7 @@ func TestDifferential(t *testing.T) {
 func choose(list []*configuration) (chosen []*configuration, complete bool) {
 	only := os.Getenv("DIFFERENTIAL_ONLY")
 	if only == "" {
-		return list, lab.Slow() == 1
+		return list, stage.Slow() == 1
 	}
 	pattern := regexp.MustCompile(only)
 	return slices.DeleteFunc(list, func(c *configuration) bool { return !pattern.MatchString(c.name) }), false
@@ -114,58 +111,29 @@ func (b *bench) present(t *testing.T, list []*configuration) (rest []*configurat
 	return rest
 }
 
-// runAll returns the differences of each configuration that nobody meant.
-func (b *bench) runAll(list []*configuration) [][]string {
-	others := make([][]string, len(list))
-	slots := make(chan struct{}, atOnce)
-	var wait sync.WaitGroup
-	for i, c := range list {
-		slots <- struct{}{}
-		wait.Go(func() {
-			defer func() { <-slots }()
-			lines, err := b.run(i, c)
-			if err != nil {
-				lines = append(lines, err.Error())
-			}
-			others[i] = lines
-		})
-	}
-	wait.Wait()
-	return others
-}
-
-// run gives one configuration to both sides.
-func (b *bench) run(i int, c *configuration) (others []string, err error) {
-	var twins [2]*twin
-	for j, bin := range []string{b.reference, b.ours} {
-		prefix := fmt.Sprintf("d%d%c", i, 'r'+rune(j)) // r and s
-		w, err := newTwin(c, prefix, bin, filepath.Join(b.dir, prefix), b.resolv)
-		if err != nil {
-			return nil, err
-		}
-		defer func() { err = errors.Join(err, w.close()) }()
-		twins[j] = w
-	}
-	if err := both(twins, (*twin).attach); err != nil {
-		return nil, err
-	}
+// run gives one configuration to both sides. It returns the differences that nobody meant.
+func (b *bench) run(t *testing.T, c *configuration) (others []string) {
+	t.Helper()
+	twins := [2]*twin{newTwin(t, c, b.reference, b.resolv), newTwin(t, c, b.ours, b.resolv)}
+	judge := func(look func(*twin) (facts, error)) { others = append(others, b.judge(c, look, twins)...) }
+	both(t, twins, (*twin).attach)
 	if twins[1].attached() == c.refused {
 		others = append(others, fmt.Sprintf("ours attaches: %t, wanted: %t: %v", twins[1].attached(), !c.refused, twins[1].calls))
 	}
 	if alike(twins) {
-		others = append(others, b.judge(c, func(w *twin) (facts, error) { return w.results(), nil }, twins)...)
-		others = append(others, b.judge(c, func(w *twin) (facts, error) { return w.observe("attached") }, twins)...)
-		others = append(others, b.judge(c, func(w *twin) (facts, error) { return w.traffic(), nil }, twins)...)
+		judge(func(w *twin) (facts, error) { return w.results(), nil })
+		judge(func(w *twin) (facts, error) { return w.observe("attached") })
+		judge(func(w *twin) (facts, error) { return w.traffic(), nil })
 	}
-	if err := both(twins, (*twin).detach); err != nil {
-		return others, err
-	}
+	both(t, twins, (*twin).detach)
 	if !alike(twins) {
 		// What one side did not get to is nothing to compare.
-		return append(others, b.judge(c, func(w *twin) (facts, error) { return w.calls.of("ADD ", "DEL ") }, twins)...), nil
+		judge(func(w *twin) (facts, error) { return w.calls.of("ADD ", "DEL ") })
+		return others
 	}
-	others = append(others, b.judge(c, func(w *twin) (facts, error) { return w.calls.of("") }, twins)...)
-	return append(others, b.judge(c, func(w *twin) (facts, error) { return w.observe("detached") }, twins)...), nil
+	judge(func(w *twin) (facts, error) { return w.calls.of("") })
+	judge(func(w *twin) (facts, error) { return w.observe("detached") })
+	return others
 }
 
 // alike says whether the ADDs ended alike: else there is nothing to compare.
@@ -173,14 +141,17 @@ func alike(twins [2]*twin) bool {
 	return twins[0].attached() == twins[1].attached()
 }
 
-func both(twins [2]*twin, do func(*twin) error) error {
+func both(t *testing.T, twins [2]*twin, do func(*twin) error) {
+	t.Helper()
 	var errs [2]error
 	var wait sync.WaitGroup
 	for i, w := range twins {
 		wait.Go(func() { errs[i] = do(w) })
 	}
 	wait.Wait()
-	return errors.Join(errs[:]...)
+	if err := errors.Join(errs[:]...); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // judge compares until only intended differences are left, or the kernel has had
@@ -215,15 +186,6 @@ func lacking(t *testing.T) map[feature]bool {
 		_, err := exec.LookPath(program)
 		missing[f] = err != nil
 	}
-	space, err := lab.NewSpace("probe")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer space.Close()
-	on := true
-	err = space.Do(func() error {
-		return netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "probe"}, VlanFiltering: &on})
-	})
-	missing[vlanFiltering] = err != nil
+	missing[vlanFiltering] = !stage.Bare(t).HasVlans()
 	return missing
 }

@@ -11,8 +11,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // facts are what was observed on one side: "container 1 link eth0 mtu" is "1500".
@@ -43,7 +43,7 @@ func (f facts) of(begins ...string) (facts, error) {
 }
 
 // take adds the state of a namespace and of directories.
-func (f facts) take(where string, space *lab.Space, dirs ...string) error {
+func (f facts) take(where string, space *stage.Space, dirs ...string) error {
 	state, err := snapshot.Take(space.NS, dirs...)
 	if err != nil {
 		return fmt.Errorf("%s: %w", where, err)
@@ -146,7 +146,7 @@ func (f facts) rename(names map[string]string) facts {
 }
 
 // ends finds the link's ends: the container's MAC, and the host's name and MAC.
-func ends(host, container *lab.Space) (inside net.HardwareAddr, name string, outside net.HardwareAddr, err error) {
+func ends(host, container *stage.Space) (inside net.HardwareAddr, name string, outside net.HardwareAddr, err error) {
 	var index int
 	err = container.Do(func() error {
 		link, err := netlink.LinkByName(ifName)
@@ -169,7 +169,7 @@ func ends(host, container *lab.Space) (inside net.HardwareAddr, name string, out
 }
 
 // macOf is the MAC of a link that may be missing.
-func macOf(space *lab.Space, name string) (mac net.HardwareAddr) {
+func macOf(space *stage.Space, name string) (mac net.HardwareAddr) {
 	_ = space.Do(func() error { // missing: nothing to rename
 		link, err := netlink.LinkByName(name)
 		if err == nil {

@@ -6,19 +6,28 @@
 package differential
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"testing"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // summary is the last line of a run.
 var summary string
 
+// atOnce is how many configurations run at the same time: most of the time goes into
+// the reference's sleeps and the kernel's waits.
+const atOnce = "6"
+
 func TestMain(m *testing.M) {
-	code, isChild := lab.Isolate()
+	code, isChild := stage.Isolate()
 	if isChild {
+		flag.Parse()
+		if err := flag.Set("test.parallel", atOnce); err != nil {
+			panic(err)
+		}
 		code = m.Run()
 		fmt.Print(summary)
 	}

@@ -5,109 +5,51 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"os"
-	"path/filepath"
-	"slices"
+	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
-const (
-	ifName             = "eth0"
-	host4, host6       = "203.0.113.2", "2001:db8:f::2"
-	outside4, outside6 = "203.0.113.9", "2001:db8:f::9"
-)
+const ifName = "eth0"
 
 // twin is one of the two sides that get the same configuration.
 type twin struct {
-	c             *configuration
-	bin           string
-	dir           string // of this side alone
-	resolv        string
-	host, outside *lab.Space
-	boxes         []*lab.Space
-	server        []*lab.Server
-	answers       []lab.Answer // of each container's ADD
-	calls         facts        // how each call ended
-	names         map[string]string
+	*stage.Stage
+	c       *configuration
+	resolv  string
+	boxes   []*stage.Box
+	answers []stage.Answer // of each container's ADD
+	calls   facts          // how each call ended
+	names   map[string]string
 }
 
-// newTwin makes a host, an outside that knows the way to the containers, and the
-// containers. prefix makes the names of spaces unique; the plugins never see them.
-func newTwin(c *configuration, prefix, bin, dir, resolv string) (w *twin, err error) {
-	w = &twin{
-		c: c, bin: bin, dir: dir, resolv: resolv, calls: make(facts), names: make(map[string]string),
-		answers: make([]lab.Answer, c.boxes),
+// newTwin makes a stage, whose outside knows the way to the containers, and the
+// containers. Their own setting of duplicate address detection stays, for the plugins to
+// change.
+func newTwin(t *testing.T, c *configuration, bin, resolv string) *twin {
+	t.Helper()
+	w := &twin{
+		Stage: stage.NewStage(t), c: c, resolv: resolv, calls: make(facts), names: make(map[string]string),
+		answers: make([]stage.Answer, c.boxes),
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, w.close())
-		}
-	}()
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return w, err
+	w.Bin = bin
+	for range c.boxes {
+		w.boxes = append(w.boxes, w.Container())
 	}
-	if w.host, err = lab.NewSpace(prefix + "host"); err != nil {
-		return w, err
-	}
-	if w.outside, err = lab.NewSpace(prefix + "out"); err != nil {
-		return w, err
-	}
-	for i := range c.boxes {
-		box, err := lab.NewSpace(fmt.Sprintf("%sbox%d", prefix, i+1))
-		if err != nil {
-			return w, err
-		}
-		w.boxes = append(w.boxes, box)
-	}
-	return w, errors.Join(w.wire(), w.prepare())
-}
-
-func (w *twin) close() error {
-	var errs []error
-	for _, s := range w.server {
-		errs = append(errs, s.Close())
-	}
-	for _, s := range append(slices.Clone(w.boxes), w.host, w.outside) {
-		if s != nil {
-			errs = append(errs, s.Close())
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (w *twin) data() string { return filepath.Join(w.dir, "leases") }
-
-// wire connects host and outside.
-func (w *twin) wire() error {
-	for _, s := range []*lab.Space{w.host, w.outside} {
-		// The host's links need no duplicate address detection, which takes 1-2 s.
-		// The containers' own setting stays, for the plugins to change.
-		if err := s.SetSysctl("net/ipv6/conf/default/accept_dad", "0"); err != nil {
-			return err
-		}
-	}
-	err := lab.Wire(w.host, "uplink", host4+"/24,"+host6+"/64", w.outside, "eth0", outside4+"/24,"+outside6+"/64")
-	if err != nil {
-		return err
-	}
-	w.names[macOf(w.host, "uplink").String()] = "MAC(uplink)"
-	for _, s := range w.c.sets {
-		via, listen := host6, "[::]:80"
+	w.names[macOf(w.Host, "uplink").String()] = "MAC(uplink)"
+	for _, s := range c.sets {
+		via := stage.HostV6
 		if s.is4() {
-			via, listen = host4, "0.0.0.0:80"
+			via = stage.HostV4
 		}
-		if err := w.outside.Route(s.subnet.String(), via); err != nil {
-			return err
-		}
-		if server, err := w.outside.Serve("tcp", listen); err == nil { // a second set of the family has it
-			w.server = append(w.server, server)
-		}
+		w.Must(w.Outside.Route(s.subnet.String(), via))
 	}
-	return nil
+	stage.Serve(w.Outside, "tcp", 80)
+	w.Must(w.prepare())
+	return w
 }
 
 // prepare makes what is there before.
@@ -117,7 +59,7 @@ func (w *twin) prepare() error {
 	case "":
 		return nil
 	case "device":
-		return w.host.Do(func() error {
+		return w.Host.Do(func() error {
 			return netlink.LinkAdd(&netlink.Veth{
 				LinkAttrs: netlink.LinkAttrs{Name: w.c.bridgeName(), HardwareAddr: net.HardwareAddr{2, 0x61, 0, 0, 0, 0xbb}},
 				PeerName:  "peer", PeerHardwareAddr: net.HardwareAddr{2, 0x61, 0, 0, 0, 0xbc},
@@ -130,7 +72,7 @@ func (w *twin) prepare() error {
 			addrs = append(addrs, fmt.Sprintf("%s/%d", s.gateway, s.subnet.Bits()))
 		}
 	}
-	return w.host.Do(func() error {
+	return w.Host.Do(func() error {
 		bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: w.c.bridgeName(), HardwareAddr: net.HardwareAddr{2, 0x61, 0, 0, 0, 0xbb}}}
 		if err := errors.Join(netlink.LinkAdd(bridge), netlink.LinkSetUp(bridge)); err != nil {
 			return err
@@ -150,7 +92,7 @@ func (w *twin) prepare() error {
 
 // learn notes what the side has chosen for an attachment.
 func (w *twin) learn(i int) error {
-	inside, name, outside, err := ends(w.host, w.boxes[i])
+	inside, name, outside, err := ends(w.Host, w.boxes[i].Space)
 	if err != nil {
 		return err
 	}
@@ -166,7 +108,7 @@ func (w *twin) learn(i int) error {
 // learnBridge notes the bridge's address. A bridge without one of its own has that of
 // one of its ports.
 func (w *twin) learnBridge() {
-	mac := macOf(w.host, w.c.bridgeName()).String()
+	mac := macOf(w.Host, w.c.bridgeName()).String()
 	if _, known := w.names[mac]; !known && mac != "" && mac != "00:00:00:00:00:00" {
 		w.names[mac] = "MAC(bridge)"
 	}
@@ -179,7 +121,7 @@ func (w *twin) learnGateway() error {
 	if vlan == 0 || !w.c.flag("isGateway") {
 		return nil
 	}
-	return w.host.Do(func() error {
+	return w.Host.Do(func() error {
 		link, err := netlink.LinkByName(fmt.Sprintf("%s.%d", w.c.bridgeName(), vlan))
 		if err != nil {
 			return err
@@ -199,9 +141,9 @@ func (w *twin) learnGateway() error {
 func (w *twin) observe(when string) (facts, error) {
 	w.learnBridge()
 	f := make(facts)
-	err := f.take(when+" host", w.host, w.data())
+	err := f.take(when+" host", w.Host, w.Data())
 	for i, box := range w.boxes {
-		err = errors.Join(err, f.take(fmt.Sprintf("%s container %d", when, i+1), box))
+		err = errors.Join(err, f.take(fmt.Sprintf("%s container %d", when, i+1), box.Space))
 	}
 	f = f.rename(w.names)
 	if w.c.flag("disableContainerInterface") {
@@ -229,16 +171,16 @@ func (w *twin) traffic() facts {
 	}
 	for i, box := range w.boxes {
 		for _, s := range w.c.sets {
-			target := net.JoinHostPort(outside6, "80")
+			target := net.JoinHostPort(stage.OutsideV6, "80")
 			if s.is4() {
-				target = net.JoinHostPort(outside4, "80")
+				target = net.JoinHostPort(stage.OutsideV4, "80")
 			}
-			seen, err := box.Ask("tcp", target, lab.Slow()*2*time.Second)
+			seen, err := box.Ask("tcp", target, stage.Slow()*2*time.Second)
 			from, _, _ := net.SplitHostPort(seen)
 			switch {
 			case err != nil:
 				from = failed(err.Error())
-			case from == host4 || from == host6:
+			case from == stage.HostV4 || from == stage.HostV6:
 				from = "the host"
 			}
 			f[fmt.Sprintf("traffic of container %d to %s", i+1, target)] = from

@@ -6,7 +6,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // firewall is somebody's rules that drop what they do not know.
@@ -95,7 +95,7 @@ var _ = DescribeTableSubtree("somebody's firewall,", func(f firewall) {
 		plain, with Conf
 	)
 	BeforeEach(func() {
-		s = NewStage()
+		s = NewStage(GinkgoT())
 		f.up(s)
 		plain = s.Bridge(SubnetV4, SubnetV6)
 		with = plain.With(Conf{"forwardAccept": true})
@@ -107,7 +107,7 @@ var _ = DescribeTableSubtree("somebody's firewall,", func(f firewall) {
 		b, result := s.Attach(plain)
 		ExpectError(s.Check(b, plain, result), Drift, f.chain, BridgeName)
 		Serve(s.Outside, "tcp", 7000)
-		ExpectRefused(b.Space, OutsideV4, "7000")
+		ExpectRefused(b.Space, "tcp", OutsideV4, "7000")
 		ExpectPing(b.Space, GatewayV4, GatewayV6)
 		Expect(f.place(s)).To(Equal(before))
 	})
@@ -126,20 +126,19 @@ var _ = DescribeTableSubtree("somebody's firewall,", func(f firewall) {
 		ExpectOK("CHECK", s.Check(b, with, result))
 		Serve(s.Outside, "tcp", 7000)
 		Serve(b.Space, "tcp", 80)
-		ExpectSeen(b.Space, OutsideV4, "7000", HostV4)
-		ExpectSeen(b.Space, OutsideV6, "7000", HostV6)
-		ExpectSeen(s.Outside, FirstV4, "80", OutsideV4)
-		ExpectSeen(s.Outside, FirstV6, "80", OutsideV6)
+		ExpectSeen(b.Space, "tcp", OutsideV4, "7000", HostV4)
+		ExpectSeen(b.Space, "tcp", OutsideV6, "7000", HostV6)
+		ExpectSeen(s.Outside, "tcp", FirstV4, "80", OutsideV4)
+		ExpectSeen(s.Outside, "tcp", FirstV6, "80", OutsideV6)
 	})
 
 	It("lets a published port pass with forwardAccept", func() {
 		n := s.Network(List(with, Portmap()))
 		b := s.Container()
-		_, err := n.Add(b.ID, b.Path, "eth0", []map[string]any{Port("tcp", 8080, 80)})
-		Expect(err).NotTo(HaveOccurred())
+		b.Add(n, Port("tcp", 8080, 80))
 		Serve(b.Space, "tcp", 80)
-		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
-		ExpectSeen(s.Outside, HostV6, "8080", OutsideV6)
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
+		ExpectSeen(s.Outside, "tcp", HostV6, "8080", OutsideV6)
 	})
 
 	It("has our rules once, however many containers there are, and in a place that its own tools can read", func() {
@@ -187,7 +186,7 @@ var _ = DescribeTableSubtree("somebody's firewall,", func(f firewall) {
 		b, result := s.Attach(plain)
 		ExpectOK("CHECK", s.Check(b, plain, result))
 		Serve(s.Outside, "tcp", 7000)
-		ExpectSeen(b.Space, OutsideV4, "7000", HostV4)
+		ExpectSeen(b.Space, "tcp", OutsideV4, "7000", HostV4)
 	})
 },
 	Entry("of Docker", docker("nft", "chain ip filter FORWARD")),
@@ -197,12 +196,12 @@ var _ = DescribeTableSubtree("somebody's firewall,", func(f firewall) {
 
 // Each lets the bridge's packets pass, in one of the ways that are usual.
 var _ = DescribeTable("a firewall that drops by policy or at its end is not complained of, since it accepts", func(rules string) {
-	s := NewStage()
+	s := NewStage(GinkgoT())
 	Program(s.Host, rules, "nft", "-f", "-")
 	plain := s.Bridge(SubnetV4)
 	b, result := s.Attach(plain)
 	Serve(s.Outside, "tcp", 7000)
-	ExpectSeen(b.Space, OutsideV4, "7000", HostV4) // it does pass
+	ExpectSeen(b.Space, "tcp", OutsideV4, "7000", HostV4) // it does pass
 	ExpectOK("CHECK", s.Check(b, plain, result))
 	ExpectOK("STATUS", s.Status(plain))
 },
@@ -264,7 +263,7 @@ var _ = DescribeTable("a firewall that drops by policy or at its end is not comp
 
 // Rules of legacy iptables are read as the kernel keeps them.
 var _ = DescribeTable("a FORWARD chain of legacy iptables", func(blocks bool, rules ...string) {
-	s := NewStage()
+	s := NewStage(GinkgoT())
 	x := NewXtables(s, "legacy")
 	for _, rule := range rules {
 		x.Both(s.Host, rule)
@@ -273,14 +272,14 @@ var _ = DescribeTable("a FORWARD chain of legacy iptables", func(blocks bool, ru
 	b, result := s.Attach(c)
 	Serve(s.Outside, "tcp", 7000)
 	if blocks {
-		ExpectRefused(b.Space, OutsideV4, "7000") // it does
-		ExpectRefused(b.Space, OutsideV6, "7000")
+		ExpectRefused(b.Space, "tcp", OutsideV4, "7000") // it does
+		ExpectRefused(b.Space, "tcp", OutsideV6, "7000")
 		ExpectError(s.Check(b, c, result), Drift, "chain FORWARD of iptables-legacy", "chain FORWARD of ip6tables-legacy")
 		ExpectError(s.Status(c), 51, "chain FORWARD of iptables-legacy")
 		return
 	}
-	ExpectSeen(b.Space, OutsideV4, "7000", HostV4)
-	ExpectSeen(b.Space, OutsideV6, "7000", HostV6)
+	ExpectSeen(b.Space, "tcp", OutsideV4, "7000", HostV4)
+	ExpectSeen(b.Space, "tcp", OutsideV6, "7000", HostV6)
 	ExpectOK("CHECK", s.Check(b, c, result))
 	ExpectOK("STATUS", s.Status(c))
 },
@@ -299,7 +298,7 @@ var _ = DescribeTable("a FORWARD chain of legacy iptables", func(blocks bool, ru
 
 var _ = Describe("a firewall", func() {
 	It("of ufw gets the rules at the head of its chain", func() {
-		s := NewStage()
+		s := NewStage(GinkgoT())
 		x := NewXtables(s, "nft")
 		for _, rule := range []string{
 			"-P FORWARD DROP", "-N ufw-before-forward", "-A FORWARD -j ufw-before-forward",
@@ -310,8 +309,8 @@ var _ = Describe("a firewall", func() {
 		with := s.Bridge(SubnetV4, SubnetV6).With(Conf{"forwardAccept": true})
 		b, _ := s.Attach(with)
 		Serve(s.Outside, "tcp", 7000)
-		ExpectSeen(b.Space, OutsideV4, "7000", HostV4)
-		ExpectSeen(b.Space, OutsideV6, "7000", HostV6)
+		ExpectSeen(b.Space, "tcp", OutsideV4, "7000", HostV4)
+		ExpectSeen(b.Space, "tcp", OutsideV6, "7000", HostV6)
 		Expect(strings.Split(x.Run(s.Host, "-S FORWARD"), "\n")[1]).To(ContainSubstring(BridgeName))
 	})
 })

@@ -11,8 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 const (
@@ -23,27 +22,8 @@ const (
 
 var everybody = net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
-func swap16(v uint16) uint16 { return v<<8 | v>>8 }
-
-// packetSocket sees and sends whole frames of a link.
-func packetSocket(s *lab.Space, link string) (fd int) {
-	GinkgoHelper()
-	index := Link(s, link).Attrs().Index
-	Inside(s, func() (err error) {
-		fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, int(swap16(unix.ETH_P_ALL)))
-		return err
-	})
-	DeferCleanup(unix.Close, fd)
-	Expect(unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: swap16(unix.ETH_P_ALL), Ifindex: index})).To(Succeed())
-	// The kernel takes the tag out of a frame; it tells it beside (packet(7)).
-	Expect(unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_AUXDATA, 1)).To(Succeed())
-	tick := unix.NsecToTimeval(int64(20 * time.Millisecond))
-	Expect(unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tick)).To(Succeed())
-	return fd
-}
-
 // say sends a frame that carries a word. tag is its VLAN.
-func say(s *lab.Space, link string, from, to net.HardwareAddr, tag uint16, word string) {
+func say(s *Space, link string, from, to net.HardwareAddr, tag uint16, word string) {
 	GinkgoHelper()
 	frame := append(append([]byte{}, to...), from...)
 	if tag != untagged {
@@ -53,16 +33,16 @@ func say(s *lab.Space, link string, from, to net.HardwareAddr, tag uint16, word 
 	frame = binary.BigEndian.AppendUint16(frame, local)
 	frame = append(frame, word...)
 	frame = append(frame, make([]byte, max(0, 60-len(frame)))...)
-	fd := packetSocket(s, link)
+	fd := PacketSocket(s, link)
 	Expect(unix.Send(fd, frame, 0)).To(Succeed())
 }
 
 // ear hears what arrives at a link.
 type ear struct{ fd int }
 
-func listen(s *lab.Space, link string) ear {
+func listen(s *Space, link string) ear {
 	GinkgoHelper()
-	return ear{packetSocket(s, link)}
+	return ear{PacketSocket(s, link)}
 }
 
 // until hears words until the last one, which must come, and returns all of them; a

@@ -9,14 +9,12 @@ import (
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/google/nftables"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // chained is portmap by nftables behind an attachment.
 func chained(prev *types100.Result, changes Conf, ports ...map[string]any) Conf {
-	return Conf{
-		"type": "portmap", "backend": "nftables", "prevResult": prev, "runtimeConfig": Conf{"portMappings": ports},
-	}.With(changes)
+	return Chained("nftables", prev, ports...).With(changes)
 }
 
 var _ = Describe("portmap by nftables", func() {
@@ -33,12 +31,12 @@ var _ = Describe("portmap by nftables", func() {
 		ExpectOK("ADD", s.Call(b, "ADD", c))
 		Serve(b.Space, "tcp", 80)
 	}
-	BeforeEach(func() { s = NewStage() })
+	BeforeEach(func() { s = NewStage(GinkgoT()) })
 
 	It("counts the connections of each port", func() {
 		publish(nil, Port("tcp", 8080, 80), Port("tcp", 8081, 80))
 		for range 3 {
-			ExpectSeen(s.Outside, HostV4, "8080")
+			ExpectSeen(s.Outside, "tcp", HostV4, "8080")
 		}
 		counts := map[uint64]int{}
 		for _, e := range Elements(s.Host, NAT, "anyport4") {
@@ -57,26 +55,26 @@ var _ = Describe("portmap by nftables", func() {
 			_, text, _ = strings.Cut(text, "packets ")
 			return strings.Fields(text)[0]
 		}
-		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
 		Expect(marked()).To(Equal("0"))
-		ExpectSeen(s.Host, "127.0.0.1", "8080", GatewayV4)
+		ExpectSeen(s.Host, "tcp", "127.0.0.1", "8080", GatewayV4)
 		Expect(marked()).NotTo(Equal("0"))
 		ExpectOK("CHECK", s.Call(b, "CHECK", c))
 	})
 
 	It("leaves to services the addresses that are known as theirs", func() {
 		publish(nil, Port("tcp", 8080, 80))
-		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
 		Program(s.Host, "", "nft", "add", "element", "inet", "bridgeport", "vips4", "{ "+HostV4+" }")
-		ExpectRefused(s.Outside, HostV4, "8080")
-		ExpectSeen(s.Outside, HostV6, "8080", OutsideV6)
+		ExpectRefused(s.Outside, "tcp", HostV4, "8080")
+		ExpectSeen(s.Outside, "tcp", HostV6, "8080", OutsideV6)
 	})
 
 	It("takes conditions in nft's words", func() {
 		publish(Conf{"conditionsV4": []string{"iifname", "uplink", "ip", "saddr", "{ " + OutsideV4 + ", 192.0.2.0/24 }"}}, Port("tcp", 8080, 80))
-		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
-		ExpectRefused(s.Host, HostV4, "8080") // comes in by no interface
-		ExpectSeen(s.Host, HostV6, "8080")
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
+		ExpectRefused(s.Host, "tcp", HostV4, "8080") // comes in by no interface
+		ExpectSeen(s.Host, "tcp", HostV6, "8080")
 		ExpectOK("CHECK", s.Call(b, "CHECK", c))
 		ExpectError(s.Call(b, "ADD", c.With(Conf{"conditionsV4": []string{"ct", "state", "new"}})), 2, "conditionsV4", `"ct"`, `"backend": "iptables"`)
 	})
@@ -107,8 +105,8 @@ var _ = Describe("portmap by nftables", func() {
 		c = chained(result, nil, Port("tcp", 8080, 80))
 		ExpectOK("ADD", s.Call(b, "ADD", c))
 		Serve(b.Space, "tcp", 80)
-		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
-		ExpectSeen(b.Space, HostV4, "8080")
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
+		ExpectSeen(b.Space, "tcp", HostV4, "8080")
 		Expect(Program(s.Host, "", "nft", "list", "table", "inet", "bridgeport")).To(And(
 			ContainSubstring("ip saddr "+SubnetV4+" masquerade"), ContainSubstring("ip saddr 10.62.0.0/24 masquerade")))
 		ExpectOK("CHECK", s.Call(b, "CHECK", c))

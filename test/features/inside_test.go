@@ -4,21 +4,18 @@ import (
 	"net"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/dump"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/net/ipv6"
-	"golang.org/x/sys/unix"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var _ = Describe("inside the container", func() {
 	var s *Stage
-	BeforeEach(func() { s = NewStage() })
+	BeforeEach(func() { s = NewStage(GinkgoT()) })
 
 	It("there is no IPv6 where it was given IPv4 only", func() {
 		c := s.Bridge(SubnetV4)
@@ -101,7 +98,7 @@ var _ = Describe("inside the container", func() {
 
 // advertise sends a router advertisement (RFC 4861, section 4.2) by the link: a default
 // route of half an hour.
-func advertise(s *lab.Space, link string) {
+func advertise(s *Space, link string) {
 	GinkgoHelper()
 	index := Link(s, link).Attrs().Index
 	var conn net.PacketConn
@@ -119,16 +116,9 @@ func advertise(s *lab.Space, link string) {
 	Expect(err).NotTo(HaveOccurred())
 }
 
-func linkLocal(s *lab.Space, link string) (ip net.IP) {
+func linkLocal(s *Space, link string) net.IP {
 	GinkgoHelper()
-	Change(s, link, func(l netlink.Link) error {
-		all, err := dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Addr, error) { return netlink.AddrList(l, unix.AF_INET6) })
-		for _, a := range all {
-			if a.IP.IsLinkLocalUnicast() {
-				ip = a.IP
-			}
-		}
-		return err
-	})
+	ip, _, err := net.ParseCIDR(LinkLocals(s, link)[0])
+	Expect(err).NotTo(HaveOccurred())
 	return ip
 }

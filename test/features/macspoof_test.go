@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/nftables"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // guarded is the usual configuration with macspoofchk.
@@ -16,7 +16,7 @@ func guarded(s *Stage) Conf { return s.Bridge(SubnetV4, SubnetV6).With(Conf{"mac
 
 var _ = Describe("macspoofchk", func() {
 	var s *Stage
-	BeforeEach(func() { s = NewStage() })
+	BeforeEach(func() { s = NewStage(GinkgoT()) })
 
 	another := net.HardwareAddr{2, 0, 0, 0, 0, 0x66}
 

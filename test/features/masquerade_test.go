@@ -4,7 +4,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // farNets are two networks that the outside has an address in.
@@ -16,7 +16,7 @@ var _ = DescribeTableSubtree("masqueradeExclude", func(backend string) {
 		c Conf
 	)
 	BeforeEach(func() {
-		s = NewStage()
+		s = NewStage(GinkgoT())
 		NewXtables(s, "nft")
 		known(s)
 		c = s.Bridge(SubnetV4, SubnetV6).With(Conf{"ipMasqBackend": backend, "masqueradeExclude": []string{farNet4, farNet6}})
@@ -25,19 +25,19 @@ var _ = DescribeTableSubtree("masqueradeExclude", func(backend string) {
 	It("shows the container's address there, and the host's elsewhere", func() {
 		b, result := s.Attach(c)
 		Serve(s.Outside, "tcp", 7000)
-		ExpectSeen(b.Space, FarV4, "7000", FirstV4)
-		ExpectSeen(b.Space, FarV6, "7000", FirstV6)
-		ExpectSeen(b.Space, OutsideV4, "7000", HostV4)
-		ExpectSeen(b.Space, OutsideV6, "7000", HostV6)
+		ExpectSeen(b.Space, "tcp", FarV4, "7000", FirstV4)
+		ExpectSeen(b.Space, "tcp", FarV6, "7000", FirstV6)
+		ExpectSeen(b.Space, "tcp", OutsideV4, "7000", HostV4)
+		ExpectSeen(b.Space, "tcp", OutsideV6, "7000", HostV6)
 		ExpectOK("CHECK", s.Check(b, c, result))
 	})
 
 	It("takes a single address, and an address with host bits", func() {
 		b, _ := s.Attach(c.With(Conf{"masqueradeExclude": []string{"198.51.100.77/24", OutsideV6 + "/128"}}))
 		Serve(s.Outside, "tcp", 7000)
-		ExpectSeen(b.Space, FarV4, "7000", FirstV4)
-		ExpectSeen(b.Space, OutsideV6, "7000", FirstV6)
-		ExpectSeen(b.Space, FarV6, "7000", HostV6)
+		ExpectSeen(b.Space, "tcp", FarV4, "7000", FirstV4)
+		ExpectSeen(b.Space, "tcp", OutsideV6, "7000", FirstV6)
+		ExpectSeen(b.Space, "tcp", FarV6, "7000", HostV6)
 	})
 
 	It("of a changed list holds for the next container, and the older one keeps its own", func() {
@@ -45,11 +45,11 @@ var _ = DescribeTableSubtree("masqueradeExclude", func(backend string) {
 		wider := c.With(Conf{"masqueradeExclude": []string{farNet4, OutsideV4 + "/32"}})
 		b, result := s.Attach(wider)
 		Serve(s.Outside, "tcp", 7000)
-		ExpectSeen(b.Space, FarV4, "7000", SecondV4)
-		ExpectSeen(b.Space, OutsideV4, "7000", SecondV4)
-		ExpectSeen(b.Space, FarV6, "7000", HostV6)
-		ExpectSeen(old.Space, OutsideV4, "7000", HostV4)
-		ExpectSeen(old.Space, FarV6, "7000", FirstV6)
+		ExpectSeen(b.Space, "tcp", FarV4, "7000", SecondV4)
+		ExpectSeen(b.Space, "tcp", OutsideV4, "7000", SecondV4)
+		ExpectSeen(b.Space, "tcp", FarV6, "7000", HostV6)
+		ExpectSeen(old.Space, "tcp", OutsideV4, "7000", HostV4)
+		ExpectSeen(old.Space, "tcp", FarV6, "7000", FirstV6)
 		ExpectOK("CHECK", s.Check(b, wider, result))
 		ExpectOK("CHECK", s.Check(old, c, oldResult))
 	})

@@ -9,17 +9,16 @@ import (
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/vishvananda/netlink"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
-func setMTU(s *lab.Space, link string, mtu int) {
+func setMTU(s *Space, link string, mtu int) {
 	GinkgoHelper()
 	Change(s, link, func(l netlink.Link) error { return netlink.LinkSetMTU(l, mtu) })
 }
 
 // routeMTU makes a default route with an MTU of its own; 0 for none.
-func routeMTU(s *lab.Space, via string, mtu int) {
+func routeMTU(s *Space, via string, mtu int) {
 	GinkgoHelper()
 	Inside(s, func() error {
 		all := &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}
@@ -33,7 +32,7 @@ func routeMTU(s *lab.Space, via string, mtu int) {
 // secondUplink is a wire for the other family.
 func secondUplink(s *Stage) {
 	GinkgoHelper()
-	Expect(lab.Wire(s.Host, "uplink2", "2001:db8:c::2/64", s.Outside, "eth1", "2001:db8:c::9/64")).To(Succeed())
+	Expect(Wire(s.Host, "uplink2", "2001:db8:c::2/64", s.Outside, "eth1", "2001:db8:c::9/64")).To(Succeed())
 }
 
 // expectMTU wants the bridge, both ends of the pair and the result to have it.
@@ -50,7 +49,7 @@ func expectMTU(s *Stage, b *Box, result *types100.Result, mtu int) {
 
 var _ = Describe("mtu", func() {
 	var s *Stage
-	BeforeEach(func() { s = NewStage() })
+	BeforeEach(func() { s = NewStage(GinkgoT()) })
 
 	DescribeTable("auto is", func(want int, prepare func(), subnets ...string) {
 		prepare()

@@ -4,7 +4,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var _ = Describe("a network that is given another subnet", func() {
@@ -13,7 +13,7 @@ var _ = Describe("a network that is given another subnet", func() {
 		old, now Conf
 	)
 	BeforeEach(func() {
-		s = NewStage()
+		s = NewStage(GinkgoT())
 		old = s.Bridge(SubnetV4, SubnetV6)
 		now = s.Bridge(newSubnetV4, newSubnetV6)
 	})

@@ -4,15 +4,13 @@ import (
 	"fmt"
 	"net"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/dump"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // maxPorts is the kernel's BR_MAX_PORTS, less the number 0, which it does not use.
@@ -20,7 +18,7 @@ const maxPorts = 1023
 
 var _ = Describe("portIsolation", func() {
 	It("keeps isolated containers apart, and from nobody else", func() {
-		s := NewStage()
+		s := NewStage(GinkgoT())
 		c := s.Bridge(SubnetV4, SubnetV6).With(Conf{"portIsolation": true})
 		a, result := s.Attach(c)
 		b, _ := s.Attach(c)
@@ -39,7 +37,7 @@ var _ = Describe("portIsolation", func() {
 
 var _ = Describe("promiscMode", func() {
 	It("makes the bridge see all frames, an existing one as well", func() {
-		s := NewStage()
+		s := NewStage(GinkgoT())
 		sender, _ := s.Attach(s.Bridge(SubnetV4))
 		Expect(Link(s.Host, BridgeName).Attrs().RawFlags & unix.IFF_PROMISC).To(BeZero())
 		c := s.Bridge(SubnetV4).With(Conf{"promiscMode": true})
@@ -54,7 +52,7 @@ var _ = Describe("promiscMode", func() {
 	})
 
 	It("contradicts hairpinMode", func() {
-		s := NewStage()
+		s := NewStage(GinkgoT())
 		ExpectError(s.Call(s.Container(), "ADD", s.Bridge().With(Conf{"promiscMode": true, "hairpinMode": true})), 7, "hairpinMode", "promiscMode")
 	})
 })
@@ -62,7 +60,7 @@ var _ = Describe("promiscMode", func() {
 var _ = Describe("the alias of the host's link", func() {
 	alias := func(s *Stage, args string) string {
 		b := s.Container()
-		a := s.Run(lab.Call{
+		a := s.Run(Call{
 			Plugin: "bridge", Command: "ADD", ContainerID: b.ID, Netns: b.Path, IfName: "eth0",
 			Args: args, Config: s.Bridge(SubnetV4).Stdin(),
 		})
@@ -73,19 +71,19 @@ var _ = Describe("the alias of the host's link", func() {
 	}
 
 	It("names network, container and interface", func() {
-		Expect(alias(NewStage(), "")).NotTo(ContainSubstring("pod"))
+		Expect(alias(NewStage(GinkgoT()), "")).NotTo(ContainSubstring("pod"))
 	})
 
 	It("names the pod, where the runtime knows one", func() {
 		const args = "IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-7d9f-x2x;K8S_POD_INFRA_CONTAINER_ID=0;K8S_POD_UID=1-2"
-		Expect(alias(NewStage(), args)).To(HaveSuffix(" pod shop/web-7d9f-x2x"))
+		Expect(alias(NewStage(GinkgoT()), args)).To(HaveSuffix(" pod shop/web-7d9f-x2x"))
 	})
 })
 
 var _ = Describe("a bridge", func() {
 	// The free place of the 1,023 is for the container that proves that there was one.
 	It("with all ports taken says so, and nothing is left", func() {
-		s := NewStage()
+		s := NewStage(GinkgoT())
 		c := s.Bridge(SubnetV4)
 		b, result := s.Attach(c)
 		fill(s, maxPorts-2)
@@ -139,7 +137,7 @@ func fill(s *Stage, n int) {
 
 var _ = Describe("a container with several interfaces", func() {
 	It("in one network and in others loses only the one that DEL names", func() {
-		s := NewStage()
+		s := NewStage(GinkgoT())
 		lan := s.Bridge(SubnetV4).With(Conf{"isDefaultGateway": nil, "isGateway": true})
 		wan := s.Bridge("10.61.0.0/24", SubnetV6).With(Conf{"name": "wan", "bridge": "wan0", "isDefaultGateway": nil, "isGateway": true})
 		b := s.Container()
@@ -161,21 +159,13 @@ var _ = Describe("a container with several interfaces", func() {
 			ExpectOK("DEL", s.CallAs(b, a.ifName, "DEL", calls[a.ifName]))
 			Expect(HasLink(b.Space, a.ifName)).To(BeFalse())
 		}
-		var ports int
-		Inside(s.Host, func() error {
-			links, err := dump.Whole(netlink.ErrDumpInterrupted, netlink.LinkList)
-			for _, l := range links {
-				if l.Attrs().MasterIndex != 0 {
-					ports++
-				}
-			}
-			return err
-		})
-		Expect(ports).To(BeZero())
+		for _, l := range Links(s.Host) {
+			Expect(l.Attrs().MasterIndex).To(BeZero(), l.Attrs().Name)
+		}
 	})
 
 	It("has different MAC addresses on a link-layer network", func() {
-		s := NewStage()
+		s := NewStage(GinkgoT())
 		b := s.Container()
 		var macs []net.HardwareAddr
 		for _, ifName := range []string{"net1", "net2"} {

@@ -4,17 +4,8 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
-
-// publishing is bridge with the capability, as a runtime calls it with these ports.
-func publishing(c Conf, ports ...map[string]any) Conf {
-	c = c.With(Conf{"capabilities": Conf{"portMappings": true}})
-	if len(ports) > 0 {
-		c["runtimeConfig"] = Conf{"portMappings": ports}
-	}
-	return c
-}
 
 var _ = Describe("bridge with the capability portMappings", func() {
 	var (
@@ -22,27 +13,27 @@ var _ = Describe("bridge with the capability portMappings", func() {
 		c Conf
 	)
 	BeforeEach(func() {
-		s = NewStage()
-		c = publishing(s.Bridge(SubnetV4, SubnetV6), Port("tcp", 8080, 80), Port("tcp", 8443, 443))
+		s = NewStage(GinkgoT())
+		c = Publishing(s.Bridge(SubnetV4, SubnetV6), Port("tcp", 8080, 80), Port("tcp", 8443, 443))
 	})
 
 	It("publishes ports itself", func() {
 		b, result := s.Attach(c)
 		client, _ := s.Attach(s.Bridge(SubnetV4, SubnetV6))
 		Serve(b.Space, "tcp", 80)
-		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
-		ExpectSeen(s.Outside, HostV6, "8080", OutsideV6)
-		ExpectSeen(s.Host, HostV4, "8080")
-		ExpectSeen(s.Host, "127.0.0.1", "8080")
-		ExpectSeen(client.Space, HostV4, "8080")
-		ExpectSeen(client.Space, HostV6, "8080")
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
+		ExpectSeen(s.Outside, "tcp", HostV6, "8080", OutsideV6)
+		ExpectSeen(s.Host, "tcp", HostV4, "8080")
+		ExpectSeen(s.Host, "tcp", "127.0.0.1", "8080")
+		ExpectSeen(client.Space, "tcp", HostV4, "8080")
+		ExpectSeen(client.Space, "tcp", HostV6, "8080")
 		ExpectOK("CHECK", s.Check(b, c, result))
 		s.Del(b, c, result)
-		ExpectRefused(s.Outside, HostV4, "8080")
+		ExpectRefused(s.Outside, "tcp", HostV4, "8080")
 	})
 
 	It("without ports is as it was", func() {
-		none := publishing(s.Bridge(SubnetV4))
+		none := Publishing(s.Bridge(SubnetV4))
 		b, result := s.Attach(none)
 		ExpectOK("CHECK", s.Check(b, none, result))
 		s.Del(b, none, result)
@@ -53,18 +44,18 @@ var _ = Describe("bridge with the capability portMappings", func() {
 		before := s.Settled()
 		late := s.Container()
 		for _, first := range []int{8080, 9999} { // the clash first, or after a free one
-			clash := publishing(s.Bridge(SubnetV4, SubnetV6), Port("tcp", first, 80), Port("tcp", 8080, 80))
+			clash := Publishing(s.Bridge(SubnetV4, SubnetV6), Port("tcp", first, 80), Port("tcp", 8080, 80))
 			ExpectError(s.Call(late, "ADD", clash), Conflict, "8080", holder.ID)
 			s.ExpectEqual(before)
 			Expect(HasLink(late.Space, "eth0")).To(BeFalse())
 		}
 		Serve(holder.Space, "tcp", 80)
-		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
 	})
 
 	It("refuses a port that is none, before anything is changed", func() {
 		before := s.Settled()
-		ExpectError(s.Call(s.Container(), "ADD", publishing(s.Bridge(SubnetV4), Port("tcp", 70000, 80))), 7, "hostPort", "70000")
+		ExpectError(s.Call(s.Container(), "ADD", Publishing(s.Bridge(SubnetV4), Port("tcp", 70000, 80))), 7, "hostPort", "70000")
 		s.ExpectEqual(before)
 	})
 
@@ -88,7 +79,7 @@ var _ = Describe("bridge with the capability portMappings", func() {
 		ExpectOK("DEL", s.Call(b, "DEL", c.With(Conf{"runtimeConfig": nil})))
 		s.ExpectEqual(warm)
 
-		stays, _ := s.Attach(publishing(s.Bridge(SubnetV4, SubnetV6), Port("udp", 5353, 53)))
+		stays, _ := s.Attach(Publishing(s.Bridge(SubnetV4, SubnetV6), Port("udp", 5353, 53)))
 		before := s.Settled()
 		lost, _ := s.Attach(c)
 		Expect(lost.Close()).To(Succeed())
@@ -100,26 +91,24 @@ var _ = Describe("bridge with the capability portMappings", func() {
 	})
 
 	It("publishes once, though a portmap is chained behind it", func() {
-		both := s.Network(List(publishing(s.Bridge(SubnetV4, SubnetV6)), Portmap()))
+		both := s.Network(List(Publishing(s.Bridge(SubnetV4, SubnetV6)), Portmap()))
 		ports := []map[string]any{Port("tcp", 8080, 80)}
 		warm, b := s.Container(), s.Container()
-		_, err := both.Add(warm.ID, warm.Path, "eth0", ports)
-		Expect(err).NotTo(HaveOccurred())
+		warm.Add(both, ports...)
 		s.Settled()
-		Expect(both.Del(warm.ID, warm.Path, "eth0", ports)).To(Succeed())
+		warm.Del(both, ports...)
 		before := s.Settled()
 
-		_, err = both.Add(b.ID, b.Path, "eth0", ports)
-		Expect(err).NotTo(HaveOccurred())
+		b.Add(both, ports...)
 		for _, set := range []string{"anyport4", "anyport6", "published"} {
 			Expect(Elements(s.Host, NAT, set)).To(HaveLen(1), set)
 		}
 		Serve(b.Space, "tcp", 80)
-		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
-		Expect(both.Check(b.ID, b.Path, "eth0", ports)).To(Succeed())
-		Expect(both.Del(b.ID, b.Path, "eth0", ports)).To(Succeed())
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
+		b.Check(both, ports...)
+		b.Del(both, ports...)
 		s.ExpectEqual(before)
-		ExpectRefused(s.Outside, HostV4, "8080")
+		ExpectRefused(s.Outside, "tcp", HostV4, "8080")
 	})
 
 	It("publishes by its own backend, whatever masquerades", func() {
@@ -128,8 +117,8 @@ var _ = Describe("bridge with the capability portMappings", func() {
 		b, result := s.Attach(mixed)
 		Serve(b.Space, "tcp", 80)
 		Serve(s.Outside, "tcp", 7000)
-		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
-		ExpectSeen(b.Space, OutsideV4, "7000", HostV4)
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
+		ExpectSeen(b.Space, "tcp", OutsideV4, "7000", HostV4)
 		ExpectOK("CHECK", s.Check(b, mixed, result))
 		s.Del(b, mixed, result)
 	})

@@ -8,12 +8,12 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var _ = Describe("routes:", func() {
 	var s *Stage
-	BeforeEach(func() { s = NewStage() })
+	BeforeEach(func() { s = NewStage(GinkgoT()) })
 
 	// named is a network whose IPAM plugin names routes, default ones among them.
 	named := func() Conf {
@@ -67,7 +67,7 @@ var _ = Describe("routes:", func() {
 		ExpectOK("ADD", s.CallAs(b, "net1", "ADD", dear))
 		added := s.CallAs(b, "eth0", "ADD", cheap)
 		ExpectOK("ADD", added)
-		ExpectSeen(b.Space, OutsideV4, "7000", HostV4) // by the one that masquerades
+		ExpectSeen(b.Space, "tcp", OutsideV4, "7000", HostV4) // by the one that masquerades
 		s.Del(b, cheap, added.Result)
 		Expect(Routes(b.Space, "net1")).To(ConsistOf("0.0.0.0/0 via 10.61.0.1 metric 500"))
 	})
@@ -94,7 +94,7 @@ var _ = Describe("gateways without ipam", func() {
 		c Conf
 	)
 	BeforeEach(func() {
-		s = NewStage()
+		s = NewStage(GinkgoT())
 		c = s.Bridge().With(Conf{"gateways": []string{GatewayV4 + "/24", GatewayV6 + "/64"}})
 	})
 

@@ -4,7 +4,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 const (
@@ -18,7 +18,7 @@ var _ = Describe("several networks on one bridge", func() {
 		first, second Conf
 	)
 	BeforeEach(func() {
-		s = NewStage()
+		s = NewStage(GinkgoT())
 		first = s.Bridge(SubnetV4, SubnetV6)
 		second = s.Bridge(newSubnetV4, newSubnetV6).With(Conf{"name": "second"})
 	})
@@ -30,8 +30,8 @@ var _ = Describe("several networks on one bridge", func() {
 			GatewayV4+"/24", GatewayV6+"/64", newGatewayV4+"/24", newGatewayV6+"/64"))
 		Serve(s.Outside, "tcp", 7000)
 		for _, box := range []*Box{a, b} {
-			ExpectSeen(box.Space, OutsideV4, "7000", HostV4)
-			ExpectSeen(box.Space, OutsideV6, "7000", HostV6)
+			ExpectSeen(box.Space, "tcp", OutsideV4, "7000", HostV4)
+			ExpectSeen(box.Space, "tcp", OutsideV6, "7000", HostV6)
 		}
 		ExpectPing(a.Space, GatewayV4, GatewayV6)
 		ExpectPing(b.Space, newGatewayV4, newGatewayV6)
@@ -76,7 +76,7 @@ var _ = Describe("several networks on one bridge", func() {
 
 var _ = Describe("a network whose subnet was changed", func() {
 	It("keeps the older container working, and later leaves the new gateway only", func() {
-		s := NewStage()
+		s := NewStage(GinkgoT())
 		was := s.Bridge(SubnetV4, SubnetV6)
 		is := s.Bridge(newSubnetV4, newSubnetV6)
 		old, oldResult := s.Attach(was)
@@ -85,8 +85,8 @@ var _ = Describe("a network whose subnet was changed", func() {
 
 		Serve(s.Outside, "tcp", 7000)
 		for _, box := range []*Box{old, b} {
-			ExpectSeen(box.Space, OutsideV4, "7000", HostV4)
-			ExpectSeen(box.Space, OutsideV6, "7000", HostV6)
+			ExpectSeen(box.Space, "tcp", OutsideV4, "7000", HostV4)
+			ExpectSeen(box.Space, "tcp", OutsideV6, "7000", HostV6)
 		}
 		ExpectPing(old.Space, GatewayV4, GatewayV6, newFirstV4)
 		ExpectPing(b.Space, newGatewayV4, newGatewayV6, FirstV4)
@@ -117,7 +117,7 @@ var _ = Describe("a released address", func() {
 	asked := Conf{"runtimeConfig": Conf{"ips": []string{"10.60.0.5"}}}
 
 	It("is not the next one while others are free", func() {
-		s := NewStage()
+		s := NewStage(GinkgoT())
 		_, first, release := lease(s, nil)
 		Expect(first).To(Equal("10.60.0.2"))
 		lease(s, asked)
@@ -127,7 +127,7 @@ var _ = Describe("a released address", func() {
 	})
 
 	It("is handed out where no other is free", func() {
-		s := NewStage()
+		s := NewStage(GinkgoT())
 		_, first, release := lease(s, nil)
 		lease(s, nil)
 		lease(s, nil)
@@ -138,7 +138,7 @@ var _ = Describe("a released address", func() {
 	})
 
 	It("is had at once by who asks for it", func() {
-		s := NewStage()
+		s := NewStage(GinkgoT())
 		_, _, release := lease(s, asked)
 		release()
 		_, again, _ := lease(s, asked)

@@ -8,17 +8,16 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
-func TestMain(m *testing.M) { lab.Main(m.Run) }
+func TestMain(m *testing.M) { Main(m.Run) }
 
 // What is loaded with the first rule of a kind brings sysctls along: the first
 // state that a spec compares must have them already.
 var _ = BeforeSuite(func() {
-	s := NewStage()
-	b, result := s.Attach(publishing(s.Bridge(SubnetV4, SubnetV6), Port("tcp", 8080, 80)))
+	s := NewStage(GinkgoT())
+	b, result := s.Attach(Publishing(s.Bridge(SubnetV4, SubnetV6), Port("tcp", 8080, 80)))
 	s.Del(b, s.Bridge(SubnetV4, SubnetV6), result)
 })
 

@@ -7,7 +7,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // everybodyBut is some other unicast address.
@@ -26,7 +26,7 @@ func broadcast(b *Box, tag uint16, word string) {
 var _ = Describe("vlanTrunk", func() {
 	var s *Stage
 	BeforeEach(func() {
-		s = NewStage()
+		s = NewStage(GinkgoT())
 		s.NeedVlans()
 	})
 
@@ -95,7 +95,7 @@ var _ = Describe("vlanTrunk", func() {
 
 var _ = Describe("preserveDefaultVlan", func() {
 	It("keeps VLAN 1 on the port, and without it it is gone", func() {
-		s := NewStage()
+		s := NewStage(GinkgoT())
 		s.NeedVlans()
 		both, result := s.Attach(s.Bridge().With(Conf{"vlan": 100, "preserveDefaultVlan": true}))
 		alone, aloneResult := s.Attach(s.Bridge().With(Conf{"vlan": 100}))

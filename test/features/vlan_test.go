@@ -9,8 +9,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // tagged is the usual configuration in a VLAN, whose gateway is lan0.<vid>.
@@ -46,7 +45,7 @@ func vlans(s *Stage, port string) (list []string) {
 
 var _ = Describe("a kernel", func() {
 	It("without VLAN filtering refuses vlan and vlanTrunk and nothing is left; with it they work", func() {
-		s := NewStage()
+		s := NewStage(GinkgoT())
 		has := s.HasVlans()
 		for _, c := range []Conf{{"vlan": 100}, {"vlanTrunk": []Conf{{"id": 100}}}} {
 			before := s.Settled()
@@ -66,7 +65,7 @@ var _ = Describe("a kernel", func() {
 var _ = Describe("vlan", func() {
 	var s *Stage
 	BeforeEach(func() {
-		s = NewStage()
+		s = NewStage(GinkgoT())
 		s.NeedVlans()
 	})
 
@@ -121,8 +120,8 @@ var _ = Describe("vlan", func() {
 				b, bResult := s.Attach(red(s))
 				Serve(s.Outside, "tcp", 7000)
 				for _, box := range []*Box{a, b} {
-					ExpectSeen(box.Space, OutsideV4, "7000", HostV4)
-					ExpectSeen(box.Space, OutsideV6, "7000", HostV6)
+					ExpectSeen(box.Space, "tcp", OutsideV4, "7000", HostV4)
+					ExpectSeen(box.Space, "tcp", OutsideV6, "7000", HostV6)
 				}
 				Expect(Addrs(s.Host, "lan0.200")).To(ConsistOf(newGatewayV4+"/24", newGatewayV6+"/64"))
 				ExpectOK("CHECK", s.Check(a, tagged(s, 100), aResult))
@@ -133,20 +132,19 @@ var _ = Describe("vlan", func() {
 				n := s.Network(list())
 				b := s.Container()
 				ports := []map[string]any{Port("tcp", 8080, 80)}
-				_, err := n.Add(b.ID, b.Path, "eth0", ports)
-				Expect(err).NotTo(HaveOccurred())
+				b.Add(n, ports...)
 				Serve(b.Space, "tcp", 80)
-				ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
-				ExpectSeen(s.Outside, HostV6, "8080", OutsideV6)
-				ExpectSeen(s.Host, HostV4, "8080")
-				ExpectSeen(s.Host, "127.0.0.1", "8080")
-				ExpectSeen(b.Space, HostV4, "8080")
-				Expect(n.Check(b.ID, b.Path, "eth0", ports)).To(Succeed())
-				Expect(n.Del(b.ID, b.Path, "eth0", ports)).To(Succeed())
-				ExpectRefused(s.Outside, HostV4, "8080")
+				ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
+				ExpectSeen(s.Outside, "tcp", HostV6, "8080", OutsideV6)
+				ExpectSeen(s.Host, "tcp", HostV4, "8080")
+				ExpectSeen(s.Host, "tcp", "127.0.0.1", "8080")
+				ExpectSeen(b.Space, "tcp", HostV4, "8080")
+				b.Check(n, ports...)
+				b.Del(n, ports...)
+				ExpectRefused(s.Outside, "tcp", HostV4, "8080")
 			},
 				Entry("by portmap", func() []byte { return List(tagged(s, 100).With(Conf{"hairpinMode": true}), Portmap()) }),
-				Entry("by itself", func() []byte { return List(publishing(tagged(s, 100).With(Conf{"hairpinMode": true}))) }),
+				Entry("by itself", func() []byte { return List(Publishing(tagged(s, 100).With(Conf{"hairpinMode": true}))) }),
 			)
 
 			It("and forwardAccept open somebody's firewall for the VLAN's gateway", func() {
@@ -156,7 +154,7 @@ var _ = Describe("vlan", func() {
 				with := c.With(Conf{"forwardAccept": true})
 				b, result := s.Attach(with)
 				Serve(s.Outside, "tcp", 7000)
-				ExpectSeen(b.Space, OutsideV4, "7000", HostV4)
+				ExpectSeen(b.Space, "tcp", OutsideV4, "7000", HostV4)
 				ExpectOK("CHECK", s.Check(b, with, result))
 			})
 		})
@@ -169,14 +167,14 @@ var _ = Describe("vlan", func() {
 		NewXtables(s, "nft")
 		b, _ := s.Attach(tagged(s, 100).With(Conf{"ipMasqBackend": "iptables"}))
 		Serve(s.Outside, "tcp", 7000)
-		ExpectSeen(b.Space, OutsideV4, "7000", HostV4)
-		ExpectSeen(b.Space, OutsideV6, "7000", HostV6)
+		ExpectSeen(b.Space, "tcp", OutsideV4, "7000", HostV4)
+		ExpectSeen(b.Space, "tcp", OutsideV6, "7000", HostV6)
 	})
 
 	It("of several containers at once has one gateway", func() {
 		c := tagged(s, 100)
 		boxes := []*Box{s.Container(), s.Container(), s.Container(), s.Container()}
-		answers := make([]lab.Answer, len(boxes))
+		answers := make([]Answer, len(boxes))
 		var all sync.WaitGroup
 		for i, b := range boxes {
 			all.Go(func() {

@@ -7,13 +7,13 @@ import (
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/vishvananda/netlink"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var _ = Describe("vlan", func() {
 	var s *Stage
 	BeforeEach(func() {
-		s = NewStage()
+		s = NewStage(GinkgoT())
 		s.NeedVlans()
 	})
 
@@ -114,7 +114,7 @@ var _ = Describe("vlan", func() {
 
 	It("uses the gateway that the reference made, and tells its real address", func() {
 		ours := s.Bin
-		s.Bin = Reference("bridge", "host-local")
+		s.Bin = Reference(GinkgoT(), "bridge", "host-local")
 		theirs, _ := s.Attach(tagged(s, 100))
 		s.Bin = ours
 		b, result := s.Attach(tagged(s, 100))

@@ -8,7 +8,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/bridgeport-cni/bridgeport/test/features/stage"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // One node with 200 attachments for all of these: it takes some seconds to make.

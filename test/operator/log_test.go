@@ -9,7 +9,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/bridgeport-cni/bridgeport/test/features/stage"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 type logLine struct {
@@ -21,7 +21,7 @@ type logLine struct {
 
 func logged(path string) (list []logLine) {
 	GinkgoHelper()
-	for line := range strings.Lines(read(path)) {
+	for line := range strings.Lines(stage.Read(GinkgoT(), path)) {
 		var l logLine
 		Expect(json.Unmarshal([]byte(line), &l)).To(Succeed(), line)
 		list = append(list, l)
@@ -68,7 +68,7 @@ var _ = Describe("the plugins' log", func() {
 		lines := logged(path)
 		Expect(lines).To(HaveLen(2))
 		Expect(lines[0].TraceParent).To(Equal(trace))
-		Expect(read(path)).To(ContainSubstring(`"config":{`))
+		Expect(stage.Read(GinkgoT(), path)).To(ContainSubstring(`"config":{`))
 	})
 
 	It("refuses bad settings where nothing is made yet, and cleans up all the same", func() {

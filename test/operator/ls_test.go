@@ -7,7 +7,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/bridgeport-cni/bridgeport/test/features/stage"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 type listed struct {

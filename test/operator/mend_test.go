@@ -13,19 +13,13 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // echo serves connections that last.
-func echo(s *lab.Space, port int) {
+func echo(s *stage.Space, port int) {
 	GinkgoHelper()
-	var listener net.Listener
-	Expect(s.Do(func() (err error) {
-		listener, err = net.Listen("tcp4", fmt.Sprintf("0.0.0.0:%d", port))
-		return err
-	})).To(Succeed())
-	DeferCleanup(listener.Close)
+	listener := stage.Listen(s, fmt.Sprintf("0.0.0.0:%d", port))
 	go func() {
 		for {
 			c, err := listener.Accept()
@@ -38,7 +32,7 @@ func echo(s *lab.Space, port int) {
 }
 
 // gcIn is gc from another namespace than the node's.
-func (n *Node) gcIn(s *lab.Space) string {
+func (n *Node) gcIn(s *stage.Space) string {
 	GinkgoHelper()
 	host := n.Host
 	n.Host = s
@@ -68,7 +62,7 @@ type talker struct {
 	err  error
 }
 
-func talk(from *lab.Space, addr string) *talker {
+func talk(from *stage.Space, addr string) *talker {
 	GinkgoHelper()
 	t := &talker{stop: make(chan struct{})}
 	Expect(from.Do(func() (err error) {
@@ -116,7 +110,7 @@ var _ = Describe("repair", func() {
 		n := three()
 		legacyIPTables(n).Run(n.Host, "-t nat -A POSTROUTING -s 192.0.2.1 -j MASQUERADE")
 		web, db := n.Boxes[0], n.Boxes[1]
-		for _, s := range []*lab.Space{web.Space, n.Outside} {
+		for _, s := range []*stage.Space{web.Space, n.Outside} {
 			echo(s, 80)
 		}
 		in := talk(n.Outside, stage.HostV4+":8080")
@@ -124,7 +118,7 @@ var _ = Describe("repair", func() {
 		across := talk(db.Space, stage.FirstV4+":80")
 		n.nft("flush ruleset")
 		time.Sleep(300 * time.Millisecond)
-		stage.ExpectRefused(n.Outside, stage.HostV4, "8080")
+		stage.ExpectRefused(n.Outside, "tcp", stage.HostV4, "8080")
 		golden("repair-dry.txt", n.ok("repair", "--dry-run"))
 		Expect(n.state("web")).To(Equal("drift"))
 		golden("repair.txt", n.ok("repair"))
@@ -182,7 +176,7 @@ var _ = Describe("repair", func() {
 			n.ok("repair")
 			for _, b := range n.Boxes {
 				Expect(n.state(b.ID)).To(Equal("ok"), n.ran("ls").Out)
-				Expect(n.Net.Check(b.ID, b.Path, "eth0", n.ports[b.ID])).To(Succeed())
+				b.Check(n.Net, n.ports[b.ID]...)
 				stage.ExpectPing(b.Space, stage.OutsideV4, stage.OutsideV6)
 			}
 		})
@@ -199,7 +193,7 @@ var _ = Describe("repair", func() {
 })
 
 // silent opens a connection and says nothing.
-func silent(from *lab.Space, addr string) *talker {
+func silent(from *stage.Space, addr string) *talker {
 	GinkgoHelper()
 	t := &talker{}
 	Expect(from.Do(func() (err error) {
@@ -236,7 +230,7 @@ var _ = Describe("gc", func() {
 		n.ExpectEqual(before)
 		Expect(filepath.Join(n.Dir, "cache/results/lan-gone-eth0")).NotTo(BeAnExistingFile())
 		for _, b := range n.Boxes[:3] {
-			Expect(n.Net.Check(b.ID, b.Path, "eth0", n.ports[b.ID])).To(Succeed())
+			b.Check(n.Net, n.ports[b.ID]...)
 		}
 		Expect(n.ok("gc", "--grace", "0s")).To(HavePrefix("nothing is dead"))
 	})
@@ -255,7 +249,7 @@ var _ = Describe("gc", func() {
 		n := three()
 		n.dies(1)
 		namesake := n.Space("db")
-		Expect(lab.Wire(namesake, "eth0", "192.0.2.1/24", n.Outside, "other0", "")).To(Succeed())
+		Expect(stage.Wire(namesake, "eth0", "192.0.2.1/24", n.Outside, "other0", "")).To(Succeed())
 		Expect(n.ok("gc", "--grace", "0s")).To(ContainSubstring("another container may have taken the name"))
 		Expect(n.Lease(stage.SecondV4)).To(BeAnExistingFile())
 	})
@@ -279,7 +273,7 @@ var _ = Describe("gc", func() {
 	It("keeps what other plugins have made and somebody uses", func() {
 		n := three()
 		vm, held := n.Space("vm"), n.Space("held")
-		Expect(lab.Wire(held, "eth0", "10.61.0.3/24", n.Outside, "held0", "")).To(Succeed())
+		Expect(stage.Wire(held, "eth0", "10.61.0.3/24", n.Outside, "held0", "")).To(Succeed())
 		n.foreign("vm", vm.Path, "10.61.0.2")             // a device that is no link any more
 		n.foreign("held", "/run/netns/gone", "10.61.0.3") // the path is gone, but not the namespace
 		out := n.ok("gc", "--grace", "0s")
@@ -314,7 +308,7 @@ var _ = Describe("gc", func() {
 			old := time.Now().Add(-time.Hour)
 			Expect(os.Chtimes(n.Lease(fmt.Sprintf("10.60.0.%d", 100+i)), old, old)).To(Succeed())
 			b := n.add(fmt.Sprintf("c%d", i), stage.Port("tcp", 9000+i, 80))
-			Expect(n.Net.Check(b.ID, b.Path, "eth0", n.ports[b.ID])).To(Succeed())
+			b.Check(n.Net, n.ports[b.ID]...)
 		}
 		close(stop)
 		runs.Wait()

@@ -14,8 +14,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -23,7 +22,7 @@ var update = flag.Bool("update", false, "write the golden files")
 // Node is a stage with a network's configuration file, through libcni.
 type Node struct {
 	*stage.Stage
-	Net   *lab.Network
+	Net   *stage.Network
 	Boxes []*stage.Box
 	ports map[string][]map[string]any // by container, what ADD was asked for
 }
@@ -37,7 +36,7 @@ func conflist(s *stage.Stage, changes stage.Conf) []byte {
 
 func newNode(changes stage.Conf) *Node {
 	GinkgoHelper()
-	s := stage.NewStage()
+	s := stage.NewStage(GinkgoT())
 	// The outside is the way out, so that default routes exist.
 	Expect(s.Host.Route("default", stage.OutsideV4)).To(Succeed())
 	Expect(s.Host.Route("default6", stage.OutsideV6)).To(Succeed())
@@ -79,8 +78,7 @@ func (n *Node) add(id string, ports ...map[string]any) *stage.Box {
 	GinkgoHelper()
 	b := &stage.Box{Space: n.Space(id), ID: id}
 	n.Boxes, n.ports[id] = append(n.Boxes, b), ports
-	_, err := n.Net.Add(id, b.Path, "eth0", ports)
-	Expect(err).NotTo(HaveOccurred())
+	b.Add(n.Net, ports...)
 	return b
 }
 

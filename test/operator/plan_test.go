@@ -9,7 +9,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/bridgeport-cni/bridgeport/test/features/stage"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var _ = Describe("plan", func() {
@@ -81,7 +81,7 @@ var _ = Describe("trace", func() {
 	It("follows a packet to the container", func() {
 		n := three()
 		stage.Serve(n.Boxes[0].Space, "tcp", 80)
-		stage.ExpectSeen(n.Outside, stage.HostV4, "8080", stage.OutsideV4)
+		stage.ExpectSeen(n.Outside, "tcp", stage.HostV4, "8080", stage.OutsideV4)
 		golden("trace.txt", n.ok("trace", stage.OutsideV4+":5555", "tcp/8080"))
 		Expect(n.ok("trace", "["+stage.OutsideV6+"]:5555", "tcp/8080")).To(ContainSubstring("it arrives"))
 		Expect(n.ok("trace", "127.0.0.1", "tcp/8080")).To(ContainSubstring("sees 10.60.0.1"))
@@ -161,7 +161,7 @@ var _ = Describe("a port for some clients only", func() {
 		port["allowFrom"] = []string{"203.0.113.9/32"}
 		web := n.add("web", port)
 		stage.Serve(web.Space, "tcp", 80)
-		stage.ExpectSeen(n.Outside, stage.HostV4, "8080", stage.OutsideV4)
+		stage.ExpectSeen(n.Outside, "tcp", stage.HostV4, "8080", stage.OutsideV4)
 		out := n.ok("trace", stage.OutsideV4, "tcp/8080")
 		Expect(out).To(ContainSubstring("allowFrom has 203.0.113.9"))
 		Expect(out).To(ContainSubstring("1 connections"))

@@ -16,16 +16,8 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
-
-func read(path string) string {
-	GinkgoHelper()
-	data, err := os.ReadFile(path)
-	Expect(err).NotTo(HaveOccurred())
-	return string(data)
-}
 
 var _ = Describe("init", func() {
 	It("writes a configuration for each runtime that ADD takes", func() {
@@ -34,7 +26,7 @@ var _ = Describe("init", func() {
 		for _, runtime := range []string{"containerd", "crio", "nerdctl", "kind"} {
 			n.ok("init", "--runtime", runtime, "--name", "net-"+runtime, "--bridge", "init0", "--subnet", "10.70.0.0/24,fd70::/64", "--mtu", "auto")
 		}
-		golden("init.conflist", read(n.conf("10-net-containerd.conflist")))
+		golden("init.conflist", stage.Read(GinkgoT(), n.conf("10-net-containerd.conflist")))
 		Expect(n.ok("lint")).To(Equal("4 files: 0 errors, 0 warnings\n"))
 		r := n.ran("init", "--name", "net-containerd")
 		Expect(r.Status).To(Equal(1))
@@ -54,10 +46,10 @@ var _ = Describe("install", func() {
 	It("exchanges sets under a running node, and goes back", func() {
 		n := three()
 		dir := filepath.Join(n.Dir, "opt")
-		reference := stage.Reference("bridge", "portmap", "host-local")
+		reference := stage.Reference(GinkgoT(), "bridge", "portmap", "host-local")
 		Expect(os.Mkdir(dir, 0o755)).To(Succeed())
 		for _, p := range []string{"bridge", "portmap", "host-local"} {
-			n.write(filepath.Join(dir, p), read(filepath.Join(reference, p)))
+			n.write(filepath.Join(dir, p), stage.Read(GinkgoT(), filepath.Join(reference, p)))
 		}
 		from := n.Bin
 		stop := make(chan struct{})
@@ -69,14 +61,14 @@ var _ = Describe("install", func() {
 				case <-stop:
 					return
 				default:
-					a, err := n.Host.CNI(dir, lab.Call{Plugin: "bridge", Command: "VERSION", Config: []byte(`{"cniVersion":"1.0.0"}`)})
+					a, err := n.Host.CNI(dir, stage.Call{Plugin: "bridge", Command: "VERSION", Config: []byte(`{"cniVersion":"1.0.0"}`)})
 					Expect(err).NotTo(HaveOccurred())
 					Expect(a.Exit).To(BeZero())
 				}
 			}
 		})
 		n.ok("install", "--from", from, "--bin-dir", dir)
-		Expect(read(filepath.Join(dir, "bridge"))).To(Equal(read(filepath.Join(from, "bridge"))))
+		Expect(stage.Read(GinkgoT(), filepath.Join(dir, "bridge"))).To(Equal(stage.Read(GinkgoT(), filepath.Join(from, "bridge"))))
 		for _, p := range []string{"portmap", "host-local"} {
 			a, aerr := os.Stat(filepath.Join(dir, p))
 			b, berr := os.Stat(filepath.Join(dir, "bridge"))
@@ -86,11 +78,11 @@ var _ = Describe("install", func() {
 		Expect(filepath.Join(dir, "bridgeport")).To(BeAnExistingFile())
 		n.ok("install", "--rollback", "--bin-dir", dir)
 		for _, p := range []string{"bridge", "portmap", "host-local"} {
-			Expect(read(filepath.Join(dir, p))).To(Equal(read(filepath.Join(reference, p))))
+			Expect(stage.Read(GinkgoT(), filepath.Join(dir, p))).To(Equal(stage.Read(GinkgoT(), filepath.Join(reference, p))))
 		}
 		Expect(filepath.Join(dir, "bridgeport")).NotTo(BeAnExistingFile())
 		n.ok("install", "--rollback", "--bin-dir", dir)
-		Expect(read(filepath.Join(dir, "bridge"))).To(Equal(read(filepath.Join(from, "bridge"))))
+		Expect(stage.Read(GinkgoT(), filepath.Join(dir, "bridge"))).To(Equal(stage.Read(GinkgoT(), filepath.Join(from, "bridge"))))
 		close(stop)
 		calls.Wait()
 		// Where the present set can't be kept the previous one is not lost.
@@ -98,7 +90,7 @@ var _ = Describe("install", func() {
 		Expect(errors.Join(os.Remove(blocked), os.Mkdir(blocked, 0o755))).To(Succeed())
 		Expect(n.ran("install", "--rollback", "--bin-dir", dir).Status).To(Equal(1))
 		Expect(n.ran("install", "--from", from, "--bin-dir", dir).Status).To(Equal(1))
-		Expect(read(filepath.Join(dir, ".bridgeport-previous", "bridge"))).To(Equal(read(filepath.Join(reference, "bridge"))))
+		Expect(stage.Read(GinkgoT(), filepath.Join(dir, ".bridgeport-previous", "bridge"))).To(Equal(stage.Read(GinkgoT(), filepath.Join(reference, "bridge"))))
 		Expect(n.ran("install", "--from", n.Dir, "--bin-dir", dir).Err).To(ContainSubstring("does not say its version"))
 		Expect(n.ran("install", "--rollback", "--bin-dir", n.Dir).Err).To(ContainSubstring("no previous set"))
 	})
@@ -118,7 +110,7 @@ var _ = Describe("metrics", func() {
 		}
 		path := filepath.Join(n.Dir, "bridgeport.prom")
 		Expect(n.ok("metrics", "--textfile", path)).To(BeEmpty())
-		Expect(read(path)).To(ContainSubstring("# TYPE bridgeport_attachments gauge"))
+		Expect(stage.Read(GinkgoT(), path)).To(ContainSubstring("# TYPE bridgeport_attachments gauge"))
 	})
 })
 
@@ -144,12 +136,12 @@ var _ = Describe("bundle", func() {
 		plain, clean := filepath.Join(n.Dir, "plain.tgz"), filepath.Join(n.Dir, "clean.tgz")
 		n.ok("bundle", plain)
 		n.ok("bundle", "--scrub", clean)
-		files := unpack([]byte(read(plain)))
+		files := unpack([]byte(stage.Read(GinkgoT(), plain)))
 		for _, name := range []string{"version.txt", "doctor.json", "ruleset.txt", "leases.json", "net.d/10-lan.conflist", "cache/lan-web-eth0.json"} {
 			Expect(files).To(HaveKey("bridgeport-bundle/" + name))
 		}
 		all := ""
-		for name, text := range unpack([]byte(read(clean))) {
+		for name, text := range unpack([]byte(stage.Read(GinkgoT(), clean))) {
 			all += name + "\n" + text
 		}
 		mac := stage.MAC(n.Boxes[0].Space, "eth0").String()

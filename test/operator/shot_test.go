@@ -10,7 +10,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/bridgeport-cni/bridgeport/test/features/stage"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // pictured is where the pictures of the READMEs are.
@@ -25,7 +25,7 @@ var _ = Describe("the README's pictures", func() {
 		if *update {
 			Expect(os.WriteFile(path, []byte(terminal(command, out)), 0o644)).To(Succeed())
 		}
-		Expect(wellFormed(read(path))).To(ContainSubstring(command))
+		Expect(wellFormed(stage.Read(GinkgoT(), path))).To(ContainSubstring(command))
 	}
 
 	It("show ls, doctor and graph", func() {
@@ -43,14 +43,14 @@ var _ = Describe("the README's pictures", func() {
 			Expect(err).NotTo(HaveOccurred())
 			Expect(os.WriteFile(pictured+"graph.svg", []byte(strings.ReplaceAll(svg, ">"+host+"<", ">node-1<")), 0o644)).To(Succeed())
 		}
-		wellFormed(read(pictured + "graph.svg"))
+		wellFormed(stage.Read(GinkgoT(), pictured+"graph.svg"))
 		n.add("job-41")
 		n.dies(3)
 		stage.EmptySet(n.Host, stage.NAT, "anyport4")
 		ls := strings.ReplaceAll(shot("ls"), "/node/net.d", "/etc/cni/net.d")
 		pictures("ls.svg", "bridgeport ls", ls)
 		for _, word := range []string{"web", "job-41", "drift", "orphan"} {
-			Expect(wellFormed(read(pictured + "ls.svg"))).To(ContainSubstring(word))
+			Expect(wellFormed(stage.Read(GinkgoT(), pictured+"ls.svg"))).To(ContainSubstring(word))
 		}
 		n.sysctl("net/ipv4/ip_forward", "0")
 		n.ip("link set uplink mtu 1400")

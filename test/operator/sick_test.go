@@ -11,8 +11,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // each breaks exactly one thing of a healthy node. want are all checks that may then
@@ -112,7 +111,7 @@ var sick = []struct {
 		n.ip("-6 route add default via " + stage.OutsideV6 + " dev uplink proto ra metric 100")
 	}, nil},
 	{"rp-filter", func(n *Node) {
-		Expect(lab.Wire(n.Host, "uplink2", "203.0.114.2/24", n.Outside, "eth1", "203.0.114.9/24")).To(Succeed())
+		Expect(stage.Wire(n.Host, "uplink2", "203.0.114.2/24", n.Outside, "eth1", "203.0.114.9/24")).To(Succeed())
 		n.ip("route add default via 203.0.114.9 metric 200")
 		n.sysctl("net/ipv4/conf/all/rp_filter", "1")
 	}, nil},
@@ -147,7 +146,9 @@ var sick = []struct {
 		n.write(n.conf("20-other.conflist"), `{"cniVersion": "7.0.0", "name": "other", "plugins": [{"type": "bridge", "bridge": "other0"}]}`)
 	}, nil},
 	{"plugin-missing", func(n *Node) { n.second("20-other.conflist", stage.Conf{"name": "other", "type": "macvlan"}) }, nil},
-	{"plugin-mixed", func(n *Node) { n.binWith("host-local", filepath.Join(stage.Reference("host-local"), "host-local")) }, nil},
+	{"plugin-mixed", func(n *Node) {
+		n.binWith("host-local", filepath.Join(stage.Reference(GinkgoT(), "host-local"), "host-local"))
+	}, nil},
 	{"plugin-version", func(n *Node) {
 		n.binWith("", "")
 		n.write(filepath.Join(n.Bin, "portmap"), "#!/bin/sh\necho bridgeport portmap plugin 0.0.1 '(commit 1)'\n")

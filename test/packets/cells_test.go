@@ -7,9 +7,9 @@ import (
 	"sync"
 	"sync/atomic"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
 	. "github.com/onsi/ginkgo/v2"
+
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // asked and answered count the cells of the run.
@@ -102,14 +102,14 @@ var _ = Describe("the packet table:", func() {
 func describeTown(b backend, ip hostIP, flagIndex int) {
 	var t *town
 	protocols := []string{"tcp", "udp"}
-	if lab.HasSCTP() {
+	if HasSCTP() {
 		protocols = append(protocols, "sctp")
 	}
 	BeforeAll(func() { t = newTown("", b, ip, flags[flagIndex], protocols) })
 	for _, protocol := range []string{"tcp", "udp", "sctp"} {
 		It(protocol, func() {
 			if !slices.Contains(protocols, protocol) {
-				Missing("SCTP")
+				Missing(GinkgoT(), "SCTP")
 			}
 			var wrong []string
 			for _, setting := range []string{off, on} {

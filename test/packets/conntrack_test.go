@@ -13,19 +13,18 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var _ = DescribeTable("clients follow a port to the next container, and nobody else loses a connection, with", func(b backend) {
 	h := newHome(b)
 	beside := h.moveIn(Port("tcp", 8081, 81), Port("udp", 5354, 53))
-	mute(beside.Space)
+	Listen(beside.Space, "0.0.0.0:81") // it says nothing
 	serveOn(beside.Space, "udp", "0.0.0.0:53")
 	serveOn(h.Host, "udp", "0.0.0.0:5355")
 	Serve(h.Outside, "udp", 5356)
 	old := h.moveIn(Port("tcp", 8080, 81), Port("udp", 5353, 53))
-	mute(old.Space)
+	Listen(old.Space, "0.0.0.0:81") // it says nothing
 	serveOn(old.Space, "udp", "0.0.0.0:53")
 
 	By("others have connections")
@@ -89,17 +88,6 @@ func (h *home) vanish(from, to string) {
 	})).To(Succeed())
 	Expect(err).NotTo(HaveOccurred())
 	Expect(conn.Close()).To(Succeed())
-}
-
-// mute accepts connections at port 81, and says nothing.
-func mute(s *lab.Space) {
-	GinkgoHelper()
-	var listener net.Listener
-	Inside(s, func() (err error) {
-		listener, err = net.Listen("tcp4", "0.0.0.0:81")
-		return err
-	})
-	DeferCleanup(listener.Close)
 }
 
 // sendOn sends datagrams from one address without a pause, until the returned function

@@ -15,8 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // busConfig is a system bus on which root may do everything.
@@ -46,7 +45,7 @@ type firewalld struct {
 // own: nftables or iptables.
 func startFirewalld(s *Stage, backend string) *firewalld {
 	GinkgoHelper()
-	f := &firewalld{s: s, root: filepath.Join(lab.Root(GinkgoT()), ".cache/firewalld")}
+	f := &firewalld{s: s, root: filepath.Join(Root(GinkgoT()), ".cache/firewalld")}
 	Expect(filepath.Join(f.root, "usr/sbin/firewalld")).To(BeAnExistingFile(), "run `make packages`")
 	bus := filepath.Join(s.Dir, "bus")
 	f.env = append(
@@ -165,7 +164,7 @@ var counted = regexp.MustCompile(`packets \d+ bytes \d+`)
 func (h *home) ours() string {
 	GinkgoHelper()
 	if h.backend.name == "iptables" {
-		return Xtables.Saved(NewXtables(h.Stage, h.backend.xtables), h.Host, Savers...)
+		return Xtables.Saved(NewXtables(h.Stage, h.backend.xtables), h.Host, Families...)
 	}
 	return counted.ReplaceAllString(Program(h.Host, "", "nft", "list", "table", "inet", "bridgeport"), "")
 }

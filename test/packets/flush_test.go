@@ -4,8 +4,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var _ = Describe("somebody's", func() {
@@ -23,7 +22,7 @@ var _ = Describe("somebody's", func() {
 type flushed struct {
 	*home
 	first  *resident
-	secret *lab.Server // on the host's loopback address
+	secret *Server // on the host's loopback address
 }
 
 func newFlushed(b backend) flushed {
@@ -107,7 +106,7 @@ func flushNAT(b backend, variant string) {
 	f := newFlushed(b)
 	for _, program := range []string{"iptables", "ip6tables"} {
 		if out, err := Try(f.Host, "", program+"-"+variant, "-t", "nat", "-F"); err != nil {
-			Missing(variant + " iptables (" + out + err.Error() + ")")
+			Missing(GinkgoT(), variant+" iptables ("+out+err.Error()+")")
 		}
 	}
 	if variant != b.xtables {
@@ -136,6 +135,6 @@ func (f flushed) expectShut() {
 	attacker := f.moveIn()
 	served(f.secret, f.Host, "127.0.0.1", "7777", "127.0.0.1")
 	Expect(attacker.RouteLoopback("eth0", GatewayV4)).To(Succeed())
-	ExpectRefused(attacker.Space, "127.0.0.1", "7777")
+	ExpectRefused(attacker.Space, "tcp", "127.0.0.1", "7777")
 	attacker.moveOut()
 }

@@ -8,8 +8,7 @@ import (
 
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // home is a host whose containers get their rules by one backend.
@@ -23,7 +22,7 @@ type home struct {
 
 func newHome(b backend) *home {
 	GinkgoHelper()
-	h := &home{Stage: NewStage(), backend: b}
+	h := &home{Stage: NewStage(GinkgoT()), backend: b}
 	if b.xtables != "" {
 		NewXtables(h.Stage, b.xtables)
 	}
@@ -36,7 +35,7 @@ type resident struct {
 	home        *home
 	result      *types100.Result
 	lan, ports  Conf
-	servedBy    *lab.Server // at port 80, over TCP and IPv4
+	servedBy    *Server // at port 80, over TCP and IPv4
 	portMapping []map[string]any
 }
 
@@ -64,7 +63,7 @@ func (h *home) moveIn(ports ...map[string]any) *resident {
 func (r *resident) add() {
 	GinkgoHelper()
 	r.result = r.home.Add(r.Box, r.lan)
-	r.ports = publishedBy(r.home.backend, r.result, r.portMapping...)
+	r.ports = Chained(r.home.backend.name, r.result, r.portMapping...)
 	ExpectOK("ADD", r.home.Call(r.Box, "ADD", r.ports))
 }
 
@@ -76,7 +75,7 @@ func (r *resident) moveOut() {
 }
 
 // checks are CHECK of portmap and of bridge.
-func (r *resident) checks() (portmap, bridge lab.Answer) {
+func (r *resident) checks() (portmap, bridge Answer) {
 	GinkgoHelper()
 	return r.home.Call(r.Box, "CHECK", r.ports), r.home.Check(r.Box, r.lan, r.result)
 }
@@ -103,7 +102,7 @@ func tcp(port int) map[string]any { return Port("tcp", port, 80) }
 // expectOpen wants the port to lead everybody to the container.
 func (r *resident) expectOpen(port int) {
 	GinkgoHelper()
-	for _, from := range []*lab.Space{r.home.Outside, r.home.Host, r.Space} {
+	for _, from := range []*Space{r.home.Outside, r.home.Host, r.Space} {
 		served(r.servedBy, from, HostV4, fmt.Sprint(port))
 	}
 	served(r.servedBy, r.home.Host, "127.0.0.1", fmt.Sprint(port))
@@ -112,20 +111,20 @@ func (r *resident) expectOpen(port int) {
 // expectMasqueraded wants the container's connections to have the host's address.
 func (r *resident) expectMasqueraded() {
 	GinkgoHelper()
-	ExpectSeen(r.Space, OutsideV4, "7000", HostV4)
+	ExpectSeen(r.Space, "tcp", OutsideV4, "7000", HostV4)
 }
 
 // expectClosed wants nobody to be led anywhere.
 func (h *home) expectClosed(port int) {
 	GinkgoHelper()
-	for _, from := range []*lab.Space{h.Outside, h.Host} {
-		ExpectRefused(from, HostV4, fmt.Sprint(port))
+	for _, from := range []*Space{h.Outside, h.Host} {
+		ExpectRefused(from, "tcp", HostV4, fmt.Sprint(port))
 	}
-	ExpectRefused(h.Host, "127.0.0.1", fmt.Sprint(port))
+	ExpectRefused(h.Host, "tcp", "127.0.0.1", fmt.Sprint(port))
 }
 
 // said is what an answer's error says.
-func said(a lab.Answer) string {
+func said(a Answer) string {
 	GinkgoHelper()
 	Expect(a.Exit).NotTo(BeZero(), "succeeded: %s", a.Stdout)
 	Expect(a.Err).NotTo(BeNil(), "%s", a.Stdout)

@@ -9,8 +9,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // A service of Kubernetes, whose one endpoint is the first container, and a nodePort.
@@ -130,15 +129,15 @@ var _ = Describe("beside kube-proxy", func() {
 })
 
 // served wants the server to be the one that answers.
-func served(by *lab.Server, from *lab.Space, address, port string, as ...string) {
+func served(by *Server, from *Space, address, port string, as ...string) {
 	GinkgoHelper()
 	before := by.Asked()
-	ExpectSeen(from, address, port, as...)
+	ExpectSeen(from, "tcp", address, port, as...)
 	Expect(by.Asked()).To(Equal(before+1), "another server answered at %s", net.JoinHostPort(address, port))
 }
 
 func besideKubeProxy(b backend, mode kubeProxy, order string) {
-	s := NewStage()
+	s := NewStage(GinkgoT())
 	if b.xtables != "" {
 		NewXtables(s, b.xtables)
 	}
@@ -157,7 +156,7 @@ func besideKubeProxy(b backend, mode kubeProxy, order string) {
 	if b.name == "nftables" || mode.mode != byNFTables.mode {
 		ports = append(ports, Port("tcp", nodePort, 80))
 	}
-	c := publishedBy(b, result, ports...)
+	c := Chained(b.name, result, ports...)
 	ExpectOK("ADD", s.Call(published, "ADD", c))
 	if order == orders[1] {
 		mode.write(s)
@@ -178,7 +177,7 @@ func besideKubeProxy(b backend, mode kubeProxy, order string) {
 		served(service, published.Space, f.service, servicePort, f.own)
 
 		By("the nodePort, from everywhere, also where a container has a hostPort of that number")
-		for _, from := range []*lab.Space{s.Outside, s.Host, client.Space} {
+		for _, from := range []*Space{s.Outside, s.Host, client.Space} {
 			served(service, from, f.host, fmt.Sprint(nodePort))
 		}
 
@@ -192,16 +191,11 @@ func besideKubeProxy(b backend, mode kubeProxy, order string) {
 		}
 	}
 	ExpectOK("DEL", s.Call(published, "DEL", c))
-	ExpectRefused(s.Outside, HostV4, fmt.Sprint(hostPort))
-}
-
-// publishedBy is portmap behind bridge.
-func publishedBy(b backend, prev any, ports ...map[string]any) Conf {
-	return Portmap().With(Conf{"backend": b.name, "prevResult": prev, "runtimeConfig": Conf{"portMappings": ports}})
+	ExpectRefused(s.Outside, "tcp", HostV4, fmt.Sprint(hostPort))
 }
 
 // serveOn answers until the spec ends.
-func serveOn(s *lab.Space, protocol, addr string) *lab.Server {
+func serveOn(s *Space, protocol, addr string) *Server {
 	GinkgoHelper()
 	server, err := s.Serve(protocol, addr)
 	Expect(err).NotTo(HaveOccurred())

@@ -10,8 +10,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // reference.txt has the cells that the reference answers in another way, and why. A
@@ -66,9 +65,9 @@ var _ = Describe("the packet table and the reference", func() {
 		return // it takes minutes: make reference-table
 	}
 	It("differ only where reference.txt says so, and there they do", func() {
-		bin := Reference("bridge", "portmap", "host-local")
+		bin := Reference(GinkgoT(), "bridge", "portmap", "host-local")
 		protocols := []string{"tcp", "udp"}
-		if lab.HasSCTP() {
+		if HasSCTP() {
 			protocols = append(protocols, "sctp")
 		}
 		list := readDifferences()

@@ -8,7 +8,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var _ = Describe("a backend that is changed between ADD and DEL", func() {
@@ -46,7 +46,7 @@ func changeBackend(from, to backend) {
 	b := h.moveIn(tcp(8080), Port("udp", 5353, 53))
 	b.expectOpen(8080)
 	h.turn(to)
-	b.ports = publishedBy(h.backend, b.result, b.portMapping...)
+	b.ports = Chained(h.backend.name, b.result, b.portMapping...)
 	b.lan = h.lan()
 	for range 2 { // DEL may come again
 		b.moveOut()

@@ -9,8 +9,8 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // pairs are the reference's backends of portmap and of bridge's masquerade.
@@ -49,7 +49,7 @@ func (h *home) by(bin string, do func()) {
 
 func fromReference(ports, masquerade string) {
 	h := newChanging(ports, masquerade)
-	reference := Reference("bridge", "portmap", "host-local")
+	reference := Reference(GinkgoT(), "bridge", "portmap", "host-local")
 	var old *resident
 	var before snapshot.Snapshot
 	h.by(reference, func() {
@@ -81,7 +81,7 @@ func fromReference(ports, masquerade string) {
 	By("a port that it holds is refused")
 	late := h.Container()
 	result := h.Add(late, h.lan())
-	clash := publishedBy(h.backend, result, tcp(8080))
+	clash := Chained(h.backend.name, result, tcp(8080))
 	if ports == "iptables" { // over nftables there is no name to be found
 		ExpectError(h.Call(late, "ADD", clash), Conflict, "8080", old.ID)
 	}
@@ -124,7 +124,7 @@ func (h *home) expectNothingMore(before snapshot.Snapshot) {
 
 func toReference(ports, masquerade string) {
 	h := newChanging(ports, masquerade)
-	reference := Reference("bridge", "portmap", "host-local")
+	reference := Reference(GinkgoT(), "bridge", "portmap", "host-local")
 	warm := h.moveIn(tcp(8080))
 	h.Settled()
 	warm.moveOut()

@@ -12,8 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 const (
@@ -46,7 +45,7 @@ func (a addr) of(ipv6 bool) string {
 
 // person is a client.
 type person struct {
-	space   *lab.Space
+	space   *Space
 	own     addr
 	gateway addr // by which it asks
 	from    addr // "" where the kernel chooses
@@ -65,7 +64,7 @@ var subnets = []addr{{SubnetV4, SubnetV6}, {"10.61.0.0/24", "fd61::/64"}, {"10.6
 // newTown publishes port 80 of a container for each protocol.
 func newTown(bin string, b backend, ip hostIP, f flag, protocols []string) *town {
 	GinkgoHelper()
-	t := &town{Stage: NewStage(), backend: b}
+	t := &town{Stage: NewStage(GinkgoT()), backend: b}
 	if bin != "" {
 		t.Bin = bin
 	}

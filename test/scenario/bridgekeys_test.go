@@ -8,131 +8,121 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/containernetworking/cni/pkg/types"
-	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"golang.org/x/sys/unix"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
-// attach runs bridge ADD with the configuration and wants it to work.
-func (s *stage) attach(c conf) (*box, *types100.Result) {
-	GinkgoHelper()
-	b := s.container()
-	a := s.call(b, "ADD", c)
-	expectOK("ADD", a)
-	return b, a.Result
-}
-
 var _ = Describe("configuration of bridge:", func() {
-	var s *stage
+	var s *Stage
 	BeforeEach(func() { s = newStage() })
 
 	It("bridge is cni0 by default", func() {
-		_, result := s.attach(s.bridge(subnetV4).with(conf{"bridge": nil}))
+		_, result := s.Attach(bridge(s, SubnetV4).With(Conf{"bridge": nil}))
 		Expect(result.Interfaces[0].Name).To(Equal("cni0"))
-		Expect(link(s.host, "cni0").Type()).To(Equal("bridge"))
+		Expect(Link(s.Host, "cni0").Type()).To(Equal("bridge"))
 	})
 
 	It("isGateway puts the gateway on the bridge and forwards, without a default route", func() {
-		b, _ := s.attach(s.bridge(subnetV4, subnetV6).with(conf{"isDefaultGateway": nil, "isGateway": true}))
-		Expect(addrs(s.host, bridgeName)).To(ConsistOf(gatewayV4+"/24", gatewayV6+"/64"))
-		Expect(s.host.Sysctl("net/ipv4/ip_forward")).To(Equal("1"))
-		Expect(s.host.Sysctl("net/ipv6/conf/all/forwarding")).To(Equal("1"))
-		Expect(routes(b.Space, "eth0")).To(BeEmpty())
-		for _, gateway := range []string{gatewayV4, gatewayV6} {
-			_, err := b.Ping(gateway, patience)
+		b, _ := s.Attach(bridge(s, SubnetV4, SubnetV6).With(Conf{"isDefaultGateway": nil, "isGateway": true}))
+		Expect(Addrs(s.Host, BridgeName)).To(ConsistOf(GatewayV4+"/24", GatewayV6+"/64"))
+		Expect(s.Host.Sysctl("net/ipv4/ip_forward")).To(Equal("1"))
+		Expect(s.Host.Sysctl("net/ipv6/conf/all/forwarding")).To(Equal("1"))
+		Expect(Routes(b.Space, "eth0")).To(BeEmpty())
+		for _, gateway := range []string{GatewayV4, GatewayV6} {
+			_, err := b.Ping(gateway, Patience)
 			Expect(err).NotTo(HaveOccurred())
 		}
 	})
 
 	It("without isGateway the bridge has no address and nothing is forwarded", func() {
-		b, _ := s.attach(s.bridge(subnetV4).with(conf{"isDefaultGateway": nil, "ipMasq": nil}))
-		Expect(addrs(s.host, bridgeName)).To(BeEmpty())
-		Expect(s.host.Sysctl("net/ipv4/ip_forward")).To(Equal("0"))
-		neighbour, _ := s.attach(s.bridge(subnetV4).with(conf{"isDefaultGateway": nil, "ipMasq": nil}))
-		_, err := b.Ping(addrsOf(neighbour.Space, "eth0")[0].IP.String(), patience)
+		b, _ := s.Attach(bridge(s, SubnetV4).With(Conf{"isDefaultGateway": nil, "ipMasq": nil}))
+		Expect(Addrs(s.Host, BridgeName)).To(BeEmpty())
+		Expect(s.Host.Sysctl("net/ipv4/ip_forward")).To(Equal("0"))
+		neighbour, _ := s.Attach(bridge(s, SubnetV4).With(Conf{"isDefaultGateway": nil, "ipMasq": nil}))
+		_, err := b.Ping(AddrList(neighbour.Space, "eth0")[0].IP.String(), Patience)
 		Expect(err).NotTo(HaveOccurred())
 	})
 
 	It("isDefaultGateway adds the default routes", func() {
-		b, _ := s.attach(s.bridge(subnetV4, subnetV6))
-		Expect(routes(b.Space, "eth0")).To(ConsistOf("0.0.0.0/0 via "+gatewayV4, "::/0 via "+gatewayV6))
+		b, _ := s.Attach(bridge(s, SubnetV4, SubnetV6))
+		Expect(Routes(b.Space, "eth0")).To(ConsistOf("0.0.0.0/0 via "+GatewayV4, "::/0 via "+GatewayV6))
 	})
 
 	It("isDefaultGateway goes with a default route that host-local names", func() {
-		ipam := s.ipam(subnetV4).with(conf{"routes": []conf{{"dst": "0.0.0.0/0"}}})
-		b, _ := s.attach(s.bridge(subnetV4).with(conf{"ipam": ipam}))
-		Expect(routes(b.Space, "eth0")).To(ConsistOf("0.0.0.0/0 via " + gatewayV4))
+		ipam := s.IPAM(SubnetV4).With(Conf{"routes": []Conf{{"dst": "0.0.0.0/0"}}})
+		b, _ := s.Attach(bridge(s, SubnetV4).With(Conf{"ipam": ipam}))
+		Expect(Routes(b.Space, "eth0")).To(ConsistOf("0.0.0.0/0 via " + GatewayV4))
 	})
 
 	It("mtu sets all three links", func() {
-		b, result := s.attach(s.bridge(subnetV4).with(conf{"mtu": 1400}))
-		Expect(link(b.Space, "eth0").Attrs().MTU).To(Equal(1400))
+		b, result := s.Attach(bridge(s, SubnetV4).With(Conf{"mtu": 1400}))
+		Expect(Link(b.Space, "eth0").Attrs().MTU).To(Equal(1400))
 		for _, i := range result.Interfaces {
 			Expect(i.Mtu).To(Equal(1400), i.Name)
 			if i.Sandbox == "" {
-				Expect(link(s.host, i.Name).Attrs().MTU).To(Equal(1400), i.Name)
+				Expect(Link(s.Host, i.Name).Attrs().MTU).To(Equal(1400), i.Name)
 			}
 		}
 	})
 
 	It("hairpinMode and portIsolation are the host port's flags", func() {
 		for _, on := range []bool{true, false} {
-			_, result := s.attach(s.bridge(subnetV4).with(conf{"hairpinMode": on, "portIsolation": on}))
-			flags := bridgePort(s.host, result.Interfaces[1].Name)
+			_, result := s.Attach(bridge(s, SubnetV4).With(Conf{"hairpinMode": on, "portIsolation": on}))
+			flags := bridgePort(s.Host, result.Interfaces[1].Name)
 			Expect(flags.Hairpin).To(Equal(on))
 			Expect(flags.Isolated).To(Equal(on))
 		}
 	})
 
 	It("promiscMode is the bridge's", func() {
-		s.attach(s.bridge(subnetV4).with(conf{"hairpinMode": nil, "promiscMode": true}))
-		Expect(link(s.host, bridgeName).Attrs().RawFlags & unix.IFF_PROMISC).NotTo(BeZero())
+		s.Attach(bridge(s, SubnetV4).With(Conf{"hairpinMode": nil, "promiscMode": true}))
+		Expect(Link(s.Host, BridgeName).Attrs().RawFlags & unix.IFF_PROMISC).NotTo(BeZero())
 	})
 
 	It("disableContainerInterface leaves the container's end down", func() {
-		b, _ := s.attach(s.bridge().with(conf{"disableContainerInterface": true}))
-		Expect(link(b.Space, "eth0").Attrs().Flags & net.FlagUp).To(BeZero())
+		b, _ := s.Attach(bridge(s).With(Conf{"disableContainerInterface": true}))
+		Expect(Link(b.Space, "eth0").Attrs().Flags & net.FlagUp).To(BeZero())
 	})
 
 	It("forceAddress replaces the address of another subnet", func() {
 		foreignBridge(s, "10.99.0.1/24")
-		s.attach(s.bridge(subnetV4).with(conf{"forceAddress": true}))
-		Expect(addrs(s.host, bridgeName)).To(ConsistOf(gatewayV4 + "/24"))
+		s.Attach(bridge(s, SubnetV4).With(Conf{"forceAddress": true}))
+		Expect(Addrs(s.Host, BridgeName)).To(ConsistOf(GatewayV4 + "/24"))
 	})
 
 	It("ipMasq without ipam masquerades nothing and does no harm", func() {
-		s.attach(s.bridge().with(conf{"ipMasq": true}))
+		s.Attach(bridge(s).With(Conf{"ipMasq": true}))
 	})
 
 	It("dns of the network wins over the addresses' own", func() {
-		_, result := s.attach(s.bridge(subnetV4).with(conf{"dns": dns}))
+		_, result := s.Attach(bridge(s, SubnetV4).With(Conf{"dns": dns}))
 		Expect(result.DNS.Nameservers).To(Equal([]string{"192.0.2.53"}))
 	})
 
 	It("IPv6 addresses are usable when ADD returns, every time", func() {
-		n := s.network(list(newest, s.bridge(subnetV4, subnetV6)))
+		n := s.Network(list(Newest, bridge(s, SubnetV4, SubnetV6)))
 		for range 25 {
-			b := s.container()
-			b.add(n)
+			b := s.Container()
+			b.Add(n)
 			// A connection begun before takes another source, even ::1, and hangs.
-			Expect(usable(b.Space, "eth0")).To(Succeed())
-			b.del(n)
+			Expect(b.Usable("eth0")).To(Succeed())
+			b.Del(n)
 		}
 	})
 
 	DescribeTable("IPv6 addresses", func(enabledad bool) {
-		Expect(s.host.SetSysctl(acceptDAD, "1")).To(Succeed()) // as on real hosts
+		Expect(s.Host.SetSysctl("net/ipv6/conf/default/accept_dad", "1")).To(Succeed()) // as on real hosts
 		start := time.Now()
-		b, _ := s.attach(s.bridge(subnetV6).with(conf{"enabledad": enabledad}))
+		b, _ := s.Attach(bridge(s, SubnetV6).With(Conf{"enabledad": enabledad}))
 		if !enabledad {
 			Expect(time.Since(start)).To(BeNumerically("<", time.Second), "the time of a check for duplicates")
 		}
-		list := addrsOf(b.Space, "eth0")
+		list := AddrList(b.Space, "eth0")
 		Expect(list).To(HaveLen(1))
 		Expect(list[0].Flags & unix.IFA_F_TENTATIVE).To(BeZero())
-		gateway := addrsOf(s.host, bridgeName)
+		gateway := AddrList(s.Host, BridgeName)
 		Expect(gateway).To(HaveLen(1))
 		Expect(gateway[0].Flags & unix.IFA_F_TENTATIVE).To(BeZero())
 	},
@@ -144,21 +134,21 @@ var _ = Describe("configuration of bridge:", func() {
 // The precedence is CNI_ARGS, then args.cni, then runtimeConfig.
 var _ = DescribeTable("the container's MAC", func(env, args, runtime, want string) {
 	s := newStage()
-	b := s.container()
-	c := s.bridge(subnetV4)
+	b := s.Container()
+	c := bridge(s, SubnetV4)
 	if args != "" {
-		c["args"] = conf{"cni": conf{"mac": args}}
+		c["args"] = Conf{"cni": Conf{"mac": args}}
 	}
 	if runtime != "" {
-		c["runtimeConfig"] = conf{"mac": runtime}
+		c["runtimeConfig"] = Conf{"mac": runtime}
 	}
-	call := lab.Call{Plugin: "bridge", Command: "ADD", ContainerID: b.id, Netns: b.Path, IfName: "eth0", Config: c.stdin()}
+	call := Call{Plugin: "bridge", Command: "ADD", ContainerID: b.ID, Netns: b.Path, IfName: "eth0", Config: c.Stdin()}
 	if env != "" {
 		call.Args = "MAC=" + env
 	}
-	a := s.run(call)
-	expectOK("ADD", a)
-	Expect(link(b.Space, "eth0").Attrs().HardwareAddr.String()).To(Equal(want))
+	a := s.Run(call)
+	ExpectOK("ADD", a)
+	Expect(Link(b.Space, "eth0").Attrs().HardwareAddr.String()).To(Equal(want))
 	Expect(a.Result.Interfaces[2].Mac).To(Equal(want))
 },
 	Entry("from CNI_ARGS", "02:00:00:00:00:01", "", "", "02:00:00:00:00:01"),
@@ -172,31 +162,31 @@ var _ = DescribeTable("the container's MAC", func(env, args, runtime, want strin
 var _ = Describe("the bridge's MAC", func() {
 	It("stays as containers come and go, and after the last one", func() {
 		s := newStage()
-		n := s.network(list(newest, s.bridge(subnetV4)))
-		a, b := s.container(), s.container()
-		a.add(n)
-		mac := link(s.host, bridgeName).Attrs().HardwareAddr.String()
-		now := func() string { return link(s.host, bridgeName).Attrs().HardwareAddr.String() }
-		b.add(n)
+		n := s.Network(list(Newest, bridge(s, SubnetV4)))
+		a, b := s.Container(), s.Container()
+		a.Add(n)
+		mac := Link(s.Host, BridgeName).Attrs().HardwareAddr.String()
+		now := func() string { return Link(s.Host, BridgeName).Attrs().HardwareAddr.String() }
+		b.Add(n)
 		Expect(now()).To(Equal(mac))
-		a.del(n)
+		a.Del(n)
 		Expect(now()).To(Equal(mac))
-		b.del(n)
+		b.Del(n)
 		Expect(now()).To(Equal(mac))
 	})
 
 	It("stays on an administrator's own bridge, and the bridge stays when all attachments went", func() {
 		s := newStage()
-		foreignBridge(s, gatewayV4+"/24")
-		before := s.settled()
-		n := s.network(list(newest, s.bridge(subnetV4).with(conf{"ipMasq": nil})))
-		b := s.container()
-		b.add(n)
-		Expect(link(s.host, bridgeName).Attrs().HardwareAddr.String()).To(Equal("02:aa:00:00:00:01"))
-		b.del(n)
+		foreignBridge(s, GatewayV4+"/24")
+		before := s.Settled()
+		n := s.Network(list(Newest, bridge(s, SubnetV4).With(Conf{"ipMasq": nil})))
+		b := s.Container()
+		b.Add(n)
+		Expect(Link(s.Host, BridgeName).Attrs().HardwareAddr.String()).To(Equal("02:aa:00:00:00:01"))
+		b.Del(n)
 		Expect(n.GC([]types.GCAttachment{})).To(Succeed())
 		// His bridge stays, although no attachment does; that the host forwards was asked for.
-		Expect(snapshot.Diff(before, s.snap())).NotTo(ContainElement(ContainSubstring(bridgeName + ":")))
-		Expect(hasLink(s.host, bridgeName)).To(BeTrue())
+		Expect(snapshot.Diff(before, s.Snap())).NotTo(ContainElement(ContainSubstring(BridgeName + ":")))
+		Expect(HasLink(s.Host, BridgeName)).To(BeTrue())
 	})
 })

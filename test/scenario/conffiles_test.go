@@ -12,7 +12,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // confDir holds the sample configurations.
@@ -36,14 +36,14 @@ func samples() (entries []TableEntry) {
 }
 
 // cnitool runs one verb on the only configuration in dir, inside the host.
-func (s *stage) cnitool(b *box, dir, verb, name string, ports []map[string]any) []byte {
+func cnitool(s *Stage, b *Box, dir, verb, name string, ports []map[string]any) []byte {
 	GinkgoHelper()
-	cmd := exec.Command(filepath.Join(reference("cnitool"), "cnitool"), verb, name, b.Path)
-	cmd.Env = append(os.Environ(), "CNI_PATH="+bin, "NETCONFPATH="+dir,
-		"CAP_ARGS="+string(encode(conf{"portMappings": ports})))
+	cmd := exec.Command(filepath.Join(Reference(GinkgoT(), "cnitool"), "cnitool"), verb, name, b.Path)
+	cmd.Env = append(os.Environ(), "CNI_PATH="+s.Bin, "NETCONFPATH="+dir,
+		"CAP_ARGS="+string(Encode(Conf{"portMappings": ports})))
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	Expect(s.host.Do(cmd.Run)).To(Succeed(), "cnitool %s %s: %s%s", verb, name, out.Bytes(), errs.Bytes())
+	Expect(s.Host.Do(cmd.Run)).To(Succeed(), "cnitool %s %s: %s%s", verb, name, out.Bytes(), errs.Bytes())
 	return out.Bytes()
 }
 
@@ -53,42 +53,42 @@ var _ = DescribeTable("a sample configuration works with cnitool", func(path str
 		Name    string
 		Plugins []struct{ Type string }
 	}
-	text := []byte(read(path))
+	text := []byte(Read(GinkgoT(), path))
 	Expect(json.Unmarshal(text, &sample)).To(Succeed())
-	dir := filepath.Join(s.dir, "net.d") // two samples may have one name
+	dir := filepath.Join(s.Dir, "net.d") // two samples may have one name
 	Expect(os.Mkdir(dir, 0o755)).To(Succeed())
 	Expect(os.WriteFile(filepath.Join(dir, "sample.conflist"), text, 0o644)).To(Succeed())
 
-	b := s.container()
+	b := s.Container()
 	var ports []map[string]any // CRI-O publishes by itself
 	if len(sample.Plugins) > 1 {
-		ports = []map[string]any{port("tcp", 18080, 80)}
+		ports = []map[string]any{Port("tcp", 18080, 80)}
 	}
-	result := decode(s.cnitool(b, dir, "add", sample.Name, ports))
-	s.cnitool(b, dir, "check", sample.Name, ports)
-	s.cnitool(b, dir, "status", sample.Name, ports)
+	result := decode(cnitool(s, b, dir, "add", sample.Name, ports))
+	cnitool(s, b, dir, "check", sample.Name, ports)
+	cnitool(s, b, dir, "status", sample.Name, ports)
 
-	serve(b.Space, "tcp", 80)
-	serve(s.outside, "tcp", 7000)
+	Serve(b.Space, "tcp", 80)
+	Serve(s.Outside, "tcp", 7000)
 	for _, ip := range result.IPs {
 		f := v4
 		if strings.Contains(ip.Address, ":") {
 			f = v6
 		}
 		if ports != nil {
-			for _, from := range []*lab.Space{s.outside, s.host, b.Space} {
-				expectSeen(from, "tcp", f.host, "18080")
+			for _, from := range []*Space{s.Outside, s.Host, b.Space} {
+				ExpectSeen(from, "tcp", f.host, "18080")
 			}
-			expectSeen(s.host, "tcp", f.loopback, "18080")
+			ExpectSeen(s.Host, "tcp", f.loopback, "18080")
 		}
-		expectSeen(b.Space, "tcp", f.outside, "7000", f.host, f.other)
+		ExpectSeen(b.Space, "tcp", f.outside, "7000", f.host, f.other)
 	}
 	Expect(result.IPs).NotTo(BeEmpty())
 
-	s.cnitool(b, dir, "del", sample.Name, ports)
-	Expect(hasLink(b.Space, "eth0")).To(BeFalse())
+	cnitool(s, b, dir, "del", sample.Name, ports)
+	Expect(HasLink(b.Space, "eth0")).To(BeFalse())
 	for _, link := range result.Interfaces[1:2] {
-		Expect(hasLink(s.host, link.Name)).To(BeFalse())
+		Expect(HasLink(s.Host, link.Name)).To(BeFalse())
 	}
-	expectRefused(s.outside, "tcp", hostV4, "18080")
+	ExpectRefused(s.Outside, "tcp", HostV4, "18080")
 }, samples())

@@ -9,6 +9,8 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/containernetworking/cni/pkg/types"
+
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // crowd is how many containers come at once: more than the machine has processors,
@@ -29,108 +31,108 @@ func all(do func(i int) error) []error {
 var _ = Describe("twenty containers at once", func() {
 	It("get an address and a port each, are reached, and leave nothing", func() {
 		s := newStage()
-		virgin := s.settled()
-		n := s.network(list(newest, s.bridge(subnetV4, subnetV6), portmap()))
-		boxes := make([]*box, crowd)
+		virgin := s.Settled()
+		n := s.Network(list(Newest, bridge(s, SubnetV4, SubnetV6), Portmap()))
+		boxes := make([]*Box, crowd)
 		ports := make([][]map[string]any, crowd)
 		for i := range boxes {
-			boxes[i] = s.container()
-			ports[i] = []map[string]any{port("tcp", 8000+i, 80)}
+			boxes[i] = s.Container()
+			ports[i] = []map[string]any{Port("tcp", 8000+i, 80)}
 		}
 
 		By("attaching all, on a host where nothing exists yet")
 		addresses := make([]string, crowd)
 		Expect(all(func(i int) error {
-			result, err := n.Add(boxes[i].id, boxes[i].Path, "eth0", ports[i])
+			result, err := n.Add(boxes[i].ID, boxes[i].Path, "eth0", ports[i])
 			if err != nil {
 				return err
 			}
 			addresses[i] = result.IPs[0].Address.IP.String()
-			return usable(boxes[i].Space, "eth0")
+			return boxes[i].Usable("eth0")
 		})).To(HaveEach(BeNil()))
 		owner := make(map[string]int)
 		for i, addr := range addresses {
 			Expect(owner).NotTo(HaveKey(addr))
 			owner[addr] = i
-			Expect(read(s.lease(addr))).To(Equal(boxes[i].id + "\r\neth0"))
+			Expect(Read(GinkgoT(), s.Lease(addr))).To(Equal(boxes[i].ID + "\r\neth0"))
 		}
 
 		By("reaching each by its port")
 		for _, b := range boxes {
-			serve(b.Space, "tcp", 80)
+			Serve(b.Space, "tcp", 80)
 		}
 		for i := range boxes {
-			expectSeen(s.outside, "tcp", hostV4, strconv.Itoa(8000+i), outsideV4)
-			expectSeen(s.outside, "tcp", hostV6, strconv.Itoa(8000+i), outsideV6)
+			ExpectSeen(s.Outside, "tcp", HostV4, strconv.Itoa(8000+i), OutsideV4)
+			ExpectSeen(s.Outside, "tcp", HostV6, strconv.Itoa(8000+i), OutsideV6)
 		}
 
 		By("checking all")
 		Expect(all(func(i int) error {
-			return n.Check(boxes[i].id, boxes[i].Path, "eth0", ports[i])
+			return n.Check(boxes[i].ID, boxes[i].Path, "eth0", ports[i])
 		})).To(HaveEach(BeNil()))
 
 		By("detaching all")
 		Expect(all(func(i int) error {
-			return n.Del(boxes[i].id, boxes[i].Path, "eth0", ports[i])
+			return n.Del(boxes[i].ID, boxes[i].Path, "eth0", ports[i])
 		})).To(HaveEach(BeNil()))
 		Expect(n.GC([]types.GCAttachment{})).To(Succeed())
-		s.expectEqual(virgin)
+		s.ExpectEqual(virgin)
 	})
 
 	It("come while twenty others go", func() {
 		s := newStage()
-		n := s.network(list(newest, s.bridge(subnetV4), portmap()))
-		var old, young []*box
+		n := s.Network(list(Newest, bridge(s, SubnetV4), Portmap()))
+		var old, young []*Box
 		for range crowd {
-			old, young = append(old, s.container()), append(young, s.container())
+			old, young = append(old, s.Container()), append(young, s.Container())
 		}
-		before := s.warm(n, port("tcp", 7999, 80))
+		before := warm(s, n, Port("tcp", 7999, 80))
 		Expect(all(func(i int) error {
-			_, err := n.Add(old[i].id, old[i].Path, "eth0", []map[string]any{port("tcp", 8000+i, 80)})
+			_, err := n.Add(old[i].ID, old[i].Path, "eth0", []map[string]any{Port("tcp", 8000+i, 80)})
 			return err
 		})).To(HaveEach(BeNil()))
 		Expect(all(func(i int) error {
-			if err := n.Del(old[i].id, old[i].Path, "eth0", nil); err != nil {
+			if err := n.Del(old[i].ID, old[i].Path, "eth0", nil); err != nil {
 				return err
 			}
 			// The port that old gave up a moment ago.
-			_, err := n.Add(young[i].id, young[i].Path, "eth0", []map[string]any{port("tcp", 8000+i, 80)})
+			_, err := n.Add(young[i].ID, young[i].Path, "eth0", []map[string]any{Port("tcp", 8000+i, 80)})
 			return err
 		})).To(HaveEach(BeNil()))
 		for i := range crowd {
-			serve(young[i].Space, "tcp", 80)
-			expectSeen(s.outside, "tcp", hostV4, strconv.Itoa(8000+i), outsideV4)
+			Serve(young[i].Space, "tcp", 80)
+			ExpectSeen(s.Outside, "tcp", HostV4, strconv.Itoa(8000+i), OutsideV4)
 		}
 		Expect(all(func(i int) error {
-			return n.Del(young[i].id, young[i].Path, "eth0", nil)
+			return n.Del(young[i].ID, young[i].Path, "eth0", nil)
 		})).To(HaveEach(BeNil()))
-		s.expectEqual(before)
+		s.ExpectEqual(before)
 	})
 
 	It("that want one port: one gets it, the others are told who", func() {
 		s := newStage()
-		n := s.network(list(newest, s.bridge(subnetV4), portmap()))
-		boxes := make([]*box, crowd)
+		n := s.Network(list(Newest, bridge(s, SubnetV4), Portmap()))
+		boxes := make([]*Box, crowd)
 		for i := range boxes {
-			boxes[i] = s.container()
+			boxes[i] = s.Container()
 		}
-		before := s.warm(n, port("tcp", 7999, 80))
-		want := []map[string]any{port("tcp", 8080, 80)}
+		before := warm(s, n, Port("tcp", 7999, 80))
+		want := []map[string]any{Port("tcp", 8080, 80)}
 		errs := all(func(i int) error {
-			_, err := n.Add(boxes[i].id, boxes[i].Path, "eth0", want)
+			_, err := n.Add(boxes[i].ID, boxes[i].Path, "eth0", want)
 			return err
 		})
 		winner := slices.Index(errs, nil)
 		Expect(winner).NotTo(Equal(-1), "nobody got the port: %v", errs[0])
 		for i, err := range errs {
 			if i != winner {
-				Expect(err).To(MatchError(And(ContainSubstring("8080"), ContainSubstring(boxes[winner].id))))
-				boxes[i].del(n, want...)
+				Expect(err).To(MatchError(And(ContainSubstring("8080"), ContainSubstring(boxes[winner].ID))))
+				boxes[i].Del(n, want...)
 			}
 		}
-		serve(boxes[winner].Space, "tcp", 80)
-		expectSeen(s.outside, "tcp", hostV4, "8080", outsideV4)
-		boxes[winner].del(n, want...)
-		s.expectEqual(before)
+		Serve(boxes[winner].Space, "tcp", 80)
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
+		boxes[winner].Del(n, want...)
+		s.ExpectEqual(before)
 	})
 })

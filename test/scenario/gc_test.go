@@ -9,26 +9,26 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // gc runs GC of both plugins, with the key of the valid attachments as it is given;
 // nil leaves it out.
 func (p *pair) gc(valid any) {
 	GinkgoHelper()
-	for _, c := range []conf{p.portmap, p.bridge} {
-		expectOK("GC", p.run(lab.Call{
+	for _, c := range []Conf{p.portmap, p.bridge} {
+		ExpectOK("GC", p.Run(Call{
 			Plugin: c["type"].(string), Command: "GC",
-			Config: c.with(conf{"runtimeConfig": nil, "cni.dev/valid-attachments": valid}).stdin(),
+			Config: c.With(Conf{"runtimeConfig": nil, "cni.dev/valid-attachments": valid}).Stdin(),
 		}))
 	}
 }
 
 // valid names the containers' attachments.
-func valid(boxes ...*box) []conf {
-	list := []conf{}
+func valid(boxes ...*Box) []Conf {
+	list := []Conf{}
 	for _, b := range boxes {
-		list = append(list, conf{"containerID": b.id, "ifname": "eth0"})
+		list = append(list, Conf{"containerID": b.ID, "ifname": "eth0"})
 	}
 	return list
 }
@@ -37,93 +37,93 @@ var _ = Describe("GC", func() {
 	It("removes what is not valid any more, and nothing else", func() {
 		p := newPair()
 		p.warm()
-		stays := p.container()
+		stays := p.Container()
 		p.add(stays)
-		before := p.settled()
+		before := p.Settled()
 
-		p.portmap["runtimeConfig"] = conf{"portMappings": []any{port("tcp", 8081, 80), on(hostV6, "udp", 8081, 80)}}
-		dead, lost := p.container(), p.container()
+		p.portmap["runtimeConfig"] = Conf{"portMappings": []any{Port("tcp", 8081, 80), On(HostV6, "udp", 8081, 80)}}
+		dead, lost := p.Container(), p.Container()
 		p.add(dead)
 		Expect(dead.Close()).To(Succeed()) // its namespace went without a DEL
-		p.portmap["runtimeConfig"] = conf{"portMappings": []any{port("tcp", 8082, 80)}}
+		p.portmap["runtimeConfig"] = Conf{"portMappings": []any{Port("tcp", 8082, 80)}}
 		p.add(lost)
 
 		p.gc(valid(stays))
-		p.expectEqual(before)
-		Expect(hasLink(stays.Space, "eth0")).To(BeTrue())
-		serve(stays.Space, "tcp", 80)
-		expectSeen(p.outside, "tcp", hostV4, "8080", outsideV4)
+		p.ExpectEqual(before)
+		Expect(HasLink(stays.Space, "eth0")).To(BeTrue())
+		Serve(stays.Space, "tcp", 80)
+		ExpectSeen(p.Outside, "tcp", HostV4, "8080", OutsideV4)
 	})
 
 	It("without a list changes nothing: no list is not an empty one", func() {
 		p := newPair()
-		p.add(p.container())
-		before := p.settled()
+		p.add(p.Container())
+		before := p.Settled()
 		p.gc(nil)
-		p.expectEqual(before)
+		p.ExpectEqual(before)
 	})
 
 	It("of one network leaves the other's attachments alone", func() {
 		p := newPair()
-		p.add(p.container())
-		before := p.settled()
-		other := &pair{stage: p.stage, bridge: p.bridge.with(conf{"name": "other"}), portmap: p.portmap.with(conf{"name": "other"})}
+		p.add(p.Container())
+		before := p.Settled()
+		other := &pair{Stage: p.Stage, bridge: p.bridge.With(Conf{"name": "other"}), portmap: p.portmap.With(Conf{"name": "other"})}
 		other.gc(valid())
-		p.expectEqual(before)
+		p.ExpectEqual(before)
 	})
 
 	It("with a list of nonsense is an error and changes nothing", func() {
 		p := newPair()
-		p.add(p.container())
-		before := p.settled()
-		a := p.run(lab.Call{
+		p.add(p.Container())
+		before := p.Settled()
+		a := p.Run(Call{
 			Plugin: "host-local", Command: "GC",
-			Config: p.bridge.with(conf{"cni.dev/valid-attachments": "all"}).stdin(),
+			Config: p.bridge.With(Conf{"cni.dev/valid-attachments": "all"}).Stdin(),
 		})
 		Expect(a.Err).NotTo(BeNil(), "stdout: %s", a.Stdout)
-		expectError(a, a.Err.Code)
-		p.expectEqual(before)
+		ExpectError(a, a.Err.Code)
+		p.ExpectEqual(before)
 	})
 })
 
 var _ = Describe("STATUS", func() {
-	status := func(s *stage, c conf) lab.Answer {
+	status := func(s *Stage, c Conf) Answer {
 		GinkgoHelper()
-		return s.run(lab.Call{Plugin: c["type"].(string), Command: "STATUS", Config: c.stdin()})
+		return s.Run(Call{Plugin: c["type"].(string), Command: "STATUS", Config: c.Stdin()})
 	}
 
 	It("is good on a host that could take a container, and changes nothing", func() {
 		s := newStage()
-		before := s.settled()
-		expectOK("STATUS", status(s, s.bridge(subnetV4, subnetV6)))
-		expectOK("STATUS", status(s, portmap()))
-		s.expectEqual(before)
+		before := s.Settled()
+		ExpectOK("STATUS", status(s, bridge(s, SubnetV4, SubnetV6)))
+		ExpectOK("STATUS", status(s, Portmap()))
+		s.ExpectEqual(before)
 	})
 
 	It("tells an exhausted pool", func() {
 		s := newStage()
-		c := s.bridge("10.60.0.0/30")
-		s.attach(c)
-		expectError(status(s, c), 50, "10.60.0.1-10.60.0.2")
+		c := bridge(s, "10.60.0.0/30")
+		s.Attach(c)
+		ExpectError(status(s, c), 50, "10.60.0.1-10.60.0.2")
 	})
 
 	It("tells leases that can't be written", func() {
 		s := newStage()
-		dir := filepath.Join(s.dir, "readonly")
+		dir := filepath.Join(s.Dir, "readonly")
 		Expect(os.Mkdir(dir, 0o755)).To(Succeed())
 		Expect(unix.Mount("lab", dir, "tmpfs", unix.MS_RDONLY, "")).To(Succeed())
 		DeferCleanup(unix.Unmount, dir, 0)
-		c := s.bridge(subnetV4).with(conf{"ipam": s.ipam(subnetV4).with(conf{"dataDir": dir})})
-		expectError(status(s, c), 50, dir)
+		c := bridge(s, SubnetV4).With(Conf{"ipam": s.IPAM(SubnetV4).With(Conf{"dataDir": dir})})
+		ExpectError(status(s, c), 50, dir)
 	})
 
 	It("tells a configuration that no ADD would take", func() {
 		s := newStage()
-		expectError(status(s, s.bridge(subnetV4).with(conf{"mtu": -1})), 7, "mtu", "-1")
+		ExpectError(status(s, bridge(s, SubnetV4).With(Conf{"mtu": -1})), 7, "mtu", "-1")
 	})
 
 	It("tells a missing IPAM plugin", func() {
 		s := newStage()
-		expectError(status(s, s.bridge().with(conf{"ipam": conf{"type": "no-such-ipam"}})), 50, "no-such-ipam")
+		ExpectError(status(s, bridge(s).With(Conf{"ipam": Conf{"type": "no-such-ipam"}})), 50, "no-such-ipam")
 	})
 })

@@ -6,6 +6,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // answer is an ADD's result as the runtime reads it, in any version.
@@ -38,27 +40,27 @@ func decode(stdout []byte) (a answer) {
 	return a
 }
 
-var dns = conf{
+var dns = Conf{
 	"nameservers": []string{"192.0.2.53"}, "domain": "lab.example",
 	"search": []string{"lab.example", "example"}, "options": []string{"ndots:2"},
 }
 
 // attachOld runs ADD in one version of the specification, over both plugins.
-func attachOld(version string, subnets ...string) (*stage, *box, answer) {
+func attachOld(version string, subnets ...string) (*Stage, *Box, answer) {
 	GinkgoHelper()
 	s := newStage()
-	b := s.container()
-	add := s.call(b, "ADD", s.bridge(subnets...).with(conf{"cniVersion": version, "dns": dns, "mtu": 1400}))
-	expectOK("ADD", add)
+	b := s.Container()
+	add := s.Call(b, "ADD", bridge(s, subnets...).With(Conf{"cniVersion": version, "dns": dns, "mtu": 1400}))
+	ExpectOK("ADD", add)
 	ports := webPorts()
 	if len(subnets) == 0 {
 		ports = nil
 	}
-	chained := s.call(b, "ADD", conf{
+	chained := s.Call(b, "ADD", Conf{
 		"type": "portmap", "cniVersion": version, "prevResult": json.RawMessage(add.Stdout),
-		"runtimeConfig": conf{"portMappings": ports},
+		"runtimeConfig": Conf{"portMappings": ports},
 	})
-	expectOK("ADD", chained)
+	ExpectOK("ADD", chained)
 	a := decode(chained.Stdout)
 	Expect(a).To(Equal(decode(add.Stdout)), "portmap passes the result on")
 	Expect(a.CNIVersion).To(Equal(version))
@@ -74,33 +76,33 @@ func (a answer) expectDNS() {
 }
 
 var _ = DescribeTable("an old result (ip4, ip6)", func(version string) {
-	_, _, a := attachOld(version, subnetV4, subnetV6)
+	_, _, a := attachOld(version, SubnetV4, SubnetV6)
 	Expect(a.Interfaces).To(BeEmpty())
 	Expect(a.IP4).NotTo(BeNil())
-	Expect(a.IP4.IP).To(Equal(firstV4 + "/24"))
-	Expect(a.IP4.Gateway).To(Equal(gatewayV4))
-	Expect(a.IP4.Routes).To(ConsistOf(route{"0.0.0.0/0", gatewayV4}))
+	Expect(a.IP4.IP).To(Equal(FirstV4 + "/24"))
+	Expect(a.IP4.Gateway).To(Equal(GatewayV4))
+	Expect(a.IP4.Routes).To(ConsistOf(route{"0.0.0.0/0", GatewayV4}))
 	Expect(a.IP6).NotTo(BeNil())
-	Expect(a.IP6.IP).To(Equal(firstV6 + "/64"))
-	Expect(a.IP6.Gateway).To(Equal(gatewayV6))
-	Expect(a.IP6.Routes).To(ConsistOf(route{"::/0", gatewayV6}))
+	Expect(a.IP6.IP).To(Equal(FirstV6 + "/64"))
+	Expect(a.IP6.Gateway).To(Equal(GatewayV6))
+	Expect(a.IP6.Routes).To(ConsistOf(route{"::/0", GatewayV6}))
 	a.expectDNS()
 }, Entry(nil, "0.1.0"), Entry(nil, "0.2.0"))
 
 var _ = DescribeTable("a result with interfaces", func(version string, withIPVersion, withMTU bool) {
-	s, b, a := attachOld(version, subnetV4, subnetV6)
+	s, b, a := attachOld(version, SubnetV4, SubnetV6)
 
 	By("listing bridge, host end and container end, as they are in the kernel")
 	Expect(a.Interfaces).To(HaveLen(3))
 	bridge, port, eth0 := a.Interfaces[0], a.Interfaces[1], a.Interfaces[2]
-	Expect(bridge.Name).To(Equal(bridgeName))
-	Expect(bridge.Mac).To(Equal(link(s.host, bridgeName).Attrs().HardwareAddr.String()))
+	Expect(bridge.Name).To(Equal(BridgeName))
+	Expect(bridge.Mac).To(Equal(Link(s.Host, BridgeName).Attrs().HardwareAddr.String()))
 	Expect(bridge.Sandbox).To(BeEmpty())
 	Expect(port.Name).To(HavePrefix("veth"))
-	Expect(port.Mac).To(Equal(link(s.host, port.Name).Attrs().HardwareAddr.String()))
+	Expect(port.Mac).To(Equal(Link(s.Host, port.Name).Attrs().HardwareAddr.String()))
 	Expect(port.Sandbox).To(BeEmpty())
 	Expect(eth0.Name).To(Equal("eth0"))
-	Expect(eth0.Mac).To(Equal(link(b.Space, "eth0").Attrs().HardwareAddr.String()))
+	Expect(eth0.Mac).To(Equal(Link(b.Space, "eth0").Attrs().HardwareAddr.String()))
 	Expect(eth0.Sandbox).To(Equal(b.Path))
 	for _, i := range a.Interfaces {
 		// Versions before 1.1.0 do not know the key.
@@ -113,8 +115,8 @@ var _ = DescribeTable("a result with interfaces", func(version string, withIPVer
 	By("giving the addresses to the container's end")
 	Expect(a.IPs).To(HaveLen(2))
 	for i, want := range []struct{ version, address, gateway string }{
-		{"4", firstV4 + "/24", gatewayV4},
-		{"6", firstV6 + "/64", gatewayV6},
+		{"4", FirstV4 + "/24", GatewayV4},
+		{"6", FirstV6 + "/64", GatewayV6},
 	} {
 		if !withIPVersion {
 			want.version = ""
@@ -123,11 +125,11 @@ var _ = DescribeTable("a result with interfaces", func(version string, withIPVer
 		Expect(ip.Interface).To(HaveValue(Equal(2)))
 		Expect(fmt.Sprint(ip.Version, ip.Address, ip.Gateway)).To(Equal(fmt.Sprint(want.version, want.address, want.gateway)))
 	}
-	Expect(addrs(b.Space, "eth0")).To(ConsistOf(firstV4+"/24", firstV6+"/64"))
+	Expect(Addrs(b.Space, "eth0")).To(ConsistOf(FirstV4+"/24", FirstV6+"/64"))
 
 	By("telling the default routes")
-	Expect(a.Routes).To(ConsistOf(route{"0.0.0.0/0", gatewayV4}, route{"::/0", gatewayV6}))
-	Expect(routes(b.Space, "eth0")).To(ConsistOf("0.0.0.0/0 via "+gatewayV4, "::/0 via "+gatewayV6))
+	Expect(a.Routes).To(ConsistOf(route{"0.0.0.0/0", GatewayV4}, route{"::/0", GatewayV6}))
+	Expect(Routes(b.Space, "eth0")).To(ConsistOf("0.0.0.0/0 via "+GatewayV4, "::/0 via "+GatewayV6))
 	a.expectDNS()
 },
 	Entry(nil, "0.3.0", true, false),
@@ -143,15 +145,15 @@ var _ = DescribeTable("a link-layer result has interfaces and no address", func(
 	Expect(a.IPs).To(BeEmpty())
 	Expect(a.Routes).To(BeEmpty())
 	Expect(a.Interfaces[1].Name).To(HavePrefix("veth"))
-	Expect(link(s.host, a.Interfaces[1].Name).Attrs().MasterIndex).To(Equal(link(s.host, bridgeName).Attrs().Index))
-	Expect(addrs(b.Space, "eth0")).To(BeEmpty())
+	Expect(Link(s.Host, a.Interfaces[1].Name).Attrs().MasterIndex).To(Equal(Link(s.Host, BridgeName).Attrs().Index))
+	Expect(Addrs(b.Space, "eth0")).To(BeEmpty())
 }, Entry(nil, "0.3.0"), Entry(nil, "0.3.1"), Entry(nil, "0.4.0"), Entry(nil, "1.0.0"), Entry(nil, "1.1.0"))
 
 var _ = DescribeTable("VERSION", func(plugin string) {
 	s := newStage()
 	for _, version := range []string{"0.4.0", "1.1.0"} {
-		stdin := encode(conf{"cniVersion": version})
-		answer, err := s.host.CNI(bin, callVersion(plugin, stdin))
+		stdin := Encode(Conf{"cniVersion": version})
+		answer, err := s.Host.CNI(s.Bin, callVersion(plugin, stdin))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(answer.Exit).To(BeZero())
 		var told struct {

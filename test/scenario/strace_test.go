@@ -1,9 +1,6 @@
 package scenario_test
 
 import (
-	"bytes"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -11,23 +8,15 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // trace runs one verb of a plugin under strace and returns the lines it wrote.
-func (s *stage) trace(b *box, command string, c conf) (lines []string, stdout []byte) {
+func trace(s *Stage, b *Box, command string, c Conf) (lines []string, stdout []byte) {
 	GinkgoHelper()
-	strace, err := exec.LookPath("strace")
-	Expect(err).NotTo(HaveOccurred(), "strace is needed: apt-get install strace")
-	log := filepath.Join(s.dir, "trace")
-	plugin := c["type"].(string)
-	cmd := exec.Command(strace, "-f", "-e", "trace=execve,nanosleep,clock_nanosleep,epoll_pwait,epoll_wait,ppoll,poll,select,pselect6",
-		"-o", log, filepath.Join(bin, plugin))
-	cmd.Stdin = bytes.NewReader(c.stdin())
-	cmd.Env = append(os.Environ(), "CNI_COMMAND="+command, "CNI_CONTAINERID="+b.id, "CNI_NETNS="+b.Path, "CNI_IFNAME=eth0", "CNI_PATH="+bin)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	Expect(s.host.Do(cmd.Run)).To(Succeed(), "%s %s: %s%s", plugin, command, out.Bytes(), errs.Bytes())
-	return strings.Split(strings.TrimSpace(read(log)), "\n"), out.Bytes()
+	text, stdout := s.Strace(s.Calling(b, "eth0", command, c), "-e", "trace=execve,nanosleep,clock_nanosleep,epoll_pwait,epoll_wait,ppoll,poll,select,pselect6")
+	return strings.Split(strings.TrimSpace(text), "\n"), stdout
 }
 
 var (
@@ -75,28 +64,28 @@ func number(digits string) int {
 
 var _ = Describe("under strace", func() {
 	var (
-		s *stage
-		b *box
+		s *Stage
+		b *Box
 	)
 	BeforeEach(func() {
 		s = newStage()
-		b = s.container()
+		b = s.Container()
 	})
 
 	// verbs runs ADD and DEL of both plugins and calls judge with each trace.
-	verbs := func(c conf, judge func(plugin string, lines []string)) {
+	verbs := func(c Conf, judge func(plugin string, lines []string)) {
 		GinkgoHelper()
-		lines, result := s.trace(b, "ADD", c)
+		lines, result := trace(s, b, "ADD", c)
 		judge("bridge", lines)
-		chained := conf{
-			"type": "portmap", "prevResult": decodeAny(result), "runtimeConfig": conf{"portMappings": webPorts()},
+		chained := Conf{
+			"type": "portmap", "prevResult": decodeAny(result), "runtimeConfig": Conf{"portMappings": webPorts()},
 		}
 		for _, step := range []struct {
 			verb string
-			conf conf
+			Conf Conf
 		}{{"ADD", chained}, {"CHECK", chained}, {"DEL", chained}, {"DEL", c}} {
-			lines, _ := s.trace(b, step.verb, step.conf)
-			judge(step.conf["type"].(string), lines)
+			lines, _ := trace(s, b, step.verb, step.Conf)
+			judge(step.Conf["type"].(string), lines)
 		}
 	}
 
@@ -121,17 +110,17 @@ var _ = Describe("under strace", func() {
 	})
 
 	It("no other program is run", func() {
-		verbs(s.bridge(subnetV4, subnetV6), func(plugin string, lines []string) {
+		verbs(bridge(s, SubnetV4, SubnetV6), func(plugin string, lines []string) {
 			for _, line := range lines {
 				if m := executed.FindStringSubmatch(line); m != nil {
-					Expect(m[1]).To(Equal(filepath.Join(bin, plugin)))
+					Expect(m[1]).To(Equal(filepath.Join(s.Bin, plugin)))
 				}
 			}
 		})
 	})
 
 	It("nothing sleeps with IPv4", func() {
-		verbs(s.bridge(subnetV4), func(plugin string, lines []string) {
+		verbs(bridge(s, SubnetV4), func(plugin string, lines []string) {
 			Expect(sleeps(lines)).To(BeEmpty(), plugin)
 		})
 	})

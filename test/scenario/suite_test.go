@@ -9,25 +9,12 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
-func TestMain(m *testing.M) { lab.Main(m.Run) }
+func TestMain(m *testing.M) { Main(m.Run) }
 
 func TestScenarios(t *testing.T) {
 	RegisterFailHandler(Fail)
 	RunSpecs(t, "Scenarios")
-}
-
-// bin holds the plugins under test.
-var bin string
-
-var _ = BeforeSuite(func() {
-	bin = lab.Plugins(GinkgoT(), "bridge", "portmap", "host-local", "loopback")
-})
-
-// reference is the directory with the tools of the reference implementation.
-func reference(tools ...string) string {
-	GinkgoHelper()
-	return lab.Reference(GinkgoT(), tools...)
 }

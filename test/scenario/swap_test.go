@@ -8,20 +8,20 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // lender is a host-local: ours or the reference's, over the same directory.
 type lender struct {
-	*stage
+	*Stage
 	bin string
 }
 
-func (l lender) call(command, id string, subnets ...string) lab.Answer {
+func (l lender) call(command, id string, subnets ...string) Answer {
 	GinkgoHelper()
-	a, err := l.host.CNI(l.bin, lab.Call{
+	a, err := l.Host.CNI(l.bin, Call{
 		Plugin: "host-local", Command: command, ContainerID: id, Netns: "/nowhere", IfName: "eth0",
-		Config: conf{"type": "bridge", "ipam": l.ipam(subnets...)}.stdin(),
+		Config: Conf{"type": "bridge", "ipam": l.IPAM(subnets...)}.Stdin(),
 	})
 	Expect(err).NotTo(HaveOccurred())
 	return a
@@ -31,43 +31,43 @@ func (l lender) call(command, id string, subnets ...string) lab.Answer {
 func (l lender) add(id string, subnets ...string) string {
 	GinkgoHelper()
 	a := l.call("ADD", id, subnets...)
-	expectOK("ADD", a)
+	ExpectOK("ADD", a)
 	return a.Result.IPs[0].Address.IP.String()
 }
 
 func (l lender) del(id string, subnets ...string) {
 	GinkgoHelper()
-	expectOK("DEL", l.call("DEL", id, subnets...))
+	ExpectOK("DEL", l.call("DEL", id, subnets...))
 }
 
 var _ = Describe("host-local shares a lease directory with the reference's:", func() {
 	var ours, theirs lender
 	BeforeEach(func() {
 		s := newStage()
-		ours, theirs = lender{s, bin}, lender{s, reference("host-local")}
+		ours, theirs = lender{s, s.Bin}, lender{s, Reference(GinkgoT(), "host-local")}
 	})
 
 	// files is the lease directory without what has no say: name → mode and content.
 	files := func() map[string]string {
 		GinkgoHelper()
-		dir := filepath.Join(ours.data(), networkName)
+		dir := filepath.Join(ours.Data(), NetworkName)
 		entries, err := os.ReadDir(dir)
 		Expect(err).NotTo(HaveOccurred())
 		found := make(map[string]string)
 		for _, e := range entries {
 			info, err := e.Info()
 			Expect(err).NotTo(HaveOccurred())
-			found[e.Name()] = fmt.Sprintf("%v %q", info.Mode(), read(filepath.Join(dir, e.Name())))
+			found[e.Name()] = fmt.Sprintf("%v %q", info.Mode(), Read(GinkgoT(), filepath.Join(dir, e.Name())))
 		}
 		return found
 	}
 
 	It("DEL of one frees what ADD of the other lent", func() {
 		for _, pair := range [][2]lender{{ours, theirs}, {theirs, ours}} {
-			addr := pair[0].add("c1", subnetV4, subnetV6)
-			Expect(ours.lease(addr)).To(BeAnExistingFile())
-			pair[1].del("c1", subnetV4, subnetV6)
-			Expect(ours.lease(addr)).NotTo(BeAnExistingFile())
+			addr := pair[0].add("c1", SubnetV4, SubnetV6)
+			Expect(ours.Lease(addr)).To(BeAnExistingFile())
+			pair[1].del("c1", SubnetV4, SubnetV6)
+			Expect(ours.Lease(addr)).NotTo(BeAnExistingFile())
 			for name := range files() {
 				Expect(name).To(Or(Equal("lock"), HavePrefix("last_reserved_ip.")))
 			}
@@ -76,15 +76,15 @@ var _ = Describe("host-local shares a lease directory with the reference's:", fu
 
 	It("CHECK of one passes for what ADD of the other lent", func() {
 		for _, pair := range [][2]lender{{ours, theirs}, {theirs, ours}} {
-			a := pair[0].call("ADD", "c1", subnetV4)
-			expectOK("ADD", a)
-			check, err := ours.host.CNI(pair[1].bin, lab.Call{
+			a := pair[0].call("ADD", "c1", SubnetV4)
+			ExpectOK("ADD", a)
+			check, err := ours.Host.CNI(pair[1].bin, Call{
 				Plugin: "host-local", Command: "CHECK", ContainerID: "c1", Netns: "/nowhere", IfName: "eth0",
-				Config: conf{"type": "bridge", "ipam": ours.ipam(subnetV4), "prevResult": a.Result}.stdin(),
+				Config: Conf{"type": "bridge", "ipam": ours.IPAM(SubnetV4), "prevResult": a.Result}.Stdin(),
 			})
 			Expect(err).NotTo(HaveOccurred())
-			expectOK("CHECK", check)
-			pair[1].del("c1", subnetV4)
+			ExpectOK("CHECK", check)
+			pair[1].del("c1", SubnetV4)
 		}
 	})
 
@@ -98,44 +98,44 @@ var _ = Describe("host-local shares a lease directory with the reference's:", fu
 			Expect(seen).NotTo(HaveKey(addr))
 			seen[addr] = id
 		}
-		expectError(ours.call("ADD", "late", pool), 102, "10.60.0.1-10.60.0.14")
+		ExpectError(ours.call("ADD", "late", pool), 102, "10.60.0.1-10.60.0.14")
 		Expect(theirs.call("ADD", "late", pool).Exit).NotTo(BeZero())
 		theirs.del("c3", pool)
 		Expect(ours.add("late", pool)).To(Equal("10.60.0.5"))
 	})
 
 	It("both write the same files", func() {
-		ours.add("c1", subnetV4, subnetV6)
+		ours.add("c1", SubnetV4, SubnetV6)
 		mine := files()
-		ours.del("c1", subnetV4, subnetV6)
-		Expect(os.RemoveAll(ours.data())).To(Succeed())
-		theirs.add("c1", subnetV4, subnetV6)
+		ours.del("c1", SubnetV4, SubnetV6)
+		Expect(os.RemoveAll(ours.Data())).To(Succeed())
+		theirs.add("c1", SubnetV4, SubnetV6)
 		Expect(mine).To(Equal(files()))
 	})
 
 	// plant writes a lease file as another program, or a crash, may have left it.
 	plant := func(content string) {
 		GinkgoHelper()
-		dir := filepath.Join(ours.data(), networkName)
+		dir := filepath.Join(ours.Data(), NetworkName)
 		Expect(os.MkdirAll(dir, 0o755)).To(Succeed())
 		Expect(os.WriteFile(filepath.Join(dir, "lock"), nil, 0o750)).To(Succeed())
-		Expect(os.WriteFile(filepath.Join(dir, firstV4), []byte(content), 0o600)).To(Succeed())
+		Expect(os.WriteFile(filepath.Join(dir, FirstV4), []byte(content), 0o600)).To(Succeed())
 	}
 
 	It("ours frees a lease in the reference's older form, which lacks the interface", func() {
 		plant("c1")
-		ours.del("c1", subnetV4)
-		Expect(ours.lease(firstV4)).NotTo(BeAnExistingFile())
+		ours.del("c1", SubnetV4)
+		Expect(ours.Lease(FirstV4)).NotTo(BeAnExistingFile())
 	})
 
 	It("ours takes an empty file, left by a crash of the reference's, away by GC", func() {
 		plant("")
-		gc, err := ours.host.CNI(bin, lab.Call{
+		gc, err := ours.Host.CNI(ours.bin, Call{
 			Plugin: "host-local", Command: "GC",
-			Config: conf{"type": "bridge", "ipam": ours.ipam(subnetV4), "cni.dev/valid-attachments": []any{}}.stdin(),
+			Config: Conf{"type": "bridge", "ipam": ours.IPAM(SubnetV4), "cni.dev/valid-attachments": []any{}}.Stdin(),
 		})
 		Expect(err).NotTo(HaveOccurred())
-		expectOK("GC", gc)
-		Expect(ours.lease(firstV4)).NotTo(BeAnExistingFile())
+		ExpectOK("GC", gc)
+		Expect(ours.Lease(FirstV4)).NotTo(BeAnExistingFile())
 	})
 })

@@ -1,87 +1,39 @@
 package scenario_test
 
 import (
-	"net"
-	"net/netip"
-	"os"
-	"time"
-
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
-)
-
-// patience is for answers that come, haste for those that must not.
-const (
-	patience = 2 * time.Second
-	haste    = 400 * time.Millisecond
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // town is a stage with two containers in a dual-stack network.
 type town struct {
-	*stage
-	server, client *box
+	*Stage
+	server, client *Box
 }
 
 // publishes are the mappings of the server. 8080 is on every address, 9090 on one.
 func publishes(protocol string) []map[string]any {
 	return []map[string]any{
-		port(protocol, 8080, 80), on(hostV4, protocol, 9090, 80), on(hostV6, protocol, 9090, 80),
+		Port(protocol, 8080, 80), On(HostV4, protocol, 9090, 80), On(HostV6, protocol, 9090, 80),
 	}
 }
 
 // newTown attaches the server with the mappings and a client without any. callNf is
 // what br_netfilter is set to: bridged frames pass the firewall or not.
-func newTown(callNf string, portmap conf, ports []map[string]any) *town {
+func newTown(callNf string, portmap Conf, ports []map[string]any) *town {
 	GinkgoHelper()
 	s := newStage()
-	for _, family := range []string{"iptables", "ip6tables"} {
-		key := "net/bridge/bridge-nf-call-" + family
-		if _, err := s.host.Sysctl(key); err != nil {
-			Expect(err).To(MatchError(os.ErrNotExist))
-			if callNf == "1" {
-				Skip("the kernel lacks br_netfilter")
-			}
-			continue
-		}
-		Expect(s.host.SetSysctl(key, callNf)).To(Succeed())
-	}
-	n := s.network(list(newest, s.bridge(subnetV4, subnetV6), portmap))
-	t := &town{stage: s, server: s.container(), client: s.container()}
-	t.server.add(n, ports...)
-	t.client.add(n)
+	s.BridgeNetfilter(callNf)
+	n := s.Network(list(Newest, bridge(s, SubnetV4, SubnetV6), portmap))
+	t := &town{Stage: s, server: s.Container(), client: s.Container()}
+	t.server.Add(n, ports...)
+	t.client.Add(n)
 	for _, protocol := range []string{"tcp", "udp"} {
-		serve(t.server.Space, protocol, 80)
+		Serve(t.server.Space, protocol, 80)
 	}
 	return t
-}
-
-// serve answers on both families until the spec ends.
-func serve(s *lab.Space, protocol string, number uint16) {
-	GinkgoHelper()
-	for _, any := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
-		server, err := s.Serve(protocol, netip.AddrPortFrom(any, number).String())
-		Expect(err).NotTo(HaveOccurred())
-		DeferCleanup(server.Close)
-	}
-}
-
-// expectSeen asks from the space and wants the server to see one of the addresses;
-// without any it only wants an answer.
-func expectSeen(from *lab.Space, protocol, addr, port string, as ...string) {
-	GinkgoHelper()
-	seen, err := from.Ask(protocol, net.JoinHostPort(addr, port), patience)
-	Expect(err).NotTo(HaveOccurred())
-	if len(as) > 0 {
-		Expect(as).To(ContainElement(netip.MustParseAddrPort(seen).Addr().Unmap().String()), "the client as the server sees it")
-	}
-}
-
-func expectRefused(from *lab.Space, protocol, addr, port string) {
-	GinkgoHelper()
-	seen, err := from.Ask(protocol, net.JoinHostPort(addr, port), haste)
-	Expect(err).To(HaveOccurred(), "the server answered %q", seen)
 }
 
 // family is the addresses of one IP version.
@@ -90,8 +42,8 @@ type family struct {
 }
 
 var (
-	v4 = family{hostV4, otherV4, outsideV4, firstV4, secondV4, gatewayV4, "127.0.0.1"}
-	v6 = family{hostV6, otherV6, outsideV6, firstV6, secondV6, gatewayV6, "::1"}
+	v4 = family{HostV4, otherV4, OutsideV4, FirstV4, SecondV4, GatewayV4, "127.0.0.1"}
+	v6 = family{HostV6, otherV6, OutsideV6, FirstV6, SecondV6, GatewayV6, "::1"}
 )
 
 // each is one entry for each protocol, family and setting of br_netfilter.
@@ -109,114 +61,114 @@ func each() (entries []TableEntry) {
 }
 
 var _ = DescribeTable("a published port", func(callNf, protocol string, f family) {
-	t := newTown(callNf, portmap(), publishes(protocol))
+	t := newTown(callNf, Portmap(), publishes(protocol))
 
 	By("answers the outside, whose address the server sees")
-	expectSeen(t.outside, protocol, f.host, "8080", f.outside)
-	expectSeen(t.outside, protocol, f.other, "8080", f.outside)
+	ExpectSeen(t.Outside, protocol, f.host, "8080", f.outside)
+	ExpectSeen(t.Outside, protocol, f.other, "8080", f.outside)
 
 	By("answers the host by its own address")
-	expectSeen(t.host, protocol, f.host, "8080")
-	expectSeen(t.host, protocol, f.other, "8080")
+	ExpectSeen(t.Host, protocol, f.host, "8080")
+	ExpectSeen(t.Host, protocol, f.other, "8080")
 
 	By("answers the host by its loopback address, unless it names another")
-	expectSeen(t.host, protocol, f.loopback, "8080")
-	expectRefused(t.host, protocol, f.loopback, "9090")
+	ExpectSeen(t.Host, protocol, f.loopback, "8080")
+	ExpectRefused(t.Host, protocol, f.loopback, "9090")
 
 	By("answers another container by the host's address")
-	expectSeen(t.client.Space, protocol, f.host, "8080")
-	expectSeen(t.client.Space, protocol, f.gateway, "8080")
+	ExpectSeen(t.client.Space, protocol, f.host, "8080")
+	ExpectSeen(t.client.Space, protocol, f.gateway, "8080")
 
 	By("answers the container itself by the host's address")
-	expectSeen(t.server.Space, protocol, f.host, "8080")
+	ExpectSeen(t.server.Space, protocol, f.host, "8080")
 
 	By("answers on the one address that it names, from everywhere")
-	expectSeen(t.outside, protocol, f.host, "9090", f.outside)
-	expectSeen(t.host, protocol, f.host, "9090")
-	expectSeen(t.client.Space, protocol, f.host, "9090")
-	expectSeen(t.server.Space, protocol, f.host, "9090")
+	ExpectSeen(t.Outside, protocol, f.host, "9090", f.outside)
+	ExpectSeen(t.Host, protocol, f.host, "9090")
+	ExpectSeen(t.client.Space, protocol, f.host, "9090")
+	ExpectSeen(t.server.Space, protocol, f.host, "9090")
 
 	By("does not answer on another address")
-	for _, from := range []*lab.Space{t.outside, t.host, t.client.Space, t.server.Space} {
-		expectRefused(from, protocol, f.other, "9090")
+	for _, from := range []*Space{t.Outside, t.Host, t.client.Space, t.server.Space} {
+		ExpectRefused(from, protocol, f.other, "9090")
 	}
 }, each())
 
 var _ = Describe("port mappings", func() {
 	It("keep the source address where snat is off, and leave the loopback address closed", func() {
-		t := newTown("0", portmap().with(conf{"snat": false}), publishes("tcp"))
+		t := newTown("0", Portmap().With(Conf{"snat": false}), publishes("tcp"))
 		for _, f := range []family{v4, v6} {
-			expectSeen(t.outside, "tcp", f.host, "8080", f.outside)
-			expectSeen(t.host, "tcp", f.host, "8080")
+			ExpectSeen(t.Outside, "tcp", f.host, "8080", f.outside)
+			ExpectSeen(t.Host, "tcp", f.host, "8080")
 		}
-		expectRefused(t.host, "tcp", v4.loopback, "8080")
-		Expect(t.host.Sysctl("net/ipv4/conf/" + bridgeName + "/route_localnet")).To(Equal("0"))
+		ExpectRefused(t.Host, "tcp", v4.loopback, "8080")
+		Expect(t.Host.Sysctl("net/ipv4/conf/" + BridgeName + "/route_localnet")).To(Equal("0"))
 	})
 
 	It("are gone after DEL", func() {
 		s := newStage()
-		n := s.network(list(newest, s.bridge(subnetV4, subnetV6), portmap()))
-		b := s.container()
-		b.add(n, webPorts()...)
-		serve(b.Space, "tcp", 80)
-		expectSeen(s.outside, "tcp", hostV4, "8080", outsideV4)
-		b.del(n, webPorts()...)
+		n := s.Network(list(Newest, bridge(s, SubnetV4, SubnetV6), Portmap()))
+		b := s.Container()
+		b.Add(n, webPorts()...)
+		Serve(b.Space, "tcp", 80)
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
+		b.Del(n, webPorts()...)
 		for _, f := range []family{v4, v6} {
-			for _, from := range []*lab.Space{s.outside, s.host} {
-				expectRefused(from, "tcp", f.host, "8080")
+			for _, from := range []*Space{s.Outside, s.Host} {
+				ExpectRefused(from, "tcp", f.host, "8080")
 			}
 		}
 	})
 
 	It("lead a UDP client that never pauses to the new container", func() {
 		s := newStage()
-		n := s.network(list(newest, s.bridge(subnetV4), portmap()))
-		ports := []map[string]any{port("udp", 5353, 53)}
-		const client = outsideV4 + ":5000" // one flow for conntrack
-		old, next := s.container(), s.container()
-		old.add(n, ports...)
-		serve(old.Space, "udp", 53)
-		_, err := s.outside.AskFrom("udp", client, hostV4+":5353", patience)
+		n := s.Network(list(Newest, bridge(s, SubnetV4), Portmap()))
+		ports := []map[string]any{Port("udp", 5353, 53)}
+		const client = OutsideV4 + ":5000" // one flow for conntrack
+		old, next := s.Container(), s.Container()
+		old.Add(n, ports...)
+		Serve(old.Space, "udp", 53)
+		_, err := s.Outside.AskFrom("udp", client, HostV4+":5353", Patience)
 		Expect(err).NotTo(HaveOccurred())
-		old.del(n, ports...)
-		_, err = s.outside.AskFrom("udp", client, hostV4+":5353", haste) // keeps the flow alive
+		old.Del(n, ports...)
+		_, err = s.Outside.AskFrom("udp", client, HostV4+":5353", Haste) // keeps the flow alive
 		Expect(err).To(HaveOccurred())
-		next.add(n, ports...)
-		serve(next.Space, "udp", 53)
-		Expect(s.outside.AskFrom("udp", client, hostV4+":5353", patience)).To(Equal(client))
+		next.Add(n, ports...)
+		Serve(next.Space, "udp", 53)
+		Expect(s.Outside.AskFrom("udp", client, HostV4+":5353", Patience)).To(Equal(client))
 	})
 
 	It("of one number on two addresses lead to two containers", func() {
 		s := newStage()
-		n := s.network(list(newest, s.bridge(subnetV4), portmap()))
-		a, b := s.container(), s.container()
-		a.add(n, on(hostV4, "tcp", 8080, 80))
-		b.add(n, on(otherV4, "tcp", 8080, 81))
-		serve(a.Space, "tcp", 80)
-		serve(b.Space, "tcp", 81)
-		expectSeen(s.outside, "tcp", hostV4, "8080", outsideV4)
-		expectSeen(s.outside, "tcp", otherV4, "8080", outsideV4)
+		n := s.Network(list(Newest, bridge(s, SubnetV4), Portmap()))
+		a, b := s.Container(), s.Container()
+		a.Add(n, On(HostV4, "tcp", 8080, 80))
+		b.Add(n, On(otherV4, "tcp", 8080, 81))
+		Serve(a.Space, "tcp", 80)
+		Serve(b.Space, "tcp", 81)
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
+		ExpectSeen(s.Outside, "tcp", otherV4, "8080", OutsideV4)
 	})
 
 	It("of all addresses of one family stay in the family", func() {
 		s := newStage()
-		n := s.network(list(newest, s.bridge(subnetV4, subnetV6), portmap()))
-		b := s.container()
-		b.add(n, on("0.0.0.0", "tcp", 8084, 80), on("::", "tcp", 8086, 80))
-		serve(b.Space, "tcp", 80)
+		n := s.Network(list(Newest, bridge(s, SubnetV4, SubnetV6), Portmap()))
+		b := s.Container()
+		b.Add(n, On("0.0.0.0", "tcp", 8084, 80), On("::", "tcp", 8086, 80))
+		Serve(b.Space, "tcp", 80)
 		for f, ports := range map[family][2]string{v4: {"8084", "8086"}, v6: {"8086", "8084"}} {
-			expectSeen(s.outside, "tcp", f.host, ports[0], f.outside)
-			expectSeen(s.outside, "tcp", f.other, ports[0], f.outside)
-			expectRefused(s.outside, "tcp", f.host, ports[1])
+			ExpectSeen(s.Outside, "tcp", f.host, ports[0], f.outside)
+			ExpectSeen(s.Outside, "tcp", f.other, ports[0], f.outside)
+			ExpectRefused(s.Outside, "tcp", f.host, ports[1])
 		}
 	})
 
 	It("come in the spelling of containerd", func() {
 		s := newStage()
-		n := s.network(list(newest, s.bridge(subnetV4), portmap()))
-		b := s.container()
-		b.add(n, map[string]any{"HostPort": 8080, "ContainerPort": 80, "Protocol": "TCP", "HostIP": ""})
-		serve(b.Space, "tcp", 80)
-		expectSeen(s.outside, "tcp", hostV4, "8080", outsideV4)
+		n := s.Network(list(Newest, bridge(s, SubnetV4), Portmap()))
+		b := s.Container()
+		b.Add(n, map[string]any{"HostPort": 8080, "ContainerPort": 80, "Protocol": "TCP", "HostIP": ""})
+		Serve(b.Space, "tcp", 80)
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
 	})
 })

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"testing"
 
@@ -12,14 +11,14 @@ import (
 	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netlink"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // TestFlows: a flow is tracked where some rule looks at flows.
 func TestFlows(t *testing.T) {
 	r := newRoom(t)
-	r.must(t, func() error {
+	stage.Inside(r.Space, func() error {
 		c, err := nftables.New()
 		if err != nil {
 			return err
@@ -34,7 +33,7 @@ func TestFlows(t *testing.T) {
 	if flows, err := snapshot.Flows(r.NS, ours); err != nil || slices.Contains(flows, want) {
 		t.Fatalf("before: %q, %v", flows, err)
 	}
-	r.must(t, func() error {
+	stage.Inside(r.Space, func() error {
 		c, err := net.Dial("udp", "10.9.0.1:9")
 		if err != nil {
 			return err
@@ -57,7 +56,7 @@ func TestMounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := lab.NewSpace("mounted")
+	s, err := stage.NewSpace("mounted")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,12 +80,9 @@ func TestVlans(t *testing.T) {
 		return netlink.LinkModify(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br0"}, VlanFiltering: &on})
 	})
 	if err != nil {
-		if os.Getenv("BRIDGEPORT_VM") == "1" {
-			t.Fatal(err)
-		}
-		t.Skip("the kernel lacks bridge VLAN filtering")
+		stage.Missing(t, "bridge VLAN filtering")
 	}
 	before := r.take(t)
-	r.must(t, func() error { return netlink.BridgeVlanAdd(link("port0"), 7, false, false, false, true) })
+	stage.Inside(r.Space, func() error { return netlink.BridgeVlanAdd(link("port0"), 7, false, false, false, true) })
 	wantLine(t, snapshot.Diff(before, r.take(t)), "+ vlan port0 7")
 }

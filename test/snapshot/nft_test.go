@@ -9,6 +9,7 @@ import (
 	"github.com/google/nftables/userdata"
 
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // ruleset is a table with one thing of each kind, to be leaked from.
@@ -53,7 +54,7 @@ func element(port uint16, comment string) nftables.SetElement {
 // change runs build against the namespace's ruleset and commits it.
 func (r room) change(t *testing.T, build func(*ruleset) error) {
 	t.Helper()
-	r.must(t, func() error {
+	stage.Inside(r.Space, func() error {
 		c, err := nftables.New()
 		if err != nil {
 			return err

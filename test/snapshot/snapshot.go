@@ -86,6 +86,25 @@ func (s Snapshot) WithoutKept() Snapshot {
 	})
 }
 
+// WithoutBookkeeping is the snapshot less directories, the lock, the last address handed
+// out and the names of released addresses; and less the tables and chains that iptables
+// makes by itself and never removes. The index of owned addresses stays.
+func (s Snapshot) WithoutBookkeeping() Snapshot {
+	return s.Without(func(key string) bool {
+		path, isFile := strings.CutPrefix(key, "file ")
+		base := filepath.Base(path)
+		return emptyXtables(key, s[key]) || isFile && (strings.HasPrefix(s[key], "d") || base == "lock" ||
+			strings.HasPrefix(base, "last_reserved_ip.") || strings.Contains(path, "/freed/"))
+	})
+}
+
+func emptyXtables(key, text string) bool {
+	words := strings.Fields(key)
+	return len(words) > 3 && words[0] == "nft" && (words[2] == "ip" || words[2] == "ip6") &&
+		(words[3] == "nat" || words[3] == "raw") && !strings.Contains(text, "\nrule") &&
+		(words[1] == "table" || len(words) == 5 && strings.ToUpper(words[4]) == words[4] && !strings.HasPrefix(words[4], "CNI"))
+}
+
 // put adds one line to a key. Equal things (two routes of one text) count twice.
 func (s Snapshot) put(key, text string) {
 	if old, ok := s[key]; ok {

@@ -11,53 +11,37 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
-func TestMain(m *testing.M) { lab.Main(m.Run) }
+func TestMain(m *testing.M) { stage.Main(m.Run) }
 
 // room is a host with a bridge that has one port, and a directory with a file.
 type room struct {
-	*lab.Space
+	*stage.Space
 	dir string
 }
 
 func newRoom(t *testing.T) room {
 	t.Helper()
-	s, err := lab.NewSpace("oracle")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	r := room{Space: s, dir: filepath.Join(t.TempDir(), "data")}
+	r := room{Space: stage.OpenSpace(t, "oracle"), dir: filepath.Join(t.TempDir(), "data")}
 	if err := os.MkdirAll(r.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(r.dir, "10.0.0.2"), []byte("c1\r\neth0"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r.must(t, func() error {
+	stage.Inside(r.Space, func() error {
 		bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br0"}}
 		port := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "port0"}, PeerName: "port1"}
 		return errors.Join(
 			netlink.LinkAdd(bridge), netlink.LinkAdd(port),
 			netlink.LinkSetMaster(port, bridge), netlink.LinkSetUp(bridge), netlink.LinkSetUp(port),
-			netlink.AddrAdd(bridge, address("10.9.0.1/24")),
+			netlink.AddrAdd(bridge, stage.ParseAddr("10.9.0.1/24")),
 		)
 	})
 	return r
-}
-
-func (r room) must(t *testing.T, do func() error) {
-	t.Helper()
-	if err := r.Do(do); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func (r room) take(t *testing.T) snapshot.Snapshot {
@@ -69,15 +53,7 @@ func (r room) take(t *testing.T) snapshot.Snapshot {
 	return s
 }
 
-func address(cidr string) *netlink.Addr {
-	a, err := netlink.ParseAddr(cidr)
-	if err != nil {
-		panic(err) // a slip in this file
-	}
-	return a
-}
-
-func prefix(cidr string) *net.IPNet { return address(cidr).IPNet }
+func prefix(cidr string) *net.IPNet { return stage.ParseAddr(cidr).IPNet }
 
 func link(name string) netlink.Link { return &netlink.Device{LinkAttrs: netlink.LinkAttrs{Name: name}} }
 
@@ -114,8 +90,8 @@ var leaks = []struct {
 			Flags: netlink.NTF_MASTER, HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 7},
 		})
 	}, "+ fdb port0 02:00:00:00:00:07"},
-	{"IPv4 address", func() error { return netlink.AddrAdd(link("br0"), address("10.9.0.7/24")) }, "+ addr br0 10.9.0.7/24"},
-	{"IPv6 address", func() error { return netlink.AddrAdd(link("br0"), address("2001:db8::7/64")) }, "+ addr br0 2001:db8::7/64"},
+	{"IPv4 address", func() error { return netlink.AddrAdd(link("br0"), stage.ParseAddr("10.9.0.7/24")) }, "+ addr br0 10.9.0.7/24"},
+	{"IPv6 address", func() error { return netlink.AddrAdd(link("br0"), stage.ParseAddr("2001:db8::7/64")) }, "+ addr br0 2001:db8::7/64"},
 	{"route in another table", func() error {
 		return netlink.RouteAdd(&netlink.Route{LinkIndex: index("br0"), Dst: prefix("192.0.2.0/24"), Table: 77})
 	}, "+ route table 77 192.0.2.0/24 dev br0"},
@@ -157,7 +133,7 @@ func TestDiffSeesKernelLeaks(t *testing.T) {
 		t.Run(leak.name, func(t *testing.T) {
 			r := newRoom(t)
 			before := r.take(t)
-			r.must(t, leak.do)
+			stage.Inside(r.Space, leak.do)
 			wantLine(t, snapshot.Diff(before, r.take(t)), leak.want)
 		})
 	}
@@ -202,9 +178,9 @@ func TestDiffSeesFiles(t *testing.T) {
 func TestEqual(t *testing.T) {
 	r := newRoom(t)
 	before := r.take(t)
-	r.must(t, func() error { return netlink.LinkSetUp(link("port1")) }) // carrier comes: flags, addresses
-	time.Sleep(1500 * time.Millisecond)                                 // as long as duplicate address detection
-	r.must(t, func() error { return netlink.LinkSetDown(link("port1")) })
+	stage.Inside(r.Space, func() error { return netlink.LinkSetUp(link("port1")) }) // carrier comes: flags, addresses
+	time.Sleep(1500 * time.Millisecond)                                             // as long as duplicate address detection
+	stage.Inside(r.Space, func() error { return netlink.LinkSetDown(link("port1")) })
 	var left []string
 	for _, line := range snapshot.Diff(before, r.take(t)) {
 		// port1 was up once, and the other two have link-local addresses from now on.

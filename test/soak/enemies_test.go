@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bridgeport-cni/bridgeport/test/crash/trace"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // enemy is what happens to one call.
@@ -72,7 +73,7 @@ func (w *world) chain(n *network, verb string, a attachment, previous []byte, ho
 		if i == int(how.after)%len(plugins) {
 			one = how
 		}
-		out, err = w.run(c["type"].(string), verb, a, w.stdin(n, c, verb, a, previous), one)
+		out, err = w.run(c.Plugin(), verb, a, w.stdin(n, c, verb, a, previous), one)
 		if err != nil {
 			return out, err
 		}
@@ -84,14 +85,11 @@ func (w *world) chain(n *network, verb string, a attachment, previous []byte, ho
 }
 
 func (w *world) run(plugin, verb string, a attachment, stdin []byte, how enemy) ([]byte, error) {
-	path := filepath.Join(w.bin, plugin)
-	env := []string{
-		"PATH=" + os.Getenv("PATH"), "CNI_COMMAND=" + verb, "CNI_CONTAINERID=" + a.id,
-		"CNI_NETNS=" + a.netns, "CNI_IFNAME=eth0", "CNI_PATH=" + w.bin,
-	}
+	path := filepath.Join(w.Bin, plugin)
+	env := stage.Call{Command: verb, ContainerID: a.id, Netns: a.netns, IfName: "eth0"}.Environ(w.Bin)
 	if how.kind == "clock" {
 		var out trace.Outcome
-		err := w.host.Do(func() (err error) {
+		err := w.Host.Do(func() (err error) {
 			out, err = trace.Run{Path: path, Env: env, Stdin: stdin, Clock: time.Duration(how.size) * 365 * 24 * time.Hour}.Do()
 			return err
 		})
@@ -107,7 +105,7 @@ func (w *world) run(plugin, verb string, a attachment, stdin []byte, how enemy) 
 	var stdout bytes.Buffer
 	cmd.Env, cmd.Stdin, cmd.Stdout = env, bytes.NewReader(stdin), &stdout
 	cmd.WaitDelay = time.Second
-	if err := w.host.Do(cmd.Start); err != nil {
+	if err := w.Host.Do(cmd.Start); err != nil {
 		return nil, err
 	}
 	switch how.kind {
@@ -147,7 +145,7 @@ func (w *world) enemies(rng *rand.Rand, end time.Time) {
 func (w *world) flushRules() error {
 	w.lost()
 	defer w.lost()
-	return w.host.Do(func() error {
+	return w.Host.Do(func() error {
 		c, err := nftables.New()
 		if err != nil {
 			return err
@@ -166,7 +164,7 @@ func (h *history) lost() {
 func (w *world) fillDisk(during time.Duration) error {
 	w.diskFull.Store(true)
 	defer w.diskFull.Store(false)
-	path := filepath.Join(w.dir, "full")
+	path := filepath.Join(w.Dir, "full")
 	err := os.WriteFile(path, []byte(strings.Repeat("x", diskSize+1)), 0o600)
 	if !errors.Is(err, unix.ENOSPC) {
 		return fmt.Errorf("the disk is not full: %w", err)

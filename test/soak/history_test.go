@@ -3,6 +3,8 @@ package soak
 import (
 	"fmt"
 	"sync"
+
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // history is who has what. An attachment is live from the answer of its ADD to the call
@@ -66,12 +68,12 @@ func (h *history) leave(n *network, a attachment) {
 	delete(h.known[n.name], a.id)
 }
 
-func (h *history) valid(n *network) []conf {
+func (h *history) valid(n *network) []stage.Conf {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	list := []conf{}
+	list := []stage.Conf{}
 	for id := range h.known[n.name] {
-		list = append(list, conf{"containerID": id, "ifname": "eth0"})
+		list = append(list, stage.Conf{"containerID": id, "ifname": "eth0"})
 	}
 	return list
 }

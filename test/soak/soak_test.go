@@ -7,20 +7,18 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
-	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // summary is the last line.
 var summary string
 
 func TestMain(m *testing.M) {
-	code, isChild := lab.Isolate()
+	code, isChild := stage.Isolate()
 	if isChild {
 		code = m.Run()
 		fmt.Println(summary)
@@ -29,12 +27,13 @@ func TestMain(m *testing.M) {
 }
 
 func TestSoak(t *testing.T) {
-	seed := lab.Number(t, "SOAK_SEED", uint64(time.Now().UnixNano())%1_000_000)
-	workers := int(lab.Number(t, "SOAK_WORKERS", 12))
-	seconds := time.Duration(lab.Number(t, "SOAK_SECONDS", 15)) * time.Second
+	seed := stage.Number(t, "SOAK_SEED", uint64(time.Now().UnixNano())%1_000_000)
+	workers := int(stage.Number(t, "SOAK_WORKERS", 12))
+	seconds := time.Duration(stage.Number(t, "SOAK_SECONDS", 15)) * time.Second
 	fmt.Printf("soak: SOAK_SEED=%d SOAK_WORKERS=%d SOAK_SECONDS=%.0f\n", seed, workers, seconds.Seconds())
 	w := newWorld(t)
-	before := w.state()
+	before, err := w.state()
+	w.Must(err)
 	end := time.Now().Add(seconds)
 	var wait sync.WaitGroup
 	for i := range workers {
@@ -50,8 +49,8 @@ func TestSoak(t *testing.T) {
 			t.Errorf("last GC: %v %s", err, out)
 		}
 	}
-	if diff := w.differs(before); len(diff) > 0 {
-		t.Errorf("left behind, or lost:\n%s", strings.Join(diff[:min(len(diff), 30)], "\n"))
+	if err := before.Await(4*time.Second, w.state); err != nil {
+		t.Error(err)
 		w.violations.Add(1)
 	}
 	summary = fmt.Sprintf("soak: %d ADDs (%d attached), %d DELs, %d CHECKs, %d GCs, %d calls disturbed, %d pings, %d violations",
@@ -59,15 +58,4 @@ func TestSoak(t *testing.T) {
 	if w.attached.Load() < w.adds.Load()/3 || w.pings.Load() == 0 {
 		t.Error("most ADDs failed, or nothing was reached: the run shows nothing")
 	}
-}
-
-// differs waits for the kernel to finish; what was left stays left.
-func (w *world) differs(before snapshot.Snapshot) (diff []string) {
-	for range 20 {
-		if diff = snapshot.Diff(before, w.state()); len(diff) == 0 {
-			return nil
-		}
-		time.Sleep(200 * time.Millisecond)
-	}
-	return diff
 }

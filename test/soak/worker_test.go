@@ -9,7 +9,7 @@ import (
 
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // worker is a runtime with one container at a time.
@@ -17,7 +17,7 @@ type worker struct {
 	*world
 	n, round int
 	rng      *rand.Rand
-	box      *lab.Space
+	box      *stage.Space
 }
 
 func (k *worker) work(end time.Time) {
@@ -38,7 +38,7 @@ func (k *worker) work(end time.Time) {
 // once is the life of one attachment.
 func (k *worker) once() (err error) {
 	if k.box == nil {
-		if k.box, err = lab.NewSpace(fmt.Sprintf("w%dr%d", k.n, k.round)); err != nil {
+		if k.box, err = stage.NewSpace(fmt.Sprintf("w%dr%d", k.n, k.round)); err != nil {
 			return err
 		}
 	}

@@ -3,101 +3,78 @@ package swarm
 import (
 	"fmt"
 	"net"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
-	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 const (
 	containers       = 50
 	firstPort        = 20000
-	host4, outside4  = "203.0.113.2", "203.0.113.9"
 	subnet4, subnet6 = "10.72.0.0/24", "fd72::/64"
 )
 
 var (
 	// attachTime is for all ADDs, or all DELs: a second or two where the machine has
 	// nothing else to do.
-	attachTime = lab.Slow() * 30 * time.Second
-	patience   = lab.Slow() * 5 * time.Second
+	attachTime = stage.Slow() * 30 * time.Second
+	patience   = stage.Slow() * 5 * time.Second
 )
 
-// crowd is a host with an outside and containers.
+// crowd is a stage with containers.
 type crowd struct {
-	t             *testing.T
-	host, outside *lab.Space
-	boxes         []*lab.Space
-	net           *lab.Network
-	data          string
+	*stage.Stage
+	boxes []*stage.Box
+	net   *stage.Network
 }
 
-func newCrowd(t *testing.T, bin string) *crowd {
-	t.Helper()
-	c := &crowd{t: t, host: lab.OpenSpace(t, "crowd"), outside: lab.OpenSpace(t, "outside"), data: t.TempDir()}
-	for _, s := range []*lab.Space{c.host, c.outside} {
-		// Duplicate address detection changes the state for 1-2 s.
-		if err := s.SetSysctl("net/ipv6/conf/default/accept_dad", "0"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := lab.Wire(c.host, "uplink", host4+"/24", c.outside, "eth0", outside4+"/24"); err != nil {
-		t.Fatal(err)
-	}
-	for i := range containers {
-		box := lab.OpenSpace(t, fmt.Sprintf("box%d", i))
-		server, err := box.Serve("tcp", "0.0.0.0:80")
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = server.Close() })
-		c.boxes = append(c.boxes, box)
-	}
-	ipam := hostLocal(filepath.Join(c.data, "leases"), subnet4)
-	ipam["ranges"] = [][]object{{{"subnet": subnet4}}, {{"subnet": subnet6}}}
-	list := encode(object{"cniVersion": "1.1.0", "name": "crowd", "plugins": []object{
-		{"type": "bridge", "bridge": "crowd0", "isDefaultGateway": true, "ipMasq": true, "ipam": ipam},
-		{"type": "portmap", "capabilities": object{"portMappings": true}},
-	}})
-	var err error
-	if c.net, err = c.host.Network(list, bin, filepath.Join(c.data, "cache")); err != nil {
-		t.Fatal(err)
+// newCrowd makes the containers.
+func newCrowd(s *stage.Stage, n int) *crowd {
+	s.Helper()
+	s.Burial = patience
+	c := &crowd{Stage: s}
+	for range n {
+		c.boxes = append(c.boxes, s.Container())
 	}
 	return c
 }
 
 func ports(i int) []map[string]any {
-	return []map[string]any{{"hostPort": firstPort + i, "containerPort": 80, "protocol": "tcp"}}
+	return []map[string]any{stage.Port("tcp", firstPort+i, 80)}
 }
 
 // timed runs one call for each container at the same time.
 func (c *crowd) timed(what string, do func(i int) error) {
-	c.t.Helper()
+	c.Helper()
 	errs := make([]error, containers)
 	begin := time.Now()
 	all(containers, func(i int) { errs[i] = do(i) })
 	took := time.Since(begin)
 	for _, err := range errs {
 		if err != nil {
-			c.t.Error(err)
+			c.Error(err)
 		}
 	}
 	if took > attachTime {
-		c.t.Errorf("%s took %v, want below %v", what, took, attachTime)
+		c.Error(what, " took ", took, ", want below ", attachTime)
 	}
 	fmt.Printf("swarm: %d %s at once: %v\n", containers, what, took.Round(time.Millisecond))
 }
 
 // testAttachments brings up 50 containers at once on a host where nothing exists yet.
-func testAttachments(t *testing.T, bin string) {
-	c := newCrowd(t, bin)
-	before := c.snap()
+func testAttachments(t *testing.T) {
+	c := newCrowd(stage.NewStage(t), containers)
+	for _, box := range c.boxes {
+		stage.Serve(box.Space, "tcp", 80)
+	}
+	bridge := c.Bridge(subnet4, subnet6).With(stage.Conf{"name": "crowd", "bridge": "crowd0"})
+	c.net = c.Network(stage.List(bridge, stage.Portmap()))
+	before := c.Snap()
 	addresses := make([]string, containers)
 	c.timed("ADDs of bridge and portmap", func(i int) error {
-		result, err := c.net.Add(fmt.Sprintf("c%d", i), c.boxes[i].Path, "eth0", ports(i))
+		result, err := c.net.Add(c.boxes[i].ID, c.boxes[i].Path, "eth0", ports(i))
 		if err == nil {
 			addresses[i] = result.IPs[0].Address.IP.String() + " " + result.IPs[1].Address.IP.String()
 		}
@@ -113,38 +90,17 @@ func testAttachments(t *testing.T, bin string) {
 		}
 	}
 	for i := range containers {
-		target := net.JoinHostPort(host4, fmt.Sprint(firstPort+i))
-		seen, err := c.outside.Ask("tcp", target, patience)
-		if client, _, _ := net.SplitHostPort(seen); err != nil || client != outside4 {
-			t.Errorf("port of container %d: sees %q, %v, want %s", i, seen, err, outside4)
+		target := net.JoinHostPort(stage.HostV4, fmt.Sprint(firstPort+i))
+		seen, err := c.Outside.Ask("tcp", target, patience)
+		if client, _, _ := net.SplitHostPort(seen); err != nil || client != stage.OutsideV4 {
+			t.Errorf("port of container %d: sees %q, %v, want %s", i, seen, err, stage.OutsideV4)
 		}
 	}
 	c.timed("DELs of bridge and portmap", func(i int) error {
-		return c.net.Del(fmt.Sprintf("c%d", i), c.boxes[i].Path, "eth0", ports(i))
+		return c.net.Del(c.boxes[i].ID, c.boxes[i].Path, "eth0", ports(i))
 	})
 	if err := c.net.GC(nil); err != nil {
 		t.Error(err)
 	}
-	c.expectEqual(before)
-}
-
-// snap is the state of the host and its leases, less what is kept by design.
-func (c *crowd) snap() snapshot.Snapshot {
-	c.t.Helper()
-	state, err := snapshot.Take(c.host.NS, filepath.Join(c.data, "leases"))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return state.WithoutKept()
-}
-
-func (c *crowd) expectEqual(before snapshot.Snapshot) {
-	c.t.Helper()
-	var diff []string
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if diff = snapshot.Diff(before, c.snap()); len(diff) == 0 {
-			return
-		}
-	}
-	c.t.Errorf("left behind, or lost:\n%s", strings.Join(diff, "\n"))
+	c.ExpectEqual(before)
 }

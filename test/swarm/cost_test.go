@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 const (
@@ -51,12 +53,9 @@ type pool struct {
 	strace, bin, data, dir string
 }
 
-func (p pool) config(more object) []byte {
-	c := object{"cniVersion": "1.0.0", "name": "pool", "ipam": hostLocal(p.data, "10.80.0.0/16")}
-	for k, v := range more {
-		c[k] = v
-	}
-	return encode(c)
+func (p pool) config(more stage.Conf) []byte {
+	c := stage.Conf{"cniVersion": "1.0.0", "name": "pool", "ipam": stage.HostLocal(p.data, "10.80.0.0/16")}
+	return stage.Encode(c.With(more))
 }
 
 // fill writes leases as the reference would, and lets one call make the index.
@@ -91,7 +90,7 @@ func (p pool) measure() map[string]int {
 		id := fmt.Sprintf("measured%d", i)
 		n, result := p.run("ADD", id, nil)
 		keep(least, "ADD", n)
-		n, _ = p.run("CHECK", id, object{"prevResult": decode(p.t, result)})
+		n, _ = p.run("CHECK", id, stage.Conf{"prevResult": decode(p.t, result)})
 		keep(least, "CHECK", n)
 		n, _ = p.run("DEL", id, nil)
 		keep(least, "DEL", n)
@@ -106,7 +105,7 @@ func keep(least map[string]int, verb string, n int) {
 }
 
 // run is one call under strace.
-func (p pool) run(verb, id string, more object) (calls int, stdout []byte) {
+func (p pool) run(verb, id string, more stage.Conf) (calls int, stdout []byte) {
 	p.t.Helper()
 	log := filepath.Join(p.dir, "strace")
 	stdout = p.call(verb, id, more, p.strace, "-f", "-c", "-o", log)
@@ -117,7 +116,7 @@ func (p pool) run(verb, id string, more object) (calls int, stdout []byte) {
 	return p.count(string(summary)), stdout
 }
 
-func (p pool) call(verb, id string, more object, wrap ...string) []byte {
+func (p pool) call(verb, id string, more stage.Conf, wrap ...string) []byte {
 	p.t.Helper()
 	stdout, err := call{command: verb, id: id, config: p.config(more), wrap: wrap}.run(p.bin, p.dir)
 	if err != nil {

@@ -2,11 +2,10 @@ package swarm
 
 import (
 	"fmt"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // Attachments that all find nothing there: each may be the one that makes the bridge
@@ -21,58 +20,44 @@ var families = []string{"10.73.0.0/24", "fd73::/64", "10.74.0.0/24"}
 
 // bus is a host with one bridge for several networks.
 type bus struct {
-	crowd
-	nets []*lab.Network
+	*crowd
+	nets []*stage.Network
 }
 
-func newBus(t *testing.T, bin string, n int) *bus {
+func newBus(t *testing.T, n int) *bus {
 	t.Helper()
-	b := &bus{crowd: crowd{t: t, host: lab.OpenSpace(t, "bus"), data: t.TempDir()}}
-	if err := b.host.SetSysctl("net/ipv6/conf/default/accept_dad", "0"); err != nil {
-		t.Fatal(err)
-	}
-	for i := range n {
-		b.boxes = append(b.boxes, lab.OpenSpace(t, fmt.Sprintf("seat%d", i)))
-	}
+	b := &bus{crowd: newCrowd(stage.Bare(t), n)}
 	for i, subnet := range families {
-		list := encode(object{"cniVersion": "1.1.0", "name": fmt.Sprintf("bus%d", i), "plugins": []object{{
-			"type": "bridge", "bridge": "bus0", "isDefaultGateway": true, "ipMasq": true,
-			"ipam": hostLocal(filepath.Join(b.data, "leases"), subnet),
-		}}})
-		network, err := b.host.Network(list, bin, filepath.Join(b.data, "cache"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.nets = append(b.nets, network)
+		b.nets = append(b.nets, b.Network(stage.List(b.Bridge(subnet).With(stage.Conf{"name": fmt.Sprintf("bus%d", i), "bridge": "bus0"}))))
 	}
 	return b
 }
 
 // each runs one call for each container at the same time.
-func (b *bus) each(do func(network *lab.Network, id, path string) error) {
-	b.t.Helper()
+func (b *bus) each(do func(network *stage.Network, id, path string) error) {
+	b.Helper()
 	errs := make([]error, len(b.boxes))
 	all(len(b.boxes), func(i int) {
-		errs[i] = do(b.nets[i%len(b.nets)], fmt.Sprintf("c%d", i), b.boxes[i].Path)
+		errs[i] = do(b.nets[i%len(b.nets)], b.boxes[i].ID, b.boxes[i].Path)
 	})
 	for _, err := range errs {
 		if err != nil {
-			b.t.Error(err)
+			b.Error(err)
 		}
 	}
 }
 
-func add(network *lab.Network, id, path string) error {
+func add(network *stage.Network, id, path string) error {
 	_, err := network.Add(id, path, "eth0", nil)
 	return err
 }
 
-func del(network *lab.Network, id, path string) error { return network.Del(id, path, "eth0", nil) }
+func del(network *stage.Network, id, path string) error { return network.Del(id, path, "eth0", nil) }
 
 // testFirst: what the first ones changed is taken back after the last one, each time.
-func testFirst(t *testing.T, bin string) {
-	b := newBus(t, bin, firsts)
-	before := b.snap()
+func testFirst(t *testing.T) {
+	b := newBus(t, firsts)
+	before := b.Snap()
 	for round := range firstRounds {
 		b.each(add)
 		b.each(del)
@@ -81,17 +66,16 @@ func testFirst(t *testing.T, bin string) {
 				t.Error(err)
 			}
 		}
-		if b.expectEqual(before); t.Failed() {
-			t.Fatalf("round %d of %d", round+1, firstRounds)
-		}
+		t.Logf("round %d of %d", round+1, firstRounds)
+		b.ExpectEqual(before)
 	}
 }
 
 // testRetired: a GC that finds the bridge without ports may remove it under an ADD,
 // which must not fail for that.
-func testRetired(t *testing.T, bin string) {
-	b := newBus(t, bin, 2)
-	before := b.snap()
+func testRetired(t *testing.T) {
+	b := newBus(t, 2)
+	before := b.Snap()
 	var stop atomic.Bool
 	collected := make(chan error, 1)
 	idle := b.nets[2]
@@ -115,5 +99,5 @@ func testRetired(t *testing.T, bin string) {
 			t.Error(err)
 		}
 	}
-	b.expectEqual(before)
+	b.ExpectEqual(before)
 }

@@ -12,9 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
 	"github.com/containernetworking/cni/pkg/types"
 	"golang.org/x/sys/unix"
+
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 const (
@@ -59,7 +60,7 @@ func startHolder(t *testing.T, path string) holder {
 // lock. The others must not hang with it, and say who it is.
 func testStoppedHolder(t *testing.T, ours string) {
 	data, dir := t.TempDir(), t.TempDir()
-	config := encode(object{"cniVersion": "1.0.0", "name": "stuck", "ipam": hostLocal(data, "10.71.0.0/24")})
+	config := stage.Encode(stage.Conf{"cniVersion": "1.0.0", "name": "stuck", "ipam": stage.HostLocal(data, "10.71.0.0/24")})
 	first, second := call{command: "ADD", id: "first", config: config}, call{command: "ADD", id: "second", config: config}
 	if stdout, err := first.run(ours, dir); err != nil {
 		t.Fatalf("ADD: %v %s", err, stdout)
@@ -81,7 +82,7 @@ func testStoppedHolder(t *testing.T, ours string) {
 	if !strings.Contains(told.Msg, "process "+h.pid+" ") {
 		t.Errorf("process %s is not named: %s", h.pid, told.Msg)
 	}
-	if took < lockWait || took > lockWait+lab.Slow()*10*time.Second {
+	if took < lockWait || took > lockWait+stage.Slow()*10*time.Second {
 		t.Errorf("gave up after %v, want about %v", took, lockWait)
 	}
 	if err := h.cmd.Process.Kill(); err != nil {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 const (
@@ -20,7 +20,7 @@ const (
 
 // leaseTime is for all of them: about 10 ms of one processor for each call, and ten
 // times that where the machine is busy.
-var leaseTime = lab.Slow() * 60 * time.Second
+var leaseTime = stage.Slow() * 60 * time.Second
 
 // register knows who has which address, from after ADD until before DEL.
 type register struct {
@@ -59,7 +59,7 @@ func (r *register) give(address string) {
 // it, some come while others go.
 func testLeases(t *testing.T, ours, reference string) {
 	data, dir := t.TempDir(), t.TempDir()
-	config := encode(object{"cniVersion": "1.0.0", "name": "swarm", "ipam": hostLocal(data, "10.70.0.0/24")})
+	config := stage.Encode(stage.Conf{"cniVersion": "1.0.0", "name": "swarm", "ipam": stage.HostLocal(data, "10.70.0.0/24")})
 	r := &register{dir: dir, holder: make(map[string]string)}
 	var full sync.WaitGroup
 	full.Add(processes)

@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // holdVariable makes the program hold the lock of that path until it is killed.
@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv(holdVariable); path != "" {
 		hold(path)
 	}
-	code, isChild := lab.Isolate()
+	code, isChild := stage.Isolate()
 	if isChild {
 		code = m.Run()
 	}
@@ -46,8 +46,8 @@ func hold(path string) {
 
 // TestSwarm has two parts that go on at the same time, since one of them only waits.
 func TestSwarm(t *testing.T) {
-	ours := lab.Plugins(t, "bridge", "portmap", "host-local")
-	reference := lab.Reference(t, "bridge", "portmap", "host-local")
+	ours := stage.Plugins(t, "bridge", "portmap", "host-local")
+	reference := stage.Reference(t, "bridge", "portmap", "host-local")
 	t.Run("a stopped lock holder", func(t *testing.T) {
 		t.Parallel()
 		testStoppedHolder(t, ours)
@@ -55,9 +55,9 @@ func TestSwarm(t *testing.T) {
 	t.Run("many", func(t *testing.T) {
 		t.Parallel()
 		t.Run("leases", func(t *testing.T) { testLeases(t, ours, reference) })
-		t.Run("attachments", func(t *testing.T) { testAttachments(t, ours) })
-		t.Run("first attachments", func(t *testing.T) { testFirst(t, ours) })
-		t.Run("GC beside first attachments", func(t *testing.T) { testRetired(t, ours) })
+		t.Run("attachments", func(t *testing.T) { testAttachments(t) })
+		t.Run("first attachments", func(t *testing.T) { testFirst(t) })
+		t.Run("GC beside first attachments", func(t *testing.T) { testRetired(t) })
 		t.Run("cost", func(t *testing.T) { testCost(t, ours) })
 	})
 }
@@ -94,22 +94,6 @@ func (c call) run(bin, dir string) (stdout []byte, err error) {
 	err = cmd.Run()
 	stdout, rerr := os.ReadFile(name + ".out")
 	return stdout, errors.Join(err, rerr)
-}
-
-// encode is for values of this package, which JSON can hold.
-func encode(v any) []byte {
-	text, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	return text
-}
-
-type object = map[string]any
-
-// hostLocal is a configuration of host-local alone, or below a bridge.
-func hostLocal(dataDir, subnet string) object {
-	return object{"type": "host-local", "dataDir": dataDir, "ranges": [][]object{{{"subnet": subnet}}}}
 }
 
 // all runs do for 0 to n-1, each in a goroutine of its own that starts when all are

@@ -5,7 +5,7 @@
 # guest for each, as many at a time as there are CPUs. A skipped test is a failure: what
 # this machine's kernel lacks is there.
 #
-#   suite.sh [DIR...]     test only these packages ("./test/lab"), default all
+#   suite.sh [DIR...]     test only these packages ("./test/stage"), default all
 #   VMKERNEL=PACKAGE      kernel, default linux-image-amd64; see setup.sh
 #   VMJOBS=N              guests at a time
 #   VMLIMIT=SECONDS       for one suite, default 1500

@@ -10,17 +10,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
-func TestMain(m *testing.M) { lab.Main(m.Run) }
+func TestMain(m *testing.M) { stage.Main(m.Run) }
 
 func TestWalk(t *testing.T) {
-	seed := lab.Number(t, "WALK_SEED", uint64(time.Now().UnixNano())%1_000_000)
-	steps := int(lab.Number(t, "WALK_STEPS", 300/uint64(min(lab.Slow(), 3))))
+	seed := stage.Number(t, "WALK_SEED", uint64(time.Now().UnixNano())%1_000_000)
+	steps := int(stage.Number(t, "WALK_STEPS", 300/uint64(min(stage.Slow(), 3))))
 	fmt.Printf("walk: WALK_SEED=%d WALK_STEPS=%d\n", seed, steps)
 	w := newWorld(t, rand.New(rand.NewPCG(seed, 0)))
-	before := w.settled()
+	before := w.Settled()
 	for i := 1; i <= steps; i++ {
 		w.step(i)
 		w.expectPromises()
@@ -30,6 +30,6 @@ func TestWalk(t *testing.T) {
 	}
 	w.probeAll()
 	w.leave()
-	w.expectEqual(before)
+	w.ExpectEqual(before)
 	fmt.Printf("walk: %d steps:%s\n", steps, w.counts())
 }

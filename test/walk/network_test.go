@@ -2,12 +2,11 @@ package walk
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
-)
 
-type object = map[string]any
+	"github.com/bridgeport-cni/bridgeport/test/stage"
+)
 
 // ways of publishing ports.
 const (
@@ -61,8 +60,8 @@ func (w *world) change(n *network) {
 }
 
 // plugins is the list as it is now.
-func (n *network) plugins(dataDir string) []object {
-	b := object{"type": "bridge", "bridge": n.bridge, "hairpinMode": n.hairpin, "portIsolation": n.isolate, "ipMasq": n.masq}
+func (n *network) plugins(dataDir string) []stage.Conf {
+	b := stage.Conf{"type": "bridge", "bridge": n.bridge, "hairpinMode": n.hairpin, "portIsolation": n.isolate, "ipMasq": n.masq}
 	if n.mtu > 0 {
 		b["mtu"] = n.mtu
 	}
@@ -72,29 +71,29 @@ func (n *network) plugins(dataDir string) []object {
 	if len(n.subnets) > 0 {
 		b["ipam"] = n.ipam(dataDir)
 	}
-	publish := object{"portMappings": true}
+	publish := stage.Conf{"portMappings": true}
 	if n.publish == inside {
 		b["capabilities"] = publish
 	}
-	list := []object{b}
+	list := []stage.Conf{b}
 	if n.publish != noPorts {
-		list = append(list, object{"type": "portmap", "capabilities": publish})
+		list = append(list, stage.Portmap())
 	}
 	return list
 }
 
-func (n *network) ipam(dataDir string) object {
-	var sets [][]object
+func (n *network) ipam(dataDir string) stage.Conf {
+	var sets [][]stage.Conf
 	for _, s := range n.subnets {
-		r := object{"subnet": s.String()}
+		r := stage.Conf{"subnet": s.String()}
 		if s.Addr().Is4() && n.pool > 0 {
 			a := s.Addr().As4()
 			r["rangeStart"] = netip.AddrFrom4([4]byte{a[0], a[1], 0, 10}).String()
 			r["rangeEnd"] = netip.AddrFrom4([4]byte{a[0], a[1], 0, byte(9 + n.pool)}).String()
 		}
-		sets = append(sets, []object{r})
+		sets = append(sets, []stage.Conf{r})
 	}
-	return object{"type": "host-local", "dataDir": dataDir, "ranges": sets}
+	return stage.Conf{"type": "host-local", "dataDir": dataDir, "ranges": sets}
 }
 
 func (n *network) has4() bool {
@@ -107,18 +106,12 @@ func (n *network) String() string {
 }
 
 // stdin is a plugin's configuration as a runtime sends it.
-func (n *network) stdin(plugin object, ports []object, more object) object {
-	c := maps.Clone(plugin)
-	c["cniVersion"], c["name"] = "1.1.0", n.name
-	if _, ok := c["capabilities"]; ok && ports != nil {
-		c["runtimeConfig"] = object{"portMappings": ports}
+func (n *network) stdin(plugin stage.Conf, ports []map[string]any, more stage.Conf) []byte {
+	c := plugin.With(stage.Conf{"name": n.name})
+	if c["capabilities"] != nil && ports != nil {
+		c["runtimeConfig"] = stage.Conf{"portMappings": ports}
 	}
-	delete(c, "capabilities")
-	if caps, ok := plugin["capabilities"]; ok {
-		c["capabilities"] = caps
-	}
-	maps.Copy(c, more)
-	return c
+	return c.With(more).Stdin()
 }
 
 // pick is one of the list.

@@ -8,16 +8,16 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var (
 	// patience is how long an answer may take: far more than it needs on a busy machine.
-	patience = lab.Slow() * 5 * time.Second
+	patience = stage.Slow() * 5 * time.Second
 	// burial is how long the links of a dead namespace may stay: one worker of the
 	// kernel takes the namespaces of the whole machine apart (cleanup_net).
-	burial = lab.Slow() * 30 * time.Second
+	burial = stage.Slow() * 30 * time.Second
 )
 
 // expectPromises looks at what must hold after every step.
@@ -83,11 +83,11 @@ func (w *world) probe(a *attachment) {
 	}
 	for _, addr := range a.addrs {
 		for _, network := range []string{"tcp", "udp"} {
-			if _, err := w.host.Ask(network, netip.AddrPortFrom(addr, 80).String(), patience); err != nil {
+			if _, err := w.Host.Ask(network, netip.AddrPortFrom(addr, 80).String(), patience); err != nil {
 				w.t.Fatalf("%s does not answer the host: %v", a, err)
 			}
 		}
-		if _, err := w.host.Ping(addr.String(), patience); err != nil {
+		if _, err := w.Host.Ping(addr.String(), patience); err != nil {
 			w.t.Fatalf("%s does not answer the host: %v", a, err)
 		}
 		w.probePorts(a, addr)
@@ -99,9 +99,9 @@ func (w *world) probe(a *attachment) {
 // outside where the container's default route leads back.
 func (w *world) probePorts(a *attachment, addr netip.Addr) {
 	w.t.Helper()
-	from, local := host6, ""
+	from, local := stage.HostV6, ""
 	if addr.Is4() {
-		from, local = host4, "127.0.0.1"
+		from, local = stage.HostV4, "127.0.0.1"
 	}
 	for _, p := range a.ports {
 		network, port := p["protocol"].(string), fmt.Sprint(p["hostPort"])
@@ -109,18 +109,18 @@ func (w *world) probePorts(a *attachment, addr netip.Addr) {
 			continue
 		}
 		if local != "" && p["hostIP"] == nil {
-			if _, err := w.host.Ask(network, net.JoinHostPort(local, port), patience); err != nil {
+			if _, err := w.Host.Ask(network, net.JoinHostPort(local, port), patience); err != nil {
 				w.t.Fatalf("%s: port %s on the loopback address: %v", a, port, err)
 			}
 		}
 		if a.net.gateway != "isDefaultGateway" {
 			continue
 		}
-		seen, err := w.outside.Ask(network, net.JoinHostPort(from, port), patience)
+		seen, err := w.Outside.Ask(network, net.JoinHostPort(from, port), patience)
 		if err != nil {
 			w.t.Fatalf("%s: port %s from outside: %v", a, port, err)
 		}
-		if client, _, _ := net.SplitHostPort(seen); client != outside4 && client != outside6 {
+		if client, _, _ := net.SplitHostPort(seen); client != stage.OutsideV4 && client != stage.OutsideV6 {
 			w.t.Fatalf("%s: port %s: sees the outside as %s", a, port, client)
 		}
 	}
@@ -132,9 +132,9 @@ func (w *world) probeWayOut(a *attachment, addr netip.Addr) {
 	if a.net.gateway != "isDefaultGateway" || !a.masq {
 		return
 	}
-	target, want := outside6, host6
+	target, want := stage.OutsideV6, stage.HostV6
 	if addr.Is4() {
-		target, want = outside4, host4
+		target, want = stage.OutsideV4, stage.HostV4
 	}
 	seen, err := a.box.AskFrom("tcp", addr.String(), net.JoinHostPort(target, "80"), patience)
 	if client, _, _ := net.SplitHostPort(seen); err != nil || client != want {
@@ -146,8 +146,8 @@ func (w *world) probeWayOut(a *attachment, addr netip.Addr) {
 // aliases and elements by their comments tell whose they are.
 func (w *world) expectGone(a *attachment) {
 	w.t.Helper()
-	state, err := snapshot.Take(w.host.NS)
-	w.must(err)
+	state, err := snapshot.Take(w.Host.NS)
+	w.Must(err)
 	for key, text := range state {
 		for line := range strings.Lines(text) {
 			if strings.Contains(line+" ", " "+a.String()+" ") || strings.Contains(line, " "+a.String()+"\"") {
@@ -164,7 +164,7 @@ func (w *world) expectLinks(want int) {
 	var names []string
 	for end := time.Now().Add(burial); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		names = nil
-		for _, l := range w.links() {
+		for _, l := range stage.Links(w.Host) {
 			if strings.HasPrefix(l.Attrs().Name, "veth") {
 				names = append(names, l.Attrs().Name)
 			}

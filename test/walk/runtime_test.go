@@ -7,32 +7,32 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // attachment is a link of a container to a network.
 type attachment struct {
 	net     *network
-	plugins []object // of the network, at the time of ADD
+	plugins []stage.Conf // of the network, at the time of ADD
 	box     *box
 	ifName  string
-	ports   []object
+	ports   []map[string]any
 	result  json.RawMessage
 	addrs   []netip.Addr
 	mtu     int  // of the bridge, at the time of ADD
 	masq    bool // likewise
 }
 
-func (a *attachment) String() string { return a.net.name + "/" + a.box.id + "/" + a.ifName }
+func (a *attachment) String() string { return a.net.name + "/" + a.box.ID + "/" + a.ifName }
 
 // same says whether both are the same attachment for the plugins.
 func (a *attachment) same(b *attachment) bool { return a.String() == b.String() }
 
 // asks is what a call is made with.
 type asks struct {
-	plugins []object
+	plugins []stage.Conf
 	netns   string
-	ports   []object
+	ports   []map[string]any
 	prev    json.RawMessage
 }
 
@@ -41,24 +41,24 @@ func (a *attachment) asAdded() asks {
 }
 
 // call runs one plugin for an attachment.
-func (w *world) call(command string, a *attachment, q asks, plugin, more object) (lab.Answer, error) {
-	stdin, err := json.Marshal(a.net.stdin(plugin, q.ports, more))
-	if err != nil {
-		return lab.Answer{}, err
-	}
-	answer, err := w.host.CNI(w.bin, lab.Call{
-		Plugin: plugin["type"].(string), Command: command, ContainerID: a.box.id, Netns: q.netns,
-		IfName: a.ifName, Config: stdin,
+func (w *world) call(command string, a *attachment, q asks, plugin, more stage.Conf) (stage.Answer, error) {
+	return w.run(stage.Call{
+		Plugin: plugin.Plugin(), Command: command, ContainerID: a.box.ID, Netns: q.netns,
+		IfName: a.ifName, Config: a.net.stdin(plugin, q.ports, more),
 	})
-	if err == nil && answer.Exit != 0 {
-		err = &callError{command: command, plugin: plugin["type"].(string), answer: answer}
+}
+
+func (w *world) run(c stage.Call) (stage.Answer, error) {
+	answer := w.Run(c)
+	if answer.Exit != 0 {
+		return answer, &callError{command: c.Command, plugin: c.Plugin, answer: answer}
 	}
-	return answer, err
+	return answer, nil
 }
 
 type callError struct {
 	command, plugin string
-	answer          lab.Answer
+	answer          stage.Answer
 }
 
 func (e *callError) Error() string {
@@ -102,11 +102,11 @@ func (w *world) add(a *attachment) error {
 	return nil
 }
 
-func prevResult(r json.RawMessage) object {
+func prevResult(r json.RawMessage) stage.Conf {
 	if r == nil {
 		return nil
 	}
-	return object{"prevResult": r}
+	return stage.Conf{"prevResult": r}
 }
 
 // del runs the list backwards and stops at the first error, as libcni does.
@@ -130,23 +130,16 @@ func (w *world) check(a *attachment) error {
 
 // gc tells the network's plugins which attachments there are.
 func (w *world) gc(n *network) error {
-	valid := []object{}
+	valid := []stage.Conf{}
 	for _, a := range w.attached {
 		if a.net == n && !a.box.lost {
-			valid = append(valid, object{"containerID": a.box.id, "ifname": a.ifName})
+			valid = append(valid, stage.Conf{"containerID": a.box.ID, "ifname": a.ifName})
 		}
 	}
-	for _, p := range n.plugins(w.data()) {
-		stdin, err := json.Marshal(n.stdin(p, nil, object{"cni.dev/valid-attachments": valid}))
-		if err != nil {
+	for _, p := range n.plugins(w.Data()) {
+		config := n.stdin(p, nil, stage.Conf{"cni.dev/valid-attachments": valid})
+		if _, err := w.run(stage.Call{Plugin: p.Plugin(), Command: "GC", Config: config}); err != nil {
 			return err
-		}
-		answer, err := w.host.CNI(w.bin, lab.Call{Plugin: p["type"].(string), Command: "GC", Config: stdin})
-		if err != nil {
-			return err
-		}
-		if answer.Exit != 0 {
-			return &callError{command: "GC", plugin: p["type"].(string), answer: answer}
 		}
 	}
 	return nil

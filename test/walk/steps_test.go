@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/vishvananda/netlink"
+
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // kind is one kind of step. do says what it did, or "" where it was not possible.
@@ -58,7 +60,7 @@ func (w *world) stepAdd() string {
 		return ""
 	}
 	a.ifName = w.freeName(a.box)
-	a.plugins, a.masq = a.net.plugins(w.data()), a.net.masq
+	a.plugins, a.masq = a.net.plugins(w.Data()), a.net.masq
 	// Of two networks of one container the first keeps a port that both publish; here one
 	// alone has ports.
 	published := w.of(func(o *attachment) bool { return o.box == a.box && len(o.ports) > 0 })
@@ -86,17 +88,17 @@ func (w *world) stepAdd() string {
 	// failed, it may be missing.
 	if failed.plugin == "portmap" || w.rng.IntN(2) == 0 {
 		a.result = nil
-		w.must(w.del(a, a.asAdded()))
+		w.Must(w.del(a, a.asAdded()))
 	}
 	w.kinds["add, refused with "+fmt.Sprint(code)]++
 	return text + " fails as it should: " + why
 }
 
 // port is one of 12, on all addresses of the host or on one.
-func (w *world) port(n *network, number int) object {
-	p := object{"hostPort": 8000 + number, "containerPort": 80, "protocol": pick(w, []string{"tcp", "udp"})}
+func (w *world) port(n *network, number int) map[string]any {
+	p := stage.Port(pick(w, []string{"tcp", "udp"}), 8000+number, 80)
 	if n.has4() && w.rng.IntN(4) == 0 {
-		p["hostPort"], p["hostIP"] = 8100+number, host4
+		p["hostPort"], p["hostIP"] = 8100+number, stage.HostV4
 	}
 	return p
 }
@@ -194,7 +196,7 @@ func (w *world) someAsks(a *attachment) (q asks, text string) {
 		q.ports, text = nil, text+", without ports"
 	}
 	if w.rng.IntN(2) == 0 {
-		q.plugins, text = a.net.plugins(w.data()), text+", by the configuration of today"
+		q.plugins, text = a.net.plugins(w.Data()), text+", by the configuration of today"
 	}
 	return q, text
 }
@@ -275,7 +277,7 @@ func (w *world) stepNewNetwork() string {
 	old := w.slots[slot]
 	text := "in place of " + old.name
 	if w.rng.IntN(2) == 0 {
-		w.must(w.gc(old))
+		w.Must(w.gc(old))
 		text += ", collected"
 	}
 	return w.replace(slot).String() + " " + text
@@ -289,5 +291,5 @@ func (w *world) stepLose() string {
 	}
 	b := pick(w, alive).box
 	w.end(b)
-	return b.id
+	return b.ID
 }

@@ -8,14 +8,14 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
-	"github.com/bridgeport-cni/bridgeport/test/lab"
 	"github.com/vishvananda/netlink"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // TestMain moves the tests into namespaces of their own, where it may.
-func TestMain(m *testing.M) { lab.MainIfRoot(m.Run) }
+func TestMain(m *testing.M) { stage.MainIfRoot(m.Run) }
 
 var worlds atomic.Int32
 
@@ -23,7 +23,7 @@ var worlds atomic.Int32
 type World struct {
 	*testing.T
 	*plan.Session
-	Cont *lab.Space
+	Cont *stage.Space
 }
 
 // InWorld runs fn on a host of its own. fn must not call t.Run, which would start a
@@ -34,7 +34,7 @@ func InWorld(t *testing.T, fn func(w World)) {
 		t.Skip("needs root to make network namespaces")
 	}
 	n := worlds.Add(1)
-	host, cont := lab.OpenSpace(t, fmt.Sprint("host", n)), lab.OpenSpace(t, fmt.Sprint("cont", n))
+	host, cont := stage.OpenSpace(t, fmt.Sprint("host", n)), stage.OpenSpace(t, fmt.Sprint("cont", n))
 	err := host.Do(func() error {
 		h, err := plan.Open(cont.NS)
 		if err != nil {
@@ -68,13 +68,7 @@ func (w World) Link(name string) netlink.Link {
 // Inside runs fn on the container's link, for tampering.
 func (w World) Inside(name string, fn func(netlink.Link) error) {
 	w.Helper()
-	w.Must(w.Cont.Do(func() error {
-		l, err := netlink.LinkByName(name)
-		if err != nil {
-			return err
-		}
-		return fn(l)
-	}))
+	stage.Change(w.Cont, name, fn)
 }
 
 // Add makes the objects, in their order.

@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/test/e2e/kit"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 const (
@@ -26,7 +26,7 @@ type test struct {
 	*kit.Report
 	edition    kit.Edition
 	node       *kit.Node
-	client     *lab.Space
+	client     *stage.Space
 	containerd *kit.Daemon
 	sample     string            // the configuration list that users copy
 	idle       snapshot.Snapshot // after the first pod has come and gone

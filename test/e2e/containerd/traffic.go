@@ -34,14 +34,14 @@ func (t *test) traffic() {
 	web4, web6 := web.Addrs[0].String(), web.Addrs[1].String()
 	peer4, peer6 := peer.Addrs[0].String(), peer.Addrs[1].String()
 	t.Do("lo is up in a pod", func() error {
-		return errors.Join(kit.Seen(web.Space, "tcp", "127.0.0.1", 80, "127.0.0.1"), kit.Seen(web.Space, "tcp", "::1", 80, "::1"))
+		return errors.Join(web.Space.Seen("tcp", "127.0.0.1", "80", "127.0.0.1"), web.Space.Seen("tcp", "::1", "80", "::1"))
 	})
 	t.Do("pod to pod, source address kept, IPv4 and IPv6", func() error {
-		return errors.Join(kit.Seen(peer.Space, "tcp", web4, 80, peer4), kit.Seen(peer.Space, "tcp", web6, 80, peer6), kit.Seen(web.Space, "udp", peer4, 80, web4))
+		return errors.Join(peer.Space.Seen("tcp", web4, "80", peer4), peer.Space.Seen("tcp", web6, "80", peer6), web.Space.Seen("udp", peer4, "80", web4))
 	})
 	for _, network := range []string{"tcp", "udp"} {
 		t.Do("host port, "+network+", from another machine, source address kept", func() error {
-			return errors.Join(kit.Seen(t.client, network, nodeV4, 8080, clientV4), kit.Seen(t.client, network, nodeV6, 8080, clientV6))
+			return errors.Join(t.client.Seen(network, nodeV4, "8080", clientV4), t.client.Seen(network, nodeV6, "8080", clientV6))
 		})
 		t.Do("host port, "+network+", on the node: own addresses, 127.0.0.1, [::1]", func() error {
 			var err error
@@ -54,15 +54,15 @@ func (t *test) traffic() {
 	}
 	t.Do("host port from the pod itself and from its neighbour", func() error {
 		return errors.Join(
-			kit.Seen(web.Space, "tcp", nodeV4, 8080, nodeV4, gateway4), kit.Seen(web.Space, "tcp", nodeV6, 8080, nodeV6, gateway6),
-			kit.Seen(peer.Space, "tcp", nodeV4, 8080, nodeV4, gateway4, peer4), kit.Seen(peer.Space, "tcp", nodeV6, 8080, nodeV6, gateway6, peer6))
+			web.Space.Seen("tcp", nodeV4, "8080", nodeV4, gateway4), web.Space.Seen("tcp", nodeV6, "8080", nodeV6, gateway6),
+			peer.Space.Seen("tcp", nodeV4, "8080", nodeV4, gateway4, peer4), peer.Space.Seen("tcp", nodeV6, "8080", nodeV6, gateway6, peer6))
 	})
 	t.Do("the way out is masqueraded", func() error {
 		server, err := t.client.Serve("tcp", "0.0.0.0:7000")
 		if err != nil {
 			return err
 		}
-		return errors.Join(kit.Seen(web.Space, "tcp", clientV4, 7000, nodeV4), server.Close())
+		return errors.Join(web.Space.Seen("tcp", clientV4, "7000", nodeV4), server.Close())
 	})
 	t.Check("a second pod with the same host port is refused, by name of the holder", func() (string, error) {
 		p, err := t.node.RunPod("thief", kit.TCP(8080, 80))

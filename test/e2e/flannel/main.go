@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/test/e2e/kit"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 const (
@@ -145,7 +145,7 @@ func (n *node) start(conflist string) error {
 }
 
 // put writes a key to etcd, by its JSON gateway.
-func put(from *lab.Space, key, value string) error {
+func put(from *stage.Space, key, value string) error {
 	text, err := json.Marshal(map[string][]byte{"key": []byte(key), "value": []byte(value)})
 	if err != nil {
 		return err

@@ -23,26 +23,26 @@ func (t *test) traffic() {
 	}
 	one, two := here.pod.Addrs[0].String(), there.pod.Addrs[0].String()
 	t.Do("pod to pod across nodes, source address kept", func() error {
-		return errors.Join(kit.Seen(here.pod.Space, "tcp", two, 80, one), kit.Seen(there.pod.Space, "udp", one, 80, two))
+		return errors.Join(here.pod.Space.Seen("tcp", two, "80", one), there.pod.Space.Seen("udp", one, "80", two))
 	})
 	t.Do("host ports from another machine, source address kept", func() error {
 		var err error
 		for _, n := range t.nodes {
-			err = errors.Join(err, kit.Seen(t.client.Space, "tcp", n.addr, 8080, clientAddr), kit.Seen(t.client.Space, "udp", n.addr, 8080, clientAddr))
+			err = errors.Join(err, t.client.Space.Seen("tcp", n.addr, "8080", clientAddr), t.client.Space.Seen("udp", n.addr, "8080", clientAddr))
 		}
 		return err
 	})
 	t.Do("host ports from pods of both nodes, from the node, on 127.0.0.1", func() error {
 		return errors.Join(
-			kit.Seen(here.pod.Space, "tcp", there.addr, 8080), kit.Seen(here.pod.Space, "tcp", here.addr, 8080),
-			kit.Seen(here.Space, "tcp", here.addr, 8080), kit.Seen(here.Space, "tcp", "127.0.0.1", 8080))
+			here.pod.Space.Seen("tcp", there.addr, "8080"), here.pod.Space.Seen("tcp", here.addr, "8080"),
+			here.Space.Seen("tcp", here.addr, "8080"), here.Space.Seen("tcp", "127.0.0.1", "8080"))
 	})
 	t.Do("the way out is masqueraded, by flanneld", func() error {
 		server, err := t.client.Serve("tcp", "0.0.0.0:7000")
 		if err != nil {
 			return err
 		}
-		return errors.Join(kit.Seen(here.pod.Space, "tcp", clientAddr, 7000, here.addr), server.Close())
+		return errors.Join(here.pod.Space.Seen("tcp", clientAddr, "7000", here.addr), server.Close())
 	})
 	t.Do("flannel has given our bridge its MTU", func() error {
 		return here.pod.Space.Do(func() error {

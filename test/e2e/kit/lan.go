@@ -6,19 +6,19 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // LAN is the wire between nodes: a bridge in a space of its own.
 type LAN struct {
-	space *lab.Space
+	space *stage.Space
 }
 
 const lanBridge = "lan0"
 
 // NewLAN makes the switch.
 func NewLAN() (*LAN, error) {
-	space, err := lab.NewSpace("lan")
+	space, err := stage.NewSpace("lan")
 	if err != nil {
 		return nil, err
 	}
@@ -36,8 +36,8 @@ func NewLAN() (*LAN, error) {
 }
 
 // Join makes a space with eth0 on the LAN.
-func (l *LAN) Join(name, addrs string) (*lab.Space, error) {
-	space, err := lab.NewSpace(name)
+func (l *LAN) Join(name, addrs string) (*stage.Space, error) {
+	space, err := stage.NewSpace(name)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func (l *LAN) Join(name, addrs string) (*lab.Space, error) {
 	if err := space.SetSysctl("net/ipv6/conf/default/accept_dad", "0"); err != nil {
 		return nil, err
 	}
-	if err := lab.Wire(space, "eth0", addrs, l.space, name, ""); err != nil {
+	if err := stage.Wire(space, "eth0", addrs, l.space, name, ""); err != nil {
 		return nil, err
 	}
 	if err := space.Do(func() error { return setMAC("eth0", addrs) }); err != nil {
@@ -87,7 +87,7 @@ func (l *LAN) Leave(name string) error {
 }
 
 // Route adds a route to a space, or replaces it.
-func Route(space *lab.Space, dst, via string) error {
+func Route(space *stage.Space, dst, via string) error {
 	return space.Do(func() error {
 		to, err := netlink.ParseIPNet(dst)
 		if err != nil {

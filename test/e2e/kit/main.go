@@ -13,7 +13,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // bootMark is the first argument of the program when it is a node's process 1.
@@ -33,7 +33,7 @@ func Main(name string, fn func(*Report) error) {
 		}
 		return
 	}
-	code, isChild := lab.Isolate()
+	code, isChild := stage.Isolate()
 	if !isChild {
 		os.Exit(code)
 	}

@@ -15,15 +15,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
-// nodesDir is below the /var/lib that lab.Isolate made, so it ends with the test.
+// nodesDir is below the /var/lib that stage.Isolate made, so it ends with the test.
 const nodesDir = "/var/lib/nodes"
 
 // Node is a machine for the programs in it. Its disk outlives PowerOff.
 type Node struct {
-	*lab.Space
+	*stage.Space
 	Name   string
 	Dir    string   // the node's disk
 	Path   []string // directories before /usr/bin
@@ -34,7 +34,7 @@ type Node struct {
 }
 
 // NewNode makes a node and boots it. addrs are those of its eth0 on the LAN, as for
-// lab.Wire.
+// stage.Wire.
 func NewNode(lan *LAN, name, addrs string) (*Node, error) {
 	n := &Node{Name: name, Dir: filepath.Join(nodesDir, name), lan: lan, addrs: addrs}
 	return n, n.PowerOn()
@@ -115,7 +115,7 @@ func output(cmd *exec.Cmd, argv []string) (string, error) {
 }
 
 // Enter opens a network namespace by its path on the node.
-func (n *Node) Enter(path string) (*lab.Space, error) {
+func (n *Node) Enter(path string) (*stage.Space, error) {
 	// An absolute link on the node would lead out of it.
 	if rest, ok := strings.CutPrefix(path, "/var/run/"); ok {
 		path = "/run/" + rest
@@ -125,7 +125,7 @@ func (n *Node) Enter(path string) (*lab.Space, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &lab.Space{NS: ns, Name: n.Name + " " + filepath.Base(path), Path: at}, nil
+	return &stage.Space{NS: ns, Name: n.Name + " " + filepath.Base(path), Path: at}, nil
 }
 
 // plugins are the names of the one executable.

@@ -3,15 +3,8 @@ package kit
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"net"
-	"net/netip"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
-
-	"github.com/bridgeport-cni/bridgeport/test/lab"
 )
 
 type object = map[string]any
@@ -91,7 +84,7 @@ func (n *Node) ServePod(name string, ports ...Port) (*Pod, error) {
 		return nil, err
 	}
 	return p, Wait(10*time.Second, func() error {
-		return errors.Join(Seen(p.Space, "tcp", "127.0.0.1", 80, "127.0.0.1"), Seen(p.Space, "udp", "127.0.0.1", 80, "127.0.0.1"))
+		return errors.Join(p.Space.Seen("tcp", "127.0.0.1", "80", "127.0.0.1"), p.Space.Seen("udp", "127.0.0.1", "80", "127.0.0.1"))
 	})
 }
 
@@ -118,24 +111,4 @@ func (n *Node) RemovePods() error {
 func (n *Node) Pods() ([]string, error) {
 	text, err := n.Crictl("pods", "-q", "--no-trunc")
 	return strings.Fields(text), err
-}
-
-// patience is far above what an answer takes.
-const patience = 3 * time.Second
-
-// Seen asks a server of pods, or of lab.Serve, and wants it to see one of the addresses; with
-// none, any.
-func Seen(from *lab.Space, network, host string, port int, want ...string) error {
-	answer, err := from.Ask(network, net.JoinHostPort(host, strconv.Itoa(port)), patience)
-	if err != nil || len(want) == 0 {
-		return err
-	}
-	as, err := netip.ParseAddrPort(answer)
-	if err != nil {
-		return err
-	}
-	if got := as.Addr().Unmap().String(); !slices.Contains(want, got) {
-		return fmt.Errorf("%s %s:%d from %s: seen as %s, want %v", network, host, port, from.Name, got, want)
-	}
-	return nil
 }

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // Sandbox is a pod as the runtime knows it: its addresses, and the namespace to ask
 // and answer in.
 type Sandbox struct {
-	Space *lab.Space
+	Space *stage.Space
 	Addrs []netip.Addr
 }
 

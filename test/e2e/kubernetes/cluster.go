@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/test/e2e/kit"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 const (
@@ -30,7 +30,7 @@ type worker struct {
 type cluster struct {
 	lan     *kit.LAN
 	cp      *kit.Node
-	client  *lab.Space
+	client  *stage.Space
 	config  string // kubeconfig
 	workers []*worker
 }

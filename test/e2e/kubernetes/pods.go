@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/test/e2e/kit"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // pod is a running pod.
@@ -72,7 +72,7 @@ type load struct {
 	errs []error
 }
 
-func startLoad(from *lab.Space, targets ...string) *load {
+func startLoad(from *stage.Space, targets ...string) *load {
 	l := &load{stop: make(chan struct{}), done: make(chan struct{})}
 	go func() {
 		defer close(l.done)

@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"net"
 
-	"github.com/bridgeport-cni/bridgeport/test/e2e/kit"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // traffic shows what pods, nodes and a machine beside them can do with each other.
@@ -29,20 +28,20 @@ func (t *test) traffic() {
 	}
 	here, beside, there := pods[0], pods[1], pods[2]
 	t.Do("pod to pod on a node, source address kept", func() error {
-		return errors.Join(kit.Seen(here.Space, "tcp", beside.addr(), 80, here.addr()), kit.Seen(here.Space, "udp", beside.addr(), 80, here.addr()))
+		return errors.Join(here.Space.Seen("tcp", beside.addr(), "80", here.addr()), here.Space.Seen("udp", beside.addr(), "80", here.addr()))
 	})
 	t.Do("pod to pod across nodes, source address kept", func() error {
-		return errors.Join(kit.Seen(here.Space, "tcp", there.addr(), 80, here.addr()), kit.Seen(there.Space, "udp", here.addr(), 80, there.addr()))
+		return errors.Join(here.Space.Seen("tcp", there.addr(), "80", here.addr()), there.Space.Seen("udp", here.addr(), "80", there.addr()))
 	})
 	t.Do("pods leave the cluster with their node's address", func() error {
 		server, err := t.client.Serve("tcp", "0.0.0.0:7000")
 		if err != nil {
 			return err
 		}
-		return errors.Join(kit.Seen(here.Space, "tcp", clientAddr, 7000, here.node.addr), kit.Seen(there.Space, "tcp", clientAddr, 7000, there.node.addr), server.Close())
+		return errors.Join(here.Space.Seen("tcp", clientAddr, "7000", here.node.addr), there.Space.Seen("tcp", clientAddr, "7000", there.node.addr), server.Close())
 	})
 	t.Do("a Service, from pods and from the nodes, tcp and udp", func() error {
-		for _, from := range []*lab.Space{here.Space, there.Space, t.workers[0].Space, t.workers[1].Space} {
+		for _, from := range []*stage.Space{here.Space, there.Space, t.workers[0].Space, t.workers[1].Space} {
 			for _, network := range []string{"tcp", "udp"} {
 				// Often enough to meet each of its pods.
 				for range 12 {
@@ -61,17 +60,17 @@ func (t *test) traffic() {
 	t.Do("the DaemonSet's host port on each node, source address kept", func() error {
 		var err error
 		for _, w := range t.workers {
-			err = errors.Join(err, kit.Seen(t.client, "tcp", w.addr, 8080, clientAddr), kit.Seen(t.client, "udp", w.addr, 8080, clientAddr))
+			err = errors.Join(err, t.client.Seen("tcp", w.addr, "8080", clientAddr), t.client.Seen("udp", w.addr, "8080", clientAddr))
 		}
 		return err
 	})
 	t.Do("host ports from the other node, from pods of both, on 127.0.0.1", func() error {
 		first, second := t.workers[0], t.workers[1]
 		err := errors.Join(
-			kit.Seen(first.Space, "tcp", second.addr, 8080, first.addr),
-			kit.Seen(here.Space, "tcp", second.addr, 8080, here.addr(), first.addr))
+			first.Space.Seen("tcp", second.addr, "8080", first.addr),
+			here.Space.Seen("tcp", second.addr, "8080", here.addr(), first.addr))
 		for _, ask := range []struct {
-			from *lab.Space
+			from *stage.Space
 			to   string
 		}{{here.Space, first.addr}, {first.Space, "127.0.0.1"}, {second.Space, "127.0.0.1"}} {
 			_, aerr := ask.from.Ask("tcp", net.JoinHostPort(ask.to, "8080"), patience)

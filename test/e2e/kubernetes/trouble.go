@@ -35,7 +35,7 @@ func (t *test) rivals() {
 			return err
 		})
 		for _, w := range t.workers {
-			err = errors.Join(err, eventually(func() error { return kit.Seen(t.client, "tcp", w.addr, 8090, clientAddr) }))
+			err = errors.Join(err, eventually(func() error { return t.client.Seen("tcp", w.addr, "8090", clientAddr) }))
 		}
 		return phases, err
 	})
@@ -51,7 +51,7 @@ func (t *test) rivals() {
 			_, err = t.kubectl("rollout", "status", "deployment/rival", "--timeout=60s")
 		}
 		for _, w := range t.workers {
-			err = errors.Join(err, eventually(func() error { return kit.Seen(t.client, "tcp", w.addr, 8090, clientAddr) }))
+			err = errors.Join(err, eventually(func() error { return t.client.Seen("tcp", w.addr, "8090", clientAddr) }))
 		}
 		return name, err
 	})

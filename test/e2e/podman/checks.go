@@ -8,32 +8,32 @@ import (
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/test/e2e/kit"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 func (t *test) published() {
 	t.Do("-p 8080:80, tcp and udp, from another machine, source address kept", func() error {
 		err := t.run("web", "-p", "8080:80/tcp", "-p", "8080:80/udp", "-p", nodeV4+":8081:80", "-p", "9000-9001:80-81")
 		for _, network := range []string{"tcp", "udp"} {
-			err = errors.Join(err, kit.Seen(t.client, network, nodeV4, 8080, clientV4), kit.Seen(t.client, network, nodeV6, 8080, clientV6))
+			err = errors.Join(err, t.client.Seen(network, nodeV4, "8080", clientV4), t.client.Seen(network, nodeV6, "8080", clientV6))
 		}
 		return err
 	})
 	t.Do("-p IP:8081:80 at that address alone, -p 9000-9001:80-81", func() error {
-		err := errors.Join(kit.Seen(t.client, "tcp", nodeV4, 8081, clientV4), kit.Seen(t.client, "tcp", nodeV4, 9000, clientV4), kit.Seen(t.client, "tcp", nodeV4, 9001))
-		if open := kit.Seen(t.client, "tcp", nodeV6, 8081); open == nil {
+		err := errors.Join(t.client.Seen("tcp", nodeV4, "8081", clientV4), t.client.Seen("tcp", nodeV4, "9000", clientV4), t.client.Seen("tcp", nodeV4, "9001"))
+		if open := t.client.Seen("tcp", nodeV6, "8081"); open == nil {
 			err = errors.Join(err, errors.New("8081 answers at the other address"))
 		}
 		return err
 	})
 	t.Do("on the node: 127.0.0.1, [::1], own address", func() error {
-		return errors.Join(kit.Seen(t.node.Space, "tcp", "127.0.0.1", 8080), kit.Seen(t.node.Space, "tcp", "::1", 8080), kit.Seen(t.node.Space, "tcp", nodeV4, 8080))
+		return errors.Join(t.node.Space.Seen("tcp", "127.0.0.1", "8080"), t.node.Space.Seen("tcp", "::1", "8080"), t.node.Space.Seen("tcp", nodeV4, "8080"))
 	})
 	t.Do("podman restart: the ports follow", func() error {
 		if _, err := t.podman("restart", "-t", "1", "web"); err != nil {
 			return err
 		}
-		return kit.Wait(10*time.Second, func() error { return kit.Seen(t.client, "tcp", nodeV4, 8080, clientV4) })
+		return kit.Wait(10*time.Second, func() error { return t.client.Seen("tcp", nodeV4, "8080", clientV4) })
 	})
 }
 
@@ -46,7 +46,7 @@ func (t *test) addresses() {
 		if err != nil {
 			return err
 		}
-		return errors.Join(kit.Seen(space, "tcp", "10.90.0.77", 80), space.NS.Close())
+		return errors.Join(space.Seen("tcp", "10.90.0.77", "80"), space.NS.Close())
 	})
 	t.Do("--ip of an address that is taken is refused", func() error {
 		err := t.run("thief", "--ip", "10.90.0.77")
@@ -82,7 +82,7 @@ func (t *test) second() {
 }
 
 // links are the names of a namespace's links.
-func links(space *lab.Space) (string, error) {
+func links(space *stage.Space) (string, error) {
 	var names []string
 	err := space.Do(func() error {
 		list, err := net.Interfaces()
@@ -102,7 +102,7 @@ func (t *test) pod() {
 		if _, err := t.podman("run", "-d", "--pull=never", "--pod", "pod", "--name", "inpod", image); err != nil {
 			return err
 		}
-		return kit.Wait(10*time.Second, func() error { return kit.Seen(t.client, "tcp", nodeV4, 8085, clientV4) })
+		return kit.Wait(10*time.Second, func() error { return t.client.Seen("tcp", nodeV4, "8085", clientV4) })
 	})
 }
 

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/test/e2e/kit"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 const (
@@ -33,7 +33,7 @@ events_logger = "file"
 type test struct {
 	*kit.Report
 	node   *kit.Node
-	client *lab.Space
+	client *stage.Space
 	idle   snapshot.Snapshot
 }
 
@@ -136,7 +136,7 @@ func (t *test) run(name string, args ...string) error {
 		return err
 	}
 	return errors.Join(kit.Wait(10*time.Second, func() error {
-		return errors.Join(kit.Seen(space, "tcp", "127.0.0.1", 80), kit.Seen(space, "udp", "127.0.0.1", 80))
+		return errors.Join(space.Seen("tcp", "127.0.0.1", "80"), space.Seen("udp", "127.0.0.1", "80"))
 	}), space.NS.Close())
 }
 
@@ -146,7 +146,7 @@ func (t *test) remove(name string) error {
 }
 
 // enter opens the container's network namespace.
-func (t *test) enter(name string) (*lab.Space, error) {
+func (t *test) enter(name string) (*stage.Space, error) {
 	path, err := t.podman("inspect", "--format", "{{.NetworkSettings.SandboxKey}}", name)
 	if err != nil {
 		return nil, err

@@ -6,28 +6,27 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // podArgs is what a kubelet tells of a pod.
 const podArgs = "IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-1"
 
 // late is the DEL of a container whose namespace is gone.
-func late(b *Box, c Conf) lab.Call {
-	return lab.Call{Plugin: "portmap", Command: "DEL", ContainerID: b.ID, IfName: "eth0", Config: c.Stdin()}
+func late(b *Box, c Conf) Call {
+	return Call{Plugin: "portmap", Command: "DEL", ContainerID: b.ID, IfName: "eth0", Config: c.Stdin()}
 }
 
 var _ = DescribeTableSubtree("who has a port by", func(w way) {
 	var s *Stage
 	BeforeEach(func() {
-		s = NewStage()
+		s = NewStage(GinkgoT())
 		w.use(s)
 	})
 
 	It("is named with network, container and pod", func() {
 		holder, result := s.Attach(unmasqueraded(s))
-		ExpectOK("ADD", s.Run(lab.Call{
+		ExpectOK("ADD", s.Run(Call{
 			Plugin: "portmap", Command: "ADD", ContainerID: holder.ID, Netns: holder.Path, IfName: "eth0", Args: podArgs,
 			Config: w.behind(result, nil, Port("tcp", 8080, 80)).Stdin(),
 		}))
@@ -47,11 +46,11 @@ var _ = DescribeTableSubtree("who has a port by", func(w way) {
 		Expect(old.Close()).To(Succeed()) // its link goes with its namespace
 		Eventually(func() int { return s.Call(next, "ADD", wanted).Exit }).WithTimeout(Patience).Should(BeZero())
 		Serve(next.Space, "tcp", 80)
-		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
-		ExpectSeen(s.Outside, HostV6, "8080", OutsideV6)
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
+		ExpectSeen(s.Outside, "tcp", HostV6, "8080", OutsideV6)
 		ExpectOK("DEL", s.Run(late(old, c)))
 		ExpectOK("CHECK", s.Call(next, "CHECK", wanted))
-		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
 	})
 
 	It("keeps it when another had its address before", func() {
@@ -70,7 +69,7 @@ var _ = DescribeTableSubtree("who has a port by", func(w way) {
 		ExpectOK("DEL", s.Run(late(first, old)))
 		ExpectOK("CHECK", s.Call(second, "CHECK", c))
 		Serve(second.Space, "tcp", 80)
-		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
 	})
 
 	It("may be one container in two networks", func() {
@@ -92,8 +91,8 @@ var _ = DescribeTableSubtree("who has a port by", func(w way) {
 		ExpectOK("CHECK", s.CallAs(b, "eth1", "CHECK", calls[1]))
 		ExpectOK("DEL", s.CallAs(b, "eth0", "DEL", calls[0]))
 		ExpectOK("CHECK", s.CallAs(b, "eth1", "CHECK", calls[1]))
-		ExpectRefused(s.Outside, HostV4, "8080")
-		ExpectSeen(s.Outside, HostV4, "8081", OutsideV4)
+		ExpectRefused(s.Outside, "tcp", HostV4, "8080")
+		ExpectSeen(s.Outside, "tcp", HostV4, "8081", OutsideV4)
 	})
 
 	It("has it from the other backend, too", func() {
@@ -113,7 +112,7 @@ var _ = DescribeTableSubtree("who has a port by", func(w way) {
 		Expect(holder.Close()).To(Succeed())
 		Eventually(func() int { return s.Call(b, "ADD", w.behind(result, nil, Port("tcp", 8080, 80))).Exit }).WithTimeout(Patience).Should(BeZero())
 		Serve(b.Space, "tcp", 80)
-		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
 	})
 
 	It("loses all by DEL, whatever backend is configured by then", func() {

@@ -10,8 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // compatible is the usual configuration with iptables as the reference uses it.
@@ -25,23 +24,23 @@ var _ = DescribeTableSubtree("ipMasqBackend iptables over", func(variant string)
 		x Xtables
 	)
 	BeforeEach(func() {
-		s = NewStage()
+		s = NewStage(GinkgoT())
 		x = NewXtables(s, variant)
 	})
 
 	It("writes the rules of the reference, and leaves what it leaves", func() {
-		twin := NewStage()
-		twin.Bin, twin.Env = Reference("bridge", "host-local"), s.Env
+		twin := NewStage(GinkgoT())
+		twin.Bin, twin.Env = Reference(GinkgoT(), "bridge", "host-local"), s.Env
 		ours, result := s.Attach(compatible(s))
 		theirs := twin.Container()
 		theirs.ID = ours.ID // rules are named after it
 		twin.Add(theirs, compatible(twin))
 		Expect(x.Attachments(s.Host)).To(HaveLen(8), "a chain, two rules and a jump for each family")
-		x.ExpectTwins(s.Host, twin.Host, Savers...)
+		x.ExpectTwins(s.Host, twin.Host, Families...)
 
 		s.Del(ours, compatible(s), result)
 		ExpectOK("DEL", twin.Call(theirs, "DEL", compatible(twin)))
-		x.ExpectTwins(s.Host, twin.Host, Savers...)
+		x.ExpectTwins(s.Host, twin.Host, Families...)
 		Expect(x.Attachments(s.Host)).To(BeEmpty())
 	})
 
@@ -50,13 +49,13 @@ var _ = DescribeTableSubtree("ipMasqBackend iptables over", func(variant string)
 		neighbour, _ := s.Attach(compatible(s))
 		Serve(s.Outside, "tcp", 7000)
 		Serve(neighbour.Space, "tcp", 80)
-		ExpectSeen(b.Space, OutsideV4, "7000", HostV4)
-		ExpectSeen(b.Space, OutsideV6, "7000", HostV6)
-		ExpectSeen(b.Space, SecondV4, "80", FirstV4)
-		ExpectSeen(b.Space, SecondV6, "80", FirstV6)
+		ExpectSeen(b.Space, "tcp", OutsideV4, "7000", HostV4)
+		ExpectSeen(b.Space, "tcp", OutsideV6, "7000", HostV6)
+		ExpectSeen(b.Space, "tcp", SecondV4, "80", FirstV4)
+		ExpectSeen(b.Space, "tcp", SecondV6, "80", FirstV6)
 	})
 
-	DescribeTable("DEL leaves nothing", func(del func(*Box) lab.Call) {
+	DescribeTable("DEL leaves nothing", func(del func(*Box) Call) {
 		b, result := s.Attach(compatible(s))
 		s.Settled()
 		s.Del(b, compatible(s), result)
@@ -69,21 +68,21 @@ var _ = DescribeTableSubtree("ipMasqBackend iptables over", func(variant string)
 			Expect(x.Attachments(s.Host)).To(BeEmpty())
 		}
 	},
-		Entry("without the result of ADD", func(b *Box) lab.Call { return delOf(b, b.Path, compatible(s)) }),
-		Entry("without namespace", func(b *Box) lab.Call { return delOf(b, "", compatible(s)) }),
-		Entry("with a namespace that is gone", func(b *Box) lab.Call {
+		Entry("without the result of ADD", func(b *Box) Call { return delOf(b, b.Path, compatible(s)) }),
+		Entry("without namespace", func(b *Box) Call { return delOf(b, "", compatible(s)) }),
+		Entry("with a namespace that is gone", func(b *Box) Call {
 			Expect(b.Close()).To(Succeed())
 			return delOf(b, b.Path, compatible(s))
 		}),
-		Entry("with the lease gone, too", func(b *Box) lab.Call {
+		Entry("with the lease gone, too", func(b *Box) Call {
 			Expect(os.Remove(s.Lease(FirstV4))).To(Or(Succeed(), MatchError(os.ErrNotExist)))
 			Expect(os.RemoveAll(s.Data())).To(Succeed())
 			return delOf(b, "", compatible(s))
 		}),
-		Entry("after the other backend was configured", func(b *Box) lab.Call {
+		Entry("after the other backend was configured", func(b *Box) Call {
 			return delOf(b, b.Path, s.Bridge(SubnetV4, SubnetV6))
 		}),
-		Entry("after masquerading was switched off", func(b *Box) lab.Call {
+		Entry("after masquerading was switched off", func(b *Box) Call {
 			return delOf(b, b.Path, s.Bridge(SubnetV4, SubnetV6).With(Conf{"ipMasq": nil}))
 		}),
 	)
@@ -98,7 +97,7 @@ var _ = DescribeTableSubtree("ipMasqBackend iptables over", func(variant string)
 		ExpectOK("CHECK", s.Check(b, c, first))
 		Expect(b.Route("default", GatewayV4)).To(Succeed())
 		Serve(s.Outside, "tcp", 7000)
-		ExpectSeen(b.Space, OutsideV4, "7000", HostV4)
+		ExpectSeen(b.Space, "tcp", OutsideV4, "7000", HostV4)
 		s.Del(b, c, first)
 		Expect(x.Attachments(s.Host)).To(BeEmpty())
 	})
@@ -106,15 +105,8 @@ var _ = DescribeTableSubtree("ipMasqBackend iptables over", func(variant string)
 	DescribeTable("CHECK names a deleted rule:", func(program string, pick func(line string) bool, texts ...string) {
 		b, result := s.Attach(compatible(s))
 		ExpectOK("CHECK", s.Check(b, compatible(s), result))
-		deleted := 0
-		for line := range strings.Lines(Program(s.Host, "", x.Path(program), "-t", "nat", "-S")) {
-			if strings.HasPrefix(line, "-A") && pick(line) {
-				// As a shell would take it apart, the file of rules does.
-				Program(s.Host, "*nat\n-D"+line[2:]+"COMMIT\n", x.Path(program+"-restore"), "--noflush")
-				deleted++
-			}
-		}
-		Expect(deleted).To(Equal(1))
+		x.Delete(s.Host, program, pick)
+		Expect(strings.Split(x.Saved(s.Host, program), "\n")).NotTo(ContainElement(Satisfy(pick)), "there was one")
 		ExpectError(s.Check(b, compatible(s), result), Drift, texts...)
 		s.Del(b, compatible(s), result)
 		Expect(x.Attachments(s.Host)).To(BeEmpty())
@@ -158,8 +150,8 @@ func contains(parts ...string) func(string) bool {
 	}
 }
 
-func delOf(b *Box, netns string, c Conf) lab.Call {
-	return lab.Call{Plugin: "bridge", Command: "DEL", ContainerID: b.ID, Netns: netns, IfName: "eth0", Config: c.Stdin()}
+func delOf(b *Box, netns string, c Conf) Call {
+	return Call{Plugin: "bridge", Command: "DEL", ContainerID: b.ID, Netns: netns, IfName: "eth0", Config: c.Stdin()}
 }
 
 // hide covers directories by empty ones until the spec ends. Mounts are this program's

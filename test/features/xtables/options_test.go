@@ -8,7 +8,7 @@ import (
 
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // way is a backend of portmap: nftables, or iptables of one of the two kinds.
@@ -52,7 +52,7 @@ var ways = []TableEntry{
 var _ = DescribeTableSubtree("portmap's options by", func(w way) {
 	var s *Stage
 	BeforeEach(func() {
-		s = NewStage()
+		s = NewStage(GinkgoT())
 		w.use(s)
 	})
 
@@ -61,13 +61,13 @@ var _ = DescribeTableSubtree("portmap's options by", func(w way) {
 		for _, n := range []int{0, 499} {
 			Serve(b.Space, "tcp", uint16(container+n))
 			for _, addr := range []string{HostV4, HostV6} {
-				ExpectSeen(s.Outside, addr, fmt.Sprint(10000+n))
-				ExpectSeen(s.Host, addr, fmt.Sprint(10000+n))
+				ExpectSeen(s.Outside, "tcp", addr, fmt.Sprint(10000+n))
+				ExpectSeen(s.Host, "tcp", addr, fmt.Sprint(10000+n))
 			}
-			ExpectSeen(s.Host, "127.0.0.1", fmt.Sprint(10000+n))
+			ExpectSeen(s.Host, "tcp", "127.0.0.1", fmt.Sprint(10000+n))
 		}
 		Serve(b.Space, "tcp", uint16(container+500))
-		ExpectRefused(s.Outside, HostV4, "10500")
+		ExpectRefused(s.Outside, "tcp", HostV4, "10500")
 		ExpectOK("CHECK", s.Call(b, "CHECK", c))
 
 		other, result := s.Attach(unmasqueraded(s))
@@ -80,7 +80,7 @@ var _ = DescribeTableSubtree("portmap's options by", func(w way) {
 		}
 		ExpectOK("ADD", s.Call(other, "ADD", w.behind(result, nil, Port("udp", 10250, 80), Port("tcp", 10500, 80))))
 		ExpectOK("DEL", s.Call(b, "DEL", c))
-		ExpectRefused(s.Outside, HostV4, "10000")
+		ExpectRefused(s.Outside, "tcp", HostV4, "10000")
 	},
 		Entry("to the same ports", 10000),
 		Entry("to others", 20000),
@@ -92,16 +92,16 @@ var _ = DescribeTableSubtree("portmap's options by", func(w way) {
 			with(Port("tcp", 8081, 80), map[string]any{"allowFrom": []string{"198.51.100.0/24"}}),
 			Port("tcp", 8082, 80))
 		Serve(b.Space, "tcp", 80)
-		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
-		ExpectSeen(s.Outside, HostV6, "8080", OutsideV6)
-		ExpectRefused(s.Host, "127.0.0.1", "8080")
-		ExpectRefused(s.Outside, HostV4, "8081")
-		ExpectRefused(s.Outside, HostV6, "8081") // no client of IPv6 is named
-		ExpectSeen(s.Outside, HostV4, "8082", OutsideV4)
-		ExpectSeen(s.Host, "127.0.0.1", "8082")
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
+		ExpectSeen(s.Outside, "tcp", HostV6, "8080", OutsideV6)
+		ExpectRefused(s.Host, "tcp", "127.0.0.1", "8080")
+		ExpectRefused(s.Outside, "tcp", HostV4, "8081")
+		ExpectRefused(s.Outside, "tcp", HostV6, "8081") // no client of IPv6 is named
+		ExpectSeen(s.Outside, "tcp", HostV4, "8082", OutsideV4)
+		ExpectSeen(s.Host, "tcp", "127.0.0.1", "8082")
 		ExpectOK("CHECK", s.Call(b, "CHECK", c))
 		ExpectOK("DEL", s.Call(b, "DEL", c))
-		ExpectRefused(s.Outside, HostV4, "8080")
+		ExpectRefused(s.Outside, "tcp", HostV4, "8080")
 	})
 
 	It("allowFrom masquerades a neighbour that is named", func() {
@@ -109,8 +109,8 @@ var _ = DescribeTableSubtree("portmap's options by", func(w way) {
 		named, _ := s.Attach(unmasqueraded(s))
 		other, _ := s.Attach(unmasqueraded(s))
 		Serve(b.Space, "tcp", 80)
-		ExpectSeen(named.Space, HostV4, "8080", GatewayV4)
-		ExpectRefused(other.Space, HostV4, "8080")
+		ExpectSeen(named.Space, "tcp", HostV4, "8080", GatewayV4)
+		ExpectRefused(other.Space, "tcp", HostV4, "8080")
 	})
 
 	It("allowFrom of one network is not another's", func() {
@@ -119,9 +119,9 @@ var _ = DescribeTableSubtree("portmap's options by", func(w way) {
 		ExpectOK("ADD", s.Call(open, "ADD", w.behind(result, Conf{"name": "wan"}, Port("tcp", 8081, 80))))
 		Serve(limited.Space, "tcp", 80)
 		Serve(open.Space, "tcp", 80)
-		ExpectRefused(s.Outside, HostV4, "8080")
-		ExpectSeen(s.Outside, HostV4, "8081", OutsideV4)
-		ExpectSeen(s.Outside, HostV6, "8081", OutsideV6)
+		ExpectRefused(s.Outside, "tcp", HostV4, "8080")
+		ExpectSeen(s.Outside, "tcp", HostV4, "8081", OutsideV4)
+		ExpectSeen(s.Outside, "tcp", HostV6, "8081", OutsideV6)
 	})
 
 	It("allowFrom is read before anything is changed", func() {
@@ -136,14 +136,14 @@ var _ = DescribeTableSubtree("portmap's options by", func(w way) {
 		open, _ := w.published(s, nil, Port("tcp", 8081, 80))
 		Serve(limited.Space, "tcp", 80)
 		Serve(open.Space, "tcp", 80)
-		ExpectRefused(s.Outside, HostV4, "8080")
-		ExpectRefused(s.Outside, HostV6, "8080")
-		ExpectSeen(s.Host, HostV4, "8080")
-		ExpectSeen(s.Outside, HostV4, "8081", OutsideV4)
-		ExpectSeen(s.Outside, HostV6, "8081", OutsideV6)
+		ExpectRefused(s.Outside, "tcp", HostV4, "8080")
+		ExpectRefused(s.Outside, "tcp", HostV6, "8080")
+		ExpectSeen(s.Host, "tcp", HostV4, "8080")
+		ExpectSeen(s.Outside, "tcp", HostV4, "8081", OutsideV4)
+		ExpectSeen(s.Outside, "tcp", HostV6, "8081", OutsideV6)
 		ExpectOK("CHECK", s.Call(limited, "CHECK", c))
 		ExpectOK("DEL", s.Call(limited, "DEL", c))
-		ExpectSeen(s.Outside, HostV4, "8081", OutsideV4)
+		ExpectSeen(s.Outside, "tcp", HostV4, "8081", OutsideV4)
 	})
 
 	It("hostPortCheck tells of a process that listens, and with strict it is an error", func() {
@@ -164,7 +164,7 @@ var _ = DescribeTableSubtree("portmap's options by", func(w way) {
 
 	It("addresses of services on a dummy device are not the host's", func() {
 		if _, err := Try(s.Host, "", "ip", "link", "add", "kube-ipvs0", "type", "dummy"); err != nil {
-			Missing("dummy devices (" + err.Error() + ")")
+			Missing(GinkgoT(), "dummy devices ("+err.Error()+")")
 		}
 		const vip4, vip6, named = "203.0.113.96", "2001:db8:f::96", "203.0.113.97"
 		for _, addr := range []string{vip4 + "/32", vip6 + "/128", named + "/32"} {
@@ -175,11 +175,11 @@ var _ = DescribeTableSubtree("portmap's options by", func(w way) {
 		Expect(s.Outside.Route(vip4+"/32", HostV4)).To(Succeed())
 		Expect(s.Outside.Route(vip6+"/128", HostV6)).To(Succeed())
 		Expect(s.Outside.Route(named+"/32", HostV4)).To(Succeed())
-		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
-		ExpectSeen(s.Outside, named, "8081", OutsideV4)
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
+		ExpectSeen(s.Outside, "tcp", named, "8081", OutsideV4)
 		for _, vip := range []string{vip4, vip6} {
-			ExpectRefused(s.Outside, vip, "8080")
-			ExpectRefused(s.Host, vip, "8080")
+			ExpectRefused(s.Outside, "tcp", vip, "8080")
+			ExpectRefused(s.Host, "tcp", vip, "8080")
 		}
 		ExpectOK("CHECK", s.Call(b, "CHECK", c))
 	})

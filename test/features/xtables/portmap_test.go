@@ -8,16 +8,12 @@ import (
 
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // chained is portmap with iptables behind an attachment.
 func chained(prev *types100.Result, changes Conf, ports ...map[string]any) Conf {
-	return Conf{
-		"type": "portmap", "backend": "iptables", "prevResult": prev,
-		"runtimeConfig": Conf{"portMappings": ports},
-	}.With(changes)
+	return Chained("iptables", prev, ports...).With(changes)
 }
 
 // unmasqueraded is the usual network with no rules of its own.
@@ -40,7 +36,7 @@ var _ = DescribeTableSubtree("portmap's iptables over", func(variant string) {
 		x Xtables
 	)
 	BeforeEach(func() {
-		s = NewStage()
+		s = NewStage(GinkgoT())
 		x = NewXtables(s, variant)
 	})
 
@@ -49,13 +45,13 @@ var _ = DescribeTableSubtree("portmap's iptables over", func(variant string) {
 	// first of several ports.
 	const both, nftBoth, ipv4 = "", "nft", "-"
 	DescribeTable("are the rules of the reference:", func(families string, changes Conf, ports []map[string]any) {
-		programs := Savers
+		programs := Families
 		if families == ipv4 || families == nftBoth && variant != "nft" {
-			programs = Savers[:1]
+			programs = Families[:1]
 		}
-		twin := NewStage()
-		twin.Bin, twin.Env = Reference("bridge", "portmap", "host-local"), s.Env
-		for _, host := range []*lab.Space{s.Host, twin.Host} {
+		twin := NewStage(GinkgoT())
+		twin.Bin, twin.Env = Reference(GinkgoT(), "bridge", "portmap", "host-local"), s.Env
+		for _, host := range []*Space{s.Host, twin.Host} {
 			x.Both(host, "-t nat -N ADMIN-MARK")
 		}
 		ours, result := s.Attach(unmasqueraded(s))
@@ -89,13 +85,13 @@ var _ = DescribeTableSubtree("portmap's iptables over", func(variant string) {
 		client, _ := s.Attach(unmasqueraded(s))
 		ExpectOK("ADD", s.Call(b, "ADD", chained(result, nil, Port("tcp", 8080, 80))))
 		Serve(b.Space, "tcp", 80)
-		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
-		ExpectSeen(s.Outside, HostV6, "8080", OutsideV6)
-		for _, from := range []*lab.Space{s.Host, client.Space, b.Space} {
-			ExpectSeen(from, HostV4, "8080")
-			ExpectSeen(from, HostV6, "8080")
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
+		ExpectSeen(s.Outside, "tcp", HostV6, "8080", OutsideV6)
+		for _, from := range []*Space{s.Host, client.Space, b.Space} {
+			ExpectSeen(from, "tcp", HostV4, "8080")
+			ExpectSeen(from, "tcp", HostV6, "8080")
 		}
-		ExpectSeen(s.Host, "127.0.0.1", "8080")
+		ExpectSeen(s.Host, "tcp", "127.0.0.1", "8080")
 	})
 
 	It("refuse a port of another container by its name, and nothing is left", func() {
@@ -140,14 +136,7 @@ var _ = DescribeTableSubtree("portmap's iptables over", func(variant string) {
 		c := chained(result, nil, Port("tcp", 8080, 80))
 		ExpectOK("ADD", s.Call(b, "ADD", c))
 		ExpectOK("CHECK", s.Call(b, "CHECK", c))
-		var deleted string
-		for line := range strings.Lines(Program(s.Host, "", x.Path(program), "-t", "nat", "-S")) {
-			if deleted == "" && strings.HasPrefix(line, "-A") && pick(line) {
-				Program(s.Host, "*nat\n-D"+line[2:]+"COMMIT\n", x.Path(program+"-restore"), "--noflush")
-				deleted = strings.Fields(line)[1]
-			}
-		}
-		Expect(deleted).NotTo(BeEmpty())
+		deleted := strings.Fields(x.Delete(s.Host, program, pick))[1]
 		ExpectError(s.Call(b, "CHECK", c), Drift, deleted)
 	},
 		Entry("the port", "iptables", contains("--to-destination")),
@@ -174,11 +163,11 @@ var _ = DescribeTableSubtree("portmap's iptables over", func(variant string) {
 
 var _ = Describe("ports of the reference's portmap", func() {
 	It("by iptables are taken back by ours", func() {
-		s := NewStage()
+		s := NewStage(GinkgoT())
 		NewXtables(s, "nft")
 		b, result := s.Attach(unmasqueraded(s))
 		c := chained(result, nil, Port("tcp", 8080, 80))
-		ours, theirs := s.Bin, Reference("portmap")
+		ours, theirs := s.Bin, Reference(GinkgoT(), "portmap")
 		s.Bin = theirs
 		ExpectOK("ADD", s.Call(b, "ADD", c))
 		ExpectOK("DEL", s.Call(b, "DEL", c))
@@ -186,9 +175,9 @@ var _ = Describe("ports of the reference's portmap", func() {
 		ExpectOK("ADD", s.Call(b, "ADD", c))
 		s.Bin = ours
 		Serve(b.Space, "tcp", 80)
-		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
 		ExpectOK("DEL", s.Call(b, "DEL", c))
-		ExpectRefused(s.Outside, HostV4, "8080")
+		ExpectRefused(s.Outside, "tcp", HostV4, "8080")
 		s.ExpectEqual(before)
 	})
 })

@@ -9,8 +9,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // slowly is a stage whose iptables-restore takes a second longer, and goes on when the
@@ -32,7 +31,7 @@ func slowly(s *Stage, variant, more string) (slow *Stage, atWork, done string) {
 }
 
 var _ = DescribeTable("an ADD beside a GC that saw the shared chains of iptables without users", func(variant, more string) {
-	s := NewStage()
+	s := NewStage(GinkgoT())
 	w := way{backend: "iptables", variant: variant}
 	w.use(s)
 	b, c := w.published(s, nil, Port("tcp", 8080, 80))
@@ -42,7 +41,7 @@ var _ = DescribeTable("an ADD beside a GC that saw the shared chains of iptables
 	collected := make(chan error)
 	go func() {
 		gc := Conf{"type": "portmap", "backend": "iptables", "cni.dev/valid-attachments": []Conf{}}
-		_, err := slow.Host.CNI(slow.Bin, lab.Call{Plugin: "portmap", Command: "GC", Config: gc.Stdin(), Env: slow.Env})
+		_, err := slow.Host.CNI(slow.Bin, Call{Plugin: "portmap", Command: "GC", Config: gc.Stdin(), Env: slow.Env})
 		collected <- err
 	}()
 	Eventually(atWork).WithTimeout(Patience).Should(BeAnExistingFile())
@@ -51,8 +50,8 @@ var _ = DescribeTable("an ADD beside a GC that saw the shared chains of iptables
 	Eventually(collected).WithTimeout(Patience).Should(Receive(Not(HaveOccurred())))
 	ExpectOK("CHECK", s.Call(b, "CHECK", c))
 	Serve(b.Space, "tcp", 80)
-	ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
-	ExpectSeen(s.Outside, HostV6, "8080", OutsideV6)
+	ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
+	ExpectSeen(s.Outside, "tcp", HostV6, "8080", OutsideV6)
 },
 	Entry("over nf_tables", "nft", ""),
 	Entry("over nf_tables, and was killed", "nft", "kill -9 $PPID"),
@@ -61,7 +60,7 @@ var _ = DescribeTable("an ADD beside a GC that saw the shared chains of iptables
 )
 
 var _ = DescribeTable("the guard alone, of an ADD that was killed before the rest, goes by GC", func(variant string) {
-	s := NewStage()
+	s := NewStage(GinkgoT())
 	x := NewXtables(s, variant)
 	x.Run(s.Host, "-t raw -N CNI-HOSTPORT-GUARD")
 	x.Run(s.Host, "-t raw -A PREROUTING ! -i lo -j CNI-HOSTPORT-GUARD")

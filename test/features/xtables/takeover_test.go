@@ -6,8 +6,8 @@ import (
 
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var _ = DescribeTableSubtree("an attachment of the reference's bridge, masquerading by", func(backend string) {
@@ -20,10 +20,10 @@ var _ = DescribeTableSubtree("an attachment of the reference's bridge, masquerad
 		before snapshot.Snapshot
 	)
 	BeforeEach(func() {
-		s = NewStage()
+		s = NewStage(GinkgoT())
 		x = NewXtables(s, "nft")
 		ours := s.Bin
-		s.Bin = Reference("bridge", "host-local")
+		s.Bin = Reference(GinkgoT(), "bridge", "host-local")
 		c = s.Bridge(SubnetV4, SubnetV6).With(Conf{"ipMasqBackend": backend})
 		first, _ := s.Attach(c)
 		s.Settled()
@@ -65,12 +65,12 @@ var _ = DescribeTableSubtree("an attachment of the reference's bridge, masquerad
 		ExpectPing(b.Space, mineResult.IPs[0].Address.IP.String(), GatewayV4, GatewayV6)
 		Serve(s.Outside, "tcp", 7000)
 		for _, box := range []*Box{b, mine} {
-			ExpectSeen(box.Space, OutsideV4, "7000", HostV4)
-			ExpectSeen(box.Space, OutsideV6, "7000", HostV6)
+			ExpectSeen(box.Space, "tcp", OutsideV4, "7000", HostV4)
+			ExpectSeen(box.Space, "tcp", OutsideV6, "7000", HostV6)
 		}
 		ExpectOK("CHECK", s.Check(mine, c, mineResult))
 		s.Del(mine, c, mineResult)
-		ExpectSeen(b.Space, OutsideV4, "7000", HostV4)
+		ExpectSeen(b.Space, "tcp", OutsideV4, "7000", HostV4)
 	})
 
 	It("survives a GC that names it", func() {

@@ -6,8 +6,7 @@ import (
 
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 
-	. "github.com/bridgeport-cni/bridgeport/test/features/stage"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // The reference with its nftables backends: tables ip and ip6 cni_hostport, and inet
@@ -27,9 +26,9 @@ var _ = Describe("what the reference made by nftables", func() {
 		Expect(rules()).To(And(ContainSubstring("dport 8080"), ContainSubstring("id: "+b.ID)))
 	}
 	BeforeEach(func() {
-		s = NewStage()
+		s = NewStage(GinkgoT())
 		ours := s.Bin
-		s.Bin = Reference("bridge", "portmap", "host-local")
+		s.Bin = Reference(GinkgoT(), "bridge", "portmap", "host-local")
 		bridge = s.Bridge(SubnetV4, SubnetV6).With(Conf{"ipMasqBackend": "nftables"})
 		var result *types100.Result
 		b, result = s.Attach(bridge)
@@ -46,7 +45,7 @@ var _ = Describe("what the reference made by nftables", func() {
 			ExpectOK("DEL", s.Call(b, "DEL", bridge))
 			Expect(rules()).NotTo(ContainSubstring(b.ID))
 		}
-		ExpectRefused(s.Outside, HostV4, "8080")
+		ExpectRefused(s.Outside, "tcp", HostV4, "8080")
 	})
 
 	It("goes by our DEL without ports, result and namespace", func() {
@@ -64,7 +63,7 @@ var _ = Describe("what the reference made by nftables", func() {
 			"cniVersion": Newest, "interfaces": []Conf{{"name": "eth1", "sandbox": b.Path}},
 			"ips": []Conf{{"interface": 0, "address": "10.61.0.2/24"}},
 		}
-		for _, call := range []lab.Call{
+		for _, call := range []Call{
 			{ContainerID: s.Container().ID, IfName: "eth0", Config: c.Stdin()},
 			{ContainerID: b.ID, IfName: "eth1", Config: c.With(Conf{"name": "wan", "prevResult": elsewhere}).Stdin()},
 		} {
@@ -104,7 +103,7 @@ var _ = Describe("what the reference made by nftables", func() {
 		ExpectOK("DEL", s.Call(b, "DEL", c))
 		ExpectOK("ADD", s.Call(other, "ADD", ours))
 		Serve(other.Space, "tcp", 80)
-		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
 	})
 
 	It("makes room for the same container by ours", func() {
@@ -115,6 +114,6 @@ var _ = Describe("what the reference made by nftables", func() {
 		ExpectOK("ADD", s.Call(b, "ADD", c))
 		ExpectOK("CHECK", s.Call(b, "CHECK", c))
 		Serve(b.Space, "tcp", 80)
-		ExpectSeen(s.Outside, HostV4, "8080", OutsideV4)
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
 	})
 })

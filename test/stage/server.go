@@ -1,4 +1,4 @@
-package lab
+package stage
 
 import (
 	"context"
@@ -65,6 +65,19 @@ func (s *Space) Serve(network, addr string) (*Server, error) {
 		return nil, s.errorf(err, "serve %s %s", network, addr)
 	}
 	return server, nil
+}
+
+// Listen accepts connections in the space until the test ends, for the test to answer.
+func Listen(s *Space, addr string) (listener net.Listener) {
+	s.t.Helper()
+	network, err := withFamily("tcp", addr)
+	must(s.t, err)
+	Inside(s, func() (err error) {
+		listener, err = net.Listen(network, addr)
+		return err
+	})
+	s.t.Cleanup(func() { _ = listener.Close() })
+	return listener
 }
 
 // withFamily pins the family: for "tcp" and "0.0.0.0" package net would listen on

@@ -4,9 +4,6 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
-
-	"github.com/onsi/ginkgo/v2"
-	"github.com/onsi/gomega"
 )
 
 // Names that the configurations use.
@@ -36,23 +33,25 @@ func (c Conf) With(changes Conf) Conf {
 	return c
 }
 
+// Plugin is the name of the plugin that the configuration is for.
+func (c Conf) Plugin() string { return c["type"].(string) }
+
 // Stdin is the configuration of a single plugin, as a runtime sends it.
 func (c Conf) Stdin() []byte {
-	ginkgo.GinkgoHelper()
 	return Encode(Conf{"cniVersion": Newest, "name": NetworkName}.With(c))
 }
 
 // Encode is v as JSON.
 func Encode(v any) []byte {
-	ginkgo.GinkgoHelper()
 	text, err := json.Marshal(v)
-	gomega.Expect(err).NotTo(gomega.HaveOccurred())
+	if err != nil {
+		panic(err) // a slip in a test
+	}
 	return text
 }
 
 // List is a configuration list of one or several plugins.
 func List(plugins ...Conf) []byte {
-	ginkgo.GinkgoHelper()
 	plugins = slices.Clone(plugins)
 	name := NetworkName
 	for i, p := range plugins {
@@ -66,11 +65,16 @@ func List(plugins ...Conf) []byte {
 
 // IPAM is host-local with one range set for each subnet.
 func (s *Stage) IPAM(subnets ...string) Conf {
+	return HostLocal(s.Data(), subnets...)
+}
+
+// HostLocal is host-local with one range set for each subnet.
+func HostLocal(dataDir string, subnets ...string) Conf {
 	ranges := make([][]Conf, len(subnets))
 	for i, subnet := range subnets {
 		ranges[i] = []Conf{{"subnet": subnet}}
 	}
-	return Conf{"type": "host-local", "dataDir": s.Data(), "ranges": ranges}
+	return Conf{"type": "host-local", "dataDir": dataDir, "ranges": ranges}
 }
 
 // Bridge is the usual configuration over the given subnets; without any it is a
@@ -88,7 +92,28 @@ func Portmap() Conf {
 	return Conf{"type": "portmap", "capabilities": Conf{"portMappings": true}}
 }
 
+// Chained is portmap by a backend behind an attachment, as a runtime calls it.
+func Chained(backend string, prev any, ports ...map[string]any) Conf {
+	return Conf{"type": "portmap", "backend": backend, "prevResult": prev, "runtimeConfig": Conf{"portMappings": ports}}
+}
+
+// Publishing is bridge that publishes ports itself, as a runtime calls it with these ports.
+func Publishing(c Conf, ports ...map[string]any) Conf {
+	c = c.With(Conf{"capabilities": Conf{"portMappings": true}})
+	if len(ports) > 0 {
+		c["runtimeConfig"] = Conf{"portMappings": ports}
+	}
+	return c
+}
+
 // Port is one mapping.
 func Port(protocol string, host, container int) map[string]any {
 	return map[string]any{"hostPort": host, "containerPort": container, "protocol": protocol}
+}
+
+// On is a mapping for one address of the host only.
+func On(hostIP, protocol string, host, container int) map[string]any {
+	p := Port(protocol, host, container)
+	p["hostIP"] = hostIP
+	return p
 }

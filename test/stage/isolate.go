@@ -1,7 +1,4 @@
-// Package lab builds small networks out of network namespaces and runs the
-// plugins in them: what a scenario needs of a host, of containers and of the
-// world outside, without any program beside the plugins under test. It needs root.
-package lab
+package stage
 
 import (
 	"errors"
@@ -15,13 +12,13 @@ import (
 )
 
 // childMark tells the second run of the program that it is the isolated one.
-const childMark = "BRIDGEPORT_LAB_CHILD"
+const childMark = "BRIDGEPORT_STAGE_CHILD"
 
 // Isolate moves the program into mount, PID and network namespaces of its own,
 // with empty /run and /var/lib, so that nothing that it does reaches the machine
 // and nothing survives its end. It is the first statement of main or TestMain:
 //
-//	if code, isChild := lab.Isolate(); !isChild {
+//	if code, isChild := stage.Isolate(); !isChild {
 //		os.Exit(code)
 //	}
 //
@@ -42,7 +39,7 @@ func Isolate() (code int, isChild bool) {
 }
 
 func complain(err error) int {
-	fmt.Fprintf(os.Stderr, "lab: isolate: %v\n", err)
+	fmt.Fprintf(os.Stderr, "stage: isolate: %v\n", err)
 	return 1
 }
 
@@ -60,7 +57,7 @@ func enter() error {
 		return fmt.Errorf("/proc: mount: %w", err)
 	}
 	for _, dir := range []string{"/run", "/var/lib"} {
-		if err := unix.Mount("lab", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"); err != nil {
+		if err := unix.Mount("stage", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"); err != nil {
 			return fmt.Errorf("%s: mount tmpfs: %w", dir, err)
 		}
 	}

@@ -1,11 +1,10 @@
-package lab
+package stage
 
 import (
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/dump"
 	"github.com/vishvananda/netlink"
 )
 
@@ -33,7 +32,7 @@ func (s *Space) Neighbors(link string) ([]string, error) {
 		if err != nil {
 			return err
 		}
-		list, err := dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Neigh, error) { return netlink.NeighList(l.Attrs().Index, netlink.FAMILY_ALL) })
+		list, err := whole(func() ([]netlink.Neigh, error) { return netlink.NeighList(l.Attrs().Index, netlink.FAMILY_ALL) })
 		for _, n := range list {
 			if n.State&netlink.NUD_NOARP == 0 {
 				lines = append(lines, neighborLine(n))

@@ -1,4 +1,4 @@
-package lab
+package stage
 
 import (
 	"fmt"
@@ -8,34 +8,13 @@ import (
 	"time"
 )
 
-func TestMain(m *testing.M) {
-	code, isChild := Isolate()
-	if isChild {
-		code = m.Run()
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { Main(m.Run) }
 
 // pair wires two spaces: a has .1, b has .2, in both families.
 func pair(t *testing.T) (a, b *Space) {
 	t.Helper()
-	var spaces []*Space
-	for _, name := range []string{"a", "b"} {
-		s, err := NewSpace(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := s.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		spaces = append(spaces, s)
-	}
-	a, b = spaces[0], spaces[1]
-	if err := Wire(a, "eth0", "192.0.2.1/24,2001:db8::1/64", b, "eth0", "192.0.2.2/24,2001:db8::2/64"); err != nil {
-		t.Fatal(err)
-	}
+	a, b = OpenSpace(t, "a"), OpenSpace(t, "b")
+	must(t, Wire(a, "eth0", "192.0.2.1/24,2001:db8::1/64", b, "eth0", "192.0.2.2/24,2001:db8::2/64"))
 	return a, b
 }
 

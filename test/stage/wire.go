@@ -1,4 +1,4 @@
-package lab
+package stage
 
 import (
 	"errors"
@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/dump"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -34,7 +33,7 @@ func Wire(a *Space, aLink, aAddr string, b *Space, bLink, bAddr string) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(a.address(aLink, aAddr), b.address(bLink, bAddr)); err != nil {
+	if err := errors.Join(a.Address(aLink, aAddr), b.Address(bLink, bAddr)); err != nil {
 		return err
 	}
 	return errors.Join(a.waitCarrier(aLink), b.waitCarrier(bLink))
@@ -48,7 +47,7 @@ func (s *Space) linkUp(name string) error {
 		}
 		// Scenarios don't wait the second that duplicate address detection takes,
 		// for the link-local address either. Without IPv6 there is none.
-		err = os.WriteFile(procSys+"/net/ipv6/conf/"+name+"/accept_dad", []byte("0"), 0o644)
+		err = os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/accept_dad", []byte("0"), 0o644)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
@@ -57,7 +56,8 @@ func (s *Space) linkUp(name string) error {
 	return s.errorf(err, "%s: set up", name)
 }
 
-func (s *Space) address(name, list string) error {
+// Address adds addresses to a link, as in Wire. They are valid at once.
+func (s *Space) Address(name, list string) error {
 	for text := range strings.SplitSeq(list, ",") {
 		if text == "" {
 			continue
@@ -106,7 +106,7 @@ func settled(name string) (bool, error) {
 	if err != nil || link.Attrs().OperState != netlink.OperUp {
 		return false, err
 	}
-	addrs, err := dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Addr, error) { return netlink.AddrList(link, netlink.FAMILY_V6) })
+	addrs, err := whole(func() ([]netlink.Addr, error) { return netlink.AddrList(link, netlink.FAMILY_V6) })
 	for _, a := range addrs {
 		if a.Flags&unix.IFA_F_TENTATIVE != 0 {
 			return false, err

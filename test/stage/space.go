@@ -1,4 +1,4 @@
-package lab
+package stage
 
 import (
 	"errors"
@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/containernetworking/plugins/pkg/utils/sysctl"
 	"github.com/vishvananda/netlink"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
@@ -20,6 +21,7 @@ type Space struct {
 	*netns.NS
 	Name string
 	Path string
+	t    T // the test that it belongs to; nil in a program that is no test
 }
 
 // NewSpace makes a space, mounted at /run/netns/<name>.
@@ -34,6 +36,29 @@ func NewSpace(name string) (*Space, error) {
 		return nil, errors.Join(fmt.Errorf("space %s: %w", name, err), s.Close())
 	}
 	return s, nil
+}
+
+// OpenSpace is NewSpace for one test, and ends with it.
+func OpenSpace(t T, name string) *Space {
+	t.Helper()
+	s, err := NewSpace(name)
+	must(t, err)
+	s.t = t
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// Opened is a namespace of others as a space. It stays when the test ends.
+func Opened(t T, path string) *Space {
+	t.Helper()
+	ns, err := netns.Open(path)
+	must(t, err)
+	t.Cleanup(func() { _ = ns.Close() })
+	return &Space{NS: ns, Name: path, Path: path, t: t}
 }
 
 // Close unmounts the space. It dies with its last process, socket or mount. A
@@ -55,6 +80,24 @@ func (s *Space) errorf(err error, action string, args ...any) error {
 		return nil
 	}
 	return fmt.Errorf("space %s: %s: %w", s.Name, fmt.Sprintf(action, args...), err)
+}
+
+// Sysctl reads a setting of the space, named as in "net/ipv4/ip_forward".
+func (s *Space) Sysctl(key string) (value string, err error) {
+	err = s.Do(func() (err error) {
+		value, err = sysctl.Sysctl(key)
+		return err
+	})
+	return value, s.errorf(err, "read sysctl")
+}
+
+// SetSysctl writes a setting of the space.
+func (s *Space) SetSysctl(key, value string) error {
+	err := s.Do(func() error {
+		_, err := sysctl.Sysctl(key, value)
+		return err
+	})
+	return s.errorf(err, "write sysctl")
 }
 
 func loopbackUp() error {

@@ -1,4 +1,4 @@
-package lab
+package stage
 
 import (
 	"fmt"
@@ -14,7 +14,17 @@ type T interface {
 	Helper()
 	Fatal(args ...any)
 	Error(args ...any)
+	Skip(args ...any)
 	Cleanup(fn func())
+	TempDir() string
+}
+
+// must fails the test where there is an error.
+func must(t T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Main is the whole of a TestMain: it runs the tests, which are m.Run, isolated.
@@ -33,21 +43,6 @@ func MainIfRoot(run func() int) {
 		Main(run)
 	}
 	os.Exit(run())
-}
-
-// OpenSpace is NewSpace for one test.
-func OpenSpace(t T, name string) *Space {
-	t.Helper()
-	s, err := NewSpace(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
 }
 
 // Plugins is the directory of the plugins under test: where BRIDGEPORT_BIN says, else the
@@ -71,9 +66,7 @@ func directory(t T, variable, below, target string, names []string) string {
 		dir = filepath.Join(Root(t), below)
 	}
 	dir, err := filepath.Abs(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	for _, name := range names {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 			t.Fatal(fmt.Sprintf("%s is missing in %s: run `%s`, or set %s", name, dir, target, variable))
@@ -98,6 +91,14 @@ func Root(t T) string {
 	return ""
 }
 
+// Read is a file's content.
+func Read(t T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	must(t, err)
+	return string(text)
+}
+
 // Number is an environment variable, or the default.
 func Number(t T, variable string, standard uint64) uint64 {
 	t.Helper()
@@ -110,6 +111,16 @@ func Number(t T, variable string, standard uint64) uint64 {
 		t.Fatal(variable, ": ", err)
 	}
 	return n
+}
+
+// Missing ends the test: the kernel lacks a feature. In the guest of test/vm, whose
+// kernel has all of them, that is a failure.
+func Missing(t T, feature string) {
+	t.Helper()
+	if os.Getenv("BRIDGEPORT_VM") == "1" {
+		t.Fatal("the kernel lacks " + feature)
+	}
+	t.Skip("the kernel lacks " + feature)
 }
 
 // Slow is how many times longer than on a usual machine everything takes, on an emulated

@@ -1,11 +1,13 @@
-package lab
+package stage
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -46,6 +48,20 @@ func (s *Space) AskFrom(network, local, addr string, timeout time.Duration) (str
 	}
 	answer, err := ask(conn, deadline)
 	return answer, s.errorf(err, "ask %s %s", network, addr)
+}
+
+// Seen asks a server from the space and wants it to see one of the addresses; without any
+// it only wants an answer.
+func (s *Space) Seen(network, addr, port string, as ...string) error {
+	seen, err := s.Ask(network, net.JoinHostPort(addr, port), Patience)
+	if err != nil || len(as) == 0 {
+		return err
+	}
+	client, err := netip.ParseAddrPort(seen)
+	if got := client.Addr().Unmap().String(); err == nil && !slices.Contains(as, got) {
+		err = fmt.Errorf("seen as %s, want %v", got, as)
+	}
+	return s.errorf(err, "ask %s %s port %s", network, addr, port)
 }
 
 // readAll reads until the server closes. Who closes first holds the port for a

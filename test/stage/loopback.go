@@ -1,9 +1,8 @@
-package lab
+package stage
 
 import (
 	"net"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/dump"
 	"github.com/vishvananda/netlink"
 )
 
@@ -26,7 +25,7 @@ func (s *Space) RouteLoopback(dev, via string) error {
 		if err != nil {
 			return err
 		}
-		addrs, err := dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Addr, error) { return netlink.AddrList(l, netlink.FAMILY_V4) })
+		addrs, err := whole(func() ([]netlink.Addr, error) { return netlink.AddrList(l, netlink.FAMILY_V4) })
 		if err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-package lab
+package stage
 
 import (
 	"bytes"
@@ -41,6 +41,8 @@ type Answer struct {
 	Exit           int              // -1 where a signal ended it
 	Err            *types.Error     // of a failed run; nil if it printed no error JSON
 	Result         *types100.Result // of a successful ADD; nil if it printed no result
+
+	t T // of the space
 }
 
 // CNI runs one plugin from the directory bin inside the space. An error means
@@ -59,11 +61,11 @@ func (s *Space) CNI(bin string, c Call) (Answer, error) {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, c.Plugin))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(c.Config), &stdout, &stderr
-	cmd.Env = c.environment(bin)
+	cmd.Env = c.Environ(bin)
 	cmd.WaitDelay = 10 * time.Second // a delegate may hold stdout open
 	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	err = s.Do(cmd.Run)
-	answer := Answer{Stdout: stdout.Bytes(), Stderr: stderr.Bytes()}
+	answer := Answer{Stdout: stdout.Bytes(), Stderr: stderr.Bytes(), t: s.t}
 	if ctx.Err() != nil {
 		answer.Exit = -1
 		return answer, s.errorf(fmt.Errorf("killed after %v", timeout), "%s %s", c.Plugin, c.Command)
@@ -77,9 +79,9 @@ func (s *Space) CNI(bin string, c Call) (Answer, error) {
 	return answer, nil
 }
 
-// environment is ours without any CNI_* (the tests may run under a runtime), plus
-// what the specification asks a runtime to set.
-func (c Call) environment(bin string) []string {
+// Environ is ours without any CNI_* (the tests may run under a runtime), plus what the
+// specification asks a runtime to set.
+func (c Call) Environ(bin string) []string {
 	env := slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "CNI_") })
 	env = append(env, "CNI_COMMAND="+c.Command, "CNI_PATH="+bin)
 	for name, value := range map[string]string{
