@@ -7,12 +7,11 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridge"
 	"github.com/bridgeport-cni/bridgeport/plugins/hostlocal"
 	"github.com/bridgeport-cni/bridgeport/plugins/loopback"
+	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 	"github.com/bridgeport-cni/bridgeport/plugins/start"
 )
 

@@ -5,12 +5,11 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/conntrack"
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"golang.org/x/sys/unix"
 )
 

@@ -3,11 +3,10 @@ package firewall
 import (
 	"errors"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft/strangers"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
 // FamiliesWith lists the families and variants of iptables that have a chain in their

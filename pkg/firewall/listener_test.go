@@ -11,7 +11,6 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/test/world"
-
 	"github.com/vishvananda/netlink"
 )
 

@@ -8,11 +8,9 @@ import (
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 )
 

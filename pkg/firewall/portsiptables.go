@@ -9,9 +9,8 @@ import (
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
 // PortsIPTables is Ports by the compatible backend. With no ports its Add does

@@ -6,9 +6,8 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 )
 

@@ -20,9 +20,8 @@ import (
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/label"
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 )
 

@@ -10,11 +10,10 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-	"github.com/bridgeport-cni/bridgeport/test/world"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
+	"github.com/bridgeport-cni/bridgeport/test/world"
 )
 
 func testMasquerade() Masquerade {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/test/world"
-
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )

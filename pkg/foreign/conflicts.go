@@ -14,12 +14,11 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
 	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft/strangers"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
 // NoConflicts looks for ports that are published already, but not by the backend that is to

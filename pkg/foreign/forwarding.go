@@ -6,12 +6,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/link"
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
+	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft/strangers"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 )
 

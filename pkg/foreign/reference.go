@@ -9,14 +9,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
-	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/conntrack"
+	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft/strangers"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
 // ReferencePorts are ports that the reference's portmap published by nftables, before the

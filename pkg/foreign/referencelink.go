@@ -7,10 +7,8 @@ import (
 	"slices"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/label"
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
-
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"golang.org/x/sys/unix"
 )
 

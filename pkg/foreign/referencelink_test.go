@@ -5,9 +5,8 @@ import (
 	"net/netip"
 	"testing"
 
-	"github.com/bridgeport-cni/bridgeport/test/world"
-
 	rtnl "github.com/bridgeport-cni/bridgeport/pkg/netlink"
+	"github.com/bridgeport-cni/bridgeport/test/world"
 	"github.com/vishvananda/netlink"
 )
 

@@ -6,10 +6,9 @@ import (
 	"slices"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft/strangers"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
 // SweepIPTables removes the rules of a network's containers that are not valid, of

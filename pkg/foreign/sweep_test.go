@@ -4,9 +4,8 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/bridgeport-cni/bridgeport/test/world"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
+	"github.com/bridgeport-cni/bridgeport/test/world"
 	"github.com/google/nftables"
 )
 

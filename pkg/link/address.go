@@ -7,10 +7,8 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
-
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )

@@ -17,11 +17,9 @@ import (
 	"net"
 	"strings"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
-	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/file"
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )

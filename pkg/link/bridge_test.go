@@ -8,7 +8,6 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/test/world"
-
 	"github.com/vishvananda/netlink"
 )
 

@@ -5,11 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
-
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )

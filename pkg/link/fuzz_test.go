@@ -5,10 +5,8 @@ import (
 	"net/netip"
 	"testing"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
 	rtnl "github.com/bridgeport-cni/bridgeport/pkg/netlink"
-
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/test/limit"
 	"golang.org/x/sys/unix"
 )

@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
 // Inside are settings of the container's namespace, written in one visit there.

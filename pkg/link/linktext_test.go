@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	rtnl "github.com/bridgeport-cni/bridgeport/pkg/netlink"
-
 	"golang.org/x/sys/unix"
 )
 

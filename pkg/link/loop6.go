@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"

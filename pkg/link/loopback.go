@@ -5,10 +5,8 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
-
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"golang.org/x/sys/unix"
 )
 

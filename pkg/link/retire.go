@@ -7,9 +7,8 @@ import (
 	"slices"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/label"
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
 // Retire removes a bridge that we made and nothing is plugged into, and with

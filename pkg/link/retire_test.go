@@ -4,10 +4,9 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/bridgeport-cni/bridgeport/test/world"
-
 	rtnl "github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
+	"github.com/bridgeport-cni/bridgeport/test/world"
 	"github.com/vishvananda/netlink"
 )
 

@@ -7,11 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	rtnl "github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/test/world"
-
-	rtnl "github.com/bridgeport-cni/bridgeport/pkg/netlink"
-
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )

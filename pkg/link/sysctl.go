@@ -3,9 +3,8 @@ package link
 import (
 	"fmt"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
 // Sysctl is one setting under /proc/sys/net of the host's network namespace.

@@ -6,11 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/test/world"
-
-	"github.com/bridgeport-cni/bridgeport/pkg/netns"
-
 	"golang.org/x/sys/unix"
 )
 

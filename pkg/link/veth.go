@@ -6,10 +6,8 @@ import (
 	"net"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/label"
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
-
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )

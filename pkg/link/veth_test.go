@@ -9,11 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-	"github.com/bridgeport-cni/bridgeport/test/world"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/dump"
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+	"github.com/bridgeport-cni/bridgeport/test/world"
 	"github.com/vishvananda/netlink"
 )
 

@@ -5,10 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bridgeport-cni/bridgeport/test/world"
-
 	rtnl "github.com/bridgeport-cni/bridgeport/pkg/netlink"
-
+	"github.com/bridgeport-cni/bridgeport/test/world"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )

@@ -4,10 +4,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
-
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )

@@ -4,12 +4,11 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/userdata"
 	"golang.org/x/sys/unix"
-
-	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 )
 
 // kernelRule is a rule of the kernel.

@@ -7,11 +7,10 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
 	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-	"github.com/bridgeport-cni/bridgeport/test/world"
-
 	rtnl "github.com/bridgeport-cni/bridgeport/pkg/netlink"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
+	"github.com/bridgeport-cni/bridgeport/test/world"
 )
 
 // otherGC is what the GC of another network does to what all share.

@@ -11,7 +11,6 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/test/world"
 	"github.com/bridgeport-cni/bridgeport/test/world/attached"
-
 	"golang.org/x/sys/unix"
 )
 

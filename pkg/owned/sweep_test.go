@@ -8,11 +8,10 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/test/world"
 	"github.com/bridgeport-cni/bridgeport/test/world/attached"
-
-	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 )
 
 // TestSweepUnmarked: an attachment that lost its mark is found by its ports.

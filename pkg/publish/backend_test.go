@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/link"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/link"
 )
 
 // TestBackend: what is for iptables only chooses iptables.

@@ -6,16 +6,14 @@ import (
 	"errors"
 	"net/netip"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/publish"
-
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
 	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
-	"github.com/bridgeport-cni/bridgeport/pkg/owned"
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
-	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/ipam"
 	"github.com/bridgeport-cni/bridgeport/pkg/lease"
+	"github.com/bridgeport-cni/bridgeport/pkg/owned"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+	"github.com/bridgeport-cni/bridgeport/pkg/publish"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
 

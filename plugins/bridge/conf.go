@@ -7,9 +7,8 @@ import (
 	"net"
 	"net/netip"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/link"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/containernetworking/cni/pkg/types"
 )
 

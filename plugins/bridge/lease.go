@@ -6,11 +6,9 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/publish"
-
-	"github.com/bridgeport-cni/bridgeport/pkg/link"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/link"
+	"github.com/bridgeport-cni/bridgeport/pkg/publish"
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 	"golang.org/x/sys/unix"

@@ -5,11 +5,10 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/link"
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/lease"
+	"github.com/bridgeport-cni/bridgeport/pkg/link"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
 // dropGateways takes gateways off the bridge whose subnets the configuration does not

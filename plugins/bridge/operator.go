@@ -3,12 +3,10 @@ package bridge
 import (
 	"net/netip"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/publish"
-
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
-	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/publish"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
 

@@ -11,13 +11,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/publish"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/pkg/owned"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
+	"github.com/bridgeport-cni/bridgeport/pkg/publish"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
 

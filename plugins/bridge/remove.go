@@ -4,15 +4,13 @@ import (
 	"errors"
 	"net/netip"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/publish"
-
-	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
-	"github.com/bridgeport-cni/bridgeport/pkg/owned"
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
 	"github.com/bridgeport-cni/bridgeport/pkg/ipam"
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
+	"github.com/bridgeport-cni/bridgeport/pkg/owned"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+	"github.com/bridgeport-cni/bridgeport/pkg/publish"
 )
 
 func delIPAM(req *cni.Request) (*ipam.IPAM, error) {

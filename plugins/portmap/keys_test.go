@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/publish"
-
 	"github.com/bridgeport-cni/bridgeport/test/keys"
 )
 

@@ -6,14 +6,13 @@ import (
 	"errors"
 	"net/netip"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/publish"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
 	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/pkg/owned"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+	"github.com/bridgeport-cni/bridgeport/pkg/publish"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
 

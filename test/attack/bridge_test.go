@@ -5,10 +5,9 @@ import (
 	"net"
 	"net/netip"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // flood sends frames from as many MAC addresses.

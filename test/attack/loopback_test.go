@@ -4,10 +4,9 @@ import (
 	"net"
 	"net/netip"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // loopback are services of the host that nobody but the host should reach.

@@ -5,13 +5,11 @@ import (
 	"path/filepath"
 	"time"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // intruded says whether a space got the container's link.

@@ -1,10 +1,9 @@
 package attack_test
 
 import (
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // inNetwork attaches one more container to a network of any name. A failed ADD is

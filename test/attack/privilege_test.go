@@ -6,10 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var _ = row("T25", "a program or library that somebody put into the way is run as root", func(r *Row) {

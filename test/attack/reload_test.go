@@ -10,10 +10,9 @@ import (
 	"strings"
 	"time"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // foreign is a firewall as firewalld and ufw have it, loaded as they load it.

@@ -6,10 +6,9 @@ import (
 	"path/filepath"
 	"time"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var _ = row("T18", "what was for a container that is gone reaches the next one with its address", func(r *Row) {

@@ -4,12 +4,10 @@ import (
 	"net/netip"
 	"time"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
 	"github.com/vishvananda/netlink"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // advertise sends router advertisements from a container.

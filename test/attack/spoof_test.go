@@ -4,11 +4,10 @@ import (
 	"net"
 	"net/netip"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"golang.org/x/sys/unix"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // poisons says whether the attacker makes others believe that its MAC address is the

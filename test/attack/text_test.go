@@ -9,12 +9,10 @@ import (
 	"strings"
 	"time"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
+	"github.com/google/nftables"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	"github.com/google/nftables"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // hasTable says whether the space has a table of the name, in any family.

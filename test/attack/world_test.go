@@ -8,14 +8,12 @@ import (
 	"sync"
 	"time"
 
-	. "github.com/onsi/ginkgo/v2"
-
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/google/nftables"
+	. "github.com/onsi/ginkgo/v2"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // Victim is a container with what others know of it. The attacker is one too.

@@ -8,10 +8,9 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
-
-	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // newFloorHost is a host for the C program: a bridge with the gateway's address, and a

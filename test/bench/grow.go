@@ -7,11 +7,10 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 	"github.com/vishvananda/netlink"
 	vnetns "github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
-
-	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // existingPorts: each attachment that is there before the measured one has one port.

@@ -10,9 +10,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/containernetworking/cni/libcni"
-
 	"github.com/bridgeport-cni/bridgeport/test/stage"
+	"github.com/containernetworking/cni/libcni"
 )
 
 // verbTimeout is far more than anything here takes; the slowest is one of 50 concurrent

@@ -6,11 +6,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/containernetworking/cni/pkg/types"
-	"golang.org/x/sys/unix"
-
 	"github.com/bridgeport-cni/bridgeport/test/crash/trace"
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	"github.com/containernetworking/cni/pkg/types"
+	"golang.org/x/sys/unix"
 )
 
 // errnos are what each call is made to fail with.

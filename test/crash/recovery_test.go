@@ -8,9 +8,8 @@ import (
 	"strings"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/bridgeport-cni/bridgeport/test/stage"
+	"golang.org/x/sys/unix"
 )
 
 // recovery is what a runtime may do after a crash. In the end the attachment is gone.

@@ -6,10 +6,9 @@ import (
 	"regexp"
 	"strings"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var executed = regexp.MustCompile(`execve\("([^"]+)"`)

@@ -7,12 +7,10 @@ import (
 	"os/exec"
 	"path/filepath"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
 	"github.com/vishvananda/netlink"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // segment is a host whose own bridge reaches a router with a DHCP server, and the

@@ -10,12 +10,10 @@ import (
 	"sync"
 	"syscall"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
 	"golang.org/x/sys/unix"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // Message types (RFC 2132, section 9.6).

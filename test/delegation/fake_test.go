@@ -10,12 +10,10 @@ import (
 	"path/filepath"
 	"strings"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
 	"golang.org/x/sys/unix"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // fakeName is the IPAM plugin that this program is, if it is called by that name.

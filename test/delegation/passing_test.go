@@ -3,12 +3,10 @@ package delegation_test
 import (
 	"os"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
+	types100 "github.com/containernetworking/cni/pkg/types/100"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	types100 "github.com/containernetworking/cni/pkg/types/100"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var _ = Describe("an IPAM plugin is given", func() {

@@ -7,10 +7,9 @@ import (
 	"path/filepath"
 	"testing"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 func TestMain(m *testing.M) {

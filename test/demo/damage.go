@@ -5,9 +5,8 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/google/nftables"
-
 	"github.com/bridgeport-cni/bridgeport/test/stage"
+	"github.com/google/nftables"
 )
 
 // damage is step 6: somebody tampers with the firewall, and CHECK tells what.

@@ -6,10 +6,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/containernetworking/cni/pkg/types"
-
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
 	"github.com/bridgeport-cni/bridgeport/test/stage"
+	"github.com/containernetworking/cni/pkg/types"
 )
 
 // farewell is step 7: everything is taken down, and the host is as it was.

@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/vishvananda/netlink"
-
 	"github.com/bridgeport-cni/bridgeport/test/stage"
+	"github.com/vishvananda/netlink"
 )
 
 // The kernel's own view, so that no plugin grades its own work.

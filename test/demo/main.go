@@ -13,9 +13,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/bridgeport-cni/bridgeport/test/stage"
+	"golang.org/x/sys/unix"
 )
 
 // options are the command line.

@@ -6,10 +6,9 @@ import (
 	"os"
 	"time"
 
-	types100 "github.com/containernetworking/cni/pkg/types/100"
-
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
 	"github.com/bridgeport-cni/bridgeport/test/stage"
+	types100 "github.com/containernetworking/cni/pkg/types/100"
 )
 
 // The addresses of the exercise. Those of the containers follow from the

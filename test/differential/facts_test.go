@@ -9,10 +9,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/vishvananda/netlink"
-
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
 	"github.com/bridgeport-cni/bridgeport/test/stage"
+	"github.com/vishvananda/netlink"
 )
 
 // facts are what was observed on one side: "container 1 link eth0 mtu" is "1500".

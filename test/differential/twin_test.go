@@ -8,9 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vishvananda/netlink"
-
 	"github.com/bridgeport-cni/bridgeport/test/stage"
+	"github.com/vishvananda/netlink"
 )
 
 const ifName = "eth0"

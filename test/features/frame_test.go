@@ -6,12 +6,10 @@ import (
 	"net"
 	"time"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
 	"golang.org/x/sys/unix"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 const (

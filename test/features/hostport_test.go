@@ -3,13 +3,11 @@ package features_test
 import (
 	"strings"
 
-	. "github.com/onsi/ginkgo/v2"
-	. "github.com/onsi/gomega"
-
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/google/nftables"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
 )
 
 // chained is portmap by nftables behind an attachment.

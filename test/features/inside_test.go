@@ -4,13 +4,11 @@ import (
 	"net"
 	"time"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
 	"github.com/vishvananda/netlink"
 	"golang.org/x/net/ipv6"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var _ = Describe("inside the container", func() {

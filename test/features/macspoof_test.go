@@ -3,12 +3,10 @@ package features_test
 import (
 	"net"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
+	"github.com/google/nftables"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	"github.com/google/nftables"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // guarded is the usual configuration with macspoofchk.

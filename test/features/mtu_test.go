@@ -3,13 +3,11 @@ package features_test
 import (
 	"net"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
+	types100 "github.com/containernetworking/cni/pkg/types/100"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/vishvananda/netlink"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 func setMTU(s *Space, link string, mtu int) {

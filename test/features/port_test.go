@@ -4,13 +4,11 @@ import (
 	"fmt"
 	"net"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // maxPorts is the kernel's BR_MAX_PORTS, less the number 0, which it does not use.

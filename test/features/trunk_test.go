@@ -4,10 +4,9 @@ import (
 	"net"
 	"slices"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // everybodyBut is some other unicast address.

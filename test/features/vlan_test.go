@@ -4,12 +4,10 @@ import (
 	"fmt"
 	"sync"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
 	"github.com/vishvananda/netlink"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // tagged is the usual configuration in a VLAN, whose gateway is lan0.<vid>.

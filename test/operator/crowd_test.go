@@ -5,10 +5,9 @@ import (
 	"os"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // One node with 200 attachments for all of these: it takes some seconds to make.

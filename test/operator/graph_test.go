@@ -7,10 +7,9 @@ import (
 	"os"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // wellFormed wants XML, and returns all text of it.

@@ -4,10 +4,9 @@ import (
 	"encoding/json"
 	"os"
 
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 type listed struct {

@@ -11,10 +11,9 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var update = flag.Bool("update", false, "write the golden files")

@@ -6,10 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var _ = Describe("plan", func() {

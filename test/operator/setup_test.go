@@ -13,10 +13,9 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var _ = Describe("init", func() {

@@ -7,10 +7,9 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // pictured is where the pictures of the READMEs are.

@@ -6,12 +6,11 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
-
-	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // each breaks exactly one thing of a healthy node. want are all checks that may then

@@ -7,9 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 
-	. "github.com/onsi/ginkgo/v2"
-
 	. "github.com/bridgeport-cni/bridgeport/test/stage"
+	. "github.com/onsi/ginkgo/v2"
 )
 
 // asked and answered count the cells of the run.

@@ -7,13 +7,11 @@ import (
 	"sync"
 	"time"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var _ = DescribeTable("clients follow a port to the next container, and nobody else loses a connection, with", func(b backend) {

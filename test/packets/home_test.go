@@ -3,12 +3,10 @@ package packets_test
 import (
 	"fmt"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
+	types100 "github.com/containernetworking/cni/pkg/types/100"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	types100 "github.com/containernetworking/cni/pkg/types/100"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // home is a host whose containers get their rules by one backend.

@@ -6,10 +6,9 @@ import (
 	"net"
 	"strings"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // A service of Kubernetes, whose one endpoint is the first container, and a nodePort.

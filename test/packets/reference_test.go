@@ -7,10 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // reference.txt has the cells that the reference answers in another way, and why. A

@@ -8,10 +8,9 @@ import (
 	"os"
 	"testing"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 func TestMain(m *testing.M) {

@@ -5,10 +5,9 @@ import (
 	"os"
 	"strings"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 var _ = Describe("a backend that is changed between ADD and DEL", func() {

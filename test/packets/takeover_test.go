@@ -6,11 +6,10 @@ import (
 	"slices"
 	"strings"
 
-	. "github.com/onsi/ginkgo/v2"
-	. "github.com/onsi/gomega"
-
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
 	. "github.com/bridgeport-cni/bridgeport/test/stage"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
 )
 
 // pairs are the reference's backends of portmap and of bridge's masquerade.

@@ -6,14 +6,12 @@ import (
 	"path/filepath"
 	"strings"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
+	types100 "github.com/containernetworking/cni/pkg/types/100"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // refuse runs ADD with the prepared call and wants an error that changes nothing.

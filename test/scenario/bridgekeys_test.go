@@ -4,14 +4,12 @@ import (
 	"net"
 	"time"
 
-	. "github.com/onsi/ginkgo/v2"
-	. "github.com/onsi/gomega"
-
-	"github.com/containernetworking/cni/pkg/types"
-	"golang.org/x/sys/unix"
-
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
 	. "github.com/bridgeport-cni/bridgeport/test/stage"
+	"github.com/containernetworking/cni/pkg/types"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"golang.org/x/sys/unix"
 )
 
 var _ = Describe("configuration of bridge:", func() {

@@ -4,15 +4,13 @@ import (
 	"errors"
 	"os"
 
-	. "github.com/onsi/ginkgo/v2"
-	. "github.com/onsi/gomega"
-
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	"github.com/containernetworking/cni/pkg/types"
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/google/nftables"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
 	"github.com/vishvananda/netlink"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // attachment is a container in a dual-stack network with published ports.

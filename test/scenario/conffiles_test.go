@@ -9,10 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // confDir holds the sample configurations.

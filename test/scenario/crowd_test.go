@@ -5,12 +5,10 @@ import (
 	"strconv"
 	"sync"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
+	"github.com/containernetworking/cni/pkg/types"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	"github.com/containernetworking/cni/pkg/types"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // crowd is how many containers come at once: more than the machine has processors,

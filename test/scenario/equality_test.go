@@ -1,12 +1,10 @@
 package scenario_test
 
 import (
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
+	"github.com/containernetworking/cni/pkg/types"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	"github.com/containernetworking/cni/pkg/types"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // networks are the kinds of network that most promises must hold for. Entries call

@@ -4,12 +4,10 @@ import (
 	"os"
 	"path/filepath"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
 	"golang.org/x/sys/unix"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // gc runs GC of both plugins, with the key of the valid attachments as it is given;

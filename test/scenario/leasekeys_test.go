@@ -4,10 +4,9 @@ import (
 	"os"
 	"path/filepath"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // lend attaches a container over the given ipam section and returns its addresses.

@@ -4,10 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // answer is an ADD's result as the runtime reads it, in any version.

@@ -5,12 +5,10 @@ import (
 	"path/filepath"
 	"strings"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
+	"github.com/containernetworking/cni/pkg/types"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	"github.com/containernetworking/cni/pkg/types"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // The sequences of calls that CRI-O and nerdctl make, with their arguments and their

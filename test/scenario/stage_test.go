@@ -3,13 +3,11 @@ package scenario_test
 import (
 	"net"
 
-	. "github.com/onsi/ginkgo/v2"
-	. "github.com/onsi/gomega"
-
-	"github.com/vishvananda/netlink"
-
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
 	. "github.com/bridgeport-cni/bridgeport/test/stage"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/vishvananda/netlink"
 )
 
 // otherV4 and otherV6 are the host's as well.

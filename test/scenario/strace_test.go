@@ -6,10 +6,9 @@ import (
 	"strconv"
 	"strings"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // trace runs one verb of a plugin under strace and returns the lines it wrote.

@@ -6,10 +6,9 @@ package scenario_test
 import (
 	"testing"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 func TestMain(m *testing.M) { Main(m.Run) }

@@ -5,10 +5,9 @@ import (
 	"os"
 	"path/filepath"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // lender is a host-local: ours or the reference's, over the same directory.

@@ -3,11 +3,10 @@ package scenario_test
 import (
 	"encoding/json"
 
-	. "github.com/onsi/ginkgo/v2"
-	. "github.com/onsi/gomega"
-
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
 	. "github.com/bridgeport-cni/bridgeport/test/stage"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
 )
 
 // podman and nerdctl attach a container to several networks, each with a default route.

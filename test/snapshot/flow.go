@@ -9,9 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/vishvananda/netlink"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
+	"github.com/vishvananda/netlink"
 )
 
 // Flows are the connections that the kernel tracks, a line each, to or from an address

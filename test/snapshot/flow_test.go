@@ -7,12 +7,11 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netlink"
-
-	"github.com/bridgeport-cni/bridgeport/test/snapshot"
-	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // TestFlows: a flow is tracked where some rule looks at flows.

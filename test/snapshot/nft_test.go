@@ -3,13 +3,12 @@ package snapshot_test
 import (
 	"testing"
 
+	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/userdata"
-
-	"github.com/bridgeport-cni/bridgeport/test/snapshot"
-	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // ruleset is a table with one thing of each kind, to be leaked from.

@@ -12,11 +12,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/nftables"
-	"golang.org/x/sys/unix"
-
 	"github.com/bridgeport-cni/bridgeport/test/crash/trace"
 	"github.com/bridgeport-cni/bridgeport/test/stage"
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
 )
 
 // enemy is what happens to one call.

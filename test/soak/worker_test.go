@@ -7,9 +7,8 @@ import (
 	"strings"
 	"time"
 
-	types100 "github.com/containernetworking/cni/pkg/types/100"
-
 	"github.com/bridgeport-cni/bridgeport/test/stage"
+	types100 "github.com/containernetworking/cni/pkg/types/100"
 )
 
 // worker is a runtime with one container at a time.

@@ -7,10 +7,9 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
 	"github.com/bridgeport-cni/bridgeport/test/stage"
+	"golang.org/x/sys/unix"
 )
 
 // network is a configuration, and what its attachments hold.

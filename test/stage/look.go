@@ -6,11 +6,10 @@ import (
 	"net"
 	"slices"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/dump"
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
-
-	"github.com/bridgeport-cni/bridgeport/pkg/dump"
 )
 
 // Inside runs do with the thread in the space and wants it to work.

@@ -6,10 +6,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/containernetworking/plugins/pkg/utils/sysctl"
 	"github.com/vishvananda/netlink"
-
-	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 )
 
 // spaceDir is where `ip netns` looks too, which helps while debugging.

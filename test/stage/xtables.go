@@ -7,9 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/coreos/go-iptables/iptables"
-
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
+	"github.com/coreos/go-iptables/iptables"
 )
 
 // Xtables is one of the two programs that answer to the name iptables. Which one an

@@ -12,10 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 	"github.com/containernetworking/cni/pkg/types"
 	"golang.org/x/sys/unix"
-
-	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 const (

@@ -14,9 +14,8 @@ import (
 	"sync"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/bridgeport-cni/bridgeport/test/stage"
+	"golang.org/x/sys/unix"
 )
 
 // holdVariable makes the program hold the lock of that path until it is killed.

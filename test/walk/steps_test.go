@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/vishvananda/netlink"
-
 	"github.com/bridgeport-cni/bridgeport/test/stage"
+	"github.com/vishvananda/netlink"
 )
 
 // kind is one kind of step. do says what it did, or "" where it was not possible.

@@ -12,9 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vishvananda/netlink"
-
 	"github.com/bridgeport-cni/bridgeport/test/stage"
+	"github.com/vishvananda/netlink"
 )
 
 const maxBoxes = 20

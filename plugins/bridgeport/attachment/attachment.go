@@ -10,9 +10,8 @@ import (
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/label"
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 )
 

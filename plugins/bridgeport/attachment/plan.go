@@ -6,12 +6,10 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/publish"
-
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/lease"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+	"github.com/bridgeport-cni/bridgeport/pkg/publish"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridge"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 	current "github.com/containernetworking/cni/pkg/types/100"

@@ -8,14 +8,12 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
-
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridge"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
+	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 )
 
 // Request is the call of one plugin, as libcni would make it: the list's name and

@@ -7,7 +7,6 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 )
 

@@ -7,10 +7,9 @@ import (
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 )
 

@@ -4,9 +4,8 @@ import (
 	"crypto/sha256"
 	"net"
 
-	"github.com/vishvananda/netlink"
-
 	"github.com/bridgeport-cni/bridgeport/test/stage"
+	"github.com/vishvananda/netlink"
 )
 
 // LAN is the wire between nodes: a bridge in a space of its own.

@@ -12,10 +12,9 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/bridgeport-cni/bridgeport/test/stage"
+	"golang.org/x/sys/unix"
 )
 
 // nodesDir is below the /var/lib that stage.Isolate made, so it ends with the test.

@@ -3,10 +3,9 @@ package xtables_test
 import (
 	"fmt"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // podArgs is what a kubelet tells of a pod.

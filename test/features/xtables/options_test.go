@@ -3,12 +3,10 @@ package xtables_test
 import (
 	"fmt"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
+	types100 "github.com/containernetworking/cni/pkg/types/100"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	types100 "github.com/containernetworking/cni/pkg/types/100"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // way is a backend of portmap: nftables, or iptables of one of the two kinds.

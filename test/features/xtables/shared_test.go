@@ -6,10 +6,9 @@ import (
 	"os/exec"
 	"path/filepath"
 
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // slowly is a stage whose iptables-restore takes a second longer, and goes on when the

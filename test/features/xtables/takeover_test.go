@@ -1,13 +1,11 @@
 package xtables_test
 
 import (
-	. "github.com/onsi/ginkgo/v2"
-	. "github.com/onsi/gomega"
-
-	types100 "github.com/containernetworking/cni/pkg/types/100"
-
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
 	. "github.com/bridgeport-cni/bridgeport/test/stage"
+	types100 "github.com/containernetworking/cni/pkg/types/100"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
 )
 
 var _ = DescribeTableSubtree("an attachment of the reference's bridge, masquerading by", func(backend string) {

@@ -1,12 +1,10 @@
 package xtables_test
 
 import (
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
+	types100 "github.com/containernetworking/cni/pkg/types/100"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	types100 "github.com/containernetworking/cni/pkg/types/100"
-
-	. "github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // The reference with its nftables backends: tables ip and ip6 cni_hostport, and inet
