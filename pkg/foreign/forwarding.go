@@ -3,7 +3,6 @@ package foreign
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
@@ -49,9 +48,13 @@ func (f ForwardAccept) String() string {
 
 // ForwardBlocked is nil, or a Drift of ForwardKind that names the chains in the way.
 func ForwardBlocked(s *plan.Session, bridge string) error {
-	names, err := blockers(s, bridge)
-	if err != nil || len(names) == 0 {
+	list, err := Blockers(s, bridge)
+	if err != nil || len(list) == 0 {
 		return err
+	}
+	names := make([]string, len(list))
+	for i, b := range list {
+		names[i] = b.String()
 	}
 	return plan.Drift{{
 		Kind: plan.ForwardKind, Object: "bridge " + bridge, Field: "forwarding", Expected: "accept", Actual: strings.Join(names, ", "),
@@ -59,30 +62,43 @@ func ForwardBlocked(s *plan.Session, bridge string) error {
 	}}
 }
 
-// blockers names the chains.
-func blockers(s *plan.Session, bridge string) (names []string, err error) {
-	for program, family := range map[string]iptables.Family{"iptables-legacy": {}, "ip6tables-legacy": {IPv6: true}} {
+// Blocker is somebody's chain that drops what a bridge forwards.
+type Blocker struct {
+	Family, Table, Chain string // of nf_tables, as nft(8) has them
+	Legacy               string // the program whose chain FORWARD it is; "" for one of nf_tables
+}
+
+func (b Blocker) String() string {
+	if b.Legacy != "" {
+		return "chain FORWARD of " + b.Legacy
+	}
+	return fmt.Sprintf("chain %s %s %s", b.Family, b.Table, b.Chain)
+}
+
+// Blockers lists the chains in the bridge's way: first those of iptables-legacy.
+func Blockers(s *plan.Session, bridge string) (list []Blocker, err error) {
+	for _, family := range []iptables.Family{{}, {IPv6: true}} {
 		blocked, err := family.LegacyForward(bridge)
 		if err != nil {
 			return nil, err
 		}
 		if blocked {
-			names = append(names, "chain FORWARD of "+program)
+			list = append(list, Blocker{Legacy: map[bool]string{true: "ip6tables-legacy", false: "iptables-legacy"}[family.IPv6]})
 		}
 	}
-	slices.Sort(names)
 	rules, err := s.Rules()
 	if errors.Is(err, nft.ErrUnsupported) {
-		return names, nil
+		return list, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	list, err := strangers.Blockers(rules, bridge)
-	for _, b := range list {
-		names = append(names, b.String())
+	chains, err := strangers.Blockers(rules, bridge)
+	for _, c := range chains {
+		family, table, chain := c.Place()
+		list = append(list, Blocker{Family: family, Table: table, Chain: chain})
 	}
-	return names, err
+	return list, err
 }
 
 // RetireBridge is link.Retire with the bridge's rules.

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -22,6 +23,9 @@ const (
 	ChainKind   Kind = "chain"   // of nf_tables, and its rules
 	RuleKind    Kind = "rule"    // of iptables
 	LeaseKind   Kind = "lease"
+	// Of attachments, as the operator's command joins them.
+	NamespaceKind Kind = "namespace" // the container's: gone, not to be entered, or without the link
+	ErrorKind     Kind = "error"     // what could not be asked
 )
 
 // Finding is one difference between a plan and the kernel.
@@ -32,7 +36,7 @@ type Finding struct {
 	// Expected and Actual are values of the field. Actual is "" where the thing is missing.
 	Expected string `json:"expected"`
 	Actual   string `json:"actual"`
-	Text     string // what follows the object, instead of what the fields say
+	Text     string `json:"text,omitempty"` // what follows the object, instead of what the fields say
 }
 
 // sentence is the finding without its object.
@@ -51,16 +55,22 @@ func (f Finding) String() string {
 	return f.Object + ": " + f.sentence()
 }
 
-// Drift is the findings of one object, which is the first one's.
+// Drift is an error that consists of findings.
 type Drift []Finding
 
-func (d Drift) Error() string {
-	parts := []string{d[0].String()}
-	for _, f := range d[1:] {
-		parts = append(parts, f.sentence())
+// Sentences are the findings for people. Neighbours that are of one object make one sentence.
+func (d Drift) Sentences() (list []string) {
+	for i, f := range d {
+		if i > 0 && f.Text == "" && d[i-1].Text == "" && f.Object == d[i-1].Object {
+			list[len(list)-1] += ", " + f.sentence()
+			continue
+		}
+		list = append(list, f.String())
 	}
-	return strings.Join(parts, ", ")
+	return list
 }
+
+func (d Drift) Error() string { return strings.Join(d.Sentences(), "; ") }
 
 // comparison collects what differs of one object.
 type comparison struct {
@@ -93,22 +103,37 @@ func (c *comparison) Err() error {
 	return c.drift
 }
 
-// Findings are all findings in an error of Check, and the errors that are none.
-func Findings(err error) (list []Finding, others []error) {
+// Findings are all findings in an error of Check, each once. What went wrong otherwise is a
+// finding of ErrorKind.
+func Findings(err error) Drift {
+	found, others := split(err)
+	for _, o := range others {
+		found = append(found, Finding{Kind: ErrorKind, Text: o.Error()})
+	}
+	seen := make(map[Finding]bool)
+	return slices.DeleteFunc(found, func(f Finding) bool {
+		again := seen[f]
+		seen[f] = true
+		return again
+	})
+}
+
+// split takes joined and wrapped errors apart.
+func split(err error) (found Drift, others []error) {
 	switch e := err.(type) {
 	case nil:
 		return nil, nil
 	case Drift:
-		return e, nil
+		return slices.Clone(e), nil
 	case interface{ Unwrap() []error }:
 		for _, part := range e.Unwrap() {
-			more, rest := Findings(part)
-			list, others = append(list, more...), append(others, rest...)
+			more, rest := split(part)
+			found, others = append(found, more...), append(others, rest...)
 		}
-		return list, others
+		return found, others
 	case interface{ Unwrap() error }:
-		if list, others = Findings(e.Unwrap()); len(list) > 0 {
-			return list, others
+		if found, others = split(e.Unwrap()); len(found) > 0 {
+			return found, others
 		}
 	}
 	return nil, []error{err}

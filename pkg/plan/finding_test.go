@@ -2,6 +2,8 @@ package plan
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -23,5 +25,24 @@ func TestDrift(t *testing.T) {
 	var drift Drift
 	if !errors.As(d.Err(), &drift) || len(drift) != 3 {
 		t.Errorf("got %v", drift)
+	}
+}
+
+// TestFindings: joined and wrapped errors are taken apart, and what is no finding is one of
+// ErrorKind; one object's findings are one sentence.
+func TestFindings(t *testing.T) {
+	mtu := Finding{Kind: LinkKind, Object: "veth veth1", Field: "mtu", Expected: "1500", Actual: "1400"}
+	down := Finding{Kind: LinkKind, Object: "veth veth1", Field: "state", Expected: "up", Actual: "down"}
+	chain := Finding{Kind: ChainKind, Object: "chain inet t c", Text: " is missing"}
+	err := errors.Join(Drift{mtu, down}, fmt.Errorf("bridge: %w", Drift{chain}), errors.New("no answer"), Drift{chain})
+	got := Findings(err)
+	if want := (Drift{mtu, down, chain, {Kind: ErrorKind, Text: "no answer"}}); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got, want := got.Error(), "veth veth1: mtu is 1400, expected 1500, state is down, expected up; chain inet t c is missing; no answer"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if Findings(nil) != nil {
+		t.Error("findings of nothing")
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
 	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
@@ -38,6 +39,13 @@ func Parse(req *cni.Request) (*Publication, error) {
 // Empty says that there is nothing to publish, or, on layer 2, nowhere to lead to.
 func (p *Publication) Empty(addrs []netip.Prefix) bool {
 	return len(p.conf.Mappings) == 0 || len(addrs) == 0
+}
+
+// Ports are the ports of a container with these addresses; none on layer 2. byIPTables says
+// which backend publishes them.
+func (p *Publication) Ports(addrs []netip.Prefix) (list []hostport.Mapping, byIPTables bool, err error) {
+	list, err = p.conf.ports(addrs)
+	return list, p.conf.IPTables, err
 }
 
 // PlanBehind is what to add for a container with these addresses behind the host's link.

@@ -53,11 +53,8 @@ func Planned(req *cni.Request, s *plan.Session, lease *current.Result) (*Draft, 
 	return &Draft{Plan: in.plan(), Result: in.result(req, lease.DNS), Addrs: in.prefixes(), Out: in.towards()}, nil
 }
 
-// Validate says what is wrong with a configuration, as ADD would.
-func Validate(req *cni.Request) error {
-	_, err := parse(req)
-	return err
-}
+// Read reads and checks a configuration, as ADD does.
+func Read(req *cni.Request) (*Conf, error) { return parse(req) }
 
 // Wire is the configuration as JSON has it, for tools that need to know its keys.
 func Wire() any { return wire{} }

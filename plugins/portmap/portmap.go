@@ -87,12 +87,6 @@ func Expected(req *cni.Request, s *plan.Session) (plan.Plan, error) {
 	return ports.Plan(s, cni.Addresses(prev, req.IfName))
 }
 
-// Validate says what is wrong with a configuration, as ADD would.
-func Validate(req *cni.Request) error {
-	_, err := publish.Parse(req)
-	return err
-}
-
 // coded gives kernel errors their code.
 func coded(err error) error {
 	switch {

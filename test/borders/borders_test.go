@@ -28,8 +28,10 @@ var only = map[string][]string{
 	// Starting a program costs milliseconds; of the plugins' only delegation and iptables may.
 	"os/exec":  {"pkg/iptables", "pkg/ipam", "plugins/bridgeport/node", "plugins/bridgeport/command", "plugins/bridgeport/playground"},
 	"net/http": {"plugins/installer"},
+	// The same: a process for each question.
+	"github.com/coreos/go-iptables": {"plugins/bridgeport/node"},
 	// Of the tests alone.
-	"github.com/containernetworking/plugins/pkg/utils/sysctl": {}, "github.com/coreos/go-iptables": {},
+	"github.com/containernetworking/plugins/pkg/utils/sysctl": {},
 }
 
 // layers are the rooms from below to above: a package may import those of the lines before

@@ -34,15 +34,20 @@ type Blocker struct {
 	rules map[string][]*nftables.Rule
 }
 
-func (b Blocker) String() string {
-	return "chain " + tableName(b.chain.Table) + " " + b.chain.Name
+// Place is where the chain is: its family as nft(8) has it, its table and its name.
+func (b Blocker) Place() (family, table, chain string) {
+	return familyName(b.chain.Table), b.chain.Table.Name, b.chain.Name
 }
 
+func (b Blocker) String() string { return "chain " + tableName(b.chain.Table) + " " + b.chain.Name }
+
 // tableName is a table as nft(8) names it.
-func tableName(t *nftables.Table) string {
+func tableName(t *nftables.Table) string { return familyName(t) + " " + t.Name }
+
+func familyName(t *nftables.Table) string {
 	return map[nftables.TableFamily]string{
 		nftables.TableFamilyIPv4: "ip", nftables.TableFamilyIPv6: "ip6", nftables.TableFamilyINet: "inet",
-	}[t.Family] + " " + t.Name
+	}[t.Family]
 }
 
 // Blockers are the base chains at the forward hook that drop packets from and to

@@ -3,6 +3,7 @@
 package attachment
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -26,28 +27,29 @@ const (
 
 // Attachment is one container's interface in one network.
 type Attachment struct {
-	Network   string     `json:"network"`
-	Container string     `json:"container"`
-	IfName    string     `json:"ifName"`
-	Pod       string     `json:"pod,omitempty"`
-	State     string     `json:"state"`
-	Notes     []string   `json:"notes,omitempty"` // why the state is not ok
-	Netns     string     `json:"netns,omitempty"`
-	Addresses []string   `json:"addresses"`
-	Bridge    string     `json:"bridge,omitempty"`
-	Link      string     `json:"hostLink,omitempty"`
-	MAC       string     `json:"mac,omitempty"`
-	MTU       int        `json:"mtu,omitempty"`
-	Ports     []Port     `json:"ports,omitempty"`
-	Since     *time.Time `json:"since,omitempty"`
-	Traffic   Traffic    `json:"traffic"`
-	Left      []string   `json:"left,omitempty"` // of an orphan: what exists
-	Tag       string     `json:"tag"`
+	Network   string       `json:"network"`
+	Container string       `json:"container"`
+	IfName    string       `json:"ifName"`
+	Pod       string       `json:"pod,omitempty"`
+	State     string       `json:"state"`
+	Findings  plan.Drift   `json:"findings,omitempty"` // why the state is not ok
+	Notes     []string     `json:"notes,omitempty"`    // the same for people
+	Netns     string       `json:"netns,omitempty"`
+	Addresses []netip.Addr `json:"addresses"`
+	Bridge    string       `json:"bridge,omitempty"`
+	Link      string       `json:"hostLink,omitempty"`
+	MAC       string       `json:"mac,omitempty"`
+	MTU       int          `json:"mtu,omitempty"`
+	Ports     []Port       `json:"ports,omitempty"`
+	Since     *time.Time   `json:"since,omitempty"`
+	Traffic   Traffic      `json:"traffic"`
+	Left      []string     `json:"left,omitempty"` // of an orphan: what exists
+	Tag       string       `json:"tag"`
 
 	Cached   *node.Cached  `json:"-"`
 	Host     *node.Link    `json:"-"` // the host's end
 	Inner    *node.Link    `json:"-"` // the container's end; nil if it can't be seen
-	Inside   *node.Inside  `json:"-"`
+	Inside   *node.Node    `json:"-"` // links and routes in the container; nil as above
 	Leases   []node.Lease  `json:"-"`
 	Elements []nft.Element `json:"-"`
 }
@@ -62,29 +64,47 @@ type Traffic struct {
 
 // Port is one published port.
 type Port struct {
-	HostIP    string `json:"hostIP,omitempty"` // "" for every address of the host
-	Protocol  string `json:"protocol"`
-	HostPort  uint16 `json:"hostPort"`
-	Container string `json:"container"` // address and port
-	Backend   string `json:"backend"`
+	HostIP    netip.Addr     `json:"hostIP,omitzero"` // invalid for every address of the host
+	Protocol  string         `json:"protocol"`
+	HostPort  uint16         `json:"hostPort"`
+	Container netip.AddrPort `json:"container"`
+	Backend   string         `json:"backend"`
 	// AllowFrom are the clients that may use it; nil where everybody may.
-	AllowFrom   []string `json:"allowFrom,omitempty"`
-	Connections uint64   `json:"connections"` // since it was published
+	AllowFrom   []netip.Prefix `json:"allowFrom,omitempty"`
+	Connections uint64         `json:"connections"` // since it was published
 }
 
+// Key is protocol and number: "tcp/8080".
+func (p Port) Key() string { return node.PortKey(p.Protocol, p.HostPort) }
+
 func (p Port) String() string {
-	host := ""
-	if p.HostIP != "" {
-		host = p.HostIP + ":"
-		if strings.Contains(p.HostIP, ":") {
-			host = "[" + p.HostIP + "]:"
+	host := fmt.Sprint(p.HostPort)
+	if p.HostIP.IsValid() {
+		host = netip.AddrPortFrom(p.HostIP, p.HostPort).String()
+	}
+	if p.Container.Port() == p.HostPort {
+		return host + "/" + p.Protocol
+	}
+	return fmt.Sprintf("%s→%d/%s", host, p.Container.Port(), p.Protocol)
+}
+
+// PortTexts are the ports as text, each once for both families.
+func (a *Attachment) PortTexts() (list []string) {
+	for _, p := range a.Ports {
+		if text := p.String(); !slices.Contains(list, text) {
+			list = append(list, text)
 		}
 	}
-	to, err := netip.ParseAddrPort(p.Container)
-	if err == nil && to.Port() == p.HostPort {
-		return fmt.Sprintf("%s%d/%s", host, p.HostPort, p.Protocol)
+	return list
+}
+
+// Label is what a person calls the attachment: its pod, or its container, cut as
+// container runtimes cut long IDs.
+func (a *Attachment) Label() string {
+	if a.Pod == "" && len(a.Container) > 24 && !strings.Contains(a.Container, "…") {
+		return a.Container[:12]
 	}
-	return fmt.Sprintf("%s%d→%d/%s", host, p.HostPort, to.Port(), p.Protocol)
+	return cmp.Or(a.Pod, a.Container)
 }
 
 // Name is network/container/interface.
@@ -95,28 +115,35 @@ func (a *Attachment) Alive() bool { return a.State == OK || a.State == Drift || 
 
 // Addr is the first address of the family; invalid without one.
 func (a *Attachment) Addr(is4 bool) netip.Addr {
-	for _, text := range a.Addresses {
-		if addr, err := netip.ParseAddr(text); err == nil && addr.Is4() == is4 {
-			return addr
-		}
+	i := slices.IndexFunc(a.Addresses, func(addr netip.Addr) bool { return addr.Is4() == is4 })
+	if i < 0 {
+		return netip.Addr{}
 	}
-	return netip.Addr{}
+	return a.Addresses[i]
 }
 
 // Has says whether the address is the attachment's.
-func (a *Attachment) Has(addr netip.Addr) bool { return slices.Contains(a.Addresses, addr.String()) }
+func (a *Attachment) Has(addr netip.Addr) bool { return slices.Contains(a.Addresses, addr) }
 
-func (a *Attachment) owner() plan.Owner {
+// Owner is who the attachment is to the kernel.
+func (a *Attachment) Owner() plan.Owner {
 	return plan.Owner{Network: a.Network, ContainerID: a.Container, IfName: a.IfName, Pod: a.Pod}
 }
 
-// named reads a label. A label may have been cut short: then names that do not give
-// the tag are left out.
+// named reads a label. Of one that was cut short the link's name is left out, which tells it
+// from a whole one.
 func named(text string) (a Attachment, ok bool) {
 	n, ok := label.Parse(text)
-	a.Tag, a.Network, a.Container, a.IfName, a.Pod = n.Tag, n.Network, n.Container, n.IfName, n.Pod
-	if ok && n.Container != "" && a.owner().Tag() != a.Tag {
+	a = Attachment{Tag: n.Tag, Network: n.Network, Container: n.Container, IfName: n.IfName, Pod: n.Pod}
+	if ok && n.Container != "" && a.Owner().Tag() != a.Tag {
 		a.Container, a.IfName = n.Container+"…", ""
 	}
 	return a, ok
+}
+
+// note adds to why the state is not ok.
+func (a *Attachment) note(state string, list ...plan.Finding) {
+	if len(list) > 0 {
+		a.State, a.Findings = state, append(a.Findings, list...)
+	}
 }

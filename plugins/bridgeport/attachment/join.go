@@ -9,12 +9,13 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 )
 
 // List finds all attachments of the node, sorted by network and address.
 func List(n *node.Node) []*Attachment {
-	j := joiner{node: n, byTag: make(map[string]*Attachment)}
+	j := joiner{Node: n, list: []*Attachment{}, byTag: make(map[string]*Attachment)}
 	j.cache()
 	j.links()
 	j.leases()
@@ -23,20 +24,13 @@ func List(n *node.Node) []*Attachment {
 		j.complete(a)
 	}
 	slices.SortFunc(j.list, func(a, b *Attachment) int {
-		return cmp.Or(strings.Compare(a.Network, b.Network), compareAddr(a, b), strings.Compare(a.Container, b.Container))
+		return cmp.Or(strings.Compare(a.Network, b.Network), a.Addr(true).Compare(b.Addr(true)), a.Addr(false).Compare(b.Addr(false)), strings.Compare(a.Container, b.Container))
 	})
 	return j.list
 }
 
-func compareAddr(a, b *Attachment) int {
-	if c := a.Addr(true).Compare(b.Addr(true)); c != 0 {
-		return c
-	}
-	return a.Addr(false).Compare(b.Addr(false))
-}
-
 type joiner struct {
-	node  *node.Node
+	*node.Node
 	list  []*Attachment
 	byTag map[string]*Attachment
 	inUse map[netip.Addr]string // by whom; nil until needed
@@ -56,25 +50,18 @@ func (j *joiner) get(known Attachment) *Attachment {
 	return a
 }
 
-func (j *joiner) ofNames(network, container, ifName, pod string) *Attachment {
-	a := Attachment{Network: network, Container: container, IfName: ifName, Pod: pod}
-	a.Tag = a.owner().Tag()
-	return j.get(a)
+func (j *joiner) of(o plan.Owner) *Attachment {
+	return j.get(Attachment{Network: o.Network, Container: o.ContainerID, IfName: o.IfName, Pod: o.Pod, Tag: o.Tag()})
 }
 
 func (j *joiner) cache() {
-	for i := range j.node.Cached {
-		c := &j.node.Cached[i]
+	for i := range j.Cached {
+		c := &j.Cached[i]
 		if !ours(c.Plugins) {
 			continue
 		}
-		pod := ""
-		if name := c.Arg("K8S_POD_NAME"); name != "" {
-			pod = c.Arg("K8S_POD_NAMESPACE") + "/" + name
-		}
-		a := j.ofNames(c.NetworkName, c.ContainerID, c.IfName, pod)
-		a.Cached, a.Netns = c, c.NetNS
-		a.Since = &c.Time
+		a := j.of(plan.Owner{Network: c.NetworkName, ContainerID: c.ContainerID, IfName: c.IfName, Pod: c.Args().Pod()})
+		a.Cached, a.Netns, a.Since = c, c.NetNS, &c.Time
 	}
 }
 
@@ -86,13 +73,9 @@ func ours(list []node.Plugin) bool {
 }
 
 func (j *joiner) links() {
-	for i := range j.node.Links {
-		l := &j.node.Links[i]
-		if l.Kind != "veth" {
-			continue
-		}
-		if known, ok := named(l.Alias); ok {
-			j.get(known).Host = l
+	for i, l := range j.Links {
+		if known, ok := named(l.Alias); ok && l.Kind == "veth" {
+			j.get(known).Host = &j.Links[i]
 		}
 	}
 	// Of another implementation only the result tells which link it is.
@@ -101,7 +84,7 @@ func (j *joiner) links() {
 			continue
 		}
 		for _, i := range a.Cached.Result.Interfaces {
-			if l := j.node.Link(i.Name); i.Sandbox == "" && l != nil && l.Kind == "veth" && l.MAC == i.Mac {
+			if l := j.Link(i.Name); i.Sandbox == "" && l != nil && l.Kind == "veth" && l.MAC == i.Mac {
 				a.Host = l
 			}
 		}
@@ -109,15 +92,12 @@ func (j *joiner) links() {
 }
 
 func (j *joiner) leases() {
-	for _, l := range j.node.Leases {
+	for _, l := range j.Leases {
 		if l.Owner.ContainerID == "" {
 			continue // an empty file: doctor tells of it
 		}
-		ifName := l.Owner.IfName
-		if ifName == "" {
-			ifName = "eth0" // the oldest form has no name
-		}
-		a := j.ofNames(l.Network, l.Owner.ContainerID, ifName, "")
+		ifName := cmp.Or(l.Owner.IfName, "eth0") // the oldest form has no name
+		a := j.of(plan.Owner{Network: l.Network, ContainerID: l.Owner.ContainerID, IfName: ifName})
 		a.Leases = append(a.Leases, l)
 		if a.Since == nil {
 			a.Since = &l.Time
@@ -126,7 +106,7 @@ func (j *joiner) leases() {
 }
 
 func (j *joiner) elements() {
-	for _, e := range j.node.Rules {
+	for _, e := range j.Rules {
 		if known, ok := named(e.Comment); ok {
 			a := j.get(known)
 			a.Elements = append(a.Elements, e)
@@ -137,20 +117,21 @@ func (j *joiner) elements() {
 // complete fills in what follows from the parts.
 func (j *joiner) complete(a *Attachment) {
 	if a.Netns == "" {
-		if s := j.node.SpaceOf(a.Host); s != nil {
+		if s := j.SpaceOf(a.Host); s != nil {
 			a.Netns = s.Path
 		}
 	}
 	if l := a.Host; l != nil {
 		a.Link, a.MTU = l.Name, l.MTU
 		a.Traffic = Traffic{RxBytes: l.TxBytes, TxBytes: l.RxBytes, RxPackets: l.TxPackets, TxPackets: l.RxPackets}
-		if master := j.node.LinkAt(l.Master); master != nil && l.Master != 0 {
+		if master := j.LinkAt(l.Master); master != nil && l.Master != 0 {
 			a.Bridge = master.Name
 		}
 	}
 	a.addresses()
 	a.ports()
 	j.judge(a)
+	a.Notes = a.Findings.Sentences()
 	if a.Inner != nil {
 		a.MAC, a.MTU = a.Inner.MAC, a.Inner.MTU
 	}
@@ -162,11 +143,9 @@ func (j *joiner) complete(a *Attachment) {
 
 // addresses come from the result, from leases, and where there is neither from rules.
 func (a *Attachment) addresses() {
-	seen := make(map[netip.Addr]bool)
 	add := func(addr netip.Addr) {
-		if addr.IsValid() && !seen[addr] {
-			seen[addr] = true
-			a.Addresses = append(a.Addresses, addr.String())
+		if addr.IsValid() && !a.Has(addr) {
+			a.Addresses = append(a.Addresses, addr)
 		}
 	}
 	if a.Cached != nil && a.Cached.Result != nil {
@@ -193,11 +172,8 @@ func (a *Attachment) ports() {
 		if !ok {
 			continue
 		}
-		p := Port{Protocol: hostport.ProtocolName(proto), HostPort: port, Container: to.String(), Backend: "nftables", Connections: e.Connections}
-		if ip, ok := e.HostIP(); ok {
-			p.HostIP = ip.String()
-		}
-		a.Ports = append(a.Ports, p)
+		host, _ := e.HostIP()
+		a.Ports = append(a.Ports, Port{HostIP: host, Protocol: hostport.ProtocolName(proto), HostPort: port, Container: to, Backend: "nftables", Connections: e.Connections})
 	}
 	wished := a.wished()
 	if len(a.Ports) == 0 {
@@ -205,12 +181,12 @@ func (a *Attachment) ports() {
 	}
 	for i := range a.Ports {
 		for _, w := range wished {
-			if w.HostPort == a.Ports[i].HostPort && w.Protocol == a.Ports[i].Protocol {
+			if w.Key() == a.Ports[i].Key() {
 				a.Ports[i].AllowFrom = w.AllowFrom
 			}
 		}
 	}
 	slices.SortFunc(a.Ports, func(p, q Port) int {
-		return cmp.Or(cmp.Compare(p.HostPort, q.HostPort), cmp.Compare(p.Protocol, q.Protocol), cmp.Compare(p.HostIP, q.HostIP), len(p.Container)-len(q.Container))
+		return cmp.Or(cmp.Compare(p.HostPort, q.HostPort), cmp.Compare(p.Protocol, q.Protocol), p.HostIP.Compare(q.HostIP), p.Container.Compare(q.Container))
 	})
 }

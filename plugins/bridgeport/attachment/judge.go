@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
+	current "github.com/containernetworking/cni/pkg/types/100"
 )
 
 // judge tells the living from the dead. Alive is what has a link into a namespace that
@@ -15,13 +17,14 @@ import (
 // no link, whose namespace is known and gone or, of plugin bridge, has no such link, and
 // whose addresses nobody has. Everything else is in doubt, and nothing of it is ever removed.
 func (j *joiner) judge(a *Attachment) {
+	space := plan.Finding{Kind: plan.NamespaceKind, Object: "its namespace " + a.Netns, Field: "link", Expected: a.IfName}
 	if a.Netns != "" {
 		in, err := node.Enter(a.Netns)
 		switch {
 		case err == nil:
 			a.Inside, a.Inner = in, in.Link(a.IfName)
 		case !errors.Is(err, node.ErrGone):
-			a.State, a.Notes = Doubt, []string{fmt.Sprintf("its namespace can't be looked into: %v", err)}
+			a.note(Doubt, plan.Finding{Kind: plan.NamespaceKind, Object: "its namespace", Text: fmt.Sprintf(" can't be looked into: %v", err)})
 			return
 		}
 	}
@@ -29,19 +32,30 @@ func (j *joiner) judge(a *Attachment) {
 	case a.Host != nil:
 		j.judgeLink(a)
 	case a.Inner != nil && !a.innerOwn():
-		a.State, a.Notes = Doubt, []string{fmt.Sprintf("%s in %s has none of its addresses: another container may have taken the name", a.IfName, a.Netns)}
+		a.note(Doubt, plan.Finding{
+			Kind: plan.AddressKind, Object: a.IfName + " in " + a.Netns, Field: "address", Expected: show.List(a.Addresses),
+			Text: " has none of its addresses: another container may have taken the name",
+		})
 	case a.Inner != nil:
 		a.State = Foreign
 		if !a.byOthers() {
-			a.State, a.Notes = Drift, []string{"the host's link " + a.owner().LinkName() + " is missing"}
+			a.note(Drift, plan.Finding{Kind: plan.LinkKind, Object: "the host's link " + a.Owner().LinkName(), Field: HostEnd, Text: " is missing"})
 		}
 	case a.Inside != nil && !a.bridged():
 		// A device that was handed to a virtual machine, say.
-		a.State, a.Notes = Doubt, []string{fmt.Sprintf("its namespace %s has no link %s, which may be right: it is not of plugin bridge", a.Netns, a.IfName)}
-	case (a.Cached == nil || len(a.Leases) > 0) && a.heldElsewhere(j): // without a lease the address is another's
+		space.Text = fmt.Sprintf(" has no link %s, which may be right: it is not of plugin bridge", a.IfName)
+		a.note(Doubt, space)
+	case (a.Cached == nil || len(a.Leases) > 0) && j.heldElsewhere(a): // without a lease the address is another's
 	default:
-		a.State = Orphan
-		a.Notes = append(a.Notes, a.obituary())
+		switch {
+		case a.Netns == "":
+			space.Object, space.Text = "it", " has no link, and no namespace has its address"
+		case a.Inside == nil:
+			space.Text = " is gone"
+		default:
+			space.Object, space.Text = "its namespace", " has no link "+a.IfName+" any more"
+		}
+		a.note(Orphan, space)
 		a.left()
 	}
 }
@@ -56,94 +70,54 @@ func (a *Attachment) innerOwn() bool {
 	return len(a.Addresses) == 0 || slices.ContainsFunc(a.Inner.Addrs, func(p netip.Prefix) bool { return a.Has(p.Addr()) })
 }
 
-func (a *Attachment) obituary() string {
-	switch {
-	case a.Netns == "":
-		return "it has no link, and no namespace has its address"
-	case a.Inside == nil:
-		return "its namespace " + a.Netns + " is gone"
-	}
-	return "its namespace has no link " + a.IfName + " any more"
-}
-
 func (j *joiner) judgeLink(a *Attachment) {
 	if !a.Host.Ours() {
 		a.State = Foreign
 		return
 	}
 	a.State = OK
-	a.drift(a.links())
-	if len(a.Leases) == 0 && a.Cached != nil && leased(a.Cached.Plugins) {
-		a.drift([]string{"the lease of " + strings.Join(a.Addresses, ", ") + " is missing: another container may get it"})
-	}
-	if a.Cached != nil && a.Inside != nil {
-		a.drift(a.checked())
-	} else if a.Cached == nil && len(a.Elements) == 0 && j.masqueraded(a) {
-		a.drift([]string{"its rules are missing"})
-	}
-}
-
-func (a *Attachment) drift(notes []string) {
-	if len(notes) > 0 {
-		a.State = Drift
-		a.Notes = append(a.Notes, notes...)
-	}
-}
-
-// links are the differences that can be seen without a configuration.
-func (a *Attachment) links() (notes []string) {
 	if !a.Host.Up {
-		notes = append(notes, a.Link+" is down")
+		a.note(Drift, plan.Finding{Kind: plan.LinkKind, Object: a.Link, Field: "state", Expected: "up", Actual: "down", Text: " is down"})
 	}
 	if a.Host.Master == 0 {
-		notes = append(notes, a.Link+" is plugged into no bridge")
+		a.note(Drift, plan.Finding{Kind: plan.LinkKind, Object: a.Link, Field: "port of bridge", Text: " is plugged into no bridge"})
 	}
-	return notes
+	if len(a.Leases) == 0 && a.Cached != nil && leased(a.Cached.Plugins) {
+		a.note(Drift, plan.Finding{Kind: plan.LeaseKind, Object: "the lease of " + show.List(a.Addresses), Text: " is missing: another container may get it"})
+	}
+	if a.Cached != nil && a.Inside != nil {
+		a.note(Drift, a.checked()...)
+	} else if a.Cached == nil && len(a.Elements) == 0 && j.masqueraded(a) {
+		a.note(Drift, plan.Finding{Kind: plan.ElementKind, Object: "its rules", Text: " are missing"})
+	}
 }
 
+// HostEnd is the field of a finding of LinkKind: the host's end of the pair does not exist.
+const HostEnd = "host end"
+
 func leased(list []node.Plugin) bool {
-	for _, p := range list {
-		if p.IPAM.Type == "host-local" {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(list, func(p node.Plugin) bool { return p.IPAM.Type == "host-local" })
 }
 
 // masqueraded says whether the network's configuration file asks for rules.
 func (j *joiner) masqueraded(a *Attachment) bool {
-	for _, n := range j.node.Networks {
-		for _, p := range n.Plugins {
-			if n.Name == a.Network && p.Type == "bridge" && p.IPMasq && p.MasqBackend != "iptables" {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(j.Networks, func(n node.Network) bool {
+		return n.Name == a.Network && slices.ContainsFunc(n.Plugins, node.Plugin.Masquerades)
+	})
 }
 
 // byOthers says whether the result tells of a host link that is not named as ours.
 func (a *Attachment) byOthers() bool {
-	if a.Cached == nil || a.Cached.Result == nil {
-		return false
-	}
-	for _, i := range a.Cached.Result.Interfaces {
-		if i.Name == a.owner().LinkName() {
-			return false
-		}
-	}
-	return true
+	return a.Cached != nil && a.Cached.Result != nil && !slices.ContainsFunc(a.Cached.Result.Interfaces, func(i *current.Interface) bool {
+		return i.Name == a.Owner().LinkName()
+	})
 }
 
 // heldElsewhere looks for the addresses in all namespaces that can be found.
-func (a *Attachment) heldElsewhere(j *joiner) bool {
-	for _, text := range a.Addresses {
-		addr, err := netip.ParseAddr(text)
-		if err != nil {
-			continue
-		}
+func (j *joiner) heldElsewhere(a *Attachment) bool {
+	for _, addr := range a.Addresses {
 		if path := j.holder(addr); path != "" {
-			a.State, a.Notes = Doubt, []string{fmt.Sprintf("it has no link here, but %s is in use in %s", addr, path)}
+			a.note(Doubt, plan.Finding{Kind: plan.AddressKind, Object: "it", Text: fmt.Sprintf(" has no link here, but %s is in use in %s", addr, path)})
 			return true
 		}
 	}
@@ -154,7 +128,7 @@ func (a *Attachment) heldElsewhere(j *joiner) bool {
 func (j *joiner) holder(addr netip.Addr) string {
 	if j.inUse == nil {
 		j.inUse = make(map[netip.Addr]string)
-		for _, s := range j.node.Spaces {
+		for _, s := range j.Spaces {
 			in, err := node.Enter(s.Path)
 			if err != nil {
 				continue

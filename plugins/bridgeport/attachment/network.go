@@ -2,15 +2,14 @@ package attachment
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/lease"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridge"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 )
 
@@ -19,13 +18,13 @@ type Network struct {
 	Name        string           `json:"name"`
 	File        string           `json:"file,omitempty"` // "" where no configuration file names it
 	Bridge      string           `json:"bridge,omitempty"`
-	Gateways    []string         `json:"gateways,omitempty"`
+	Gateways    []netip.Prefix   `json:"gateways,omitempty"`
 	MTU         int              `json:"mtu,omitempty"`
 	Attachments int              `json:"attachments"`
 	Ports       int              `json:"ports"`
 	Pools       []Pool           `json:"pools,omitempty"`
 	DataDir     string           `json:"dataDir,omitempty"`
-	Conf        *node.Plugin     `json:"-"` // of the plugin bridge; nil where not known
+	Conf        *bridge.Conf     `json:"-"` // nil where not known, or without the plugin bridge
 	Sets        []lease.RangeSet `json:"-"`
 }
 
@@ -65,7 +64,7 @@ func Networks(n *node.Node, list []*Attachment) []Network {
 		if c.Bad == nil && ours(c.Plugins) && found[c.Name] == nil {
 			w := get(c.Name)
 			w.File = c.File
-			w.configure(c.Name, c.CNIVersion, c.Plugins)
+			w.configure(c.Plugins)
 		}
 	}
 	for _, a := range list {
@@ -75,7 +74,7 @@ func Networks(n *node.Node, list []*Attachment) []Network {
 			w.Ports += len(a.Ports)
 		}
 		if w.Conf == nil && a.Cached != nil {
-			w.configure(a.Network, "", a.Cached.Plugins)
+			w.configure(a.Cached.Plugins)
 		}
 		w.Bridge = cmp.Or(w.Bridge, a.Bridge)
 	}
@@ -91,21 +90,13 @@ func Networks(n *node.Node, list []*Attachment) []Network {
 	return out
 }
 
-func (w *Network) configure(name, version string, list []node.Plugin) {
-	for i, p := range list {
-		if p.Type == "bridge" && w.Conf == nil {
-			w.Conf, w.Bridge = &list[i], p.BridgeName()
+func (w *Network) configure(list []node.Plugin) {
+	for _, p := range list {
+		if p.Bridge != nil && w.Conf == nil {
+			w.Conf, w.Bridge = p.Bridge, p.Bridge.Bridge
 		}
-		if p.IPAM.Type != "host-local" || w.Sets != nil {
-			continue
-		}
-		net := node.Network{Name: name, CNIVersion: cmp.Or(version, "1.1.0")}
-		req, err := Request(&net, p, node.Call{ContainerID: "x", IfName: "eth0"}, "DEL", json.RawMessage(nil))
-		if err != nil {
-			continue // lint tells
-		}
-		if conf, err := lease.Parse(req); err == nil {
-			w.Sets, w.DataDir = conf.Sets, conf.DataDir
+		if p.Lease != nil && w.Sets == nil {
+			w.Sets, w.DataDir = p.Lease.Sets, p.Lease.DataDir
 		}
 	}
 }
@@ -116,7 +107,7 @@ func (w *Network) look(n *node.Node) {
 		w.MTU = l.MTU
 		for _, a := range l.Addrs {
 			if !a.Addr().IsLinkLocalUnicast() {
-				w.Gateways = append(w.Gateways, a.String())
+				w.Gateways = append(w.Gateways, a)
 			}
 		}
 	}
@@ -134,6 +125,11 @@ func (w *Network) look(n *node.Node) {
 	}
 }
 
+// Has says whether the network has a subnet of the family.
+func (w Network) Has(is4 bool) bool {
+	return slices.ContainsFunc(w.Subnets(), func(p netip.Prefix) bool { return p.Addr().Is4() == is4 })
+}
+
 // Subnets are the network's, by its pools, else by its bridge's addresses.
 func (w Network) Subnets() []netip.Prefix {
 	var list []netip.Prefix
@@ -144,19 +140,8 @@ func (w Network) Subnets() []netip.Prefix {
 	}
 	if list == nil {
 		for _, g := range w.Gateways {
-			if p, err := netip.ParsePrefix(g); err == nil {
-				list = append(list, p.Masked())
-			}
+			list = append(list, g.Masked())
 		}
 	}
 	return list
-}
-
-// SubnetText is the subnets for a table.
-func (w Network) SubnetText() string {
-	var texts []string
-	for _, p := range w.Subnets() {
-		texts = append(texts, p.String())
-	}
-	return strings.Join(texts, ", ")
 }

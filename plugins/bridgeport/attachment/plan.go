@@ -32,7 +32,7 @@ func Plan(net *node.Network, call node.Call, given []string) (steps []Step, err 
 	defer func() { err = errors.Join(err, h.Close()) }()
 	var draft *bridge.Draft
 	for _, p := range net.Plugins {
-		req, err := Request(net, p, call, "ADD", nil)
+		req, err := node.Request(net, p, call, "ADD", nil)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", p.Type, err)
 		}
@@ -55,11 +55,8 @@ func Plan(net *node.Network, call node.Call, given []string) (steps []Step, err 
 			if err != nil {
 				return nil, err
 			}
-			about := "portmap: published ports"
-			if text := plan.String(); text == "" {
-				about = "portmap: no ports are asked for (--port)"
-			}
-			steps = append(steps, Step{"portmap", about, plan.String()})
+			about := map[bool]string{true: "published ports", false: "no ports are asked for (--port)"}[plan.String() != ""]
+			steps = append(steps, Step{"portmap", "portmap: " + about, plan.String()})
 		default:
 			steps = append(steps, Step{p.Type, p.Type + ": not ours, not planned", ""})
 		}

@@ -1,57 +1,20 @@
 package attachment
 
 import (
-	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+	"github.com/bridgeport-cni/bridgeport/pkg/publish"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridge"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
+	current "github.com/containernetworking/cni/pkg/types/100"
 )
-
-// Request is the call of one plugin, as libcni would make it: the list's name and
-// version, what the plugin's capabilities let through, and the previous result.
-func Request(n *node.Network, p node.Plugin, call node.Call, command string, prev json.RawMessage) (*cni.Request, error) {
-	conf := make(map[string]any)
-	for k, v := range p.Raw {
-		conf[k] = v
-	}
-	conf["name"], conf["cniVersion"] = n.Name, n.CNIVersion
-	runtime, _ := conf["runtimeConfig"].(map[string]any)
-	for capability, on := range p.Capabilities {
-		if data, ok := call.CapabilityArgs[capability]; on && ok {
-			if runtime == nil {
-				runtime = make(map[string]any)
-			}
-			runtime[capability] = data
-		}
-	}
-	if runtime != nil {
-		conf["runtimeConfig"] = runtime
-	}
-	if len(prev) > 0 {
-		conf["prevResult"] = prev
-	}
-	text, err := json.Marshal(conf)
-	if err != nil {
-		return nil, err
-	}
-	var args []string
-	for _, a := range call.CNIArgs {
-		args = append(args, a[0]+"="+a[1])
-	}
-	return cni.Read([]string{
-		"CNI_COMMAND=" + command, "CNI_CONTAINERID=" + call.ContainerID, "CNI_NETNS=" + call.NetNS,
-		"CNI_IFNAME=" + call.IfName, "CNI_ARGS=" + strings.Join(args, ";"),
-	}, strings.NewReader(string(text)))
-}
 
 // With hands the plan of each of our plugins to fn, by the cached configuration and
 // result: what CHECK would compare.
@@ -80,7 +43,7 @@ func (a *Attachment) With(fn func(*plan.Session, plan.Plan) error) (err error) {
 		if expected == nil {
 			continue
 		}
-		req, err := Request(&net, p, a.Cached.Call, "ADD", a.Cached.RawResult)
+		req, err := node.Request(&net, p, a.Cached.Call, "ADD", a.Cached.RawResult)
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.Type, err)
 		}
@@ -96,71 +59,46 @@ func (a *Attachment) With(fn func(*plan.Session, plan.Plan) error) (err error) {
 }
 
 // checked compares the attachment with its plan, as CHECK does.
-func (a *Attachment) checked() (notes []string) {
-	err := a.With(func(h *plan.Session, p plan.Plan) error {
-		if err := p.Check(h); err != nil {
-			notes = append(notes, strings.Split(err.Error(), "\n")...)
-		}
+func (a *Attachment) checked() plan.Drift {
+	var errs []error
+	err := a.With(func(s *plan.Session, p plan.Plan) error {
+		errs = append(errs, p.Check(s))
 		return nil
 	})
-	if err != nil {
-		notes = append(notes, err.Error())
-	}
-	return unique(notes)
-}
-
-func unique(list []string) (out []string) {
-	seen := make(map[string]bool)
-	for _, s := range list {
-		if !seen[s] {
-			seen[s] = true
-			out = append(out, s)
-		}
-	}
-	return out
+	return plan.Findings(errors.Join(append(errs, err)...))
 }
 
 // wished are the ports that the runtime asked for, where no rule of our table tells
-// them: of the iptables backend, or lost.
+// them: of the iptables backend, or lost. Those that ADD would reject are left out.
 func (a *Attachment) wished() (list []Port) {
 	if a.Cached == nil {
 		return nil
 	}
-	raw, err := json.Marshal(a.Cached.CapabilityArgs["portMappings"])
-	var wishes []struct {
-		HostPort, ContainerPort int
-		Protocol, HostIP        string
-		AllowFrom               []string
+	var addrs []netip.Prefix
+	for _, addr := range a.Addresses {
+		addrs = append(addrs, netip.PrefixFrom(addr, addr.BitLen()))
 	}
-	if err != nil || json.Unmarshal(raw, &wishes) != nil {
-		return nil
-	}
-	backend := "missing"
-	var network []string // what the network's configuration allows
+	network := node.Network{Name: a.Network, CNIVersion: current.ImplementedSpecVersion}
 	for _, p := range a.Cached.Plugins {
-		if list, ok := p.Raw["allowFrom"].([]any); ok {
-			network = []string{}
-			for _, text := range list {
-				network = append(network, fmt.Sprint(text))
-			}
+		req, err := node.Request(&network, p, a.Cached.Call, "DEL", nil)
+		if err != nil || !p.Capabilities["portMappings"] {
+			continue
 		}
-		if p.Type == "portmap" && p.Backend == "iptables" || p.Raw["markMasqBit"] != nil || p.Raw["externalSetMarkChain"] != nil {
-			backend = "iptables"
+		asked, err := publish.Parse(req)
+		if err != nil {
+			continue
 		}
-	}
-	for _, w := range wishes {
-		to := a.Addr(!strings.Contains(w.HostIP, ":"))
-		if !to.IsValid() && len(a.Addresses) > 0 {
-			to, _ = netip.ParseAddr(a.Addresses[0]) // an address by its own making
+		ports, byIPTables, _ := asked.Ports(addrs) // none where an address is missing
+		backend := map[bool]string{true: "iptables", false: "missing"}[byIPTables]
+		for _, w := range ports {
+			w.Each(func(hostPort uint16, to netip.AddrPort) {
+				port := Port{HostIP: w.HostIP, Protocol: hostport.ProtocolName(w.Protocol), HostPort: hostPort, Container: to, Backend: backend}
+				if w.Allow != nil {
+					port.AllowFrom = w.Allow.From
+				}
+				list = append(list, port)
+			})
 		}
-		if w.AllowFrom == nil {
-			w.AllowFrom = network
-		}
-		list = append(list, Port{
-			AllowFrom: w.AllowFrom,
-			HostIP:    w.HostIP, Protocol: cmp.Or(strings.ToLower(w.Protocol), "tcp"), HostPort: uint16(w.HostPort), Backend: backend,
-			Container: netip.AddrPortFrom(to, uint16(w.ContainerPort)).String(),
-		})
 	}
 	return list
 }

@@ -1,12 +1,18 @@
 package command
 
 import (
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/doctor"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
 	"github.com/spf13/cobra"
 )
+
+// settle is how long a call of a plugin may take to make what it makes: what is there half of
+// then, in one look and not in the next, is no finding.
+const settle = 200 * time.Millisecond
 
 func doctorCommand(o *options) *cobra.Command {
 	var list, verbose bool
@@ -32,12 +38,15 @@ not work.`,
 			return err
 		}
 		found := doctor.Examine(n, attachments).Run()
-		status := doctor.Status(found)
-		err = p.Value(map[string]any{"findings": found, "status": status}, func() { printFindings(p, found, verbose) })
-		if err == nil && status != 0 {
-			return Exit{Status: status}
+		if len(found) > 0 {
+			time.Sleep(settle)
+			if n, attachments, err = o.look(); err != nil {
+				return err
+			}
+			found = doctor.Lasting(found, doctor.Examine(n, attachments).Run())
 		}
-		return err
+		status := doctor.Status(found)
+		return exit(p.Value(map[string]any{"findings": found, "status": status}, func() { printFindings(p, found, verbose) }), status != 0, status)
 	})
 	return c
 }
@@ -77,12 +86,7 @@ func printFindings(p *show.Printer, found []doctor.Finding, verbose bool) {
 			p.Line("%s  %s: %s", p.Good("  ok"), p.Title(c.Name), c.About)
 		}
 	}
-	fails := 0
-	for _, f := range found {
-		if f.Severity == doctor.Fail {
-			fails++
-		}
-	}
+	fails := len(slices.DeleteFunc(slices.Clone(found), func(f doctor.Finding) bool { return f.Severity != doctor.Fail }))
 	summary := p.Good("all is well")
 	if len(found) > 0 {
 		summary = show.Count(fails, "failure") + ", " + show.Count(len(found)-fails, "warning")

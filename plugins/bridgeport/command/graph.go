@@ -21,12 +21,8 @@ func graphCommand(o *options) *cobra.Command {
 	}
 	c.Flags().StringVarP(&format, "format", "f", "term", "term, svg, dot or mermaid")
 	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"term", "svg", "dot", "mermaid"}, cobra.ShellCompDirectiveNoFileComp))
-	c.RunE = o.run(func(p *show.Printer, _ []string) error {
-		n, list, err := o.look()
-		if err != nil {
-			return err
-		}
-		picture := graph.New(n, list)
+	c.RunE = o.looking(func(p *show.Printer, v view) error {
+		picture := graph.New(v.Node, v.list)
 		switch format {
 		case "svg":
 			return picture.SVG(p.Out)

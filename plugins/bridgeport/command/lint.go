@@ -57,15 +57,7 @@ warnings are unknown keys and choices that are seldom meant. Exit status: 0 clea
 			}
 			p.Line("%s: %s, %s", show.Count(len(files), "file"), show.Count(errors, "error"), show.Count(len(problems)-errors, "warning"))
 		})
-		switch {
-		case err != nil:
-			return err
-		case errors > 0:
-			return Exit{Status: 2}
-		case len(problems) > 0:
-			return Exit{Status: 1}
-		}
-		return nil
+		return exit(exit(err, errors > 0, 2), len(problems) > 0, 1)
 	})
 	return c
 }

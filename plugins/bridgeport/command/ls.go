@@ -1,6 +1,7 @@
 package command
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -33,22 +34,15 @@ it publishes and what it has sent and received. States:
 	c.Flags().StringVar(&network, "network", "", "of this network only")
 	c.Flags().StringVar(&state, "state", "", "in this state only")
 	c.Flags().BoolVarP(&wide, "wide", "w", false, "full names, MAC and MTU")
-	c.RunE = o.run(func(p *show.Printer, _ []string) error {
-		n, list, err := o.look()
-		if err != nil {
-			return err
-		}
-		networks := attachment.Networks(n, list)
-		list = slices.DeleteFunc(list, func(a *attachment.Attachment) bool {
+	c.RunE = o.looking(func(p *show.Printer, v view) error {
+		networks := attachment.Networks(v.Node, v.list)
+		v.list = slices.DeleteFunc(v.list, func(a *attachment.Attachment) bool {
 			return network != "" && a.Network != network || state != "" && a.State != state
 		})
 		networks = slices.DeleteFunc(networks, func(w attachment.Network) bool { return network != "" && w.Name != network })
-		if list == nil {
-			list = []*attachment.Attachment{}
-		}
-		return p.Value(map[string]any{"networks": networks, "attachments": list}, func() {
+		return p.Value(map[string]any{"networks": networks, "attachments": v.list}, func() {
 			printNetworks(p, networks)
-			printAttachments(p, list, wide)
+			printAttachments(p, v.list, wide)
 		})
 	})
 	return c
@@ -73,18 +67,11 @@ func printNetworks(p *show.Printer, networks []attachment.Network) {
 			pools = append(pools, text)
 		}
 		rows = append(rows, []string{
-			p.Name(w.Name), show.Dash(w.Bridge), show.Dash(w.SubnetText()), show.Dash(strings.Join(pools, ", ")),
-			show.Dash(strings.Join(w.Gateways, ", ")), show.Dash(number(w.MTU)), show.Dash(w.File),
+			p.Name(w.Name), show.Dash(w.Bridge), show.Dash(show.List(w.Subnets())), show.Dash(strings.Join(pools, ", ")),
+			show.Dash(show.List(w.Gateways)), show.Number(w.MTU), show.Dash(w.File),
 		})
 	}
 	p.Table([]string{"NETWORK", "BRIDGE", "SUBNET", "LEASED", "GATEWAY", "MTU", "CONFIGURATION"}, rows)
-}
-
-func number(n int) string {
-	if n == 0 {
-		return ""
-	}
-	return show.Number(n)
 }
 
 func printAttachments(p *show.Printer, list []*attachment.Attachment, wide bool) {
@@ -100,13 +87,12 @@ func printAttachments(p *show.Printer, list []*attachment.Attachment, wide bool)
 	counts := make(map[string]int)
 	for _, a := range list {
 		counts[a.State]++
-		ports := dual(a.Ports)
 		row := []string{
-			label(a, wide), a.IfName, a.Network, strings.Join(a.Addresses, "\n"), show.Dash(a.Link), some(ports, wide),
+			label(a, wide), a.IfName, a.Network, strings.Join(show.Texts(a.Addresses), "\n"), show.Dash(a.Link), some(a.PortTexts(), wide),
 			show.Age(a.Since, time.Now()), show.Bytes(a.Traffic.RxBytes), show.Bytes(a.Traffic.TxBytes), p.State(a.State),
 		}
 		if wide {
-			row = append(row, show.Dash(a.Pod), show.Dash(a.MAC), show.Dash(number(a.MTU)), show.Dash(a.Netns))
+			row = append(row, show.Dash(a.Pod), show.Dash(a.MAC), show.Number(a.MTU), show.Dash(a.Netns))
 		}
 		rows = append(rows, row)
 	}
@@ -116,7 +102,7 @@ func printAttachments(p *show.Printer, list []*attachment.Attachment, wide bool)
 	for _, a := range list {
 		for i, note := range a.Notes {
 			if i == 3 && !wide {
-				p.Line("%s %s: and %s more (-w)", p.State(a.State), label(a, wide), show.Number(len(a.Notes)-i))
+				p.Line("%s %s: and %d more (-w)", p.State(a.State), label(a, wide), len(a.Notes)-i)
 				break
 			}
 			p.Line("%s %s: %s", p.State(a.State), label(a, wide), note)
@@ -125,36 +111,17 @@ func printAttachments(p *show.Printer, list []*attachment.Attachment, wide bool)
 	var sums []string
 	for _, s := range []string{attachment.OK, attachment.Foreign, attachment.Drift, attachment.Orphan, attachment.Doubt} {
 		if counts[s] > 0 {
-			sums = append(sums, show.Number(counts[s])+" "+p.State(s))
+			sums = append(sums, fmt.Sprint(counts[s], " ", p.State(s)))
 		}
 	}
 	p.Line("%s: %s", show.Count(len(list), "attachment"), strings.Join(sums, ", "))
 }
 
-// label is what a person calls the attachment: its pod, or its container, cut as
-// container runtimes cut long IDs.
 func label(a *attachment.Attachment, wide bool) string {
 	if wide {
 		return a.Container
 	}
-	if a.Pod != "" {
-		return a.Pod
-	}
-	if len(a.Container) > 24 && !strings.Contains(a.Container, "…") {
-		return a.Container[:12]
-	}
-	return a.Container
-}
-
-// dual are the ports as text, each once for both families.
-func dual(ports []attachment.Port) []string {
-	var list []string
-	for _, p := range ports {
-		if text := p.String(); !slices.Contains(list, text) {
-			list = append(list, text)
-		}
-	}
-	return list
+	return a.Label()
 }
 
 // some is the first of a list, one a line.
@@ -164,7 +131,7 @@ func some(list []string, all bool) string {
 		return "-"
 	}
 	if len(list) > most+1 && !all {
-		list = append(slices.Clone(list[:most]), "+"+show.Number(len(list)-most)+" more")
+		list = append(slices.Clone(list[:most]), fmt.Sprintf("+%d more", len(list)-most))
 	}
 	return strings.Join(list, "\n")
 }

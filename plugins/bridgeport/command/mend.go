@@ -2,7 +2,7 @@ package command
 
 import (
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/mend"
@@ -30,15 +30,12 @@ reason; so does what is younger than --grace, since an ADD takes its lease first
 	}
 	c.Flags().BoolVar(&dry, "dry-run", false, "list it and change nothing")
 	c.Flags().DurationVar(&grace, "grace", usualGrace, "keep what is younger")
-	c.RunE = o.run(func(p *show.Printer, _ []string) error {
-		n, list, err := o.look()
-		if err != nil {
-			return err
+	c.RunE = o.looking(func(p *show.Printer, v view) error {
+		if v.NoRules != nil {
+			return fmt.Errorf("gc: refused: rules can't be read, so dead and living can't be told apart: %w", v.NoRules)
 		}
-		if n.NoRules != nil {
-			return fmt.Errorf("gc: refused: rules can't be read, so dead and living can't be told apart: %w", n.NoRules)
-		}
-		dead := mend.Dead(n, list, grace)
+		var err error
+		dead := mend.Dead(v.Node, v.list, grace)
 		if p.Format == "table" {
 			printDead(p, dead, dry)
 		}
@@ -85,7 +82,7 @@ func printRemoved(p *show.Printer, dead []mend.Removal) {
 	for _, r := range dead {
 		if r.Kept == "" {
 			removed++
-		} else if strings.HasPrefix(r.Kept, "it has") {
+		} else if r.Back {
 			p.Line("%s %s: %s", p.Warn("kept"), r.Name, r.Kept)
 		}
 	}
@@ -106,21 +103,10 @@ go on. The exit status is 1 where something could not be mended.`,
 		Args: cobra.NoArgs,
 	}
 	c.Flags().BoolVar(&dry, "dry-run", false, "print the commands and change nothing")
-	c.RunE = o.run(func(p *show.Printer, _ []string) error {
-		n, list, err := o.look()
-		if err != nil {
-			return err
-		}
-		mended := mend.Repair(n, list, dry)
-		if err := p.Value(mended, func() { printMended(p, mended, dry) }); err != nil {
-			return err
-		}
-		for _, m := range mended {
-			if m.Error != "" {
-				return Exit{Status: 1}
-			}
-		}
-		return nil
+	c.RunE = o.looking(func(p *show.Printer, v view) error {
+		mended := mend.Repair(v.Node, v.list, dry)
+		failed := slices.ContainsFunc(mended, func(m mend.Mended) bool { return m.Error != "" })
+		return exit(p.Value(mended, func() { printMended(p, mended, dry) }), failed, 1)
 	})
 	return c
 }

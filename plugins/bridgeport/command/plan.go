@@ -1,10 +1,9 @@
 package command
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -87,8 +86,7 @@ func (o *options) network(c *cobra.Command, files []string) (*node.Network, erro
 
 // capabilities are what a runtime would pass on.
 func capabilities(ports, ips []string) (map[string]any, error) {
-	caps := make(map[string]any)
-	var list []map[string]any
+	list := []map[string]any{}
 	for _, text := range ports {
 		m, err := mapping(text)
 		if err != nil {
@@ -96,36 +94,19 @@ func capabilities(ports, ips []string) (map[string]any, error) {
 		}
 		list = append(list, m)
 	}
-	if list != nil {
-		caps["portMappings"] = list
-	}
-	if ips != nil {
-		caps["ips"] = ips
-	}
-	return caps, nil
+	return map[string]any{"portMappings": list, "ips": ips}, nil
 }
 
-// mapping reads [hostIP:]hostPort:containerPort[/protocol].
+// published is [hostIP:]hostPort:containerPort[/protocol].
+var published = regexp.MustCompile(`^(?:\[?([^\]]+?)\]?:)?(\d{1,5}):(\d{1,5})(?:/(\w+))?$`)
+
+// mapping reads a port as runtimes pass it on. Portmap checks the values.
 func mapping(text string) (map[string]any, error) {
-	text, proto, _ := strings.Cut(text, "/")
-	i := strings.LastIndex(text, ":")
-	if i < 0 {
+	m := published.FindStringSubmatch(text)
+	if m == nil {
 		return nil, errors.New("wants [hostIP:]hostPort:containerPort[/protocol]")
 	}
-	host, inner := text[:i], text[i+1:]
-	ip := ""
-	if j := strings.LastIndex(host, ":"); j >= 0 {
-		ip, host = strings.Trim(host[:j], "[]"), host[j+1:]
-		if _, err := netip.ParseAddr(ip); err != nil {
-			return nil, err
-		}
-	}
-	hostPort, err := strconv.ParseUint(host, 10, 16)
-	containerPort, cerr := strconv.ParseUint(inner, 10, 16)
-	if err = errors.Join(err, cerr); err != nil {
-		return nil, err
-	}
-	return map[string]any{
-		"hostPort": hostPort, "containerPort": containerPort, "protocol": cmp.Or(proto, "tcp"), "hostIP": ip,
-	}, nil
+	host, _ := strconv.Atoi(m[2]) // digits, here and below
+	container, _ := strconv.Atoi(m[3])
+	return map[string]any{"hostIP": m[1], "hostPort": host, "containerPort": container, "protocol": m[4]}, nil
 }

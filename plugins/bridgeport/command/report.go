@@ -1,10 +1,10 @@
 package command
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"os"
 	"os/signal"
 	"slices"
@@ -23,26 +23,14 @@ import (
 
 // logs are the files that configurations and flags name.
 func logs(n *node.Node, given []string) []string {
-	found := make(map[string]bool)
-	for _, f := range given {
-		found[f] = true
-	}
-	look := func(list []node.Plugin) {
-		for _, p := range list {
-			if log, ok := p.Raw["log"].(map[string]any); ok {
-				if file, ok := log["file"].(string); ok && file != "" {
-					found[file] = true
-				}
-			}
+	files := slices.Clone(given)
+	for _, p := range n.Plugins() {
+		if p.LogFile != "" {
+			files = append(files, p.LogFile)
 		}
 	}
-	for _, net := range n.Networks {
-		look(net.Plugins)
-	}
-	for _, c := range n.Cached {
-		look(c.Plugins)
-	}
-	return slices.Sorted(maps.Keys(found))
+	slices.Sort(files)
+	return slices.Compact(files)
 }
 
 func metricsCommand(o *options) *cobra.Command {
@@ -61,17 +49,13 @@ rename.`,
 	}
 	c.Flags().StringVar(&textfile, "textfile", "", "write to this file")
 	c.Flags().StringArrayVar(&files, "log", nil, "a log of the plugins, beside those that configurations name")
-	c.RunE = o.run(func(p *show.Printer, _ []string) error {
-		n, list, err := o.look()
-		if err != nil {
-			return err
-		}
-		patient := doctor.Examine(n, list)
-		text := report.Metrics(patient, patient.Run(), logs(n, files))
+	c.RunE = o.looking(func(p *show.Printer, v view) error {
+		patient := doctor.Examine(v.Node, v.list)
+		text := report.Metrics(patient, patient.Run(), logs(v.Node, files))
 		if textfile != "" {
 			return file.Replace(textfile, text, 0o644)
 		}
-		_, err = p.Out.Write(text)
+		_, err := p.Out.Write(text)
 		return err
 	})
 	return c
@@ -93,27 +77,21 @@ same ones by the same words.`,
 	}
 	c.Flags().BoolVar(&scrub, "scrub", false, "replace addresses and names")
 	c.Flags().StringArrayVar(&files, "log", nil, "a log of the plugins, beside those that configurations name")
-	c.RunE = o.run(func(p *show.Printer, args []string) (err error) {
-		n, list, err := o.look()
-		if err != nil {
-			return err
-		}
-		patient := doctor.Examine(n, list)
+	c.RunE = o.looking(func(p *show.Printer, v view) (err error) {
+		patient := doctor.Examine(v.Node, v.list)
 		name := "bridgeport-bundle.tar.gz"
-		if len(args) > 0 {
-			name = args[0]
+		if len(v.args) > 0 {
+			name = v.args[0]
+		}
+		var b bytes.Buffer
+		if err := report.Bundle(&b, patient, patient.Run(), logs(v.Node, files), scrub); err != nil {
+			return err
 		}
 		if name == "-" {
-			return report.Bundle(p.Out, patient, patient.Run(), logs(n, files), scrub)
-		}
-		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-		if err != nil {
+			_, err = b.WriteTo(p.Out)
 			return err
 		}
-		err = report.Bundle(f, patient, patient.Run(), logs(n, files), scrub)
-		if cerr := f.Close(); err == nil {
-			err = cerr
-		}
+		err = file.Replace(name, b.Bytes(), 0o600)
 		if err == nil {
 			p.Line("wrote %s", p.Name(name))
 		}
@@ -187,7 +165,7 @@ func busiest(list []*attachment.Attachment, before map[string]attachment.Traffic
 		}
 		per := func(now, then uint64) float64 { return max(0, float64(now)-float64(then)) / d.Seconds() }
 		rates = append(rates, Rate{
-			a.Name(), strings.Join(a.Addresses, " "), per(a.Traffic.RxBytes, b.RxBytes), per(a.Traffic.TxBytes, b.TxBytes),
+			a.Name(), strings.Join(show.Texts(a.Addresses), " "), per(a.Traffic.RxBytes, b.RxBytes), per(a.Traffic.TxBytes, b.TxBytes),
 			per(a.Traffic.RxPackets, b.RxPackets), per(a.Traffic.TxPackets, b.TxPackets),
 		})
 	}
@@ -207,7 +185,7 @@ func printTop(p *show.Printer, rates []Rate, rows, total int, again bool) error 
 				p.Name(r.Name), r.Addresses, show.Rate(r.RxBytes, "B"), show.Rate(r.TxBytes, "B"), show.Rate(r.RxPackets, "p"), show.Rate(r.TxPackets, "p"),
 			})
 		}
-		p.Line("%s of %s, %s", show.Count(len(rates), "attachment"), show.Number(total), time.Now().Format(time.TimeOnly))
+		p.Line("%s of %d, %s", show.Count(len(rates), "attachment"), total, time.Now().Format(time.TimeOnly))
 		p.Table([]string{"ATTACHMENT", "ADDRESS", "RECEIVES", "SENDS", "RECEIVES", "SENDS"}, cells)
 	})
 }

@@ -16,14 +16,19 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Exit is an error with an exit status of its own. Without text it is silent: what
-// there is to say has been printed.
-type Exit struct {
-	Status int
-	Text   string
-}
+// Exit is an error with an exit status of its own, and without text: what there is
+// to say has been printed.
+type Exit struct{ Status int }
 
-func (e Exit) Error() string { return e.Text }
+func (e Exit) Error() string { return "" }
+
+// exit is err, or else, where something is bad, the exit status.
+func exit(err error, bad bool, status int) error {
+	if err == nil && bad {
+		return Exit{Status: status}
+	}
+	return err
+}
 
 // options are the flags that each sub-command has.
 type options struct {
@@ -104,14 +109,32 @@ func (o *options) look() (*node.Node, []*attachment.Attachment, error) {
 	return n, attachment.List(n), nil
 }
 
+// view is a node and its attachments, for a sub-command with its arguments.
+type view struct {
+	*node.Node
+	list []*attachment.Attachment
+	args []string
+}
+
+// looking is run with a look at the node.
+func (o *options) looking(fn func(*show.Printer, view) error) func(*cobra.Command, []string) error {
+	return o.run(func(p *show.Printer, args []string) error {
+		n, list, err := o.look()
+		if err != nil {
+			return err
+		}
+		return fn(p, view{n, list, args})
+	})
+}
+
 // Status is the exit status for an error of Root's Execute.
 func Status(err error) int {
 	var exit Exit
 	switch {
-	case err == nil:
-		return 0
 	case errors.As(err, &exit):
 		return exit.Status
+	case err != nil:
+		return 1
 	}
-	return 1
+	return 0
 }

@@ -110,7 +110,9 @@ the flags leave open is asked for; otherwise it has the defaults.`,
 	f.BoolVar(&force, "force", false, "replace a file of the same name")
 	c.RunE = o.run(func(p *show.Printer, _ []string) error {
 		if terminal(c.InOrStdin()) && !print {
-			ask(c, &w)
+			if err := ask(c); err != nil {
+				return err
+			}
 		}
 		if !slices.Contains(setup.Runtimes, w.Runtime) {
 			return fmt.Errorf("--runtime: %q is none of %s", w.Runtime, strings.Join(setup.Runtimes, ", "))
@@ -152,29 +154,24 @@ func terminal(in io.Reader) bool {
 }
 
 // ask asks for each flag that was not given; an empty answer takes the default.
-func ask(c *cobra.Command, w *setup.Wish) {
+func ask(c *cobra.Command) error {
 	in := bufio.NewScanner(c.InOrStdin())
-	for _, q := range []struct {
-		flag, text string
-		into       *string
-	}{
-		{"runtime", "Which runtime (" + strings.Join(setup.Runtimes, ", ") + ")", &w.Runtime},
-		{"name", "The network's name", &w.Name},
-		{"bridge", "The bridge", &w.Bridge},
-		{"mtu", "MTU (bytes, auto, or nothing for the bridge's)", &w.MTU},
+	for _, q := range [][2]string{
+		{"runtime", "Which runtime (" + strings.Join(setup.Runtimes, ", ") + ")"},
+		{"name", "The network's name"},
+		{"bridge", "The bridge"},
+		{"mtu", "MTU (bytes, auto, or nothing for the bridge's)"},
+		{"subnet", "Subnets, separated by commas"},
 	} {
-		if c.Flags().Changed(q.flag) {
+		if c.Flags().Changed(q[0]) {
 			continue
 		}
-		fmt.Fprintf(c.OutOrStdout(), "%s [%s]: ", q.text, *q.into)
+		fmt.Fprintf(c.OutOrStdout(), "%s [%s]: ", q[1], strings.Trim(c.Flag(q[0]).Value.String(), "[]"))
 		if in.Scan() && strings.TrimSpace(in.Text()) != "" {
-			*q.into = strings.TrimSpace(in.Text())
+			if err := c.Flags().Set(q[0], strings.TrimSpace(in.Text())); err != nil {
+				return err
+			}
 		}
 	}
-	if !c.Flags().Changed("subnet") {
-		fmt.Fprintf(c.OutOrStdout(), "Subnets, separated by commas [%s]: ", strings.Join(w.Subnets, ","))
-		if in.Scan() && strings.TrimSpace(in.Text()) != "" {
-			w.Subnets = strings.Split(in.Text(), ",")
-		}
-	}
+	return nil
 }

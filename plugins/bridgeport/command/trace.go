@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os/signal"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -35,16 +34,12 @@ nft's trace, until --duration is over or you press Ctrl-C.`,
 	}
 	c.Flags().BoolVar(&live, "live", false, "follow real packets")
 	c.Flags().DurationVar(&duration, "duration", time.Minute, "how long --live looks")
-	c.RunE = o.run(func(p *show.Printer, args []string) error {
-		n, list, err := o.look()
+	c.RunE = o.looking(func(p *show.Printer, v view) error {
+		t, err := trace.New(v.Node, v.list)
 		if err != nil {
 			return err
 		}
-		t, err := trace.New(n, list)
-		if err != nil {
-			return err
-		}
-		packet, err := parsePacket(t, args[0], args[1])
+		packet, err := parsePacket(t, v.args[0], v.args[1])
 		if err != nil {
 			return err
 		}
@@ -57,10 +52,7 @@ nft's trace, until --duration is over or you press Ctrl-C.`,
 		}
 		hops, arrives := t.Follow(packet)
 		err = p.Value(map[string]any{"hops": hops, "arrives": arrives}, func() { printHops(p, packet, hops, arrives) })
-		if err == nil && !arrives {
-			return Exit{Status: 2}
-		}
-		return err
+		return exit(err, !arrives, 2)
 	})
 	return c
 }
@@ -77,20 +69,20 @@ func parsePacket(t *trace.Tracer, from, to string) (trace.Packet, error) {
 		source = netip.AddrPortFrom(addr, 40000) // any will do
 	}
 	p.From, p.Protocol = source, "tcp"
-	if proto, port, ok := strings.Cut(to, "/"); ok {
-		if _, known := hostport.Protocol(proto); known {
-			number, err := strconv.ParseUint(port, 10, 16)
-			if err != nil || number == 0 {
-				return p, fmt.Errorf("%s: %q is outside 1-65535", to, port)
-			}
-			host := t.HostAddress(source.Addr())
-			if !host.IsValid() {
-				return p, fmt.Errorf("%s: this host has no route and so no address for %s: give address:port", to, source.Addr())
-			}
-			p.Protocol, p.To = proto, netip.AddrPortFrom(host, uint16(number))
-			return p, nil
+	proto, port, is, err := parsePort(to)
+	if err != nil {
+		return p, err
+	}
+	if is {
+		host := t.HostAddress(source.Addr())
+		if !host.IsValid() {
+			return p, fmt.Errorf("%s: this host has no route and so no address for %s: give address:port", to, source.Addr())
 		}
-		to, p.Protocol = proto, port
+		p.Protocol, p.To = proto, netip.AddrPortFrom(host, port)
+		return p, nil
+	}
+	if addr, proto, ok := strings.Cut(to, "/"); ok {
+		to, p.Protocol = addr, proto
 	}
 	if p.To, err = netip.ParseAddrPort(to); err != nil {
 		return p, fmt.Errorf("%q is neither protocol/port nor address:port", to)
@@ -137,12 +129,8 @@ too.`,
 		Args: cobra.NoArgs,
 	}
 	c.Flags().BoolVarP(&all, "all", "a", false, "the host's own sockets, too")
-	c.RunE = o.run(func(p *show.Printer, _ []string) error {
-		n, list, err := o.look()
-		if err != nil {
-			return err
-		}
-		t, err := trace.New(n, list)
+	c.RunE = o.looking(func(p *show.Printer, v view) error {
+		t, err := trace.New(v.Node, v.list)
 		if err != nil {
 			return err
 		}

@@ -37,20 +37,12 @@ container or pod holds. The exit status is 0 where somebody was found, and 1 whe
 nobody holds it.`,
 		Args: cobra.ExactArgs(1),
 	}
-	c.RunE = o.run(func(p *show.Printer, args []string) error {
-		n, list, err := o.look()
+	c.RunE = o.looking(func(p *show.Printer, v view) error {
+		found, err := who(v.Node, v.list, v.args[0])
 		if err != nil {
 			return err
 		}
-		found, err := who(n, list, args[0])
-		if err != nil {
-			return err
-		}
-		err = p.Value(found, func() { printWho(p, args[0], found) })
-		if err == nil && len(found) == 0 {
-			return Exit{Status: 1}
-		}
-		return err
+		return exit(p.Value(found, func() { printWho(p, v.args[0], found) }), len(found) == 0, 1)
 	})
 	return c
 }
@@ -74,10 +66,10 @@ func printWho(p *show.Printer, what string, found []Finding) {
 			if a.Pod != "" {
 				p.Line("  pod        %s", a.Pod)
 			}
-			p.Line("  addresses  %s", show.Dash(strings.Join(a.Addresses, ", ")))
+			p.Line("  addresses  %s", show.Dash(show.List(a.Addresses)))
 			p.Line("  links      %s on bridge %s, MAC %s in %s", show.Dash(a.Link), show.Dash(a.Bridge), show.Dash(a.MAC), show.Dash(a.Netns))
 			if len(a.Ports) > 0 {
-				p.Line("  ports      %s", strings.Join(dual(a.Ports), ", "))
+				p.Line("  ports      %s", strings.Join(a.PortTexts(), ", "))
 			}
 			for _, note := range a.Notes {
 				p.Line("  %s: %s", p.State(a.State), note)
@@ -94,14 +86,8 @@ func who(n *node.Node, list []*attachment.Attachment, word string) ([]Finding, e
 	if addr, err := netip.ParseAddr(word); err == nil {
 		return whoAddress(n, list, addr.Unmap()), nil
 	}
-	if proto, port, ok := strings.Cut(word, "/"); ok {
-		if _, known := hostport.Protocol(strings.ToLower(proto)); known {
-			number, err := strconv.ParseUint(port, 10, 16)
-			if err != nil || number == 0 {
-				return nil, fmt.Errorf("%s: %q is outside 1-65535", word, port)
-			}
-			return whoPort(list, strings.ToLower(proto), uint16(number)), nil
-		}
+	if proto, port, is, err := parsePort(word); is || err != nil {
+		return whoPort(list, proto, port), err
 	}
 	var found []Finding
 	for _, a := range list {
@@ -122,6 +108,19 @@ func who(n *node.Node, list []*attachment.Attachment, word string) ([]Finding, e
 		found = append(found, Finding{What: "link " + word, Holder: "the host", Alive: true, How: fmt.Sprintf("a %s with %s, %s", l.Kind, show.Count(len(n.Ports(l)), "port"), maker)})
 	}
 	return found, nil
+}
+
+// parsePort reads "tcp/8080"; is is false where the word is something else.
+func parsePort(word string) (proto string, port uint16, is bool, err error) {
+	proto, text, _ := strings.Cut(strings.ToLower(word), "/")
+	if _, known := hostport.Protocol(proto); !known {
+		return "", 0, false, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || n == 0 {
+		return "", 0, false, fmt.Errorf("%s: %q is outside 1-65535", word, text)
+	}
+	return proto, uint16(n), true, nil
 }
 
 func finding(what string, a *attachment.Attachment, how string) Finding {
@@ -155,32 +154,24 @@ func whoAddress(n *node.Node, list []*attachment.Attachment, addr netip.Addr) []
 	return found
 }
 
+// whoPort are attachments, and processes of the host: a published port wins over them.
 func whoPort(list []*attachment.Attachment, proto string, port uint16) []Finding {
 	var found []Finding
+	key := node.PortKey(proto, port)
 	for _, a := range list {
 		for _, p := range a.Ports {
-			if p.Protocol == proto && p.HostPort == port {
+			if p.Key() == key {
 				at := "every address of the host"
-				if p.HostIP != "" {
-					at = p.HostIP
+				if p.HostIP.IsValid() {
+					at = p.HostIP.String()
 				}
-				found = append(found, finding(fmt.Sprintf("%s/%d", proto, port), a, fmt.Sprintf("%s leads to %s (%s)", at, p.Container, p.Backend)))
+				found = append(found, finding(key, a, fmt.Sprintf("%s leads to %s (%s)", at, p.Container, p.Backend)))
 			}
 		}
 	}
-	return append(found, listeners(proto, port)...)
-}
-
-// listeners are processes of the host on the port: a published port wins over them.
-func listeners(proto string, port uint16) []Finding {
-	var found []Finding
 	for _, s := range node.Listeners() {
-		if s.Protocol == proto && s.Addr.Port() == port {
-			holder := s.ProcessOf()
-			if holder == "" {
-				holder = "a process of the host"
-			}
-			found = append(found, Finding{What: fmt.Sprintf("%s/%d", proto, port), Holder: holder, Alive: true, How: "listens on " + s.Addr.String()})
+		if s.Key() == key {
+			found = append(found, Finding{What: key, Holder: s.ProcessOf(), Alive: true, How: "listens on " + s.Addr.String()})
 		}
 	}
 	return found

@@ -5,7 +5,6 @@ package doctor
 import (
 	"cmp"
 	"fmt"
-	"net/netip"
 	"slices"
 
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
@@ -34,15 +33,15 @@ type Check struct {
 	About       string // what is well if it finds nothing
 	Severity    string
 	Consequence string
-	look        func(*Patient) []symptom
+	look        func(*Patient) // tells what it sees
 }
 
-// symptom is the part of a Finding that differs from case to case.
-type symptom struct{ evidence, fix string }
+func fails(name, about, consequence string, look func(*Patient)) Check {
+	return Check{name, about, Fail, consequence, look}
+}
 
-// one is a single symptom.
-func one(fix, evidence string, args ...any) []symptom {
-	return []symptom{{fmt.Sprintf(evidence, args...), fix}}
+func warns(name, about, consequence string, look func(*Patient)) Check {
+	return Check{name, about, Warn, consequence, look}
 }
 
 // Patient is what the checks look at.
@@ -51,6 +50,13 @@ type Patient struct {
 	List     []*attachment.Attachment
 	Networks []attachment.Network
 	Chains   []node.Chain // everybody's; nil where they can't be read
+	check    Check        // the one that looks
+	seen     []Finding    // its findings
+}
+
+// tell takes what the check has seen, and the command that fixes it.
+func (p *Patient) tell(fix, evidence string, args ...any) {
+	p.seen = append(p.seen, Finding{p.check.Name, p.check.Severity, fmt.Sprintf(evidence, args...), p.check.Consequence, fix})
 }
 
 // Examine reads what checks need beyond the node.
@@ -68,35 +74,46 @@ func Checks() []Check {
 // Run asks every check. The worst findings come first.
 func (p *Patient) Run() []Finding {
 	list := []Finding{}
-	for _, c := range Checks() {
-		for _, s := range c.look(p) {
-			list = append(list, Finding{c.Name, c.Severity, s.evidence, c.Consequence, s.fix})
-		}
+	for _, p.check = range Checks() {
+		p.seen = nil
+		p.check.look(p)
+		list = append(list, several(p.seen)...)
 	}
 	slices.SortStableFunc(list, func(a, b Finding) int { return cmp.Compare(rank(a), rank(b)) })
 	return list
 }
 
-func rank(f Finding) int {
-	if f.Severity == Fail {
-		return 0
-	}
-	return 1
+// Lasting are the findings of a second look that the same checks had in the first.
+func Lasting(first, second []Finding) []Finding {
+	return slices.DeleteFunc(second, func(f Finding) bool {
+		return !slices.ContainsFunc(first, func(o Finding) bool { return o.Check == f.Check })
+	})
 }
 
-// Status is the exit status: 0 well, 1 warnings, 2 failures.
-func Status(list []Finding) int {
-	worst := 0
-	for _, f := range list {
-		worst = max(worst, 2-rank(f))
+// several keeps a long list readable: the first ones, and how many more there are.
+func several(list []Finding) []Finding {
+	const most = 4
+	if more := len(list) - most; more > 0 {
+		list = list[:most]
+		list[most-1].Evidence += fmt.Sprintf(" (and %d more like it)", more)
 	}
-	return worst
+	return list
+}
+
+func rank(f Finding) int { return map[string]int{Fail: 0, Warn: 1}[f.Severity] }
+
+// Status is the exit status: 0 well, 1 warnings, 2 failures. The worst finding comes first.
+func Status(list []Finding) int {
+	if len(list) == 0 {
+		return 0
+	}
+	return 2 - rank(list[0])
 }
 
 // gateways are the networks whose containers leave by this host.
 func (p *Patient) gateways() []attachment.Network {
 	return slices.DeleteFunc(slices.Clone(p.Networks), func(w attachment.Network) bool {
-		return w.Conf == nil || !w.Conf.IsGateway && !w.Conf.IsDefault
+		return w.Conf == nil || !w.Conf.IsGateway
 	})
 }
 
@@ -111,21 +128,11 @@ func (p *Patient) bridges() []*node.Link {
 	return list
 }
 
-// uplinks are the links of default routes, each once.
-func (p *Patient) uplinks() []*node.Link {
-	var list []*node.Link
-	for _, r := range p.Routes {
-		if l := p.LinkAt(r.Link); r.Dst.Bits() == 0 && l != nil && !slices.Contains(list, l) {
-			list = append(list, l)
-		}
-	}
-	return list
-}
-
 func (p *Patient) alive() []*attachment.Attachment {
 	return slices.DeleteFunc(slices.Clone(p.List), func(a *attachment.Attachment) bool { return !a.Alive() })
 }
 
-func has(list []netip.Prefix, is4 bool) bool {
-	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Addr().Is4() == is4 })
+// inside are those of the living that can be looked into.
+func (p *Patient) inside() []*attachment.Attachment {
+	return slices.DeleteFunc(p.alive(), func(a *attachment.Attachment) bool { return a.Inner == nil })
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
@@ -52,11 +51,7 @@ func New(n *node.Node, list []*attachment.Attachment) Picture {
 	if name, err := os.Hostname(); err == nil {
 		p.Host = name
 	}
-	for _, r := range n.Routes {
-		l := n.LinkAt(r.Link)
-		if r.Dst.Bits() != 0 || l == nil || slices.ContainsFunc(p.Uplinks, func(u Uplink) bool { return u.Name == l.Name }) {
-			continue
-		}
+	for _, l := range n.Uplinks() {
 		u := Uplink{Name: l.Name}
 		for _, a := range l.Addrs {
 			if !a.Addr().IsLinkLocalUnicast() {
@@ -66,7 +61,7 @@ func New(n *node.Node, list []*attachment.Attachment) Picture {
 		p.Uplinks = append(p.Uplinks, u)
 	}
 	for _, w := range attachment.Networks(n, list) {
-		net := Network{Name: w.Name, Bridge: w.Bridge, Gateways: w.Gateways}
+		net := Network{Name: w.Name, Bridge: w.Bridge, Gateways: show.Texts(w.Gateways)}
 		net.Masquerade = w.Conf != nil && w.Conf.IPMasq
 		for _, a := range list {
 			if a.Network == w.Name {
@@ -79,18 +74,7 @@ func New(n *node.Node, list []*attachment.Attachment) Picture {
 }
 
 func container(a *attachment.Attachment) Container {
-	c := Container{Name: a.Container, IF: a.IfName, Link: a.Link, Addrs: a.Addresses, State: a.State}
-	if a.Pod != "" {
-		c.Name = a.Pod
-	} else if len(c.Name) > 24 {
-		c.Name = c.Name[:12]
-	}
-	for _, port := range a.Ports {
-		if text := port.String(); !slices.Contains(c.Ports, text) {
-			c.Ports = append(c.Ports, text)
-		}
-	}
-	return c
+	return Container{Name: a.Label(), IF: a.IfName, Link: a.Link, Addrs: show.Texts(a.Addresses), Ports: a.PortTexts(), State: a.State}
 }
 
 // ports is how many ports the network publishes.
@@ -99,6 +83,14 @@ func (n Network) ports() (count int) {
 		count += len(c.Ports)
 	}
 	return count
+}
+
+// sums are how many containers and published ports there are.
+func (p Picture) sums() (containers, ports int) {
+	for _, n := range p.Networks {
+		containers, ports = containers+len(n.Containers), ports+n.ports()
+	}
+	return containers, ports
 }
 
 // Terminal draws a tree.

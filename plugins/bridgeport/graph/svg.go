@@ -2,9 +2,13 @@ package graph
 
 import (
 	"fmt"
+	"html"
 	"io"
 	"math"
+	"slices"
 	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
 )
 
 // The colours of the picture: each word means the same everywhere in it.
@@ -30,6 +34,8 @@ const (
 	margin = 28
 	gap    = 16
 	barH   = 46 // of a bridge
+	// trunkGap is the room beside a column for the line that comes down from the bridge.
+	trunkGap = 10
 )
 
 // card is the size of a container's box, and how much it tells.
@@ -62,7 +68,7 @@ func (p Picture) SVG(w io.Writer) error {
 	width := 0.0
 	for _, n := range p.Networks {
 		c := cardFor(len(n.Containers))
-		width = math.Max(width, float64(c.columns)*(c.w+gap+trunkGap(c))+gap)
+		width = math.Max(width, float64(c.columns)*(c.w+gap+trunkGap)+gap)
 	}
 	width = math.Max(width, 760)
 	inner := margin + 18.0 // where networks begin, inside the host's box
@@ -78,7 +84,7 @@ func (p Picture) SVG(w io.Writer) error {
 	}
 	var out drawing
 	total, height := width+2*18+2*margin, y+margin
-	out.add(`<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%.0f" viewBox="0 0 %.0f %.0f" role="img" aria-label="container networks of %s">`, total, height, total, height, escape(p.Host))
+	out.add(`<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%.0f" viewBox="0 0 %.0f %.0f" role="img" aria-label="container networks of %s">`, total, height, total, height, html.EscapeString(p.Host))
 	out.add(`<style>text{font-family:Inter,"Segoe UI","DejaVu Sans",Helvetica,Arial,sans-serif}.mono{font-family:"JetBrains Mono","DejaVu Sans Mono",Menlo,Consolas,monospace}.b{font-weight:600}.m{text-anchor:middle}.e{text-anchor:end}</style>`)
 	out.box(0, 0, total, height, 0, paper, "none", "")
 	out.box(margin, hostTop, width+2*18, y-hostTop, 14, hostBg, hair, `stroke-width="1.5"`)
@@ -87,9 +93,6 @@ func (p Picture) SVG(w io.Writer) error {
 	_, err := w.Write(out.Bytes())
 	return err
 }
-
-// trunkGap is the room beside a column for the line that comes down from the bridge.
-func trunkGap(card) float64 { return 10 }
 
 // outside draws the world and its lines to the host; it returns where the host begins.
 func (p Picture) outside(d *drawing, width float64) float64 {
@@ -117,11 +120,8 @@ func (p Picture) outside(d *drawing, width float64) float64 {
 
 // passes tells what comes in and goes out by translation.
 func (p Picture) passes(d *drawing, x, y float64, first bool) {
-	ports, masquerade := 0, false
-	for _, n := range p.Networks {
-		ports += n.ports()
-		masquerade = masquerade || n.Masquerade
-	}
+	_, ports := p.sums()
+	masquerade := slices.ContainsFunc(p.Networks, func(n Network) bool { return n.Masquerade })
 	if masquerade && first {
 		d.text(x, y-28, 220, 12, "b e", violet, "▲ out: masqueraded")
 	}
@@ -132,14 +132,10 @@ func (p Picture) passes(d *drawing, x, y float64, first bool) {
 
 // hostLine names the host and sums up what passes through it.
 func (p Picture) hostLine(d *drawing, x, y, width float64) float64 {
-	ports, containers := 0, 0
-	for _, n := range p.Networks {
-		ports += n.ports()
-		containers += len(n.Containers)
-	}
+	containers, ports := p.sums()
 	d.text(x, y+34, width/2, 16, "b", ink, p.Host)
-	sum := fmt.Sprintf("%d networks, %d containers, %d published ports", len(p.Networks), containers, ports)
-	d.text(x+width, y+34, width/2, 13, "e", faint, strings.NewReplacer("1 networks", "1 network", " 1 containers", " 1 container", " 1 published ports", " 1 published port").Replace(" " + sum)[1:])
+	sum := show.Count(len(p.Networks), "network") + ", " + show.Count(containers, "container") + ", " + show.Count(ports, "published port")
+	d.text(x+width, y+34, width/2, 13, "e", faint, sum)
 	return y + 58
 }
 
@@ -147,7 +143,7 @@ func (p Picture) hostLine(d *drawing, x, y, width float64) float64 {
 func (n Network) draw(d *drawing, x, y, width float64) float64 {
 	n.bar(d, x, y, width)
 	c := cardFor(len(n.Containers))
-	pitchX, pitchY := c.w+gap+trunkGap(c), c.h+gap
+	pitchX, pitchY := c.w+gap+trunkGap, c.h+gap
 	if !c.full {
 		pitchY = c.h + gap/2
 	}
@@ -165,12 +161,12 @@ func (n Network) draw(d *drawing, x, y, width float64) float64 {
 	}
 	for i, k := range n.Containers {
 		col, row := i%c.columns, i/c.columns
-		cx, cy := x+8+float64(col)*pitchX+trunkGap(c)+8, first+float64(row)*pitchY
+		cx, cy := x+8+float64(col)*pitchX+trunkGap+8, first+float64(row)*pitchY
 		stroke := `stroke-width="2"`
 		if k.Link == "" {
 			stroke = `stroke-width="2" stroke-dasharray="3 3"`
 		}
-		d.add(`<path d="M%.1f %.1fq0 8 8 8H%.1f" stroke="%s" fill="none" %s/>`, cx-trunkGap(c)-8, cy+c.h/2-8, cx, blue, stroke)
+		d.add(`<path d="M%.1f %.1fq0 8 8 8H%.1f" stroke="%s" fill="none" %s/>`, cx-trunkGap-8, cy+c.h/2-8, cx, blue, stroke)
 		k.draw(d, cx, cy, c)
 	}
 	return first + float64(rows)*pitchY + 14
@@ -200,7 +196,7 @@ func (n Network) bar(d *drawing, x, y, width float64) {
 func chip(d *drawing, right, y float64, text, colour, fill string) float64 {
 	w := float64(len([]rune(text)))*7.7 + 22
 	d.box(right-w, y, w, 24, 12, fill, colour, "")
-	d.add(`<text x="%.1f" y="%.1f" font-size="12" class="b m" fill="%s">%s</text>`, right-w/2, y+16.3, colour, escape(text))
+	d.add(`<text x="%.1f" y="%.1f" font-size="12" class="b m" fill="%s">%s</text>`, right-w/2, y+16.3, colour, html.EscapeString(text))
 	return right - w - 8
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 	"github.com/containernetworking/cni/pkg/version"
 )
 
@@ -50,17 +51,15 @@ func (l *linter) version(root *value) {
 	}
 }
 
-// newest is the version that a runtime of today takes: of cniVersion and cniVersions.
+// newest is the version that a runtime takes.
 func newest(root *value) string {
-	best := root.kid("cniVersion").text()
+	var others []string
 	if list := root.kid("cniVersions"); list != nil {
 		for _, v := range list.kids {
-			if ok, err := version.GreaterThan(v.text(), best); err == nil && ok && slices.Contains(version.All.SupportedVersions(), v.text()) {
-				best = v.text()
-			}
+			others = append(others, v.text())
 		}
 	}
-	return best
+	return node.Newest(root.kid("cniVersion").text(), others)
 }
 
 func (l *linter) bridge(p *value, ports bool) {

@@ -21,14 +21,12 @@ var commonKeys = []string{"type", "name", "cniVersion", "capabilities", "args", 
 func pluginKeys(kind string) []string {
 	switch kind {
 	case "bridge": // which may publish ports itself
-		return slices.Concat(commonKeys, paths(bridge.Wire()), paths(publish.Wire()), hostLocalKeys())
+		return slices.Concat(commonKeys, paths(bridge.Wire()), paths(publish.Wire()), paths(lease.Wire()))
 	case "portmap":
 		return slices.Concat(commonKeys, paths(publish.Wire()))
 	}
 	return nil
 }
-
-func hostLocalKeys() []string { return paths(lease.Wire()) }
 
 // paths lists the keys that the struct is decoded from, with their paths.
 func paths(wire any) []string { return fields(reflect.TypeOf(wire), "") }

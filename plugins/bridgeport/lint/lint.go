@@ -10,10 +10,9 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/lease"
+	"github.com/bridgeport-cni/bridgeport/pkg/publish"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridge"
-	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
-	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 )
 
 // Problem is one thing to change, or to think about.
@@ -104,25 +103,26 @@ func (l *linter) network(root *value) {
 	l.doubts(root, plugins.kids)
 }
 
-// validators are what each plugin itself says of its configuration.
-var validators = map[string]func(*cni.Request) error{"bridge": bridge.Validate, "portmap": portmap.Validate}
-
 func (l *linter) plugin(root, p *value) {
 	kind := p.kid("type").text()
 	if known := pluginKeys(kind); known != nil {
 		l.keys(p, known, "")
 	}
 	if p.kid("ipam").kid("type").text() == "host-local" && pluginKeys(kind) == nil {
-		l.keys(p.kid("ipam"), hostLocalKeys(), "ipam.")
+		l.keys(p.kid("ipam"), paths(lease.Wire()), "ipam.")
 	}
 	req, err := l.request(root, p)
 	if err != nil {
 		l.place(root, p, err)
 		return
 	}
-	if check := validators[kind]; check != nil {
-		l.place(root, p, check(req))
+	switch kind { // what the plugin itself says of its configuration
+	case "bridge":
+		_, err = bridge.Read(req)
+	case "portmap":
+		_, err = publish.Parse(req)
 	}
+	l.place(root, p, err)
 	if p.kid("ipam").kid("type").text() == "host-local" {
 		_, err := lease.Parse(req)
 		l.place(root, p, err)
@@ -141,7 +141,7 @@ func (l *linter) request(root, p *value) (*cni.Request, error) {
 	}
 	net := node.Network{Name: root.kid("name").text(), CNIVersion: cmp.Or(newest(root), "0.1.0")}
 	call := node.Call{ContainerID: "lint", IfName: "eth0", NetNS: "/run/netns/lint"}
-	return attachment.Request(&net, plugin, call, "ADD", nil)
+	return node.Request(&net, plugin, call, "ADD", nil)
 }
 
 // slice is the text of a value.

@@ -71,13 +71,14 @@ func parse(data []byte) (*value, int, error) {
 		}
 		return v, 0, nil
 	}
-	// Only Unmarshal counts up to the very character.
+	// Only a Decoder that reads the whole value counts up to the very character, and tells the
+	// end of the file from any other mistake.
 	var syntax *json.SyntaxError
-	var any any
-	err = json.Unmarshal(data, &any)
+	var raw json.RawMessage
+	err = json.NewDecoder(bytes.NewReader(data)).Decode(&raw)
 	at := int(d.InputOffset())
 	switch {
-	case errors.As(err, &syntax) && !strings.Contains(err.Error(), "unexpected end"):
+	case errors.As(err, &syntax):
 		at = max(0, int(syntax.Offset)-1)
 	case err != nil:
 		at, err = len(bytes.TrimRight(data, " \t\r\n")), errors.New("the file ends too early: a bracket or brace is not closed")

@@ -23,6 +23,7 @@ type Removal struct {
 	Why     string   `json:"why"`
 	Items   []string `json:"items"`
 	Kept    string   `json:"kept,omitempty"`  // why it stays; "" where it goes
+	Back    bool     `json:"back,omitempty"`  // it stays since it has come back to life
 	Error   string   `json:"error,omitempty"` // what went wrong while removing
 	orphan  *attachment.Attachment
 	strange node.Lease
@@ -35,30 +36,20 @@ func Dead(n *node.Node, list []*attachment.Attachment, grace time.Duration) []Re
 	for _, a := range list {
 		switch a.State {
 		case attachment.Orphan:
-			r := Removal{Name: a.Name(), Why: notes(a), Items: a.Left, orphan: a}
-			r.Kept = young(a.Since, grace)
-			out = append(out, r)
+			out = append(out, Removal{Name: a.Name(), Why: a.Findings.Error(), Items: a.Left, Kept: young(a.Since, grace), orphan: a})
 		case attachment.Doubt:
-			out = append(out, Removal{Name: a.Name(), Why: notes(a), Items: a.Left, Kept: "in doubt"})
+			out = append(out, Removal{Name: a.Name(), Why: a.Findings.Error(), Items: a.Left, Kept: "in doubt"})
 		}
 	}
 	for _, l := range n.Leases {
 		if l.Owner == (lease.Owner{}) {
-			t := l.Time
 			out = append(out, Removal{
 				Name: l.Network + "/" + l.Addr.String(), Why: "the file names nobody: a crash left it", Items: []string{"lease " + l.Path()},
-				Kept: young(&t, grace), strange: l,
+				Kept: young(&l.Time, grace), strange: l,
 			})
 		}
 	}
 	return out
-}
-
-func notes(a *attachment.Attachment) string {
-	if len(a.Notes) == 0 {
-		return ""
-	}
-	return a.Notes[0]
 }
 
 func young(since *time.Time, grace time.Duration) string {
@@ -107,13 +98,12 @@ func bury(s *plan.Session, r *Removal) error {
 	a := r.orphan
 	back := func() bool { return a.IfName != "" && link.Exists(s, label.LinkOf(a.Tag)) || changed(a.Leases) }
 	if back() {
-		r.Kept = "it has come back to life"
+		r.Kept, r.Back = "it has come back to life", true
 		return nil
 	}
 	errs := []error{owned.Remove(s, a.Tag, owned.RulesOnly)}
 	if a.IfName != "" {
-		o := plan.Owner{Network: a.Network, ContainerID: a.Container, IfName: a.IfName}
-		rest := owned.By(o, nil)
+		rest := owned.By(a.Owner(), nil)
 		errs = append(errs, plan.Delete(s, rest.PortsIPTables, rest.MasqueradeIPTables))
 	}
 	for _, l := range a.Leases {

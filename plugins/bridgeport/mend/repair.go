@@ -13,11 +13,12 @@ import (
 
 // Mended is what was missing of one attachment.
 type Mended struct {
-	Name     string   `json:"name"`
-	Missing  []string `json:"missing"`            // as CHECK says it
-	Commands []string `json:"commands"`           // what was, or would be, put back
-	Error    string   `json:"error,omitempty"`    // what could not be put back
-	Restored bool     `json:"restored,omitempty"` // CHECK finds nothing any more
+	Name     string     `json:"name"`
+	Missing  []string   `json:"missing"`            // as CHECK says it
+	Findings plan.Drift `json:"findings"`           // the same
+	Commands []string   `json:"commands"`           // what was, or would be, put back
+	Error    string     `json:"error,omitempty"`    // what could not be put back
+	Restored bool       `json:"restored,omitempty"` // CHECK finds nothing any more
 }
 
 // Repair puts back what living attachments lack, from libcni's cache, object by object:
@@ -29,7 +30,7 @@ func Repair(n *node.Node, list []*attachment.Attachment, dry bool) []Mended {
 		if a.State != attachment.Drift {
 			continue
 		}
-		m := Mended{Name: a.Name(), Missing: a.Notes}
+		m := Mended{Name: a.Name(), Missing: a.Notes, Findings: a.Findings}
 		err := a.With(func(s *plan.Session, p plan.Plan) error { return mendPlan(s, p, dry, &m) })
 		err = errors.Join(err, mendLease(a, n, dry, &m))
 		if err == nil && !dry {
@@ -37,7 +38,7 @@ func Repair(n *node.Node, list []*attachment.Attachment, dry bool) []Mended {
 			m.Restored = err == nil
 		}
 		if err != nil {
-			m.Error = strings.ReplaceAll(err.Error(), "\n", "; ")
+			m.Error = plan.Findings(err).Error()
 		}
 		m.Commands = slices.Compact(m.Commands)
 		out = append(out, m)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	current "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/cni/pkg/types/create"
 )
@@ -34,14 +35,13 @@ type Call struct {
 	RawResult      json.RawMessage `json:"result"`
 }
 
-// Arg is one of the call's CNI_ARGS.
-func (c Call) Arg(key string) string {
+// Args is the call's CNI_ARGS.
+func (c Call) Args() cni.Args {
+	args := make(cni.Args)
 	for _, a := range c.CNIArgs {
-		if a[0] == key {
-			return a[1]
-		}
+		args[a[0]] = a[1]
 	}
-	return ""
+	return args
 }
 
 // cached reads the cache. A file that is not what libcni writes is left out: it may be

@@ -40,10 +40,7 @@ func (l Link) Has(a netip.Addr) bool {
 // Ours says whether Bridgeport made the link.
 func (l Link) Ours() bool {
 	word := label.Tag(l.Alias)
-	if l.Kind == "bridge" {
-		return word == "bridgeport"
-	}
-	return l.Kind == "veth" && label.IsTag(word)
+	return l.Kind == "bridge" && word == "bridgeport" || l.Kind == "veth" && label.IsTag(word)
 }
 
 func links() ([]Link, error) {
@@ -132,4 +129,12 @@ func (n *Node) RouteTo(a netip.Addr) *Route {
 		}
 	}
 	return best
+}
+
+// LinkTo is the route to the address and its link; nil where there is none.
+func (n *Node) LinkTo(a netip.Addr) (*Route, *Link) {
+	if r := n.RouteTo(a); r != nil {
+		return r, n.LinkAt(r.Link)
+	}
+	return nil, nil
 }

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"bufio"
 	"context"
 	"encoding/hex"
 	"fmt"
@@ -20,36 +19,34 @@ type Socket struct {
 	Protocol string // "tcp" or "udp"
 	Addr     netip.AddrPort
 	Inode    uint64
-	Process  string // "name[pid]"; "" where it was not found
+}
+
+// PortKey is protocol and number as people write them: "tcp/8080".
+func PortKey(protocol string, port uint16) string { return fmt.Sprintf("%s/%d", protocol, port) }
+
+// Key is the socket's protocol and port.
+func (s Socket) Key() string { return PortKey(s.Protocol, s.Addr.Port()) }
+
+// Takes says whether the socket gets what is sent to the address.
+func (s Socket) Takes(protocol string, to netip.AddrPort) bool {
+	return s.Key() == PortKey(protocol, to.Port()) && (s.Addr.Addr().IsUnspecified() || s.Addr.Addr() == to.Addr())
 }
 
 // Listeners lists the sockets of the calling thread's namespace.
-func Listeners() []Socket {
-	var list []Socket
-	for _, f := range []struct{ file, proto, state string }{
-		{"tcp", "tcp", "0A"}, {"tcp6", "tcp", "0A"}, {"udp", "udp", "07"}, {"udp6", "udp", "07"}, // TCP_LISTEN, TCP_CLOSE
-	} {
-		list = append(list, sockets("/proc/thread-self/net/"+f.file, f.proto, f.state)...)
-	}
-	return list
-}
-
-func sockets(file, proto, state string) []Socket {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	var list []Socket
-	for s := bufio.NewScanner(f); s.Scan(); {
-		fields := strings.Fields(s.Text())
-		if len(fields) < 10 || fields[3] != state {
-			continue
-		}
-		addr, ok := hexAddr(fields[1])
-		inode, err := strconv.ParseUint(fields[9], 10, 64)
-		if ok && err == nil {
-			list = append(list, Socket{Protocol: proto, Addr: addr, Inode: inode})
+func Listeners() (list []Socket) {
+	for _, file := range []string{"tcp", "tcp6", "udp", "udp6"} {
+		waiting := map[string]string{"tcp": "0A", "udp": "07"}[file[:3]] // TCP_LISTEN, TCP_CLOSE
+		data, _ := os.ReadFile("/proc/thread-self/net/" + file)          // none without the protocol
+		for line := range strings.Lines(string(data)) {
+			fields := strings.Fields(line)
+			if len(fields) < 10 || fields[3] != waiting {
+				continue
+			}
+			addr, ok := hexAddr(fields[1])
+			inode, err := strconv.ParseUint(fields[9], 10, 64)
+			if ok && err == nil {
+				list = append(list, Socket{Protocol: file[:3], Addr: addr, Inode: inode})
+			}
 		}
 	}
 	return list
@@ -70,7 +67,7 @@ func hexAddr(text string) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(addr.Unmap(), uint16(number)), ok
 }
 
-// ProcessOf finds who has the socket open.
+// ProcessOf finds who has the socket open; "a process" where nobody can be found.
 func (s Socket) ProcessOf() string {
 	want := fmt.Sprintf("socket:[%d]", s.Inode)
 	fds, _ := filepath.Glob("/proc/[0-9]*/fd/*") // the pattern is right
@@ -81,7 +78,7 @@ func (s Socket) ProcessOf() string {
 			return strings.TrimSpace(string(name)) + "[" + pid + "]"
 		}
 	}
-	return ""
+	return "a process"
 }
 
 // PluginVersion is what a plugin says of itself when a person calls it: its --version,

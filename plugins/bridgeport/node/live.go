@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"os/exec"
+	"strings"
 )
 
 // liveTable is made for a live trace, and removed after it.
@@ -19,30 +20,19 @@ func Live(ctx context.Context, out io.Writer, from netip.Addr, proto string, por
 	if _, err := exec.LookPath("nft"); err != nil {
 		return errors.New("--live needs the program nft: apt-get install nftables")
 	}
-	match := ""
+	match := fmt.Sprintf("%s dport %d meta nftrace set 1", proto, port)
 	if from.IsValid() {
-		family := "ip"
-		if !from.Is4() {
-			family = "ip6"
-		}
-		match = fmt.Sprintf("%s saddr %s ", family, from)
+		match = map[bool]string{true: "ip", false: "ip6"}[from.Is4()] + " saddr " + from.String() + " " + match
 	}
-	rule := fmt.Sprintf("%s%s dport %d meta nftrace set 1", match, proto, port)
-	table := fmt.Sprintf(`table inet %s {
-	chain prerouting {
-		type filter hook prerouting priority -350
-		%s
-	}
-	chain output {
-		type filter hook output priority -350
-		%s
-	}
-}
-`, liveTable, rule, rule)
 	// Adding the table twice would add its rules twice.
-	_ = exec.Command("nft", "delete", "table", "inet", liveTable).Run()
-	if err := load(table); err != nil {
-		return fmt.Errorf("--live: %w", err)
+	script := fmt.Sprintf("add table inet %[1]s\ndelete table inet %[1]s\n", liveTable)
+	for _, hook := range []string{"prerouting", "output"} {
+		script += fmt.Sprintf("table inet %s {\n chain %s {\n type filter hook %s priority -350\n %s\n }\n}\n", liveTable, hook, hook, match)
+	}
+	load := exec.Command("nft", "-f", "-")
+	load.Stdin = strings.NewReader(script)
+	if out, err := load.CombinedOutput(); err != nil {
+		return fmt.Errorf("--live: %w: %s", err, bytes.TrimSpace(out))
 	}
 	defer func() { _ = exec.Command("nft", "delete", "table", "inet", liveTable).Run() }()
 	cmd := exec.CommandContext(ctx, "nft", "monitor", "trace")
@@ -52,16 +42,6 @@ func Live(ctx context.Context, out io.Writer, from netip.Addr, proto string, por
 		return nil
 	}
 	return err
-}
-
-func load(script string) error {
-	cmd := exec.Command("nft", "-f", "-")
-	cmd.Stdin = bytes.NewBufferString(script)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(out))
-	}
-	return nil
 }
 
 // Ruleset is everybody's rules: as nft(8) prints them where it is installed, else the

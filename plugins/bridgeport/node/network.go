@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,7 +10,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/lease"
+	"github.com/bridgeport-cni/bridgeport/pkg/log"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridge"
+	"github.com/containernetworking/cni/libcni"
 	"github.com/containernetworking/cni/pkg/version"
 )
 
@@ -24,60 +29,104 @@ type Network struct {
 	Plugins  []Plugin `json:"-"`
 	Bytes    []byte   `json:"-"`
 	Bad      error    `json:"-"` // why a runtime can't read it; nil if it can
+	single   bool     // it is one plugin's configuration, not a list
 }
 
-// Plugin is what the operator's command needs to know of one plugin's configuration,
-// whichever plugin it is.
+// Plugin is one plugin's configuration.
 type Plugin struct {
 	Type         string          `json:"type"`
-	Bridge       string          `json:"bridge"`
-	IsGateway    bool            `json:"isGateway"`
-	IsDefault    bool            `json:"isDefaultGateway"`
-	IPMasq       bool            `json:"ipMasq"`
-	MasqBackend  string          `json:"ipMasqBackend"`
-	Backend      string          `json:"backend"`
-	Promisc      bool            `json:"promiscMode"`
 	Capabilities map[string]bool `json:"capabilities"`
 	IPAM         struct {
 		Type string `json:"type"`
 	} `json:"ipam"`
-	DataDir string         `json:"-"` // of host-local's leases; "" where none is named
-	Raw     map[string]any `json:"-"`
+	// What the plugin itself reads in it; nil of other plugins, and where ADD would fail.
+	Bridge *bridge.Conf `json:"-"`
+	Lease  *lease.Conf  `json:"-"`
+	// DataDir is where host-local has its leases, LogFile where the plugin writes a log; ""
+	// where none is named.
+	DataDir, LogFile string                     `json:"-"`
+	Raw              map[string]json.RawMessage `json:"-"`
 }
 
-// BridgeName is the bridge of a plugin of type bridge, cni0 where it names none.
-func (p Plugin) BridgeName() string {
-	if p.Type == "bridge" && p.Bridge == "" {
-		return "cni0"
+// Masquerades says whether the plugin has rules of nf_tables for the way out.
+func (p Plugin) Masquerades() bool { return p.Bridge != nil && p.Bridge.IPMasq && !p.Bridge.IPTables }
+
+// read reads the configuration of a plugin that is ours.
+func (p *Plugin) read(n *Network, raw []byte) {
+	if settings, err := log.Read(raw); err == nil {
+		p.LogFile = settings.File
 	}
-	return p.Bridge
+	leased := p.IPAM.Type == "host-local"
+	if leased {
+		p.DataDir = lease.DataDir(raw)
+	}
+	req, err := Request(n, *p, Call{ContainerID: "x", IfName: "eth0"}, "DEL", nil)
+	if err != nil {
+		return // lint tells, here and below
+	}
+	if p.Type == "bridge" {
+		p.Bridge, _ = bridge.Read(req)
+	}
+	if leased {
+		p.Lease, _ = lease.Parse(req)
+	}
+}
+
+// Request is the call of one plugin, as libcni would make it: the list's name and
+// version, what the plugin's capabilities let through, and the previous result.
+func Request(n *Network, p Plugin, call Call, command string, prev json.RawMessage) (*cni.Request, error) {
+	conf := make(map[string]any)
+	for k, v := range p.Raw {
+		conf[k] = v
+	}
+	conf["name"], conf["cniVersion"] = n.Name, n.CNIVersion
+	runtime := make(map[string]any)
+	if raw := p.Raw["runtimeConfig"]; raw != nil {
+		if err := json.Unmarshal(raw, &runtime); err != nil {
+			return nil, fmt.Errorf("runtimeConfig: %w", err)
+		}
+	}
+	for capability, on := range p.Capabilities {
+		if data, ok := call.CapabilityArgs[capability]; on && ok {
+			runtime[capability] = data
+		}
+	}
+	if len(runtime) > 0 {
+		conf["runtimeConfig"] = runtime
+	}
+	if len(prev) > 0 {
+		conf["prevResult"] = prev
+	}
+	text, err := json.Marshal(conf)
+	if err != nil {
+		return nil, err
+	}
+	var args []string
+	for _, a := range call.CNIArgs {
+		args = append(args, a[0]+"="+a[1])
+	}
+	return cni.Read([]string{
+		"CNI_COMMAND=" + command, "CNI_CONTAINERID=" + call.ContainerID, "CNI_NETNS=" + call.NetNS,
+		"CNI_IFNAME=" + call.IfName, "CNI_ARGS=" + strings.Join(args, ";"),
+	}, bytes.NewReader(text))
 }
 
 // networks reads the configuration files as libcni does: *.conf, *.conflist and *.json,
 // sorted by name.
 func networks(dir string) ([]Network, error) {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
+	files, err := libcni.ConfFiles(dir, []string{".conf", ".conflist", ".json"})
 	if err != nil {
 		return nil, fmt.Errorf("configurations: %w", err)
 	}
 	var list []Network
-	for _, e := range entries {
-		switch filepath.Ext(e.Name()) {
-		case ".conf", ".conflist", ".json":
-		default:
-			continue
-		}
-		path := filepath.Join(dir, e.Name())
+	for _, path := range files {
 		data, err := os.ReadFile(path)
 		var net Network
 		if err == nil {
 			net, err = ParseNetwork(data)
 		}
 		net.File, net.Bytes, net.Bad = path, data, err
-		if err == nil && strings.HasSuffix(path, ".conflist") && !listed(data) {
+		if err == nil && filepath.Ext(path) == ".conflist" && net.single {
 			net.Bad = errors.New("plugins: missing, a .conflist needs a list of them")
 		}
 		list = append(list, net)
@@ -85,11 +134,14 @@ func networks(dir string) ([]Network, error) {
 	return list, nil
 }
 
-func listed(data []byte) bool {
-	var w struct {
-		Plugins []json.RawMessage `json:"plugins"`
+// Newest is the version that a runtime of today takes: of cniVersion and cniVersions.
+func Newest(best string, others []string) string {
+	for _, v := range others {
+		if newer, err := version.GreaterThan(v, best); err == nil && newer && slices.Contains(version.All.SupportedVersions(), v) {
+			best = v
+		}
 	}
-	return json.Unmarshal(data, &w) == nil && len(w.Plugins) > 0
+	return best
 }
 
 // ParseNetwork reads a list, or a single plugin's configuration.
@@ -98,31 +150,22 @@ func ParseNetwork(data []byte) (Network, error) {
 	if err := json.Unmarshal(data, &net); err != nil {
 		return net, err
 	}
-	for _, v := range net.Versions {
-		if newer, err := version.GreaterThan(v, net.CNIVersion); err == nil && newer && slices.Contains(version.All.SupportedVersions(), v) {
-			net.CNIVersion = v
-		}
-	}
+	net.CNIVersion = Newest(net.CNIVersion, net.Versions)
 	var w struct {
 		Plugins []json.RawMessage `json:"plugins"`
 	}
 	if err := json.Unmarshal(data, &w); err != nil {
 		return net, err
 	}
-	if w.Plugins == nil {
+	if net.single = len(w.Plugins) == 0; net.single {
 		w.Plugins = []json.RawMessage{data}
 	}
 	for _, raw := range w.Plugins {
 		var p Plugin
-		if err := json.Unmarshal(raw, &p); err != nil {
+		if err := errors.Join(json.Unmarshal(raw, &p), json.Unmarshal(raw, &p.Raw)); err != nil {
 			return net, err
 		}
-		if err := json.Unmarshal(raw, &p.Raw); err != nil {
-			return net, err
-		}
-		if p.IPAM.Type == "host-local" {
-			p.DataDir = lease.DataDir(raw)
-		}
+		p.read(&net, raw)
 		net.Plugins = append(net.Plugins, p)
 	}
 	if net.Name == "" {

@@ -79,21 +79,24 @@ func elements() ([]nft.Element, error) {
 	return c.Everything()
 }
 
+// Plugins are those of all lists: of the configuration files, then of attachments.
+func (n *Node) Plugins() (list []Plugin) {
+	for _, net := range n.Networks {
+		list = append(list, net.Plugins...)
+	}
+	for _, c := range n.Cached {
+		list = append(list, c.Plugins...)
+	}
+	return list
+}
+
 // leases reads the given directory, and those that configurations name.
 func (n *Node) leases() ([]Lease, error) {
 	dirs := []string{n.Place.Data}
-	add := func(list []Plugin) {
-		for _, p := range list {
-			if p.DataDir != "" && !slices.Contains(dirs, p.DataDir) {
-				dirs = append(dirs, p.DataDir)
-			}
+	for _, p := range n.Plugins() {
+		if p.DataDir != "" && !slices.Contains(dirs, p.DataDir) {
+			dirs = append(dirs, p.DataDir)
 		}
-	}
-	for _, net := range n.Networks {
-		add(net.Plugins)
-	}
-	for _, c := range n.Cached {
-		add(c.Plugins)
 	}
 	var list []Lease
 	for _, dir := range dirs {
@@ -142,6 +145,16 @@ func (n *Node) Ports(bridge *Link) []*Link {
 	for i := range n.Links {
 		if n.Links[i].Master == bridge.Index {
 			list = append(list, &n.Links[i])
+		}
+	}
+	return list
+}
+
+// Uplinks are the links of default routes, each once.
+func (n *Node) Uplinks() (list []*Link) {
+	for _, r := range n.Routes {
+		if l := n.LinkAt(r.Link); r.Dst.Bits() == 0 && l != nil && !slices.Contains(list, l) {
+			list = append(list, l)
 		}
 	}
 	return list

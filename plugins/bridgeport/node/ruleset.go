@@ -4,11 +4,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
+	goiptables "github.com/coreos/go-iptables/iptables"
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/xt"
@@ -23,7 +23,6 @@ type Chain struct {
 	Type     string // "filter", "nat"; "" for a chain that others jump to
 	Hook     string // "prerouting" and so on; "" as above
 	Priority int
-	Drops    bool // its policy is drop
 	rules    []*nftables.Rule
 }
 
@@ -59,7 +58,6 @@ func Chains() ([]Chain, error) {
 			if ch.Priority != nil {
 				out.Priority = int(*ch.Priority)
 			}
-			out.Drops = ch.Policy != nil && *ch.Policy == nftables.ChainPolicyDrop
 			if out.rules, err = c.GetRules(ch.Table, ch); err != nil && !errors.Is(err, unix.ENOENT) {
 				return nil, fmt.Errorf("ruleset: %s: %w", out, err)
 			}
@@ -96,7 +94,8 @@ func (c Chain) Diverts() []string {
 	var list []string
 	for _, r := range c.rules {
 		proto, port, diverts := "", uint16(0), false
-		for i, e := range r.Exprs {
+		var before expr.Any // what loads the value that the next one compares
+		for _, e := range r.Exprs {
 			switch e := e.(type) {
 			case *expr.NAT:
 				diverts = diverts || e.Type == expr.NATTypeDestNAT
@@ -109,27 +108,20 @@ func (c Chain) Diverts() []string {
 					proto, port = p, number
 				}
 			case *expr.Cmp:
-				if p, ok := matched(r.Exprs, i).(*expr.Payload); ok && p.Base == expr.PayloadBaseTransportHeader && p.Offset == 2 && len(e.Data) == 2 {
+				if p, ok := before.(*expr.Payload); ok && p.Base == expr.PayloadBaseTransportHeader && p.Offset == 2 && len(e.Data) == 2 {
 					port = binary.BigEndian.Uint16(e.Data)
 				}
-				if m, ok := matched(r.Exprs, i).(*expr.Meta); ok && m.Key == expr.MetaKeyL4PROTO && len(e.Data) == 1 {
+				if m, ok := before.(*expr.Meta); ok && m.Key == expr.MetaKeyL4PROTO && len(e.Data) == 1 {
 					proto = map[byte]string{unix.IPPROTO_TCP: "tcp", unix.IPPROTO_UDP: "udp"}[e.Data[0]]
 				}
 			}
+			before = e
 		}
 		if diverts && port != 0 {
-			list = append(list, fmt.Sprintf("%s/%d", proto, port))
+			list = append(list, PortKey(proto, port))
 		}
 	}
 	return list
-}
-
-// matched is the expression that loaded what expression i compares.
-func matched(list []expr.Any, i int) expr.Any {
-	if i == 0 {
-		return nil
-	}
-	return list[i-1]
 }
 
 // xtPort reads a single port of iptables' -m tcp or -m udp --dport.
@@ -143,21 +135,22 @@ func xtPort(m *expr.Match) (string, uint16, bool) {
 	return "", 0, false
 }
 
-// Legacy is the rules of iptables-legacy in one table, as iptables-save prints them;
-// "" where the table is not in use. It executes iptables-legacy-save only where the
-// kernel has the table, since the program would otherwise make it.
-func Legacy(ipv6 bool, table string) string {
-	names, program := "/proc/thread-self/net/ip_tables_names", "iptables-legacy-save"
-	if ipv6 {
-		names, program = "/proc/thread-self/net/ip6_tables_names", "ip6tables-legacy-save"
+// LegacyRules is how many rules iptables-legacy has in a table, of both families. The
+// programs are executed only where the kernel has the table, since they would make it.
+func LegacyRules(table string) (n int) {
+	for protocol, program := range []string{goiptables.ProtocolIPv4: "iptables-legacy", goiptables.ProtocolIPv6: "ip6tables-legacy"} {
+		if !(iptables.Family{IPv6: protocol > 0}).LegacyInUse(table) {
+			continue
+		}
+		t, err := goiptables.New(goiptables.IPFamily(goiptables.Protocol(protocol)), goiptables.Path(program))
+		if err != nil {
+			continue // nobody can ask
+		}
+		chains, _ := t.ListChains(table)
+		for _, c := range chains {
+			rules, _ := t.List(table, c)
+			n += max(0, len(rules)-1) // the first line is the chain itself
+		}
 	}
-	data, err := os.ReadFile(names)
-	if err != nil || !slices.Contains(strings.Fields(string(data)), table) {
-		return ""
-	}
-	out, err := exec.Command(program, "-t", table).Output()
-	if err != nil {
-		return "# in use, but not to be read: " + err.Error()
-	}
-	return string(out)
+	return n
 }

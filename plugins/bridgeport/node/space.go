@@ -15,7 +15,6 @@ import (
 // Space is a network namespace other than the node's.
 type Space struct {
 	Path string
-	Ino  uint64
 	ID   int // the number by which the node's links know it; -1 if none does
 }
 
@@ -28,15 +27,13 @@ func spaces() []Space {
 	}
 	defer self.Close()
 	seen := map[uint64]bool{self.Ino(): true}
-	var paths []string
+	var list []Space
 	for _, pattern := range []string{"/run/netns/*", "/var/run/netns/*", "/run/docker/netns/*", "/proc/[0-9]*/ns/net"} {
 		found, _ := filepath.Glob(pattern) // the patterns are right
-		paths = append(paths, found...)
-	}
-	var list []Space
-	for _, path := range paths {
-		if s, ok := space(path, seen); ok {
-			list = append(list, s)
+		for _, path := range found {
+			if s, ok := space(path, seen); ok {
+				list = append(list, s)
+			}
 		}
 	}
 	return list
@@ -63,7 +60,7 @@ func space(path string, seen map[uint64]bool) (Space, bool) {
 	if err != nil {
 		id = -1
 	}
-	return Space{Path: path, Ino: ns.Ino(), ID: id}, true
+	return Space{Path: path, ID: id}, true
 }
 
 // SpaceOf is where a veth's other end is; nil if it could not be found.
@@ -78,19 +75,13 @@ func (n *Node) SpaceOf(l *Link) *Space {
 	return &n.Spaces[i]
 }
 
-// Inside is the links and routes of another namespace.
-type Inside struct {
-	Links  []Link
-	Routes []Route
-}
-
 // ErrGone says that a namespace does not exist any more.
 var ErrGone = errors.New("the namespace is gone")
 
-// Enter looks inside the namespace at path; ErrGone where there is none. The one that
+// Enter reads links and routes inside the namespace at path; ErrGone where there is none. The one that
 // this command runs in is an error, too: no container of this node is there. It is gone
 // where the path is a process's, whose number another has by now.
-func Enter(path string) (*Inside, error) {
+func Enter(path string) (*Node, error) {
 	ns, err := netns.Open(path)
 	if errors.Is(err, netns.ErrNotExist) || errors.Is(err, netns.ErrNotNetns) {
 		return nil, fmt.Errorf("%s: %w", path, ErrGone)
@@ -110,7 +101,7 @@ func Enter(path string) (*Inside, error) {
 		}
 		return nil, fmt.Errorf("%s: is where this command runs: run it in the node's own network namespace", path)
 	}
-	in := &Inside{}
+	in := &Node{}
 	err = ns.Do(func() (err error) {
 		if in.Links, err = links(); err == nil {
 			in.Routes, err = routes()
@@ -118,9 +109,4 @@ func Enter(path string) (*Inside, error) {
 		return err
 	})
 	return in, err
-}
-
-// Link finds a link by its name; nil without one.
-func (in *Inside) Link(name string) *Link {
-	return (&Node{Links: in.Links}).Link(name)
 }

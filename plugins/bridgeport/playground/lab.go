@@ -3,19 +3,23 @@
 package playground
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/containernetworking/cni/libcni"
 	"github.com/containernetworking/cni/pkg/invoke"
+	"github.com/containernetworking/cni/pkg/types"
+	current "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/cni/pkg/version"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // Names of the namespaces, and addresses for documentation (RFC 5737, RFC 3849).
@@ -80,9 +84,11 @@ func (l Lab) Up(names []string) ([]Container, error) {
 	var out []Container
 	for i, name := range names {
 		c := Container{Name: name, Netns: l.Netns(name), Port: Port(len(count) + i)}
-		if err := makeSpace(c.Netns); err != nil {
+		ns, err := makeSpace(c.Netns)
+		if err != nil {
 			return out, err
 		}
+		_ = ns.Close() // its mount keeps it
 		res, err := cni.AddNetworkList(context.Background(), list, l.call(name, c.Port))
 		if err != nil {
 			return out, fmt.Errorf("%s: %w", name, err)
@@ -96,21 +102,15 @@ func (l Lab) Up(names []string) ([]Container, error) {
 	return out, nil
 }
 
-func addresses(res any) ([]string, error) {
-	text, err := json.Marshal(res)
+func addresses(res types.Result) (list []string, err error) {
+	r, err := current.NewResultFromResult(res)
 	if err != nil {
 		return nil, err
 	}
-	var w struct {
-		IPs []struct{ Address string }
+	for _, ip := range r.IPs {
+		list = append(list, ip.Address.IP.String())
 	}
-	err = json.Unmarshal(text, &w)
-	var list []string
-	for _, ip := range w.IPs {
-		addr, _, _ := strings.Cut(ip.Address, "/")
-		list = append(list, addr)
-	}
-	return list, err
+	return list, nil
 }
 
 func (l Lab) call(name string, port int) *libcni.RuntimeConf {
@@ -121,35 +121,30 @@ func (l Lab) call(name string, port int) *libcni.RuntimeConf {
 	return rt
 }
 
-// conflist is the lab's network.
-func (l Lab) conflist() []byte {
-	text, err := json.MarshalIndent(map[string]any{
-		"cniVersion": "1.1.0", "name": "lab", "plugins": []map[string]any{
-			{
-				"type": "bridge", "bridge": "lab0", "isDefaultGateway": true, "ipMasq": true, "hairpinMode": true,
-				"ipam": map[string]any{
-					"type": "host-local", "dataDir": filepath.Join(l.Dir, "leases"),
-					"ranges": [][]map[string]string{{{"subnet": "10.60.0.0/24"}}, {{"subnet": "fd60::/64"}}},
-				},
-			},
-			{"type": "portmap", "capabilities": map[string]bool{"portMappings": true}},
-		},
-	}, "", "  ")
-	if err != nil {
-		panic(err) // constants
-	}
-	return append(text, '\n')
+// conflist is the lab's network, with the directory of leases.
+const conflist = `{
+  "cniVersion": "1.1.0",
+  "name": "lab",
+  "plugins": [
+    {
+      "type": "bridge", "bridge": "lab0", "isDefaultGateway": true, "ipMasq": true, "hairpinMode": true,
+      "ipam": {"type": "host-local", "dataDir": %q, "ranges": [[{"subnet": "10.60.0.0/24"}], [{"subnet": "fd60::/64"}]]}
+    },
+    {"type": "portmap", "capabilities": {"portMappings": true}}
+  ]
 }
+`
 
 func (l Lab) network() (*libcni.NetworkConfigList, *libcni.CNIConfig, error) {
 	file := filepath.Join(l.Dir, "net.d", "10-lab.conflist")
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return nil, nil, err
 	}
-	if err := os.WriteFile(file, l.conflist(), 0o644); err != nil {
+	text := fmt.Appendf(nil, conflist, filepath.Join(l.Dir, "leases"))
+	if err := os.WriteFile(file, text, 0o644); err != nil {
 		return nil, nil, err
 	}
-	list, err := libcni.NetworkConfFromBytes(l.conflist())
+	list, err := libcni.NetworkConfFromBytes(text)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -178,24 +173,15 @@ func (e *inside) ExecPlugin(ctx context.Context, path string, stdin []byte, envi
 }
 
 // makeSpace makes a namespace with loopback up; one that is there already stays.
-func makeSpace(path string) error {
+func makeSpace(path string) (*netns.NS, error) {
 	ns, err := netns.New(path)
 	if errors.Is(err, os.ErrExist) {
-		return nil
+		return netns.Open(path)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer ns.Close()
-	return ns.Do(func() error { return up("lo") })
-}
-
-func up(name string) error {
-	link, err := netlink.LinkByName(name)
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return netlink.LinkSetUp(link)
+	return ns, ns.Do(func() error { return address("lo") })
 }
 
 // ground makes the host and the outside, with a wire between them.
@@ -203,16 +189,12 @@ func (l Lab) ground() error {
 	if _, err := os.Stat(l.Host()); err == nil {
 		return nil
 	}
-	outside := filepath.Join(l.Run, outName)
-	if err := errors.Join(makeSpace(l.Host()), makeSpace(outside)); err != nil {
-		return err
-	}
-	host, err := netns.Open(l.Host())
+	host, err := makeSpace(l.Host())
 	if err != nil {
 		return err
 	}
 	defer host.Close()
-	out, err := netns.Open(outside)
+	out, err := makeSpace(filepath.Join(l.Run, outName))
 	if err != nil {
 		return err
 	}
@@ -232,6 +214,82 @@ func (l Lab) ground() error {
 		if err := address("uplink", HostV4+"/24", hostV6+"/64"); err != nil {
 			return err
 		}
-		return defaultRoute(OutsideV4)
+		return netlink.RouteAdd(&netlink.Route{Gw: net.ParseIP(OutsideV4)})
 	})
+}
+
+// address gives addresses to a link and brings it up.
+func address(name string, list ...string) error {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	for _, text := range list {
+		addr, err := netlink.ParseAddr(text)
+		if err != nil {
+			return err
+		}
+		if addr.IP.To4() == nil {
+			addr.Flags = unix.IFA_F_NODAD // nobody else is there
+		}
+		if err := netlink.AddrAdd(link, addr); err != nil {
+			return fmt.Errorf("%s: add %s: %w", name, text, err)
+		}
+	}
+	return netlink.LinkSetUp(link)
+}
+
+// Down detaches the containers and removes the namespaces and files. Without a lab it
+// does nothing.
+func (l Lab) Down() error {
+	var errs []error
+	if _, err := os.Stat(l.Host()); err == nil {
+		list, cni, err := l.network()
+		if err != nil {
+			return err
+		}
+		for _, name := range l.names() {
+			errs = append(errs, cni.DelNetworkList(context.Background(), list, l.call(name, 0)))
+		}
+	}
+	for _, name := range l.names() {
+		errs = append(errs, netns.Remove(l.Netns(name)))
+	}
+	errs = append(errs, netns.Remove(filepath.Join(l.Run, outName)), netns.Remove(l.Host()), os.RemoveAll(l.Dir))
+	return errors.Join(errs...)
+}
+
+// names are the lab's containers.
+func (l Lab) names() []string {
+	found, _ := filepath.Glob(filepath.Join(l.Run, prefix+"*")) // the pattern is right
+	var names []string
+	for _, path := range found {
+		if filepath.Base(path) != outName {
+			names = append(names, filepath.Base(path)[len(prefix):])
+		}
+	}
+	return names
+}
+
+// Shell runs a command, or a shell, in a container, in "host" or in "outside".
+func (l Lab) Shell(name string, args []string) error {
+	path := l.Netns(name)
+	if name == "host" {
+		path = l.Host()
+	}
+	ns, err := netns.Open(path)
+	if errors.Is(err, netns.ErrNotExist) {
+		return fmt.Errorf("lab sh: there is no %s: `bridgeport lab up %s` makes it", name, name)
+	}
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	if len(args) == 0 {
+		args = []string{cmp.Or(os.Getenv("SHELL"), "/bin/sh")}
+	}
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = append(os.Environ(), "PS1="+name+" \\$ ", "BRIDGEPORT_LAB="+name)
+	return ns.Do(cmd.Run)
 }

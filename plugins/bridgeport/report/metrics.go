@@ -23,20 +23,18 @@ import (
 type sample struct {
 	labels []string // name, value, name, value…
 	value  float64
+	part   string // of a histogram: "_sum"
 }
 
 func family(w io.Writer, name, kind, help string, samples []sample) {
 	fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
 	for _, s := range samples {
 		var pairs []string
-		for i := 0; i+1 < len(s.labels); i += 2 {
-			pairs = append(pairs, s.labels[i]+"="+strconv.Quote(s.labels[i+1]))
+		for pair := range slices.Chunk(s.labels, 2) {
+			pairs = append(pairs, pair[0]+"="+strconv.Quote(pair[1]))
 		}
-		text := ""
-		if pairs != nil {
-			text = "{" + strings.Join(pairs, ",") + "}"
-		}
-		fmt.Fprintf(w, "%s%s %s\n", name, text, strconv.FormatFloat(s.value, 'g', -1, 64))
+		text := strings.TrimSuffix("{"+strings.Join(pairs, ",")+"}", "{}")
+		fmt.Fprintf(w, "%s%s%s %s\n", name, s.part, text, strconv.FormatFloat(s.value, 'g', -1, 64))
 	}
 }
 
@@ -51,7 +49,7 @@ func Metrics(p *doctor.Patient, findings []doctor.Finding, logs []string) []byte
 		count[f.Check]++
 	}
 	for _, c := range doctor.Checks() {
-		checks = append(checks, sample{[]string{"check", c.Name, "severity", c.Severity}, count[c.Name]})
+		checks = append(checks, sample{labels: []string{"check", c.Name, "severity", c.Severity}, value: count[c.Name]})
 	}
 	family(&b, "bridgeport_findings", "gauge", "What each check of doctor finds.", checks)
 	verbs(&b, logs)
@@ -63,8 +61,8 @@ func networks(w io.Writer, p *doctor.Patient) {
 	for _, n := range p.Networks {
 		for _, pool := range n.Pools {
 			labels := []string{"network", n.Name, "range", pool.Range}
-			size = append(size, sample{labels, pool.Size})
-			used = append(used, sample{labels, float64(pool.Used)})
+			size = append(size, sample{labels: labels, value: pool.Size})
+			used = append(used, sample{labels: labels, value: float64(pool.Used)})
 		}
 		count := make(map[string]float64)
 		var in, out float64
@@ -76,11 +74,11 @@ func networks(w io.Writer, p *doctor.Patient) {
 			}
 		}
 		for _, state := range []string{attachment.OK, attachment.Foreign, attachment.Drift, attachment.Orphan, attachment.Doubt} {
-			states = append(states, sample{[]string{"network", n.Name, "state", state}, count[state]})
+			states = append(states, sample{labels: []string{"network", n.Name, "state", state}, value: count[state]})
 		}
-		ports = append(ports, sample{[]string{"network", n.Name}, float64(n.Ports)})
-		rx = append(rx, sample{[]string{"network", n.Name}, in})
-		tx = append(tx, sample{[]string{"network", n.Name}, out})
+		ports = append(ports, sample{labels: []string{"network", n.Name}, value: float64(n.Ports)})
+		rx = append(rx, sample{labels: []string{"network", n.Name}, value: in})
+		tx = append(tx, sample{labels: []string{"network", n.Name}, value: out})
 	}
 	family(w, "bridgeport_pool_addresses", "gauge", "Addresses that a pool may hand out.", size)
 	family(w, "bridgeport_pool_leased", "gauge", "Addresses that are leased.", used)
@@ -122,11 +120,9 @@ func verbs(w io.Writer, logs []string) {
 	keys := slices.SortedFunc(maps.Keys(buckets), func(a, b key) int {
 		return cmp.Or(cmp.Compare(a.plugin, b.plugin), cmp.Compare(a.verb, b.verb), cmp.Compare(a.network, b.network))
 	})
-	const name = "bridgeport_verb_duration_seconds"
-	fmt.Fprintf(w, "# HELP %s How long calls took, by the plugins' log.\n# TYPE %s histogram\n", name, name)
-	var failed []sample
+	var durations, failed []sample
 	for _, k := range keys {
-		labels := fmt.Sprintf("plugin=%q,verb=%q,network=%q", k.plugin, k.verb, k.network)
+		labels := []string{"plugin", k.plugin, "verb", k.verb, "network", k.network}
 		total := 0.0
 		for i, n := range buckets[k] {
 			total += n
@@ -134,13 +130,14 @@ func verbs(w io.Writer, logs []string) {
 			if i < len(bounds) {
 				le = strconv.FormatFloat(bounds[i], 'g', -1, 64)
 			}
-			fmt.Fprintf(w, "%s_bucket{%s,le=%q} %g\n", name, labels, le, total)
+			durations = append(durations, sample{append(slices.Clip(labels), "le", le), total, "_bucket"})
 		}
-		fmt.Fprintf(w, "%s_sum{%s} %g\n%s_count{%s} %g\n", name, labels, sums[k], name, labels, total)
+		durations = append(durations, sample{labels, sums[k], "_sum"}, sample{labels, total, "_count"})
 		for _, code := range slices.Sorted(maps.Keys(failures[k])) {
-			failed = append(failed, sample{[]string{"plugin", k.plugin, "verb", k.verb, "network", k.network, "code", fmt.Sprint(code)}, failures[k][code]})
+			failed = append(failed, sample{labels: append(slices.Clip(labels), "code", fmt.Sprint(code)), value: failures[k][code]})
 		}
 	}
+	family(w, "bridgeport_verb_duration_seconds", "histogram", "How long calls took, by the plugins' log.", durations)
 	family(w, "bridgeport_verb_failures", "counter", "Calls that failed, by the code of the error.", failed)
 }
 

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"regexp"
@@ -42,14 +43,9 @@ func newScrubber(p *doctor.Patient) *scrubber {
 	if host, err := os.Hostname(); err == nil {
 		name(host, "host")
 	}
-	var pairs []string
-	for word := range words {
-		pairs = append(pairs, word)
-	}
 	// Longer words first: one may begin with another.
-	slices.SortFunc(pairs, func(a, b string) int { return len(b) - len(a) })
 	var list []string
-	for _, word := range pairs {
+	for _, word := range slices.SortedFunc(maps.Keys(words), func(a, b string) int { return len(b) - len(a) }) {
 		list = append(list, word, words[word])
 	}
 	return &scrubber{names: strings.NewReplacer(list...), seen: make(map[string]string), count: make(map[string]int)}

@@ -2,16 +2,20 @@
 package show
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/charmbracelet/lipgloss"
 	"github.com/charmbracelet/lipgloss/table"
 	"sigs.k8s.io/yaml"
 )
+
+const grey = "8"
 
 // Printer writes to one place, in one format.
 type Printer struct {
@@ -31,54 +35,44 @@ func New(out io.Writer, format string) (*Printer, error) {
 
 // Value prints v as JSON or YAML, or calls people.
 func (p *Printer) Value(v any, people func()) error {
-	switch p.Format {
-	case "json":
-		text, err := json.MarshalIndent(v, "", "  ")
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintln(p.Out, string(text))
-		return err
-	case "yaml":
-		text, err := yaml.Marshal(v)
-		if err != nil {
-			return err
-		}
-		_, err = p.Out.Write(text)
-		return err
+	if p.Format == "table" {
+		people()
+		return nil
 	}
-	people()
-	return nil
+	text, err := json.MarshalIndent(v, "", "  ")
+	if p.Format == "yaml" && err == nil {
+		text, err = yaml.JSONToYAML(text)
+	}
+	if err == nil {
+		_, err = fmt.Fprintln(p.Out, strings.TrimSuffix(string(text), "\n"))
+	}
+	return err
 }
 
 // Line prints a line.
 func (p *Printer) Line(format string, args ...any) { fmt.Fprintf(p.Out, format+"\n", args...) }
 
-// The colours of states: 16 colours, which each terminal has chosen to be legible.
-var (
-	green  = lipgloss.Color("2")
-	yellow = lipgloss.Color("3")
-	red    = lipgloss.Color("1")
-	cyan   = lipgloss.Color("6")
-	grey   = lipgloss.Color("8")
-)
+// colour renders in one of 16 colours, which each terminal has chosen to be legible.
+func (p *Printer) colour(s, number string) string {
+	return p.styles.NewStyle().Foreground(lipgloss.Color(number)).Render(s)
+}
 
-// Good, Warn, Bad, Name and Faint colour a text.
-func (p *Printer) Good(s string) string { return p.styles.NewStyle().Foreground(green).Render(s) }
+// Good is for what is as it should be.
+func (p *Printer) Good(s string) string { return p.colour(s, "2") }
 
 // Warn is for what is not as it should be.
-func (p *Printer) Warn(s string) string { return p.styles.NewStyle().Foreground(yellow).Render(s) }
+func (p *Printer) Warn(s string) string { return p.colour(s, "3") }
 
 // Bad is for what does not work.
 func (p *Printer) Bad(s string) string {
-	return p.styles.NewStyle().Foreground(red).Bold(true).Render(s)
+	return p.styles.NewStyle().Foreground(lipgloss.Color("1")).Bold(true).Render(s)
 }
 
 // Name is for names and commands.
-func (p *Printer) Name(s string) string { return p.styles.NewStyle().Foreground(cyan).Render(s) }
+func (p *Printer) Name(s string) string { return p.colour(s, "6") }
 
 // Faint is for what is less important.
-func (p *Printer) Faint(s string) string { return p.styles.NewStyle().Foreground(grey).Render(s) }
+func (p *Printer) Faint(s string) string { return p.colour(s, grey) }
 
 // Title is for headings.
 func (p *Printer) Title(s string) string { return p.styles.NewStyle().Bold(true).Render(s) }
@@ -105,7 +99,7 @@ func (p *Printer) Table(headings []string, rows [][]string) {
 				s = s.PaddingRight(2)
 			}
 			if row == table.HeaderRow {
-				s = s.Foreground(grey)
+				s = s.Foreground(lipgloss.Color(grey))
 			}
 			return s
 		})
@@ -153,12 +147,21 @@ func Age(t *time.Time, now time.Time) string {
 }
 
 // Dash is s, or "-" for nothing.
-func Dash(s string) string {
-	if s == "" {
-		return "-"
+func Dash(s string) string { return cmp.Or(s, "-") }
+
+// Number is n, or "-" for 0.
+func Number(n int) string { return Dash(strings.TrimLeft(fmt.Sprint(n), "0")) }
+
+// Texts are the values for people.
+func Texts[T fmt.Stringer](list []T) (texts []string) {
+	for _, v := range list {
+		texts = append(texts, v.String())
 	}
-	return s
+	return texts
 }
+
+// List is the values, separated by commas.
+func List[T fmt.Stringer](list []T) string { return strings.Join(Texts(list), ", ") }
 
 // Count is "1 thing" or "2 things".
 func Count(n int, thing string) string {
@@ -168,27 +171,18 @@ func Count(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// Number is a whole number.
-func Number(n int) string { return fmt.Sprint(n) }
-
 // Wrap breaks a text into lines of at most width characters, where it has spaces; the
 // following lines are indented.
 func Wrap(text string, width int, indent string) string {
-	var b strings.Builder
-	used := 0
-	for i, word := range strings.Fields(text) {
-		n := len([]rune(word))
-		switch {
-		case i == 0:
-		case used+1+n > width:
-			b.WriteString("\n" + indent)
-			used = 0
-		default:
-			b.WriteByte(' ')
-			used++
+	lines := []string{""}
+	for _, word := range strings.Fields(text) {
+		last := &lines[len(lines)-1]
+		longer := strings.TrimLeft(*last+" "+word, " ")
+		if *last != "" && utf8.RuneCountInString(longer) > width {
+			lines = append(lines, word)
+			continue
 		}
-		b.WriteString(word)
-		used += n
+		*last = longer
 	}
-	return b.String()
+	return strings.Join(lines, "\n"+indent)
 }

@@ -20,15 +20,9 @@ func (t *Tracer) routing(p Packet, in *node.Link, to netip.AddrPort) bool {
 			t.target = a
 		}
 	}
-	r := t.RouteTo(to.Addr())
-	if r == nil {
-		t.drop("route", "the host has no route to %s", to.Addr())
-		return false
-	}
-	l := t.LinkAt(r.Link)
+	r, l := t.LinkTo(to.Addr())
 	if l == nil {
-		t.drop("route", "the route to %s leads to no link", to.Addr())
-		return false
+		return t.drop("route", "the host has no route to %s", to.Addr())
 	}
 	t.hop("route", "%s dev %s", r.Dst, l.Name)
 	if in == nil || in.Index == l.Index && !t.Local(p.To.Addr()) {
@@ -39,8 +33,7 @@ func (t *Tracer) routing(p Packet, in *node.Link, to netip.AddrPort) bool {
 		key = "net/ipv6/conf/all/forwarding"
 	}
 	if node.Sysctl(key) == "0" {
-		t.drop("forward", "%s is 0: the host does not forward", strings.ReplaceAll(key, "/", "."))
-		return false
+		return t.drop("forward", "%s is 0: the host does not forward", strings.ReplaceAll(key, "/", "."))
 	}
 	return t.forward(l)
 }
@@ -48,13 +41,14 @@ func (t *Tracer) routing(p Packet, in *node.Link, to netip.AddrPort) bool {
 func (t *Tracer) forward(l *node.Link) bool {
 	h, err := plan.Open(nil)
 	if err != nil {
-		t.hop("forward", "rules can't be read: %v", err).Doubt = true
-		return true
+		return t.doubt("forward", "rules can't be read: %v", err)
 	}
 	defer h.Close()
-	if err := foreign.ForwardBlocked(h, l.Name); err != nil {
-		t.drop("forward", "%v", err)
-		return false
+	if found := plan.Findings(foreign.ForwardBlocked(h, l.Name)); len(found) > 0 {
+		if found[0].Kind == plan.ForwardKind {
+			return t.drop("forward", "%v", found)
+		}
+		return t.doubt("forward", "%v", found)
 	}
 	var others []string
 	for _, c := range t.Chains {
@@ -78,15 +72,8 @@ func (t *Tracer) masquerade(p Packet, to netip.AddrPort) netip.Addr {
 		}
 		near := t.target != nil && t.sameSubnet(source)
 		if near || source.IsLoopback() {
-			if r := t.RouteTo(to.Addr()); r != nil {
-				if l := t.LinkAt(r.Link); l != nil {
-					for _, a := range l.Addrs {
-						if a.Addr().Is4() == to.Addr().Is4() && !a.Addr().IsLinkLocalUnicast() {
-							source = a.Addr()
-							break
-						}
-					}
-				}
+			if own := t.HostAddress(to.Addr()); own.IsValid() {
+				source = own
 			}
 			t.hop("masquerade", "chain inet %s %s: the container sees %s, since its reply must pass the host", nft.Table, e.Chain, source).Counter = counter(e)
 			return source
@@ -105,20 +92,15 @@ func (t *Tracer) plug(to netip.AddrPort) bool {
 	a := t.target
 	switch {
 	case a == nil:
-		t.drop("bridge port", "no living attachment has %s: nobody answers ARP", to.Addr())
-		return false
+		return t.drop("bridge port", "no living attachment has %s: nobody answers ARP", to.Addr())
 	case a.Host == nil:
-		t.drop("bridge port", "%s has no link on the host", a.Name())
-		return false
+		return t.drop("bridge port", "%s has no link on the host", a.Name())
 	case !a.Host.Up:
-		t.drop("bridge port", "%s is down: bridgeport repair", a.Link)
-		return false
+		return t.drop("bridge port", "%s is down: bridgeport repair", a.Link)
 	case a.Host.Master == 0:
-		t.drop("bridge port", "%s is plugged into no bridge: bridgeport repair", a.Link)
-		return false
+		return t.drop("bridge port", "%s is plugged into no bridge: bridgeport repair", a.Link)
 	case !a.Host.Carrier:
-		t.drop("bridge port", "%s has no carrier: the container's %s is down", a.Link, a.IfName)
-		return false
+		return t.drop("bridge port", "%s has no carrier: the container's %s is down", a.Link, a.IfName)
 	}
 	t.hop("bridge port", "%s of bridge %s", a.Link, a.Bridge).Counter = fmt.Sprintf("%d packets to the container, %d from it, %d dropped", a.Traffic.RxPackets, a.Traffic.TxPackets, a.Host.Drops)
 	return true
@@ -128,12 +110,10 @@ func (t *Tracer) plug(to netip.AddrPort) bool {
 func (t *Tracer) container(p Packet, to netip.AddrPort) bool {
 	a := t.target
 	if a.Inner == nil {
-		t.hop("container", "%s can't be looked into", a.Name()).Doubt = true
-		return true
+		return t.doubt("container", "%s can't be looked into", a.Name())
 	}
 	if !a.Inner.Has(to.Addr()) {
-		t.drop("container", "%s inside %s has not the address %s", a.IfName, a.Name(), to.Addr())
-		return false
+		return t.drop("container", "%s inside %s has not the address %s", a.IfName, a.Name(), to.Addr())
 	}
 	var sockets []node.Socket
 	ns, err := netns.Open(a.Netns)
@@ -142,17 +122,15 @@ func (t *Tracer) container(p Packet, to netip.AddrPort) bool {
 		_ = ns.Close() // read-only
 	}
 	if err != nil {
-		t.hop("container", "%s: %v", a.Name(), err).Doubt = true
-		return true
+		return t.doubt("container", "%s: %v", a.Name(), err)
 	}
 	for _, s := range sockets {
-		if s.Protocol == p.Protocol && s.Addr.Port() == to.Port() && (s.Addr.Addr().IsUnspecified() || s.Addr.Addr() == to.Addr()) {
-			t.hop("container", "%s listens on %s/%s in %s", name(s.ProcessOf()), s.Addr, s.Protocol, a.Name())
+		if s.Takes(p.Protocol, to) {
+			t.hop("container", "%s listens on %s/%s in %s", s.ProcessOf(), s.Addr, s.Protocol, a.Name())
 			return true
 		}
 	}
-	t.drop("container", "nothing in %s listens on %s/%s: it refuses the connection", a.Name(), to, p.Protocol)
-	return false
+	return t.drop("container", "nothing in %s listens on %s/%s: it refuses the connection", a.Name(), to, p.Protocol)
 }
 
 // way is the reply's.
@@ -161,11 +139,10 @@ func (t *Tracer) way(source netip.Addr, to netip.AddrPort) bool {
 	if a.Inside == nil {
 		return true
 	}
-	r := (&node.Node{Routes: a.Inside.Routes}).RouteTo(source)
+	r := a.Inside.RouteTo(source)
 	switch {
 	case r == nil:
-		t.drop("reply", "the container has no route to %s", source)
-		return false
+		return t.drop("reply", "the container has no route to %s", source)
 	case r.Gateway.IsValid() && !t.Local(r.Gateway):
 		t.hop("reply", "by the gateway %s, which is not this host: its translation would be missed", r.Gateway).Doubt = true
 	case r.Gateway.IsValid():

@@ -2,12 +2,12 @@ package trace
 
 import (
 	"cmp"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
 )
 
 // Exposed is one port of the host and who reaches it.
@@ -19,6 +19,9 @@ type Exposed struct {
 	Sources string   `json:"sources"` // who
 	Remark  string   `json:"remark,omitempty"`
 	Public  bool     `json:"public"` // by an address that the internet may route
+
+	protocol string
+	number   uint16
 }
 
 // Exposure lists published ports, and with all the sockets of the host's processes, too.
@@ -26,21 +29,16 @@ func (t *Tracer) Exposure(all bool) []Exposed {
 	list := []Exposed{}
 	for _, a := range t.List {
 		for _, p := range a.Ports {
-			to, err := netip.ParseAddrPort(p.Container)
-			if err != nil {
-				continue
-			}
 			e := Exposed{
-				Port: fmt.Sprintf("%s/%d", p.Protocol, p.HostPort), LeadsTo: p.Container, Holder: a.Name(),
-				Sources: "everybody", Remark: t.remark(to),
+				Port: p.Key(), LeadsTo: p.Container.String(), Holder: a.Name(),
+				Sources: "everybody", Remark: t.remark(p.Container), protocol: p.Protocol, number: p.HostPort,
 			}
-			host, _ := netip.ParseAddr(p.HostIP) // invalid for every address
-			e.Links, e.Public = t.reached(host, to.Addr().Is4())
+			e.Links, e.Public = t.reached(p.HostIP, p.Container.Addr().Is4())
 			if p.AllowFrom != nil {
-				e.Sources = strings.Join(p.AllowFrom, ", ")
+				e.Sources = show.List(p.AllowFrom)
 			}
 			switch {
-			case host.IsLoopback():
+			case p.HostIP.IsLoopback():
 				e.Sources = "the host only"
 			case !a.Alive():
 				e.Sources, e.Remark = "nobody: dead", "bridgeport gc"
@@ -52,25 +50,19 @@ func (t *Tracer) Exposure(all bool) []Exposed {
 		list = append(list, t.processes()...)
 	}
 	slices.SortStableFunc(list, func(a, b Exposed) int {
-		return cmp.Or(strings.Compare(a.Port[:3], b.Port[:3]), cmp.Compare(number(a.Port), number(b.Port)))
+		return cmp.Or(strings.Compare(a.protocol, b.protocol), cmp.Compare(a.number, b.number))
 	})
 	return list
-}
-
-func number(port string) (n int) {
-	_, after, _ := strings.Cut(port, "/")
-	_, _ = fmt.Sscan(after, &n) // of our own making
-	return n
 }
 
 // remark is what stands in the way.
 func (t *Tracer) remark(to netip.AddrPort) string {
 	probe := &Tracer{Node: t.Node, List: t.List, Chains: t.Chains}
-	r := t.RouteTo(to.Addr())
-	if r == nil {
+	_, l := t.LinkTo(to.Addr())
+	if l == nil {
 		return "no route to the container"
 	}
-	if l := t.LinkAt(r.Link); l != nil && !probe.forward(l) {
+	if !probe.forward(l) {
 		return "blocked: " + probe.hops[len(probe.hops)-1].Says
 	}
 	return ""
@@ -99,18 +91,18 @@ func (t *Tracer) processes() []Exposed {
 	var list []Exposed
 	for _, s := range node.Listeners() {
 		e := Exposed{
-			Port: fmt.Sprintf("%s/%d", s.Protocol, s.Addr.Port()), LeadsTo: s.Addr.String(), Holder: name(s.ProcessOf()), Sources: "everybody",
-			Remark: "the input hook's rules decide",
+			Port: s.Key(), LeadsTo: s.Addr.String(), Holder: s.ProcessOf(), Sources: "everybody",
+			Remark: "the input hook's rules decide", protocol: s.Protocol, number: s.Addr.Port(),
 		}
 		host := s.Addr.Addr()
 		if host.IsLoopback() {
 			e.Sources, e.Remark = "the host only", ""
 		}
+		is4 := host.Is4()
 		if host.IsUnspecified() {
-			e.Links, e.Public = t.reached(netip.Addr{}, host.Is4())
-		} else {
-			e.Links, e.Public = t.reached(host, host.Is4())
+			host = netip.Addr{}
 		}
+		e.Links, e.Public = t.reached(host, is4)
 		list = append(list, e)
 	}
 	return list

@@ -49,8 +49,16 @@ func (t *Tracer) hop(name, says string, args ...any) *Hop {
 	return &t.hops[len(t.hops)-1]
 }
 
-func (t *Tracer) drop(name, says string, args ...any) {
+// drop is the last hop; it returns false: the packet goes no further.
+func (t *Tracer) drop(name, says string, args ...any) bool {
 	t.hop(name, says, args...).Drops = true
+	return false
+}
+
+// doubt is a hop that is not judged; it returns true: the packet may go on.
+func (t *Tracer) doubt(name, says string, args ...any) bool {
+	t.hop(name, says, args...).Doubt = true
+	return true
 }
 
 // HostAddress is the node's address that a client would use: the one on its link
@@ -59,12 +67,10 @@ func (t *Tracer) HostAddress(client netip.Addr) netip.Addr {
 	if client.IsLoopback() {
 		return client
 	}
-	if r := t.RouteTo(client); r != nil {
-		if l := t.LinkAt(r.Link); l != nil {
-			for _, a := range l.Addrs {
-				if a.Addr().Is4() == client.Is4() && !a.Addr().IsLinkLocalUnicast() {
-					return a.Addr()
-				}
+	if _, l := t.LinkTo(client); l != nil {
+		for _, a := range l.Addrs {
+			if a.Addr().Is4() == client.Is4() && !a.Addr().IsLinkLocalUnicast() {
+				return a.Addr()
 			}
 		}
 	}
@@ -95,15 +101,9 @@ func (t *Tracer) arrival(p Packet) (*node.Link, bool) {
 		t.hop("start", "%s is the host itself: the packet begins in the output hook", p.From.Addr())
 		return nil, true
 	}
-	r := t.RouteTo(p.From.Addr())
-	if r == nil {
-		t.drop("arrival", "the host has no route to %s: replies could not leave, and strict rp_filter drops the request", p.From.Addr())
-		return nil, false
-	}
-	l := t.LinkAt(r.Link)
+	_, l := t.LinkTo(p.From.Addr())
 	if l == nil {
-		t.drop("arrival", "the route to %s leads to no link", p.From.Addr())
-		return nil, false
+		return nil, t.drop("arrival", "the host has no route to %s: replies could not leave, and strict rp_filter drops the request", p.From.Addr())
 	}
 	h := t.hop("arrival", "%s comes in by %s, the way to it", p.From.Addr(), l.Name)
 	h.Counter = fmt.Sprintf("%d packets received, %d dropped", l.RxPackets, l.Drops)
@@ -112,15 +112,14 @@ func (t *Tracer) arrival(p Packet) (*node.Link, bool) {
 		return nil, false
 	}
 	if p.To.Addr().IsLoopback() || p.From.Addr().IsLoopback() {
-		t.drop("guard", "a loopback address is never accepted from %s", l.Name)
-		return nil, false
+		return nil, t.drop("guard", "a loopback address is never accepted from %s", l.Name)
 	}
 	return l, true
 }
 
 // translation is where a published port leads, or the destination itself.
 func (t *Tracer) translation(p Packet) (netip.AddrPort, bool) {
-	key := fmt.Sprintf("%s/%d", p.Protocol, p.To.Port())
+	key := node.PortKey(p.Protocol, p.To.Port())
 	for _, c := range t.Chains {
 		if c.Table != nft.Table && c.Hook == "prerouting" && c.Type == "nat" && slices.Contains(c.Diverts(), key) {
 			t.hop("nat of others", "%s, at priority %d, sends %s elsewhere first", c, c.Priority, key).Doubt = true
@@ -133,13 +132,11 @@ func (t *Tracer) translation(p Packet) (netip.AddrPort, bool) {
 	e, found := t.mapping(p)
 	if !found {
 		for _, s := range node.Listeners() {
-			if s.Protocol == p.Protocol && s.Addr.Port() == p.To.Port() && (s.Addr.Addr().IsUnspecified() || s.Addr.Addr() == p.To.Addr()) {
-				t.drop("published port", "nobody publishes %s; %s of the host listens on %s and gets it", key, name(s.ProcessOf()), s.Addr)
-				return p.To, false
+			if s.Takes(p.Protocol, p.To) {
+				return p.To, t.drop("published port", "nobody publishes %s; %s of the host listens on %s and gets it", key, s.ProcessOf(), s.Addr)
 			}
 		}
-		t.drop("published port", "nobody publishes %s on %s, and no process listens: the host refuses it", key, p.To.Addr())
-		return p.To, false
+		return p.To, t.drop("published port", "nobody publishes %s on %s, and no process listens: the host refuses it", key, p.To.Addr())
 	}
 	_, _, to, _ := e.Forward()
 	if g, gated := t.gate(e); gated && !t.admitted(p, g, to) {
@@ -163,22 +160,13 @@ func (t *Tracer) admitted(p Packet, g nft.Element, to netip.AddrPort) bool {
 			continue
 		}
 		if ok, known := admits(a, p.To.Port(), p.From.Addr()); known && !ok {
-			t.drop("who may", "chain inet %s %s: allowFrom has no %s: the packet goes to the host itself", nft.Table, g.Chain, p.From.Addr())
-			return false
+			return t.drop("who may", "chain inet %s %s: allowFrom has no %s: the packet goes to the host itself", nft.Table, g.Chain, p.From.Addr())
 		} else if known {
 			t.hop("who may", "chain inet %s %s: allowFrom has %s", nft.Table, g.Chain, p.From.Addr())
 			return true
 		}
 	}
-	t.hop("who may", "chain inet %s %s decides by conditions that are not judged here", nft.Table, g.Chain).Doubt = true
-	return true
-}
-
-func name(process string) string {
-	if process == "" {
-		return "a process"
-	}
-	return process
+	return t.doubt("who may", "chain inet %s %s decides by conditions that are not judged here", nft.Table, g.Chain)
 }
 
 // mapping is the element that wins: one host address before any.
@@ -198,4 +186,34 @@ func (t *Tracer) mapping(p Packet) (found nft.Element, ok bool) {
 		}
 	}
 	return found, ok
+}
+
+// counter is what an element has counted.
+func counter(e nft.Element) string {
+	if e.Class() != nft.ClassPort {
+		return "" // only these count
+	}
+	return fmt.Sprintf("%d connections", e.Connections)
+}
+
+// gate is the element that decides who may use the port of e; false where everybody may.
+func (t *Tracer) gate(e nft.Element) (nft.Element, bool) {
+	gate, _ := nft.AtGate(e, "")
+	i := slices.IndexFunc(t.Rules, gate.SameKey)
+	if i < 0 {
+		return nft.Element{}, false
+	}
+	return t.Rules[i], true
+}
+
+// admits says whether a port's list of clients has the address; false for known where
+// the list is not known.
+func admits(a *attachment.Attachment, number uint16, client netip.Addr) (ok, known bool) {
+	for _, p := range a.Ports {
+		if p.HostPort != number || p.AllowFrom == nil {
+			continue
+		}
+		return slices.ContainsFunc(p.AllowFrom, func(from netip.Prefix) bool { return from.Contains(client) }), true
+	}
+	return true, false
 }
