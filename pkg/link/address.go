@@ -13,15 +13,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Addr is an address of the container's link. It goes with the link.
+// Addr is an address of the container's link. Addr needs the Veth before it, and goes with the
+// link.
 type Addr struct {
 	IfName string
 	Prefix netip.Prefix // address and the length of its subnet
 }
 
-// Add queues the address. Where duplicate address detection is off for the link
-// (accept_dad 0) it is usable at once, and the kernel announces it if the link is up
-// (addrconf_dad_begin, ndisc_notify); IFA_F_NODAD would suppress the announcement.
+// Add queues the address. Where the link has no duplicate address detection (accept_dad 0) the
+// address is usable at once, and the kernel announces the address if the link is up
+// (addrconf_dad_begin, ndisc_notify). IFA_F_NODAD would suppress the announcement.
 func (a Addr) Add(s *plan.Session) error {
 	index, err := s.ContainerIndex(a.IfName)
 	if err != nil {
@@ -32,55 +33,53 @@ func (a Addr) Add(s *plan.Session) error {
 	return nil
 }
 
+// addrRequest adds or deletes an address; flags are NLM_F_*, addrFlags IFA_F_*.
 func addrRequest(kind, flags, index int, p netip.Prefix, addrFlags uint8) *nl.NetlinkRequest {
-	req := nl.NewNetlinkRequest(kind, flags)
 	msg := nl.NewIfAddrmsg(netlink.Family(p.Addr()))
 	msg.Prefixlen, msg.Index = uint8(p.Bits()), uint32(index)
 	msg.IfAddrmsg.Flags = addrFlags
-	req.AddData(msg)
-	raw := p.Addr().AsSlice()
-	req.AddData(nl.NewRtAttr(unix.IFA_LOCAL, raw))
-	req.AddData(nl.NewRtAttr(unix.IFA_ADDRESS, raw))
+	raw, last := p.Addr().AsSlice(), []byte(nil)
 	if p.Addr().Is4() && p.Bits() < 31 {
-		req.AddData(nl.NewRtAttr(unix.IFA_BROADCAST, broadcast(p).AsSlice()))
+		last = broadcast(p)
 	}
-	return req
+	return netlink.Request(kind, flags, msg, netlink.Bytes(unix.IFA_LOCAL, raw), netlink.Bytes(unix.IFA_ADDRESS, raw), netlink.Bytes(unix.IFA_BROADCAST, last))
 }
 
 // broadcast is the last address of an IPv4 subnet.
-func broadcast(p netip.Prefix) netip.Addr {
-	b := p.Masked().Addr().As4()
-	host := ^uint32(0) >> p.Bits()
-	binary.BigEndian.PutUint32(b[:], binary.BigEndian.Uint32(b[:])|host)
-	return netip.AddrFrom4(b)
+func broadcast(p netip.Prefix) []byte {
+	b := p.Addr().As4()
+	return binary.BigEndian.AppendUint32(nil, binary.BigEndian.Uint32(b[:])|^uint32(0)>>p.Bits())
 }
 
-// Check looks for the address.
+// lacks says whether the link has no such address.
+func lacks(c *netlink.Conn, link string, index int, p netip.Prefix) (bool, error) {
+	have, err := c.Addresses(index)
+	if err != nil {
+		return false, fmt.Errorf("%s: list addresses: %w", link, err)
+	}
+	return !slices.Contains(have, p), nil
+}
+
+// Check looks for the address. The Veth reports a missing link.
 func (a Addr) Check(s *plan.Session) error {
 	d := plan.Compare(plan.AddressKind, "container link "+a.IfName)
 	index, err := s.ContainerIndex(a.IfName)
-	if errors.Is(err, netlink.ErrNoLink) {
-		return nil // the Veth says it
-	}
 	if err != nil {
-		return err
+		return netlink.Ignore(err, netlink.ErrNoLink)
 	}
-	have, err := s.Container.Addresses(index)
-	if err != nil {
-		return fmt.Errorf("container link %s: list addresses: %w", a.IfName, err)
-	}
-	if !slices.Contains(have, a.Prefix) {
+	missing, err := lacks(s.Container, "container link "+a.IfName, index, a.Prefix)
+	if missing {
 		d.Missing("address", a.Prefix.String())
 	}
-	return d.Err()
+	return errors.Join(err, d.Err())
 }
 
 func (a Addr) String() string {
 	return inContainer(fmt.Sprintf("ip address add %s dev %s", a.Prefix, a.IfName))
 }
 
-// LinkUp brings the container's link up. The kernel then announces IPv4 addresses
-// by gratuitous ARP (arp_notify), so they come before it and IPv6 after it.
+// LinkUp brings the container's link up. The kernel then announces IPv4 addresses by gratuitous
+// ARP (arp_notify). So IPv4 addresses come before LinkUp, and IPv6 addresses after it.
 type LinkUp struct{ IfName string }
 
 // Add queues the request.

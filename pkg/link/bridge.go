@@ -12,6 +12,7 @@ package link
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -24,28 +25,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bridgeAlias begins the alias of each bridge that we made. Others' bridges are
-// used, but never changed more than the configuration asks, and never removed.
+// bridgeAlias begins the alias of each bridge that we made. A bridge of a stranger is used. It
+// is changed only where the configuration asks for a change, and never deleted.
 const bridgeAlias = "bridgeport"
 
 // Bridge is the bridge that attachments of a network plug into. It is shared.
 type Bridge struct {
 	Name string
 	MTU  int // bytes; 0 leaves an existing bridge's and the kernel's default
-	// Promisc makes the bridge itself see all frames. Off leaves it as it is:
+	// Promisc makes the bridge itself see all frames. Without Promisc the bridge stays as it is:
 	// somebody may be looking at the traffic.
 	Promisc bool
-	// Vlans makes it tell VLANs apart. Off leaves it as it is.
-	Vlans bool
+	Vlans   bool // the bridge tells VLANs apart; without Vlans the bridge stays as it is
 }
 
-// Add makes the bridge with an address of its own, so that it does not change
-// when ports come and go (br_stp_recalculate_bridge_id) and udev leaves it alone
-// (addr_assign_type NET_ADDR_SET).
+// Add makes the bridge with a MAC address of its own. Such an address does not change when
+// ports come and go (br_stp_recalculate_bridge_id), and udev leaves it alone (addr_assign_type
+// NET_ADDR_SET).
 func (b Bridge) Add(s *plan.Session) error {
 	link, err := s.HostLink(b.Name)
 	if errors.Is(err, netlink.ErrNoLink) {
-		// Looked at under the lock: GC may retire it right behind that.
+		// The lock covers the look, too: GC may retire the bridge right after its creation.
 		err = plan.Locked(func() error {
 			if err := b.create(s); err != nil {
 				return err
@@ -70,28 +70,13 @@ func (b Bridge) usable(link *netlink.Link) error {
 	return fmt.Errorf("a link of this name exists and is not a bridge but %s: name another in \"bridge\": %w", kindText(link.Kind), plan.ErrConflict)
 }
 
-func kindText(kind string) string {
-	if kind == "" {
-		return "a device"
-	}
-	return "a " + kind
-}
+func kindText(kind string) string { return "a " + cmp.Or(kind, "device") }
 
-// create makes the bridge unless somebody was faster, and then says that it is ours.
-// A crash between the two leaves one that ours still knows.
+// create makes the bridge unless somebody was faster, and then gives it our alias. After a
+// crash between the two, ours knows the bridge by its MAC address.
 func (b Bridge) create(s *plan.Session) error {
-	req := netlink.LinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, b.Name, true)
-	mac := plan.HardwareAddr("bridge", machine(), b.Name)
-	req.AddData(nl.NewRtAttr(unix.IFLA_ADDRESS, mac))
-	if b.MTU > 0 {
-		req.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(b.MTU))))
-	}
-	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
-	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("bridge"))
-	if b.Vlans {
-		info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.IFLA_BR_VLAN_FILTERING, flag(true))
-	}
-	req.AddData(info)
+	req := netlink.LinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, b.Name, true,
+		netlink.Bytes(unix.IFLA_ADDRESS, bridgeMAC(b.Name)), netlink.Number(unix.IFLA_MTU, b.MTU), netlink.LinkInfo("bridge", filtering(b.Vlans)))
 	s.Host.Queue(req, "create")
 	err := s.Host.Flush()
 	switch {
@@ -106,8 +91,19 @@ func (b Bridge) create(s *plan.Session) error {
 	return setAlias(s, b.Name, bridgeAlias)
 }
 
-// reconcile brings an existing bridge up and, where asked for, into promiscuous
-// mode; one of ours gets the configured MTU.
+// filtering is the attribute by which a bridge tells VLANs apart; nil where that is not wanted.
+func filtering(on bool) *nl.RtAttr {
+	if !on {
+		return nil
+	}
+	return netlink.Flag(nl.IFLA_BR_VLAN_FILTERING, true)
+}
+
+// bridgeMAC is the MAC address of a bridge of ours.
+func bridgeMAC(name string) net.HardwareAddr { return plan.HardwareAddr("bridge", machine(), name) }
+
+// reconcile brings an existing bridge up and, where the configuration asks for that, into
+// promiscuous mode. A bridge of ours gets the configured MTU.
 func (b Bridge) reconcile(s *plan.Session, link *netlink.Link) error {
 	wrongMTU := b.MTU > 0 && link.MTU != b.MTU && ours(link)
 	wrongPromisc := b.Promisc && !link.Promisc
@@ -119,38 +115,33 @@ func (b Bridge) reconcile(s *plan.Session, link *netlink.Link) error {
 	if link.Up && !wrongMTU && !wrongPromisc && !wrongVlans {
 		return nil
 	}
-	req := nl.NewNetlinkRequest(unix.RTM_NEWLINK, 0)
 	info := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	info.Flags, info.Change = unix.IFF_UP, unix.IFF_UP
 	if b.Promisc {
 		info.Flags, info.Change = info.Flags|unix.IFF_PROMISC, info.Change|unix.IFF_PROMISC
 	}
-	req.AddData(info)
-	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(b.Name)))
+	req := netlink.Request(unix.RTM_NEWLINK, 0, info, netlink.Bytes(unix.IFLA_IFNAME, nl.ZeroTerminated(b.Name)))
 	if wrongMTU {
-		req.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(b.MTU))))
+		req.AddData(netlink.Number(unix.IFLA_MTU, b.MTU))
 	}
 	if wrongVlans {
-		data := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
-		data.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("bridge"))
-		data.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.IFLA_BR_VLAN_FILTERING, flag(true))
-		req.AddData(data)
+		req.AddData(netlink.LinkInfo("bridge", filtering(true)))
 	}
 	s.Host.Queue(req, "bridge %s: reconcile", b.Name)
 	return s.Host.Flush()
 }
 
-// ours says whether we made the bridge. Without an alias, its address tells: nobody
-// else would give it that one.
+// ours says whether we made the bridge. A bridge without an alias is ours if it has the MAC
+// address that we would give it: nobody else would choose that address.
 func ours(link *netlink.Link) bool {
 	if link.Alias == "" {
-		return link.Kind == "bridge" && bytes.Equal(link.MAC, plan.HardwareAddr("bridge", machine(), link.Name))
+		return link.Kind == "bridge" && bytes.Equal(link.MAC, bridgeMAC(link.Name))
 	}
 	return link.Alias == bridgeAlias || strings.HasPrefix(link.Alias, bridgeAlias+" ")
 }
 
-// machine tells this machine from others on the same segment, so that bridges of
-// one name have different addresses. Without an ID, names are all there is.
+// machine is the ID of this machine. With it, bridges of one name on two machines of a segment
+// have different MAC addresses.
 func machine() string {
 	id, err := file.Read("/etc/machine-id")
 	if err != nil {
@@ -159,7 +150,8 @@ func machine() string {
 	return strings.TrimSpace(string(id))
 }
 
-// Vanished says whether the bridge was there and is not any more: GC retired it.
+// Vanished says whether the bridge that this session has seen does not exist any more: GC
+// retired it.
 func (b Bridge) Vanished(s *plan.Session) bool {
 	known, was := s.KnownIndex(b.Name)
 	if !was {
@@ -173,12 +165,8 @@ func (b Bridge) Vanished(s *plan.Session) bool {
 func (b Bridge) Check(s *plan.Session) error {
 	d := plan.Compare(plan.LinkKind, "bridge "+b.Name)
 	link, err := s.HostLink(b.Name)
-	if errors.Is(err, netlink.ErrNoLink) {
-		d.Missing("link", b.Name)
-		return d.Err()
-	}
 	if err != nil {
-		return fmt.Errorf("bridge %s: %w", b.Name, err)
+		return noLink(plan.LinkKind, "bridge "+b.Name, b.Name, err)
 	}
 	d.Want("kind", "bridge", link.Kind)
 	d.Want("state", "up", upText(link.Up))
@@ -194,6 +182,16 @@ func (b Bridge) Check(s *plan.Session) error {
 	return d.Err()
 }
 
+// noLink is the error of a Check that can't read a link: a Drift where the link is missing.
+func noLink(kind plan.Kind, object, name string, err error) error {
+	if !errors.Is(err, netlink.ErrNoLink) {
+		return fmt.Errorf("%s: %w", object, err)
+	}
+	d := plan.Compare(kind, object)
+	d.Missing("link", name)
+	return d.Err()
+}
+
 func upText(up bool) string {
 	if up {
 		return "up"
@@ -201,20 +199,18 @@ func upText(up bool) string {
 	return "down"
 }
 
+// when is the text if the condition holds, else nothing. args are the text's, as in Sprintf.
+func when(is bool, format string, args ...any) string {
+	if !is {
+		return ""
+	}
+	return fmt.Sprintf(format, args...)
+}
+
 func (b Bridge) String() string {
-	mtu := ""
-	if b.MTU > 0 {
-		mtu = fmt.Sprintf(" mtu %d", b.MTU)
-	}
-	if b.Promisc {
-		mtu += " promisc on"
-	}
-	vlans := ""
-	if b.Vlans {
-		vlans = " vlan_filtering 1"
-	}
-	return fmt.Sprintf("ip link add %s address %s%s up type bridge%s\nip link set %s alias %s",
-		b.Name, plan.HardwareAddr("bridge", machine(), b.Name), mtu, vlans, b.Name, bridgeAlias)
+	return fmt.Sprintf("ip link add %s address %s%s%s up type bridge%s\nip link set %s alias %s",
+		b.Name, bridgeMAC(b.Name), when(b.MTU > 0, " mtu %d", b.MTU), when(b.Promisc, " promisc on"),
+		when(b.Vlans, " vlan_filtering 1"), b.Name, bridgeAlias)
 }
 
 // Facts are what a plan needs to know of a bridge before it is made.
@@ -223,21 +219,17 @@ type Facts struct {
 	MTU int // bytes
 }
 
-// Facts looks the bridge up. For a missing one they are what it will have. A link of
-// another kind is an ErrConflict.
+// Facts reads the bridge. For a missing bridge they are what Add will give it. A link of another
+// kind is an ErrConflict.
 func (b Bridge) Facts(s *plan.Session) (Facts, error) {
 	link, err := s.Host.Link(b.Name)
-	switch {
-	case errors.Is(err, netlink.ErrNoLink):
-		f := Facts{MAC: plan.HardwareAddr("bridge", machine(), b.Name), MTU: b.MTU}
-		if f.MTU == 0 {
-			f.MTU = 1500 // ETH_DATA_LEN
-		}
-		return f, nil
-	case err != nil:
-		return Facts{}, fmt.Errorf("bridge %s: %w", b.Name, err)
+	if errors.Is(err, netlink.ErrNoLink) {
+		return Facts{MAC: bridgeMAC(b.Name), MTU: cmp.Or(b.MTU, 1500)}, nil // ETH_DATA_LEN
 	}
-	if err := b.usable(link); err != nil {
+	if err == nil {
+		err = b.usable(link)
+	}
+	if err != nil {
 		return Facts{}, fmt.Errorf("bridge %s: %w", b.Name, err)
 	}
 	f := Facts{MAC: link.MAC, MTU: link.MTU}

@@ -12,25 +12,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FDBEntry tells the bridge which port has the container's MAC address, since the
-// port does not learn (Veth.Static): a container can neither fill the bridge's table
-// nor draw another's frames to itself. Addresses that a container takes on its own
-// work, but their frames reach every port, as those of unknown ones do.
+// FDBEntry is the bridge's entry for the container's MAC address at its port. The port itself
+// does not learn (Veth.Static), so that a container can neither fill the bridge's table nor draw
+// another container's frames to itself. Frames to a MAC address that the container chose on its
+// own reach every port. FDBEntry needs the Veth, PortReady and the Vlans before it.
 type FDBEntry struct {
 	Owner  plan.Owner
 	Bridge string
 	MAC    net.HardwareAddr
-	VLAN   uint16 // the one that the container is in; 0 for none, or all that the port has
-	// Asked says that the MAC address was asked for, not chosen: then another's is
-	// refused. A chosen one follows from an IP address, whose newest owner is right.
-	Asked bool
-	// Changed says that a plugin after us gave the container another MAC address.
-	Changed bool
+	VLAN   uint16 // of the container; 0 for none, or all that the port has
+	// Asked says that the configuration asks for the MAC address. Then an entry of another port
+	// is a conflict. An address that we chose follows from an IP address: its newest owner is right.
+	Asked   bool
+	Changed bool // a plugin after us gave the container another MAC address
 }
 
-// Add makes the entry: after the Vlans, which it may name, and after PortReady, which
-// knows the port's index. A learned entry is replaced; one of another port that somebody
-// set is ErrConflict, if the address was asked for.
+// Add makes the entry, and replaces a learned one. An entry that somebody set at another port is
+// an ErrConflict if the configuration asks for the MAC address.
 func (f FDBEntry) Add(s *plan.Session) error {
 	port, err := s.HostIndex(f.Owner.LinkName())
 	if err != nil {
@@ -53,18 +51,21 @@ func (f FDBEntry) Add(s *plan.Session) error {
 }
 
 func (f FDBEntry) set(s *plan.Session, port, flags int) error {
-	req := nl.NewNetlinkRequest(unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|flags)
-	req.AddData(&vishvananda.Ndmsg{Family: unix.AF_BRIDGE, Index: uint32(port), State: unix.NUD_NOARP, Flags: unix.NTF_MASTER})
-	f.key(req)
-	s.Host.Queue(req, "fdb %s dev %s: add", f.MAC, f.Owner.LinkName())
+	s.Host.Queue(f.request(unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|flags, &vishvananda.Ndmsg{
+		Index: uint32(port), State: unix.NUD_NOARP, Flags: unix.NTF_MASTER,
+	}), "fdb %s dev %s: add", f.MAC, f.Owner.LinkName())
 	return s.Host.Flush()
 }
 
-func (f FDBEntry) key(req *nl.NetlinkRequest) {
-	req.AddData(nl.NewRtAttr(unix.NDA_LLADDR, f.MAC))
+// request begins a message about the entry. The library sends the padding of head, too: a copy of
+// head may have anything there.
+func (f FDBEntry) request(kind, flags int, head *vishvananda.Ndmsg) *nl.NetlinkRequest {
+	head.Family = unix.AF_BRIDGE
+	req := netlink.Request(kind, flags, head, netlink.Bytes(unix.NDA_LLADDR, f.MAC))
 	if f.VLAN != 0 {
 		req.AddData(nl.NewRtAttr(unix.NDA_VLAN, nl.Uint16Attr(f.VLAN)))
 	}
+	return req
 }
 
 // find asks the bridge for the entry.
@@ -73,10 +74,8 @@ func (f FDBEntry) find(s *plan.Session) (have vishvananda.Ndmsg, found bool, err
 	if err != nil {
 		return have, false, fmt.Errorf("bridge %s: %w", f.Bridge, err)
 	}
-	req := nl.NewNetlinkRequest(unix.RTM_GETNEIGH, 0)
-	req.AddData(&vishvananda.Ndmsg{Family: unix.AF_BRIDGE})
-	f.key(req)
-	req.AddData(nl.NewRtAttr(unix.NDA_MASTER, nl.Uint32Attr(uint32(bridge.Index))))
+	req := f.request(unix.RTM_GETNEIGH, 0, &vishvananda.Ndmsg{})
+	req.AddData(netlink.Number(unix.NDA_MASTER, bridge.Index))
 	err = s.Host.Get(req, func(data []byte) error {
 		if len(data) < unix.SizeofNdMsg {
 			return errors.New("netlink: neighbour message too short")
@@ -84,13 +83,10 @@ func (f FDBEntry) find(s *plan.Session) (have vishvananda.Ndmsg, found bool, err
 		have = vishvananda.Ndmsg{Index: nl.NativeEndian().Uint32(data[4:]), State: nl.NativeEndian().Uint16(data[8:])}
 		return nil
 	})
-	if errors.Is(err, unix.ENOENT) {
-		return have, false, nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return have, false, fmt.Errorf("fdb %s: %w", f.MAC, err)
 	}
-	return have, true, nil
+	return have, err == nil, nil
 }
 
 // isStatic says whether somebody set the entry: it is neither learned nor ageing.
@@ -98,29 +94,22 @@ func isStatic(m vishvananda.Ndmsg) bool { return m.State&(unix.NUD_NOARP|unix.NU
 
 // linkName is the name of a link of the host, for messages.
 func linkName(s *plan.Session, index int) string {
-	links, err := s.Host.Links()
-	if err == nil {
-		for _, l := range links {
-			if l.Index == index {
-				return l.Name
-			}
-		}
+	link, err := s.Host.LinkByIndex(index)
+	if err != nil {
+		return fmt.Sprintf("number %d", index)
 	}
-	return fmt.Sprintf("number %d", index)
+	return link.Name
 }
 
-// Check wants the entry at the container's port.
+// Check looks for the entry at the container's port. The Veth reports a missing link.
 func (f FDBEntry) Check(s *plan.Session) error {
 	if f.Changed {
 		return nil
 	}
 	name := f.Owner.LinkName()
 	port, err := s.HostIndex(name)
-	if errors.Is(err, netlink.ErrNoLink) {
-		return nil // the link's own object says it
-	}
 	if err != nil {
-		return err
+		return netlink.Ignore(err, netlink.ErrNoLink)
 	}
 	have, found, err := f.find(s)
 	if err != nil {
@@ -137,9 +126,5 @@ func (f FDBEntry) Check(s *plan.Session) error {
 }
 
 func (f FDBEntry) String() string {
-	text := fmt.Sprintf("bridge fdb add %s dev %s master static", f.MAC, f.Owner.LinkName())
-	if f.VLAN != 0 {
-		text += fmt.Sprintf(" vlan %d", f.VLAN)
-	}
-	return text
+	return fmt.Sprintf("bridge fdb add %s dev %s master static", f.MAC, f.Owner.LinkName()) + when(f.VLAN != 0, " vlan %d", f.VLAN)
 }

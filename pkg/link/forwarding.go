@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,9 +19,9 @@ const (
 	forward6 = "net/ipv6/conf/all/forwarding"
 )
 
-// Forwarding makes the host a router for one address family. It is shared. What
-// it had to change is noted in the alias of our bridge, so that retiring the last
-// bridge can take it back.
+// Forwarding makes the host a router for one address family. Forwarding is shared, and needs the
+// Bridge before it: the alias of our bridge notes a setting that was 0, so that Retire of the
+// last bridge can write the 0 back.
 type Forwarding struct {
 	Bridge string
 	IPv6   bool
@@ -33,7 +34,7 @@ func (f Forwarding) key() string {
 	return forward4
 }
 
-// Add notes first and writes then, so that a crash between the two loses nothing.
+// Add writes the note before the setting, so that a crash between the two loses nothing.
 func (f Forwarding) Add(s *plan.Session) error {
 	have, err := s.Sysctls.Read(f.key())
 	if err != nil || have != "0" {
@@ -75,10 +76,12 @@ func (f Forwarding) Check(s *plan.Session) error {
 
 func (f Forwarding) String() string { return fmt.Sprintf("sysctl -w %s=1", netns.Dotted(f.key())) }
 
+func aliasAttr(alias string) *nl.RtAttr {
+	return nl.NewRtAttr(unix.IFLA_IFALIAS, nl.NonZeroTerminated(alias))
+}
+
 func setAlias(s *plan.Session, name, alias string) error {
-	req := netlink.LinkRequest(unix.RTM_NEWLINK, 0, name, false)
-	req.AddData(nl.NewRtAttr(unix.IFLA_IFALIAS, nl.NonZeroTerminated(alias)))
-	s.Host.Queue(req, "link %s: set alias", name)
+	s.Host.Queue(netlink.LinkRequest(unix.RTM_NEWLINK, 0, name, false, aliasAttr(alias)), "link %s: set alias", name)
 	return s.Host.Flush()
 }
 
@@ -89,16 +92,13 @@ func withNote(alias, key string) string {
 	if slices.Contains(notes(alias), key) {
 		return alias
 	}
-	if alias == "" {
-		alias = bridgeAlias
-	}
-	return alias + " " + notePrefix + key
+	return cmp.Or(alias, bridgeAlias) + " " + notePrefix + key
 }
 
 func notes(alias string) []string {
 	var keys []string
 	for _, word := range strings.Fields(alias) {
-		// Nothing but our two settings is ever written back, whoever wrote the alias.
+		// Anybody may write an alias: only our two settings are written back.
 		if key, ok := strings.CutPrefix(word, notePrefix); ok && (key == forward4 || key == forward6) {
 			keys = append(keys, key)
 		}

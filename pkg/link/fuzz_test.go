@@ -84,7 +84,7 @@ func ask(c *rtnl.Conn, question uint8) {
 	case 4:
 		_, _ = portVlans(c, 0)
 	case 5:
-		_, _ = tentative(c, 0)
+		_, _ = settled(c, 0)
 	case 6:
 		_, _ = defaultRoutes(c, unix.AF_INET)
 	case 7:

@@ -11,24 +11,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Gateway is an address of the bridge that containers use as their next hop. It
-// is shared.
+// Gateway is an address of the bridge that containers use as their next hop. Gateway is shared,
+// and needs the Bridge or the VlanGateway before it.
 type Gateway struct {
 	Link   string // the bridge, or a VLAN's gateway link
 	Prefix netip.Prefix
-	Force  bool // replace another address of the same family instead of refusing
-	// Also are the other gateway addresses of the same network.
-	Also []netip.Prefix
-	// InUse says whether any network of the host has an address of the subnet leased; nil
-	// where that can't be known.
+	Force  bool           // replace another address of the same family instead of refusing
+	Also   []netip.Prefix // the network's other gateway addresses
+	// InUse says whether any network of the host has leased an address of the subnet; nil where
+	// nobody can know.
 	InUse func(subnet netip.Prefix) (bool, error)
 }
 
-// Add puts the address on the link. On a link of ours other networks may have theirs
-// beside it: one goes only where nothing is plugged in and InUse knows of no lease in its
-// subnet, as a network that was given another subnet leaves it. On a link of somebody
-// else, another IPv4 address or an overlapping IPv6 subnet means that it is another
-// network.
+// Add puts the address on the link. On a link of ours other networks may have gateway addresses,
+// too. Such an address goes only if nothing is plugged in and InUse knows of no lease in its
+// subnet: a network that was given another subnet leaves one. A stranger's link belongs to another
+// network if it has another IPv4 address or an IPv6 subnet that overlaps.
 func (g Gateway) Add(s *plan.Session) error {
 	index, err := s.HostIndex(g.Link)
 	if err != nil {
@@ -39,7 +37,7 @@ func (g Gateway) Add(s *plan.Session) error {
 		return fmt.Errorf("link %s: list addresses: %w", g.Link, err)
 	}
 	present := slices.Contains(have, g.Prefix)
-	removed, err := g.makeRoom(s, index, have, present)
+	removed, err := g.displace(s, index, have, present)
 	if err != nil {
 		return err
 	}
@@ -52,7 +50,7 @@ func (g Gateway) Add(s *plan.Session) error {
 	if err := g.flush(s); err != nil || g.Force {
 		return err
 	}
-	// A network that leased its first address meanwhile has seen its gateway still there.
+	// A network that has leased its first address meanwhile saw its gateway before the deletion.
 	for _, p := range removed {
 		used, err := g.InUse(p.Masked())
 		if err != nil {
@@ -70,16 +68,13 @@ func (g Gateway) queue(s *plan.Session, index int, p netip.Prefix) {
 		"link %s: add address %s", g.Link, p)
 }
 
-// flush: another ADD may have been faster, with the new address and with the old ones.
+// flush ignores that another ADD was faster, with the new address and with the old ones.
 func (g Gateway) flush(s *plan.Session) error {
-	if err := s.Host.Flush(); err != nil && !errors.Is(err, unix.EEXIST) && !errors.Is(err, unix.EADDRNOTAVAIL) {
-		return err
-	}
-	return nil
+	return netlink.Ignore(s.Host.Flush(), unix.EEXIST, unix.EADDRNOTAVAIL)
 }
 
-// makeRoom queues the deletion of addresses that give way to this one, or refuses.
-func (g Gateway) makeRoom(s *plan.Session, index int, have []netip.Prefix, present bool) (removed []netip.Prefix, err error) {
+// displace queues the deletion of addresses that give way to the gateway, or refuses.
+func (g Gateway) displace(s *plan.Session, index int, have []netip.Prefix, present bool) (removed []netip.Prefix, err error) {
 	for _, other := range have {
 		if !g.stranger(other) {
 			continue
@@ -125,8 +120,8 @@ func (g Gateway) beside(s *plan.Session, index int, other netip.Prefix, present 
 	return g.InUse(other.Masked())
 }
 
-// flags: an IPv6 gateway must answer at once, so the kernel does not look for
-// duplicates first, which takes 1-2 seconds (RFC 4862, section 5.4).
+// flags switch duplicate address detection off, which takes 1-2 seconds (RFC 4862, section
+// 5.4): an IPv6 gateway must answer at once.
 func (g Gateway) flags() uint8 {
 	if g.Prefix.Addr().Is4() {
 		return 0
@@ -134,21 +129,21 @@ func (g Gateway) flags() uint8 {
 	return unix.IFA_F_NODAD
 }
 
-// stranger says whether the other address is not of this network: of the same
-// family, and none that the kernel made by itself.
+// stranger says whether the other address is of the same family and neither of this network nor
+// made by the kernel.
 func (g Gateway) stranger(other netip.Prefix) bool {
 	return other != g.Prefix && other.Addr().Is4() == g.Prefix.Addr().Is4() &&
 		!slices.Contains(g.Also, other) && !other.Addr().IsLinkLocalUnicast()
 }
 
-// clashes says whether two addresses can't be on a link that is not ours. An IPv6
-// link has many.
+// clashes says whether the gateway and the other address can't both be on a stranger's link. A
+// link may have many IPv6 addresses.
 func (g Gateway) clashes(other netip.Prefix) bool {
 	return other.Addr().Is4() || other.Overlaps(g.Prefix)
 }
 
-// DropGateways deletes the addresses of a link of ours that drop says are not needed
-// any more. Where the link is not ours, or gone, it does nothing.
+// DropGateways deletes those addresses of a link of ours for which drop returns true. A link of
+// a stranger, or a missing one, stays as it is.
 func DropGateways(s *plan.Session, name string, drop func(netip.Prefix) (bool, error)) error {
 	link, err := s.Host.Link(name)
 	if errors.Is(err, netlink.ErrNoLink) || err == nil && !ours(link) {
@@ -170,30 +165,21 @@ func DropGateways(s *plan.Session, name string, drop func(netip.Prefix) (bool, e
 			s.Host.Queue(addrRequest(unix.RTM_DELADDR, 0, link.Index, p, 0), "link %s: delete address %s", name, p)
 		}
 	}
-	if err := s.Host.Flush(); !errors.Is(err, unix.EADDRNOTAVAIL) { // another DEL was faster
-		return err
-	}
-	return nil
+	return netlink.Ignore(s.Host.Flush(), unix.EADDRNOTAVAIL) // another DEL was faster
 }
 
-// Check looks for the address.
+// Check looks for the address. The link's own object reports a missing link.
 func (g Gateway) Check(s *plan.Session) error {
-	index, err := s.HostIndex(g.Link)
-	if errors.Is(err, netlink.ErrNoLink) {
-		return nil // the link's own object says it
-	}
-	if err != nil {
-		return err
-	}
-	have, err := s.Host.Addresses(index)
-	if err != nil {
-		return fmt.Errorf("link %s: list addresses: %w", g.Link, err)
-	}
 	d := plan.Compare(plan.GatewayKind, "link "+g.Link)
-	if !slices.Contains(have, g.Prefix) {
+	index, err := s.HostIndex(g.Link)
+	if err != nil {
+		return netlink.Ignore(err, netlink.ErrNoLink)
+	}
+	missing, err := lacks(s.Host, "link "+g.Link, index, g.Prefix)
+	if missing {
 		d.Missing("gateway address", g.Prefix.String())
 	}
-	return d.Err()
+	return errors.Join(err, d.Err())
 }
 
 func (g Gateway) String() string {

@@ -9,10 +9,10 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
-// Inside are settings of the container's namespace, written in one visit there.
+// Inside are settings of the container's namespace. Add and Check enter the namespace once.
 type Inside []Sysctl
 
-// Add writes them.
+// Add writes the settings, up to the first error.
 func (in Inside) Add(s *plan.Session) error {
 	return s.Inside(func() error {
 		dirs := netns.OwnSysctls()
@@ -26,7 +26,7 @@ func (in Inside) Add(s *plan.Session) error {
 	})
 }
 
-// Check reads them.
+// Check reads the settings.
 func (in Inside) Check(s *plan.Session) error {
 	return s.Inside(func() error {
 		dirs := netns.OwnSysctls()

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -13,7 +14,7 @@ func TestBroadcast(t *testing.T) {
 	for in, want := range map[string]string{
 		"10.1.2.3/16": "10.1.255.255", "10.1.2.3/30": "10.1.2.3", "10.1.2.4/30": "10.1.2.7", "10.0.0.1/0": "255.255.255.255", "10.1.2.3/32": "10.1.2.3",
 	} {
-		if got := broadcast(netip.MustParsePrefix(in)).String(); got != want {
+		if got := net.IP(broadcast(netip.MustParsePrefix(in))).String(); got != want {
 			t.Errorf("%s: got %s, want %s", in, got, want)
 		}
 	}

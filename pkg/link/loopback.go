@@ -7,28 +7,26 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
-
-// loopbackLink exists in each namespace and can't be removed (net/core/dev.c).
-const loopbackLink = "lo"
 
 // Loopback is the container's loopback link, up. The kernel gives it 127.0.0.1/8 and
 // ::1/128 when it comes up (inetdev_event, init_loopback).
 type Loopback struct {
-	Addrs []netip.Prefix // that Check wants; none for whatever there is
+	Addrs []netip.Prefix // the addresses that Check wants; none for any
 }
 
-// Add brings the link up, at once.
+// Add brings the link up at once.
 func (l Loopback) Add(s *plan.Session) error {
-	s.Container.Queue(netlink.LinkRequest(unix.RTM_NEWLINK, 0, loopbackLink, true), "container link lo: set up")
+	s.Container.Queue(netlink.LinkRequest(unix.RTM_NEWLINK, 0, "lo", true), "container link lo: set up")
 	return s.Container.Flush()
 }
 
 // Check compares state and addresses.
 func (l Loopback) Check(s *plan.Session) error {
 	d := plan.Compare(plan.LinkKind, "container link lo")
-	link, err := s.Container.Link(loopbackLink)
+	link, err := s.Container.Link("lo")
 	if err != nil {
 		return fmt.Errorf("container link lo: %w", err)
 	}
@@ -45,15 +43,17 @@ func (l Loopback) Check(s *plan.Session) error {
 	return d.Err()
 }
 
-// Del brings the link down; its addresses stay as the kernel wants.
+// Del brings the link down. The kernel decides which addresses stay.
 func (l Loopback) Del(s *plan.Session) error {
-	s.Container.Queue(netlink.DownRequest(loopbackLink), "container link lo: set down")
+	info := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	info.Change = unix.IFF_UP
+	s.Container.Queue(netlink.Request(unix.RTM_NEWLINK, 0, info, netlink.Bytes(unix.IFLA_IFNAME, nl.ZeroTerminated("lo"))), "container link lo: set down")
 	return s.Container.Flush()
 }
 
-// Addresses are those of the link that are loopback addresses, IPv4 first.
+// Addresses are the link's loopback addresses, IPv4 first.
 func (l Loopback) Addresses(s *plan.Session) ([]netip.Prefix, error) {
-	index, err := s.ContainerIndex(loopbackLink)
+	index, err := s.ContainerIndex("lo")
 	if err != nil {
 		return nil, err
 	}

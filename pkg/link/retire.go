@@ -11,10 +11,9 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
-// Retire removes a bridge that we made and nothing is plugged into, and with
-// the last of our bridges what the host was changed for. A bridge of somebody
-// else, or with ports, stays.
-// rules removes the rules that are the bridge's own.
+// Retire deletes a bridge that we made if nothing is plugged into it. rules deletes the bridge's
+// own rules. With the last of our bridges Retire takes the host's settings back. A stranger's
+// bridge stays, and a bridge with ports stays.
 func Retire(s *plan.Session, name string, rules func() error) error {
 	all := func() error {
 		retired, err := retire(s, name)
@@ -26,7 +25,7 @@ func Retire(s *plan.Session, name string, rules func() error) error {
 	return plan.Locked(all) // an ADD that makes the bridge anew comes before or after
 }
 
-// retire says whether nothing of ours needs rules for the bridge any more.
+// retire deletes the bridge, and says whether nothing of ours needs its rules any more.
 func retire(s *plan.Session, name string) (bool, error) {
 	links, err := s.Host.Links()
 	if err != nil {
@@ -45,7 +44,7 @@ func retire(s *plan.Session, name string) (bool, error) {
 		if bridge.Kind != "bridge" || hasPorts(links, bridge) {
 			return false, nil
 		}
-		return true, dropLoopback6(s, bridge) // somebody else's, which stays without us
+		return true, dropLoopback6(s, bridge) // a stranger's bridge stays without our route
 	}
 	links, err = dropHalfMade(s, links, name)
 	if err != nil || bridge != nil && hasPorts(links, bridge) {
@@ -58,7 +57,7 @@ func retire(s *plan.Session, name string) (bool, error) {
 			}
 		}
 	}
-	if bridge == nil { // somebody deleted it, but not what was around it
+	if bridge == nil { // somebody deleted the bridge, but not what was around it
 		return true, nil
 	}
 	if err := restore(s, bridge, other, links); err != nil {
@@ -67,8 +66,8 @@ func retire(s *plan.Session, name string) (bool, error) {
 	return true, s.Host.DeleteLink(name)
 }
 
-// dropHalfMade removes VLANs' gateways whose making was cut short, and with them
-// their ports, which nothing else tells from a container's.
+// dropHalfMade deletes the gateways of VLANs whose Add was cut short, together with their ports:
+// such a port looks like a container's.
 func dropHalfMade(s *plan.Session, links []*netlink.Link, bridge string) ([]*netlink.Link, error) {
 	dropped := false
 	for _, l := range links {
@@ -85,16 +84,16 @@ func dropHalfMade(s *plan.Session, links []*netlink.Link, bridge string) ([]*net
 	return s.Host.Links()
 }
 
-// hasPorts says whether anything is plugged in but the gateways of its VLANs.
+// hasPorts says whether anything but the gateways of its VLANs is plugged into the bridge.
 func hasPorts(links []*netlink.Link, bridge *netlink.Link) bool {
 	return slices.ContainsFunc(links, func(l *netlink.Link) bool {
 		return l.Master == bridge.Index && !gatewayOf(l, bridge.Name)
 	})
 }
 
-// restore takes back the host's settings, or leaves that to another bridge of ours. While
-// containers are plugged into somebody else's bridge the settings stay: they need them,
-// and nothing tells when the last of them goes.
+// restore takes the host's settings back, or notes them at another bridge of ours. The settings
+// stay while containers are plugged into a stranger's bridge: these containers need them, and
+// nothing says when the last of these containers goes.
 func restore(s *plan.Session, bridge, other *netlink.Link, links []*netlink.Link) error {
 	keys := notes(bridge.Alias)
 	if len(keys) == 0 {
@@ -112,9 +111,7 @@ func restore(s *plan.Session, bridge, other *netlink.Link, links []*netlink.Link
 	}
 	var errs []error
 	for _, key := range keys {
-		if err := s.Sysctls.Write(key, "0"); err != nil && !errors.Is(err, os.ErrNotExist) {
-			errs = append(errs, err)
-		}
+		errs = append(errs, netlink.Ignore(s.Sysctls.Write(key, "0"), os.ErrNotExist))
 	}
 	return errors.Join(errs...)
 }

@@ -1,11 +1,11 @@
 package link
 
 import (
+	"cmp"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
+	"slices"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Route is a route of the container. It goes with the link.
+// Route is a route of the container. It needs the Veth before it; with a gateway it needs the
+// Addr that reaches the gateway, and LinkUp. It goes with the link.
 type Route struct {
 	IfName   string
 	Dst      netip.Prefix
@@ -25,12 +26,7 @@ type Route struct {
 	Scope    int        // RT_SCOPE_*; 0 is global, or link where there is no gateway
 }
 
-func (r Route) table() int {
-	if r.Table == 0 {
-		return unix.RT_TABLE_MAIN
-	}
-	return r.Table
-}
+func (r Route) table() int { return cmp.Or(r.Table, unix.RT_TABLE_MAIN) }
 
 func (r Route) scope() int {
 	if r.Scope == unix.RT_SCOPE_UNIVERSE && !r.Gw.IsValid() && r.Dst.Addr().Is4() {
@@ -46,36 +42,21 @@ func (r Route) priority() int {
 	return r.Priority
 }
 
-// Add queues the route. Another network's to the same destination may be there: without
-// NLM_F_EXCL the new one comes first (IPv4), or both are used (IPv6).
+// Add queues the route. Another network may have a route to the same destination. Without
+// NLM_F_EXCL the new route comes first (IPv4), or the kernel uses both (IPv6).
 func (r Route) Add(s *plan.Session) error {
 	index, err := s.ContainerIndex(r.IfName)
 	if err != nil {
 		return err
 	}
-	req := nl.NewNetlinkRequest(unix.RTM_NEWROUTE, unix.NLM_F_CREATE)
-	req.AddData(r.message())
-	req.AddData(nl.NewRtAttr(unix.RTA_DST, r.Dst.Addr().AsSlice()))
-	req.AddData(nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(index))))
-	if r.Gw.IsValid() {
-		req.AddData(nl.NewRtAttr(unix.RTA_GATEWAY, r.Gw.AsSlice()))
-	}
-	if r.Priority > 0 {
-		req.AddData(nl.NewRtAttr(unix.RTA_PRIORITY, nl.Uint32Attr(uint32(r.Priority))))
-	}
+	table := 0 // the message has a byte for smaller ones
 	if r.table() > 255 {
-		req.AddData(nl.NewRtAttr(unix.RTA_TABLE, nl.Uint32Attr(uint32(r.table()))))
+		table = r.table()
 	}
-	if r.MTU > 0 || r.AdvMSS > 0 {
-		metrics := nl.NewRtAttr(unix.RTA_METRICS, nil)
-		if r.MTU > 0 {
-			metrics.AddRtAttr(unix.RTAX_MTU, nl.Uint32Attr(uint32(r.MTU)))
-		}
-		if r.AdvMSS > 0 {
-			metrics.AddRtAttr(unix.RTAX_ADVMSS, nl.Uint32Attr(uint32(r.AdvMSS)))
-		}
-		req.AddData(metrics)
-	}
+	req := netlink.Request(unix.RTM_NEWROUTE, unix.NLM_F_CREATE, r.message(),
+		netlink.Bytes(unix.RTA_DST, r.Dst.Addr().AsSlice()), netlink.Number(unix.RTA_OIF, index), netlink.Bytes(unix.RTA_GATEWAY, r.Gw.AsSlice()),
+		netlink.Number(unix.RTA_PRIORITY, r.Priority), netlink.Number(unix.RTA_TABLE, table),
+		netlink.Nest(unix.RTA_METRICS, netlink.Number(unix.RTAX_MTU, r.MTU), netlink.Number(unix.RTAX_ADVMSS, r.AdvMSS)))
 	s.Container.Queue(req, "container link %s: add route %s", r.IfName, r.text())
 	return nil
 }
@@ -92,14 +73,12 @@ func (r Route) message() *nl.RtMsg {
 	return msg
 }
 
-// Check looks for the route with all its attributes, in its own table.
+// Check looks for the route with all its attributes, in its own table. The Veth reports a missing
+// link.
 func (r Route) Check(s *plan.Session) error {
 	index, err := s.ContainerIndex(r.IfName)
-	if errors.Is(err, netlink.ErrNoLink) {
-		return nil // the Veth says it
-	}
 	if err != nil {
-		return err
+		return netlink.Ignore(err, netlink.ErrNoLink)
 	}
 	have, err := listRoutes(s.Container, r.Dst, r.table(), index)
 	if err != nil {
@@ -110,10 +89,8 @@ func (r Route) Check(s *plan.Session) error {
 		d.Missing("route", r.text())
 		return d.Err()
 	}
-	for _, got := range have {
-		if r.same(got) {
-			return nil
-		}
+	if slices.ContainsFunc(have, r.same) {
+		return nil
 	}
 	got := have[0]
 	got.IfName = r.IfName
@@ -121,8 +98,8 @@ func (r Route) Check(s *plan.Session) error {
 	return d.Err()
 }
 
-// same compares what was asked for; attributes that were left to the kernel may
-// have any value.
+// same compares the attributes that the plan has. An attribute that the kernel chose may have
+// any value.
 func (r Route) same(o Route) bool {
 	return r.Gw == o.Gw && r.priority() == o.priority() && r.scope() == o.scope() &&
 		(r.MTU == 0 || r.MTU == o.MTU) && (r.AdvMSS == 0 || r.AdvMSS == o.AdvMSS)
@@ -138,60 +115,40 @@ func (r Route) String() string {
 
 // text is the route as ip(8) has it, without the device.
 func (r Route) text() string {
-	var b strings.Builder
+	dst := r.Dst.String()
 	if r.Dst.Bits() == 0 && r.Dst.Addr().IsUnspecified() {
-		b.WriteString("default")
-	} else {
-		b.WriteString(r.Dst.String())
+		dst = "default"
 	}
-	if r.Gw.IsValid() {
-		fmt.Fprintf(&b, " via %s", r.Gw)
-	}
-	if r.Priority > 0 {
-		fmt.Fprintf(&b, " metric %d", r.Priority)
-	}
-	if r.Table > 0 && r.Table != unix.RT_TABLE_MAIN {
-		fmt.Fprintf(&b, " table %d", r.Table)
-	}
-	if r.Scope > 0 {
-		fmt.Fprintf(&b, " scope %d", r.Scope)
-	}
-	if r.MTU > 0 {
-		fmt.Fprintf(&b, " mtu %d", r.MTU)
-	}
-	if r.AdvMSS > 0 {
-		fmt.Fprintf(&b, " advmss %d", r.AdvMSS)
-	}
-	return b.String()
+	return dst + when(r.Gw.IsValid(), " via %s", r.Gw) + when(r.Priority > 0, " metric %d", r.Priority) +
+		when(r.Table > 0 && r.Table != unix.RT_TABLE_MAIN, " table %d", r.Table) + when(r.Scope > 0, " scope %d", r.Scope) +
+		when(r.MTU > 0, " mtu %d", r.MTU) + when(r.AdvMSS > 0, " advmss %d", r.AdvMSS)
 }
 
 // listRoutes lists the routes to exactly dst through the link in the table.
-func listRoutes(c *netlink.Conn, dst netip.Prefix, table, index int) ([]Route, error) {
-	req := nl.NewNetlinkRequest(unix.RTM_GETROUTE, 0)
-	msg := nl.NewRtMsg()
-	// A strict dump takes only these as filters (ip_valid_fib_dump_req).
-	*msg = nl.RtMsg{RtMsg: unix.RtMsg{Family: uint8(netlink.Family(dst.Addr()))}}
-	req.AddData(msg)
-	req.AddData(nl.NewRtAttr(unix.RTA_TABLE, nl.Uint32Attr(uint32(table))))
-	var list []Route
-	err := c.Dump(req, func() { list = nil }, func(data []byte) error {
-		m := nl.DeserializeRtMsg(data)
-		attrs, err := netlink.Attributes(data[m.Len():])
-		if err != nil {
-			return err
-		}
-		got, oif := parseRoute(m, attrs)
-		for _, hop := range append(hops(attrs), hop{got.Gw, oif}) {
+func listRoutes(c *netlink.Conn, dst netip.Prefix, table, index int) (list []Route, err error) {
+	err = eachRoute(c, netlink.Family(dst.Addr()), table, func() { list = nil }, func(_ *nl.RtMsg, got Route, oif int, more []hop) {
+		for _, hop := range append(more, hop{got.Gw, oif}) {
 			if got.Gw = hop.gw; got.Dst == dst && hop.oif == index && got.Table == table {
 				list = append(list, got)
 			}
 		}
+	})
+	return list, err
+}
+
+// eachRoute lists the routes of a table: each route with the index of its link, or the ways of a
+// route that has several. A family without the table has no routes.
+func eachRoute(c *netlink.Conn, family, table int, reset func(), fn func(m *nl.RtMsg, r Route, oif int, more []hop)) error {
+	// A strict dump takes no filters but family and table (ip_valid_fib_dump_req).
+	req := netlink.Request(unix.RTM_GETROUTE, 0, &nl.RtMsg{RtMsg: unix.RtMsg{Family: uint8(family)}}, netlink.Number(unix.RTA_TABLE, table))
+	err := c.Dump(req, reset, func(data []byte) error {
+		m := nl.DeserializeRtMsg(data)
+		attrs := data[m.Len():]
+		r, oif := parseRoute(m, attrs)
+		fn(m, r, oif, hops(attrs))
 		return nil
 	})
-	if errors.Is(err, unix.ENOENT) { // no such table
-		return nil, nil
-	}
-	return list, err
+	return netlink.Ignore(err, unix.ENOENT)
 }
 
 // hop is one way of a route that has several.
@@ -200,72 +157,36 @@ type hop struct {
 	oif int
 }
 
-// hops reads RTA_MULTIPATH, a list of struct rtnexthop with attributes: IPv6 routes of
-// one destination and metric are one to the kernel (fib6_add_rt2node).
-func hops(attrs []netlink.Attr) (list []hop) {
-	for _, a := range attrs {
-		if a.Type != unix.RTA_MULTIPATH {
-			continue
+// hops reads RTA_MULTIPATH, a list of struct rtnexthop with attributes. The kernel joins IPv6
+// routes of one destination and metric to one route (fib6_add_rt2node).
+func hops(attrs []byte) (list []hop) {
+	for b := netlink.Nested(attrs, unix.RTA_MULTIPATH); len(b) >= unix.SizeofRtNexthop; {
+		length := int(binary.NativeEndian.Uint16(b))
+		if length < unix.SizeofRtNexthop || length > len(b) {
+			break
 		}
-		for b := a.Value; len(b) >= unix.SizeofRtNexthop; {
-			length := int(binary.NativeEndian.Uint16(b))
-			if length < unix.SizeofRtNexthop || length > len(b) {
-				return list
-			}
-			h := hop{oif: int(binary.NativeEndian.Uint32(b[4:]))}
-			own, err := netlink.Attributes(b[unix.SizeofRtNexthop:length])
-			if err != nil {
-				return list
-			}
-			for _, o := range own {
-				if o.Type == unix.RTA_GATEWAY {
-					h.gw, _ = netip.AddrFromSlice(o.Value)
-				}
-			}
-			list = append(list, h)
-			b = b[min((length+3)&^3, len(b)):]
-		}
+		h := hop{oif: int(binary.NativeEndian.Uint32(b[4:]))}
+		h.gw, _ = netip.AddrFromSlice(netlink.Nested(b[unix.SizeofRtNexthop:length], unix.RTA_GATEWAY))
+		list = append(list, h)
+		b = b[min((length+3)&^3, len(b)):]
 	}
 	return list
 }
 
-func parseRoute(m *nl.RtMsg, attrs []netlink.Attr) (Route, int) {
-	r := Route{Table: int(m.Table), Scope: int(m.Scope)}
-	addr, oif := netip.IPv6Unspecified(), 0
-	if m.Family == unix.AF_INET {
+// parseRoute reads a route and the index of its link.
+func parseRoute(m *nl.RtMsg, attrs []byte) (r Route, oif int) {
+	number := func(b []byte, kind uint16) int { return int(netlink.U32(netlink.Nested(b, kind))) }
+	addr, found := netip.AddrFromSlice(netlink.Nested(attrs, unix.RTA_DST)) // of the kernel's own length
+	if !found && m.Family == unix.AF_INET {
 		addr = netip.IPv4Unspecified()
+	} else if !found {
+		addr = netip.IPv6Unspecified()
 	}
-	for _, a := range attrs {
-		switch a.Type {
-		case unix.RTA_DST:
-			addr, _ = netip.AddrFromSlice(a.Value) // the kernel's own length
-		case unix.RTA_GATEWAY:
-			r.Gw, _ = netip.AddrFromSlice(a.Value)
-		case unix.RTA_OIF:
-			oif = int(netlink.U32(a.Value))
-		case unix.RTA_PRIORITY:
-			r.Priority = int(netlink.U32(a.Value))
-		case unix.RTA_TABLE:
-			r.Table = int(netlink.U32(a.Value))
-		case unix.RTA_METRICS:
-			r.parseMetrics(a.Value)
-		}
+	metrics := netlink.Nested(attrs, unix.RTA_METRICS)
+	r = Route{
+		Dst: netip.PrefixFrom(addr, int(m.Dst_len)), Scope: int(m.Scope), Priority: number(attrs, unix.RTA_PRIORITY),
+		Table: cmp.Or(number(attrs, unix.RTA_TABLE), int(m.Table)), MTU: number(metrics, unix.RTAX_MTU), AdvMSS: number(metrics, unix.RTAX_ADVMSS),
 	}
-	r.Dst = netip.PrefixFrom(addr, int(m.Dst_len))
-	return r, oif
-}
-
-func (r *Route) parseMetrics(data []byte) {
-	attrs, err := netlink.Attributes(data)
-	if err != nil {
-		return // then the comparison says that they are missing
-	}
-	for _, a := range attrs {
-		switch a.Type {
-		case unix.RTAX_MTU:
-			r.MTU = int(netlink.U32(a.Value))
-		case unix.RTAX_ADVMSS:
-			r.AdvMSS = int(netlink.U32(a.Value))
-		}
-	}
+	r.Gw, _ = netip.AddrFromSlice(netlink.Nested(attrs, unix.RTA_GATEWAY))
+	return r, number(attrs, unix.RTA_OIF)
 }

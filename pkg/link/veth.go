@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -15,32 +16,32 @@ import (
 // aliasLimit is IFALIASZ less the terminating zero (linux/if.h).
 const aliasLimit = 255
 
-// Veth is the pair of links between bridge and container: one kernel object, made
-// with all its attributes. Both ends go with either.
+// Veth is the pair of links between bridge and container: one kernel object, made with all its
+// attributes. With one end the other goes. Veth with a Master needs the Bridge before it.
 type Veth struct {
 	Owner    plan.Owner
 	IfName   string // the container's end
 	Master   string // bridge; "" for none
 	MTU      int    // bytes, both ends; 0 leaves the kernel's default of 1500
 	MAC      net.HardwareAddr
-	Hairpin  bool // frames may leave by the port they came in
+	Hairpin  bool // frames may leave by the port that they came in by
 	Isolated bool // no frames to other isolated ports, only to bridge and uplinks
 	IfDown   bool // the container's end stays down
 	Static   bool // the port learns no MAC addresses: an FDBEntry names the container's
 	Group    uint32
 }
 
-// Add makes the pair with the container's end directly in its namespace: moving a
-// link between namespaces waits 14-18 ms for RCU. The second request, in the same
-// send, sets what the kernel takes only for a link that exists (do_setlink).
+// Add makes the pair with the container's end in the container's namespace: a later move of the
+// link to another namespace would wait 14-18 ms for RCU. The second request, in the same send,
+// sets what the kernel takes only for a link that exists (do_setlink).
 func (v Veth) Add(s *plan.Session) error {
 	name := v.Owner.LinkName()
-	create, err := v.create(s, name)
+	master, err := v.master(s)
 	if err != nil {
 		return err
 	}
-	s.Host.Queue(create, "veth %s: create with peer %s", name, v.IfName)
-	s.Host.Queue(v.configure(name), "veth %s: configure", name)
+	s.Host.Queue(v.create(s, name, master), "veth %s: create with peer %s", name, v.IfName)
+	s.Host.Queue(v.configure(name, v.wantedFlags()...), "veth %s: configure", name)
 	err = s.Host.Flush()
 	if errors.Is(err, unix.EEXIST) {
 		return v.explainExists(s, name, err)
@@ -57,70 +58,72 @@ func (v Veth) Add(s *plan.Session) error {
 	return nil
 }
 
+// master is the bridge's index; 0 for a pair without a bridge.
+func (v Veth) master(s *plan.Session) (int, error) {
+	if v.Master == "" {
+		return 0, nil
+	}
+	return s.HostIndex(v.Master)
+}
+
 // noIPv6 switches IPv6 off on the host's end, which needs no address. Without IPv6 the link
 // joins no groups and sends no multicast, which the bridge would flood to all ports.
 func noIPv6(name string) Sysctl {
 	return Sysctl{Key: "net/ipv6/conf/" + name + "/disable_ipv6", Value: "1", Optional: true}
 }
 
-func (v Veth) create(s *plan.Session, name string) (*nl.NetlinkRequest, error) {
-	req := netlink.LinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, name, true)
-	req.AddData(nl.NewRtAttr(unix.IFLA_ADDRESS, v.Owner.HostMAC()))
-	if v.MTU > 0 {
-		req.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(v.MTU))))
-	}
-	if v.Master != "" {
-		master, err := s.HostIndex(v.Master)
-		if err != nil {
-			return nil, err
-		}
-		req.AddData(nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(master))))
-	}
-	if v.Group != 0 {
-		req.AddData(nl.NewRtAttr(unix.IFLA_GROUP, nl.Uint32Attr(v.Group)))
-	}
-	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
-	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("veth"))
-	peer := info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.VETH_INFO_PEER, nil)
-	// Not IFF_UP: the peer would be opened before it is linked, ENOTCONN.
+func (v Veth) create(s *plan.Session, name string, master int) *nl.NetlinkRequest {
+	return netlink.LinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, name, true,
+		netlink.Bytes(unix.IFLA_ADDRESS, v.Owner.HostMAC()), netlink.Number(unix.IFLA_MTU, v.MTU),
+		netlink.Number(unix.IFLA_MASTER, master), netlink.Number(unix.IFLA_GROUP, v.Group),
+		pairInfo(v.IfName, netlink.Bytes(unix.IFLA_ADDRESS, v.MAC), netlink.Number(unix.IFLA_MTU, v.MTU),
+			nl.NewRtAttr(unix.IFLA_NET_NS_FD, nl.Uint32Attr(uint32(s.NetnsFd())))))
+}
+
+// pairInfo is IFLA_LINKINFO of a veth, with the name and the attributes of its other end. That end
+// is not IFF_UP: the kernel would open it before it is linked to this one (ENOTCONN).
+func pairInfo(name string, attrs ...*nl.RtAttr) *nl.RtAttr {
+	peer := nl.NewRtAttr(nl.VETH_INFO_PEER, nil)
 	nl.NewIfInfomsgChild(peer, unix.AF_UNSPEC)
-	peer.AddRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(v.IfName))
-	peer.AddRtAttr(unix.IFLA_ADDRESS, v.MAC)
-	if v.MTU > 0 {
-		peer.AddRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(v.MTU)))
-	}
-	peer.AddRtAttr(unix.IFLA_NET_NS_FD, nl.Uint32Attr(uint32(s.NetnsFd())))
-	req.AddData(info)
-	return req, nil
-}
-
-func (v Veth) configure(name string) *nl.NetlinkRequest {
-	req := netlink.LinkRequest(unix.RTM_NEWLINK, 0, name, false)
-	req.AddData(nl.NewRtAttr(unix.IFLA_IFALIAS, nl.NonZeroTerminated(v.Owner.Comment(aliasLimit))))
-	if v.Master != "" && (v.Hairpin || v.Isolated || v.Static) {
-		info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
-		info.AddRtAttr(nl.IFLA_INFO_SLAVE_KIND, nl.NonZeroTerminated("bridge"))
-		port := info.AddRtAttr(nl.IFLA_INFO_SLAVE_DATA, nil)
-		port.AddRtAttr(nl.IFLA_BRPORT_MODE, flag(v.Hairpin))
-		if v.Isolated {
-			port.AddRtAttr(nl.IFLA_BRPORT_ISOLATED, flag(true))
+	peer.AddRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name))
+	for _, a := range attrs {
+		if a != nil {
+			peer.AddChild(a)
 		}
-		if v.Static {
-			port.AddRtAttr(nl.IFLA_BRPORT_LEARNING, flag(false))
-		}
-		req.AddData(info)
 	}
-	return req
+	return netlink.LinkInfo("veth", peer)
 }
 
-func flag(on bool) []byte {
-	if on {
-		return []byte{1}
-	}
-	return []byte{0}
+// configure sets the alias, and of a bridge's port the flags.
+func (v Veth) configure(name string, portFlags ...*nl.RtAttr) *nl.NetlinkRequest {
+	return netlink.LinkRequest(unix.RTM_NEWLINK, 0, name, false, aliasAttr(v.Owner.Comment(aliasLimit)), portInfo(portFlags...))
 }
 
-// explainExists tells which of the two names is taken.
+// portInfo is IFLA_LINKINFO of a bridge's port; nil without flags.
+func portInfo(flags ...*nl.RtAttr) *nl.RtAttr {
+	if len(flags) == 0 {
+		return nil
+	}
+	return netlink.Nest(unix.IFLA_LINKINFO,
+		nl.NewRtAttr(nl.IFLA_INFO_SLAVE_KIND, nl.NonZeroTerminated("bridge")), netlink.Nest(nl.IFLA_INFO_SLAVE_DATA, flags...))
+}
+
+// wantedFlags are the flags that a new port does not have by itself; nil for none.
+func (v Veth) wantedFlags() []*nl.RtAttr {
+	if v.Master == "" || !v.Hairpin && !v.Isolated && !v.Static {
+		return nil
+	}
+	flags := []*nl.RtAttr{netlink.Flag(nl.IFLA_BRPORT_MODE, v.Hairpin)}
+	if v.Isolated {
+		flags = append(flags, netlink.Flag(nl.IFLA_BRPORT_ISOLATED, true))
+	}
+	if v.Static {
+		flags = append(flags, netlink.Flag(nl.IFLA_BRPORT_LEARNING, false))
+	}
+	return flags
+}
+
+// explainExists says which of the two names is taken.
 func (v Veth) explainExists(s *plan.Session, name string, cause error) error {
 	if _, err := s.Container.Link(v.IfName); err == nil {
 		return fmt.Errorf("CNI_IFNAME: %s exists already in the container: choose another name or DEL it first: %w", v.IfName, plan.ErrConflict)
@@ -140,17 +143,13 @@ func (v Veth) checkHost(s *plan.Session) error {
 	name := v.Owner.LinkName()
 	d := plan.Compare(plan.LinkKind, "veth "+name)
 	link, err := s.Host.Link(name)
-	if errors.Is(err, netlink.ErrNoLink) {
-		d.Missing("link", name)
-		return d.Err()
-	}
 	if err != nil {
-		return fmt.Errorf("veth %s: %w", name, err)
+		return noLink(plan.LinkKind, "veth "+name, name, err)
 	}
 	d.Want("state", "up", upText(link.Up))
 	d.Want("mac", v.Owner.HostMAC(), link.MAC)
-	if !label.Same(link.Alias, v.Owner.Tag()) { // by which GC and DEL know the link
-		d.Want("alias", v.Owner.Comment(aliasLimit), orNone(link.Alias))
+	if !label.Same(link.Alias, v.Owner.Tag()) { // GC and DEL find the link by the tag in its alias
+		d.Want("alias", v.Owner.Comment(aliasLimit), cmp.Or(link.Alias, "none"))
 	}
 	if link.IPv6 {
 		d.Want("disable_ipv6", true, link.NoIPv6)
@@ -186,12 +185,8 @@ func (v Veth) checkHost(s *plan.Session) error {
 func (v Veth) checkContainer(s *plan.Session) error {
 	d := plan.Compare(plan.LinkKind, "container link "+v.IfName)
 	link, err := s.Container.Link(v.IfName)
-	if errors.Is(err, netlink.ErrNoLink) {
-		d.Missing("link", v.IfName)
-		return d.Err()
-	}
 	if err != nil {
-		return fmt.Errorf("container link %s: %w", v.IfName, err)
+		return noLink(plan.LinkKind, "container link "+v.IfName, v.IfName, err)
 	}
 	d.Want("kind", "veth", link.Kind)
 	if len(v.MAC) > 0 {
@@ -206,60 +201,27 @@ func (v Veth) checkContainer(s *plan.Session) error {
 	return d.Err()
 }
 
-// Mend brings an existing pair back to the plan: up, plugged in, with MTU, alias and the
-// port's flags. It does not make a missing end: the container would lose its address.
+// Mend brings an existing pair back to the plan: up, plugged in, with MTU, alias and the port's
+// flags. Mend does not make a missing end: the container would lose its address.
 func (v Veth) Mend(s *plan.Session) error {
 	name := v.Owner.LinkName()
 	if _, err := s.Host.Link(name); err != nil {
 		return fmt.Errorf("veth %s: %w: only a new ADD can make it: replace the container", name, err)
 	}
-	req := netlink.LinkRequest(unix.RTM_NEWLINK, 0, name, true)
-	inside := netlink.LinkRequest(unix.RTM_NEWLINK, 0, v.IfName, !v.IfDown)
-	if v.MTU > 0 {
-		req.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(v.MTU))))
-		inside.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(v.MTU))))
+	master, err := v.master(s)
+	if err != nil {
+		return err
 	}
-	if len(v.MAC) > 0 {
-		inside.AddData(nl.NewRtAttr(unix.IFLA_ADDRESS, v.MAC))
-	}
+	mtu := netlink.Number(unix.IFLA_MTU, v.MTU)
+	s.Host.Queue(netlink.LinkRequest(unix.RTM_NEWLINK, 0, name, true, mtu, netlink.Number(unix.IFLA_MASTER, master),
+		nl.NewRtAttr(unix.IFLA_GROUP, nl.Uint32Attr(v.Group)), netlink.Bytes(unix.IFLA_ADDRESS, v.Owner.HostMAC())), "veth %s: plug in", name)
+	s.Host.Queue(v.configure(name), "veth %s: configure", name)
 	if v.Master != "" {
-		master, err := s.HostIndex(v.Master)
-		if err != nil {
-			return err
-		}
-		req.AddData(nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(master))))
+		s.Host.Queue(netlink.LinkRequest(unix.RTM_NEWLINK, 0, name, false, portInfo(netlink.Flag(nl.IFLA_BRPORT_MODE, v.Hairpin),
+			netlink.Flag(nl.IFLA_BRPORT_ISOLATED, v.Isolated), netlink.Flag(nl.IFLA_BRPORT_LEARNING, !v.Static))), "veth %s: set port flags", name)
 	}
-	req.AddData(nl.NewRtAttr(unix.IFLA_GROUP, nl.Uint32Attr(v.Group)))
-	req.AddData(nl.NewRtAttr(unix.IFLA_ADDRESS, v.Owner.HostMAC()))
-	s.Host.Queue(req, "veth %s: plug in", name)
-	configured := v
-	configured.Hairpin, configured.Isolated, configured.Static = false, false, false
-	s.Host.Queue(configured.configure(name), "veth %s: configure", name)
-	if v.Master != "" {
-		s.Host.Queue(v.portFlags(name), "veth %s: set port flags", name)
-	}
-	s.Container.Queue(inside, "container link %s: set up", v.IfName)
+	s.Container.Queue(netlink.LinkRequest(unix.RTM_NEWLINK, 0, v.IfName, !v.IfDown, mtu, netlink.Bytes(unix.IFLA_ADDRESS, v.MAC)), "container link %s: set up", v.IfName)
 	return errors.Join(s.Flush(), noIPv6(name).Add(s))
-}
-
-func orNone(text string) string {
-	if text == "" {
-		return "none"
-	}
-	return text
-}
-
-// portFlags sets all of the port's flags, on or off.
-func (v Veth) portFlags(name string) *nl.NetlinkRequest {
-	req := netlink.LinkRequest(unix.RTM_NEWLINK, 0, name, false)
-	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
-	info.AddRtAttr(nl.IFLA_INFO_SLAVE_KIND, nl.NonZeroTerminated("bridge"))
-	port := info.AddRtAttr(nl.IFLA_INFO_SLAVE_DATA, nil)
-	port.AddRtAttr(nl.IFLA_BRPORT_MODE, flag(v.Hairpin))
-	port.AddRtAttr(nl.IFLA_BRPORT_ISOLATED, flag(v.Isolated))
-	port.AddRtAttr(nl.IFLA_BRPORT_LEARNING, flag(!v.Static))
-	req.AddData(info)
-	return req
 }
 
 // Exists says whether the host has a link of the name.
@@ -272,25 +234,9 @@ func Exists(s *plan.Session, name string) bool {
 func (v Veth) Del(s *plan.Session) error { return s.Host.DeleteLink(v.Owner.LinkName()) }
 
 func (v Veth) String() string {
-	name, mtu, master, hairpin := v.Owner.LinkName(), "", "", ""
-	if v.MTU > 0 {
-		mtu = fmt.Sprintf(" mtu %d", v.MTU)
-	}
-	if v.Master != "" {
-		master = " master " + v.Master
-	}
-	if v.Group != 0 {
-		master += fmt.Sprintf(" group %d", v.Group)
-	}
-	if v.Static {
-		hairpin = fmt.Sprintf("\nip link set %s type bridge_slave learning off", name)
-	}
-	if v.Isolated {
-		hairpin += fmt.Sprintf("\nip link set %s type bridge_slave isolated on", name)
-	}
-	if v.Hairpin {
-		hairpin += fmt.Sprintf("\nip link set %s type bridge_slave hairpin on", name)
-	}
-	return fmt.Sprintf("ip link add %s address %s%s%s up type veth peer name %s address %s%s netns $CNI_NETNS\nip link set %s alias %q%s\nsysctl -w net.ipv6.conf.%s.disable_ipv6=1",
-		name, v.Owner.HostMAC(), mtu, master, v.IfName, v.MAC, mtu, name, v.Owner.Comment(aliasLimit), hairpin, name)
+	name, mtu := v.Owner.LinkName(), when(v.MTU > 0, " mtu %d", v.MTU)
+	flag := "\nip link set " + name + " type bridge_slave "
+	return fmt.Sprintf("ip link add %s address %s%s%s%s up type veth peer name %s address %s%s netns $CNI_NETNS\nip link set %s alias %q%s%s%s\nsysctl -w net.ipv6.conf.%s.disable_ipv6=1",
+		name, v.Owner.HostMAC(), mtu, when(v.Master != "", " master %s", v.Master), when(v.Group != 0, " group %d", v.Group), v.IfName, v.MAC, mtu,
+		name, v.Owner.Comment(aliasLimit), when(v.Static, "%slearning off", flag), when(v.Isolated, "%sisolated on", flag), when(v.Hairpin, "%shairpin on", flag), name)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Flags of struct bridge_vlan_info, linux/if_bridge.s.
+// Flags of struct bridge_vlan_info, linux/if_bridge.h.
 const (
 	vlanPVID       = 1 << 1
 	vlanUntagged   = 1 << 2
@@ -32,7 +33,7 @@ func (r VlanRange) String() string {
 	return fmt.Sprintf("%d-%d", r.First, r.Last)
 }
 
-// Vlans are the VLANs of a bridge port. They go with the port.
+// Vlans are the VLANs of a bridge port. Vlans need the Veth before them, and go with it.
 type Vlans struct {
 	Link        string      // the port
 	PVID        uint16      // of untagged frames, in and out; 0 for none
@@ -52,7 +53,7 @@ func (v Vlans) wanted() []vlanInfo {
 		}
 		list = append(list, vlanInfo{vlanRangeBegin, r.First}, vlanInfo{vlanRangeEnd, r.Last})
 	}
-	if v.PVID != 0 { // last, since a range that has it, too, would take its flags away
+	if v.PVID != 0 { // last: a range with the same VLAN would take the flags away
 		list = append(list, vlanInfo{vlanPVID | vlanUntagged, v.PVID})
 	}
 	return list
@@ -84,25 +85,22 @@ func (v Vlans) Add(s *plan.Session) error {
 }
 
 func vlanRequest(kind, index int, infos []vlanInfo) *nl.NetlinkRequest {
-	req := nl.NewNetlinkRequest(kind, 0)
 	msg := nl.NewIfInfomsg(unix.AF_BRIDGE)
 	msg.Index = int32(index)
-	req.AddData(msg)
 	spec := nl.NewRtAttr(unix.IFLA_AF_SPEC, nil)
 	for _, i := range infos {
 		raw := binary.NativeEndian.AppendUint16(nil, i.flags)
 		spec.AddRtAttr(nl.IFLA_BRIDGE_VLAN_INFO, binary.NativeEndian.AppendUint16(raw, i.vid))
 	}
-	req.AddData(spec)
-	return req
+	return netlink.Request(kind, 0, msg, spec)
 }
 
-// Check compares the port's VLANs with the plan.
+// Check compares the port's VLANs with the plan. The Veth reports a missing link.
 func (v Vlans) Check(s *plan.Session) error {
 	d := plan.Compare(plan.VLANKind, "link "+v.Link)
 	link, err := s.Host.Link(v.Link)
 	if errors.Is(err, netlink.ErrNoLink) {
-		return nil // the link's own object says it
+		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("link %s: %w", v.Link, err)
@@ -136,34 +134,21 @@ func (v Vlans) text() string {
 }
 
 func vlanText(all map[uint16]uint16) string {
-	var vids []uint16
-	for vid := range all {
-		vids = append(vids, vid)
-	}
-	slices.Sort(vids)
+	vids := slices.Sorted(maps.Keys(all))
 	var words []string
 	for i := 0; i < len(vids); i++ {
 		first := vids[i]
 		for all[first] == 0 && i+1 < len(vids) && vids[i+1] == vids[i]+1 && all[vids[i+1]] == 0 {
 			i++
 		}
-		word := VlanRange{first, vids[i]}.String()
-		if all[first]&vlanPVID != 0 {
-			word += " pvid"
-		}
-		if all[first]&vlanUntagged != 0 {
-			word += " untagged"
-		}
-		words = append(words, word)
+		words = append(words, VlanRange{first, vids[i]}.String()+when(all[first]&vlanPVID != 0, " pvid")+when(all[first]&vlanUntagged != 0, " untagged"))
 	}
 	return strings.Join(words, ", ")
 }
 
 // portVlans reads a port's VLANs and their flags. The kernel lists all ports.
 func portVlans(c *netlink.Conn, index int) (map[uint16]uint16, error) {
-	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, 0)
-	req.AddData(nl.NewIfInfomsg(unix.AF_BRIDGE))
-	req.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(nl.RTEXT_FILTER_BRVLAN)))
+	req := netlink.Request(unix.RTM_GETLINK, 0, nl.NewIfInfomsg(unix.AF_BRIDGE), netlink.Number(unix.IFLA_EXT_MASK, nl.RTEXT_FILTER_BRVLAN))
 	all := make(map[uint16]uint16)
 	err := c.Dump(req, func() { clear(all) }, func(data []byte) error {
 		if len(data) < unix.SizeofIfInfomsg {
@@ -172,34 +157,15 @@ func portVlans(c *netlink.Conn, index int) (map[uint16]uint16, error) {
 		if int(nl.DeserializeIfInfomsg(data).Index) != index {
 			return nil
 		}
-		attrs, err := netlink.Attributes(data[unix.SizeofIfInfomsg:])
-		if err != nil {
-			return err
-		}
-		for _, a := range attrs {
-			if a.Type == unix.IFLA_AF_SPEC {
-				if err := readVlans(a.Value, all); err != nil {
-					return err
-				}
+		infos, err := netlink.Attributes(netlink.Nested(data[unix.SizeofIfInfomsg:], unix.IFLA_AF_SPEC))
+		for _, a := range infos {
+			if a.Type == nl.IFLA_BRIDGE_VLAN_INFO && len(a.Value) >= 4 {
+				all[netlink.U16(a.Value[2:])] = netlink.U16(a.Value) & (vlanPVID | vlanUntagged)
 			}
 		}
-		return nil
+		return err
 	})
 	return all, err
-}
-
-func readVlans(spec []byte, into map[uint16]uint16) error {
-	attrs, err := netlink.Attributes(spec)
-	if err != nil {
-		return err
-	}
-	for _, a := range attrs {
-		if a.Type == nl.IFLA_BRIDGE_VLAN_INFO && len(a.Value) >= 4 {
-			flags := netlink.U16(a.Value)
-			into[netlink.U16(a.Value[2:])] = flags & (vlanPVID | vlanUntagged)
-		}
-	}
-	return nil
 }
 
 func (v Vlans) String() string {

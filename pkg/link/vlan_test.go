@@ -64,7 +64,7 @@ func TestHops(t *testing.T) {
 		{"padded", "\x09" + one[1:] + "x\x00\x00\x00" + one, 2},
 	}
 	for _, tt := range tests {
-		attrs := []rtnl.Attr{{Type: unix.RTA_MULTIPATH, Value: []byte(tt.data)}}
+		attrs := rtnl.AppendAttr(nil, unix.RTA_MULTIPATH, []byte(tt.data)...)
 		if got := hops(attrs); len(got) != tt.want || tt.want > 0 && got[0] != (hop{oif: 7}) {
 			t.Errorf("%s: got %v, want %d", tt.name, got, tt.want)
 		}

@@ -10,20 +10,18 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
-// VlanAlias begins the aliases of both ends of a VLAN's gateway link; the bridge's
-// name follows.
+// VlanAlias begins the alias of both ends of a VLAN's gateway link. The bridge's name follows.
 const VlanAlias = bridgeAlias + " vlan gateway of"
 
 // VlanGatewayName is the link that has the gateway addresses of a VLAN.
 func VlanGatewayName(bridge string, vid uint16) string { return fmt.Sprintf("%s.%d", bridge, vid) }
 
-// VlanGateway is the host's own place in a VLAN of the bridge: a veth pair whose one
-// end is a port in the VLAN and whose other has the gateway's addresses. It is shared,
-// and goes with the bridge.
+// VlanGateway is the host's own place in a VLAN of the bridge. It is a veth pair: one end is a port
+// in the VLAN, the other end has the gateway's addresses. VlanGateway is shared, needs the Bridge
+// before it, and goes with the bridge.
 type VlanGateway struct {
 	Bridge string
 	VID    uint16
@@ -35,8 +33,8 @@ func (g VlanGateway) name() string { return VlanGatewayName(g.Bridge, g.VID) }
 // port is the name of the end in the bridge.
 func (g VlanGateway) port() string { return "veth" + plan.Digest("vlan gateway", g.name())[:11] }
 
-// Facts are the address and MTU of the host's end. For a missing one they are what
-// it will have.
+// Facts are the MAC address and MTU of the host's end. For a missing pair they are what Add will
+// give it.
 func (g VlanGateway) Facts(s *plan.Session) (Facts, error) {
 	link, err := s.Host.Link(g.name())
 	if errors.Is(err, netlink.ErrNoLink) {
@@ -54,8 +52,8 @@ func gatewayMAC(link string) net.HardwareAddr {
 	return plan.HardwareAddr("vlan gateway", machine(), link)
 }
 
-// Add makes the pair unless it exists, and finishes one of ours that is not as it
-// should be. Somebody else's is used as it is.
+// Add makes the pair unless it exists, and finishes a pair of ours that lacks something. A pair of
+// a stranger stays as it is.
 func (g VlanGateway) Add(s *plan.Session) error {
 	link, err := s.HostLink(g.name())
 	if errors.Is(err, netlink.ErrNoLink) || err == nil && !g.complete(link) {
@@ -67,10 +65,8 @@ func (g VlanGateway) Add(s *plan.Session) error {
 	if err != nil {
 		return fmt.Errorf("vlan gateway %s: %w", g.name(), err)
 	}
-	if _, err := s.Rules(); errors.Is(err, nft.ErrUnsupported) {
-		return nil // kernels without nf_tables have VLANs, too
-	} else if err != nil {
-		return err
+	if _, err := s.Rules(); err != nil {
+		return netlink.Ignore(err, nft.ErrUnsupported) // kernels without nf_tables have VLANs, too
 	}
 	s.Tx.Base()
 	s.Tx.Chains(ruleset.VlanGatewayChain(g.Bridge, g.VID, link.MAC))
@@ -102,40 +98,24 @@ func (g VlanGateway) make(s *plan.Session) (*netlink.Link, error) {
 }
 
 func (g VlanGateway) create(s *plan.Session) error {
-	req := netlink.LinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, g.port(), false)
-	req.AddData(nl.NewRtAttr(unix.IFLA_ADDRESS, plan.HardwareAddr("vlan gateway port", machine(), g.name())))
 	master, err := s.HostIndex(g.Bridge)
 	if err != nil {
 		return err
 	}
-	req.AddData(nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(master))))
-	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
-	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("veth"))
-	peer := info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.VETH_INFO_PEER, nil)
-	nl.NewIfInfomsgChild(peer, unix.AF_UNSPEC)
-	peer.AddRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(g.name()))
-	peer.AddRtAttr(unix.IFLA_ADDRESS, g.mac())
-	req.AddData(info)
-	s.Host.Queue(req, "create")
-	if err := s.Host.Flush(); err != nil && !errors.Is(err, unix.EEXIST) {
-		return err
-	}
-	return nil
+	s.Host.Queue(netlink.LinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, g.port(), false,
+		netlink.Bytes(unix.IFLA_ADDRESS, plan.HardwareAddr("vlan gateway port", machine(), g.name())), netlink.Number(unix.IFLA_MASTER, master),
+		pairInfo(g.name(), netlink.Bytes(unix.IFLA_ADDRESS, g.mac()))), "create")
+	return netlink.Ignore(s.Host.Flush(), unix.EEXIST)
 }
 
-// finish sets what the pair lacks: the rest of it after its creation, or another MTU.
+// finish sets what a new pair lacks, or another MTU.
 func (g VlanGateway) finish(s *plan.Session) error {
-	// First, or frames of VLAN 1 would pass for a moment.
+	// The VLANs come first: frames of VLAN 1 would pass otherwise for a moment.
 	if err := g.vlans().Add(s); err != nil {
 		return errors.Join(err, s.Host.DeleteLink(g.port()))
 	}
 	for _, name := range []string{g.port(), g.name()} {
-		up := netlink.LinkRequest(unix.RTM_NEWLINK, 0, name, true)
-		up.AddData(nl.NewRtAttr(unix.IFLA_IFALIAS, nl.NonZeroTerminated(g.alias())))
-		if g.MTU > 0 {
-			up.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(g.MTU))))
-		}
-		s.Host.Queue(up, "link %s: set up", name)
+		s.Host.Queue(netlink.LinkRequest(unix.RTM_NEWLINK, 0, name, true, aliasAttr(g.alias()), netlink.Number(unix.IFLA_MTU, g.MTU)), "link %s: set up", name)
 	}
 	refuse := func(name, key, value string) error {
 		return Sysctl{Key: "net/ipv6/conf/" + name + "/" + key, Value: value, Optional: true}.Add(s)
@@ -145,8 +125,8 @@ func (g VlanGateway) finish(s *plan.Session) error {
 
 func (g VlanGateway) alias() string { return VlanAlias + " " + g.Bridge }
 
-// gatewayOf says whether the link is an end of a VLAN's gateway that we made for the
-// bridge, or of one whose making was cut short.
+// gatewayOf says whether the link is an end of a VLAN's gateway that we made for the bridge, if
+// only in part.
 func gatewayOf(l *netlink.Link, bridge string) bool {
 	if l.Alias == VlanAlias+" "+bridge {
 		return true
@@ -160,17 +140,13 @@ func (g VlanGateway) vlans() Vlans { return Vlans{Link: g.port(), PVID: g.VID} }
 func (g VlanGateway) Check(s *plan.Session) error {
 	d := plan.Compare(plan.LinkKind, "vlan gateway "+g.name())
 	link, err := s.HostLink(g.name())
-	if errors.Is(err, netlink.ErrNoLink) {
-		d.Missing("link", g.name())
-		return d.Err()
-	}
 	if err != nil {
-		return fmt.Errorf("vlan gateway %s: %w", g.name(), err)
+		return noLink(plan.LinkKind, "vlan gateway "+g.name(), g.name(), err)
 	}
 	d.Want("kind", "veth", link.Kind)
 	d.Want("state", "up", upText(link.Up))
 	if link.Alias != g.alias() {
-		return d.Err() // somebody else's
+		return d.Err() // a stranger's
 	}
 	if g.MTU > 0 {
 		d.Want("mtu", g.MTU, link.MTU)
@@ -191,10 +167,7 @@ func (g VlanGateway) checkRules(s *plan.Session, link *netlink.Link) error {
 }
 
 func (g VlanGateway) String() string {
-	mtu := ""
-	if g.MTU > 0 {
-		mtu = fmt.Sprintf(" mtu %d", g.MTU)
-	}
+	mtu := when(g.MTU > 0, " mtu %d", g.MTU)
 	return fmt.Sprintf("ip link add %s master %s type veth peer name %s address %s\n%s\nip link set %s up%s\nip link set %s up%s\n%s",
 		g.port(), g.Bridge, g.name(), g.mac(), g.vlans(), g.port(), mtu, g.name(), mtu, ruleset.VlanGatewayChain(g.Bridge, g.VID, g.mac()))
 }

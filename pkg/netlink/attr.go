@@ -14,31 +14,39 @@ type Attr struct {
 	Value []byte // a part of the message
 }
 
-// Attributes takes a message's attributes, or those of a nested attribute, apart. The last
-// one may lack its padding. One with a wrong length is an error, with what stands before it.
-func Attributes(b []byte) ([]Attr, error) {
-	var list []Attr
+// Attributes lists a message's attributes, or those of a nested attribute. The last
+// attribute may lack its padding. An attribute with a wrong length is an error; the list has
+// the attributes before it.
+func Attributes(b []byte) (list []Attr, err error) {
 	for len(b) >= unix.SizeofNlAttr {
-		n := int(binary.NativeEndian.Uint16(b))
-		if n < unix.SizeofNlAttr || n > len(b) {
+		a, rest, ok := cut(b)
+		if !ok {
 			return list, errors.New("netlink: attribute with a wrong length")
 		}
-		list = append(list, Attr{
-			Type:  binary.NativeEndian.Uint16(b[2:]) &^ (unix.NLA_F_NESTED | unix.NLA_F_NET_BYTEORDER),
-			Value: b[unix.SizeofNlAttr:n],
-		})
-		b = b[min((n+3)&^3, len(b)):]
+		list, b = append(list, a), rest
 	}
 	return list, nil
 }
 
-// Nested is the value of the first attribute of the type; nil without one.
+// cut is the first attribute, and what follows it; false where its length is wrong.
+func cut(b []byte) (a Attr, rest []byte, ok bool) {
+	n := int(binary.NativeEndian.Uint16(b))
+	if n < unix.SizeofNlAttr || n > len(b) {
+		return a, nil, false
+	}
+	kind := binary.NativeEndian.Uint16(b[2:]) &^ (unix.NLA_F_NESTED | unix.NLA_F_NET_BYTEORDER)
+	return Attr{kind, b[unix.SizeofNlAttr:n]}, b[min((n+3)&^3, len(b)):], true
+}
+
+// Nested is the value of the first attribute of the type; nil without one. Nested searches as
+// far as the attributes' lengths are right.
 func Nested(b []byte, kind uint16) []byte {
-	list, _ := Attributes(b) // what stands before a wrong length is as good as any
-	for _, a := range list {
-		if a.Type == kind {
+	for len(b) >= unix.SizeofNlAttr {
+		a, rest, ok := cut(b)
+		if !ok || a.Type == kind {
 			return a.Value
 		}
+		b = rest
 	}
 	return nil
 }

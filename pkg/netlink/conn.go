@@ -83,7 +83,7 @@ func (c *Conn) Close() error {
 	return unix.Close(c.fd)
 }
 
-// Queue adds a request to the next Flush. what names it in an error.
+// Queue adds a request to the next Flush. An error of the request begins with the text.
 func (c *Conn) Queue(req *nl.NetlinkRequest, format string, args ...any) {
 	c.seq++
 	req.Seq = c.seq
@@ -126,8 +126,8 @@ func (c *Conn) Flush() error {
 	return first
 }
 
-// Get sends one request and hands each answer of the given type to fn. With
-// NLM_F_DUMP in flags it is a dump, else a single answer is expected.
+// Get sends one request and hands each answer to fn: one answer, or with NLM_F_DUMP in the
+// flags all entries of a list.
 func (c *Conn) Get(req *nl.NetlinkRequest, fn func(data []byte) error) error {
 	c.seq++
 	req.Seq = c.seq
@@ -146,7 +146,7 @@ func (c *Conn) get(request []byte, dump bool, shortest int, fn func(data []byte)
 		}
 	}
 	if r.interrupted {
-		return ErrInterrupted
+		return errInterrupted
 	}
 	return nil
 }
@@ -177,15 +177,15 @@ func (r *reading) message(h unix.NlMsghdr, data []byte) error {
 	return r.fn(data)
 }
 
-// ErrInterrupted says that something changed during a dump, so that it may lack
-// entries (NLM_F_DUMP_INTR). Asking again is the answer.
-var ErrInterrupted = errors.New("dump interrupted by a change")
+// errInterrupted says that something changed during a dump, so that it may lack
+// entries (NLM_F_DUMP_INTR). Dump asks again.
+var errInterrupted = errors.New("dump interrupted by a change")
 
 // Dump is Get with NLM_F_DUMP, repeated while changes interrupt it. reset is
 // called before each try.
 func (c *Conn) Dump(req *nl.NetlinkRequest, reset func(), fn func(data []byte) error) error {
 	req.Flags |= unix.NLM_F_DUMP
-	return dump.Again(ErrInterrupted, func() error {
+	return dump.Again(errInterrupted, func() error {
 		reset()
 		return c.Get(req, fn)
 	})
@@ -267,23 +267,23 @@ func (c *Conn) readable() bool {
 	}
 }
 
-// KernelError is the kernel's refusal: the errno and, where it gives one, its
+// kernelError is the kernel's refusal: the errno and, where it gives one, its
 // sentence (NLMSGERR_ATTR_MSG).
-type KernelError struct {
+type kernelError struct {
 	Errno unix.Errno
 	Text  string
 }
 
-func (e *KernelError) Error() string {
+func (e *kernelError) Error() string {
 	if e.Text == "" {
 		return e.Errno.Error()
 	}
 	return fmt.Sprintf("%s (%s)", e.Errno.Error(), e.Text)
 }
 
-func (e *KernelError) Unwrap() error { return e.Errno }
+func (e *kernelError) Unwrap() error { return e.Errno }
 
-// ackError reads struct nlmsgerr and its Attributes; nil for an acknowledgement.
+// ackError reads struct nlmsgerr and its attributes; nil for an acknowledgement.
 func ackError(h unix.NlMsghdr, data []byte) error {
 	if len(data) < 4 {
 		return fmt.Errorf("netlink: error message of %d bytes", len(data))
@@ -292,27 +292,19 @@ func ackError(h unix.NlMsghdr, data []byte) error {
 	if code == 0 {
 		return nil
 	}
-	e := &KernelError{Errno: unix.Errno(-code)}
+	e := &kernelError{Errno: unix.Errno(-code)}
 	if h.Flags&unix.NLM_F_ACK_TLVS == 0 || len(data) < 4+unix.SizeofNlMsghdr {
 		return e
 	}
 	skip := 4 + unix.SizeofNlMsghdr
 	if h.Flags&unix.NLM_F_CAPPED == 0 {
-		// The request itself stands between header and Attributes.
+		// The request itself stands between header and attributes.
 		skip = 4 + (int(binary.NativeEndian.Uint32(data[4:]))+3)&^3
 	}
 	if skip > len(data) {
 		return e
 	}
-	attrs, err := Attributes(data[skip:])
-	if err != nil {
-		return e // the errno alone is still true
-	}
-	for _, a := range attrs {
-		if a.Type == unix.NLMSGERR_ATTR_MSG {
-			e.Text = CString(a.Value)
-		}
-	}
+	e.Text = CString(Nested(data[skip:], unix.NLMSGERR_ATTR_MSG))
 	return e
 }
 

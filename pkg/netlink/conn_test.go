@@ -9,7 +9,7 @@ import (
 )
 
 func TestKernelError(t *testing.T) {
-	e := &KernelError{Errno: unix.EBUSY, Text: "Device is already in use"}
+	e := &kernelError{Errno: unix.EBUSY, Text: "Device is already in use"}
 	if !errors.Is(e, unix.EBUSY) || e.Error() != "device or resource busy (Device is already in use)" {
 		t.Errorf("got %v", e)
 	}

@@ -1,14 +1,13 @@
 package netlink
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// join subscribes to a multicast group of the kernel's announcements.
+// Join subscribes to a multicast group of the kernel's announcements.
 func (c *Conn) Join(group int) error {
 	// Without an address of its own the socket looks like the kernel, which does
 	// not announce to itself (do_one_broadcast).
@@ -21,7 +20,7 @@ func (c *Conn) Join(group int) error {
 	return nil
 }
 
-// wait returns at the next announcement, or with ETIMEDOUT at the deadline.
+// Wait returns at the next announcement, or with ETIMEDOUT at the deadline.
 func (c *Conn) Wait(deadline time.Time) error {
 	left := time.Until(deadline)
 	if left <= 0 {
@@ -32,8 +31,5 @@ func (c *Conn) Wait(deadline time.Time) error {
 		return fmt.Errorf("netlink: set timeout: %w", err)
 	}
 	err := c.receive(func(unix.NlMsghdr, []byte) error { return nil })
-	if errors.Is(err, unix.ENOBUFS) {
-		return nil // announcements were lost: look again
-	}
-	return err
+	return Ignore(err, unix.ENOBUFS) // announcements were lost: look again
 }

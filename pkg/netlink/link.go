@@ -1,6 +1,7 @@
 package netlink
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -21,10 +22,9 @@ type Link struct {
 	Promisc   bool
 	Master    int // index, 0 for none
 	Peer      int // index of a veth's other end in its namespace, 0 where not known
-	PeerNS    int // id of the other end's namespace in this one, NoNS where there is none
+	PeerNS    int // id of the other end's namespace in this one, noNS where there is none
 	Alias     string
 	Group     uint32
-	SlaveKind string    // "bridge" for a bridge port
 	Port      *PortInfo // nil unless a bridge port
 	Filtering bool      // a bridge that tells VLANs apart
 	// IPv6 says whether the link has settings of IPv6, and NoIPv6 whether these switch it off
@@ -47,11 +47,11 @@ const (
 )
 
 const (
-	// NoNS is the PeerNS of a link without another end elsewhere.
-	NoNS = -2
-	// NSGone is the id of a namespace that nobody can enter any more
+	// noNS is the PeerNS of a link without another end in another namespace.
+	noNS = -2
+	// nsGone is the id of a namespace that nobody can enter any more
 	// (NETNSA_NSID_NOT_ASSIGNED; peernet2id_alloc in net/core/net_namespace.c).
-	NSGone = -1
+	nsGone = -1
 )
 
 var (
@@ -63,28 +63,32 @@ var (
 
 // Link asks for the link called name; ErrNoLink if there is none.
 func (c *Conn) Link(name string) (*Link, error) {
-	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, 0)
-	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
-	req.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(skipStats)))
-	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
-	var link *Link
-	err := c.Get(req, func(data []byte) (err error) {
-		link, err = parseLink(data)
-		return err
-	})
+	link, err := c.oneLink(nl.NewIfInfomsg(unix.AF_UNSPEC), nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
 	if errors.Is(err, unix.ENODEV) {
 		return nil, ErrNoLink
 	}
 	return link, err
 }
 
+// LinkByIndex asks for the link with the index. The error wraps unix.ENODEV if there is none.
+func (c *Conn) LinkByIndex(index int) (*Link, error) {
+	info := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	info.Index = int32(index)
+	return c.oneLink(info, nil)
+}
+
+func (c *Conn) oneLink(info *nl.IfInfomsg, name *nl.RtAttr) (link *Link, err error) {
+	err = c.Get(Request(unix.RTM_GETLINK, 0, info, Number(unix.IFLA_EXT_MASK, skipStats), name), func(data []byte) (err error) {
+		link, err = parseLink(data)
+		return err
+	})
+	return link, err
+}
+
 // Links lists all links of the namespace.
-func (c *Conn) Links() ([]*Link, error) {
-	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, 0)
-	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
-	req.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(skipStats)))
-	var links []*Link
-	err := c.Dump(req, func() { links = nil }, func(data []byte) error {
+func (c *Conn) Links() (links []*Link, err error) {
+	req := Request(unix.RTM_GETLINK, 0, nl.NewIfInfomsg(unix.AF_UNSPEC), Number(unix.IFLA_EXT_MASK, skipStats))
+	err = c.Dump(req, func() { links = nil }, func(data []byte) error {
 		link, err := parseLink(data)
 		links = append(links, link)
 		return err
@@ -103,14 +107,14 @@ func parseLink(data []byte) (*Link, error) {
 	}
 	l := &Link{
 		Index: int(info.Index), Up: info.Flags&unix.IFF_UP != 0,
-		Promisc: info.Flags&unix.IFF_PROMISC != 0, PeerNS: NoNS,
+		Promisc: info.Flags&unix.IFF_PROMISC != 0, PeerNS: noNS,
 	}
 	for _, a := range attrs {
 		switch a.Type {
 		case unix.IFLA_IFNAME:
 			l.Name = CString(a.Value)
 		case unix.IFLA_ADDRESS:
-			l.MAC = net.HardwareAddr(append([]byte(nil), a.Value...))
+			l.MAC = bytes.Clone(a.Value)
 		case unix.IFLA_MTU:
 			l.MTU = int(U32(a.Value))
 		case unix.IFLA_LINK:
@@ -128,9 +132,7 @@ func parseLink(data []byte) (*Link, error) {
 		case unix.IFLA_AF_SPEC:
 			l.parseIPv6(a.Value)
 		case unix.IFLA_LINKINFO:
-			if err := l.parseInfo(a.Value); err != nil {
-				return nil, err
-			}
+			l.parseInfo(a.Value)
 		}
 	}
 	return l, nil
@@ -148,120 +150,37 @@ func (l *Link) parseIPv6(data []byte) {
 	}
 }
 
-func (l *Link) parseInfo(data []byte) error {
-	attrs, err := Attributes(data)
-	if err != nil {
-		return err
+// parseInfo reads what links of a kind have, and ports of bridges.
+func (l *Link) parseInfo(data []byte) {
+	l.Kind = CString(Nested(data, nl.IFLA_INFO_KIND))
+	l.Filtering = l.Kind == "bridge" && U8(Nested(Nested(data, nl.IFLA_INFO_DATA), nl.IFLA_BR_VLAN_FILTERING)) != 0
+	if CString(Nested(data, nl.IFLA_INFO_SLAVE_KIND)) != "bridge" {
+		return
 	}
-	var slave, own []byte
-	for _, a := range attrs {
-		switch a.Type {
-		case nl.IFLA_INFO_KIND:
-			l.Kind = CString(a.Value)
-		case nl.IFLA_INFO_DATA:
-			own = a.Value
-		case nl.IFLA_INFO_SLAVE_KIND:
-			l.SlaveKind = CString(a.Value)
-		case nl.IFLA_INFO_SLAVE_DATA:
-			slave = a.Value
-		}
+	port := Nested(data, nl.IFLA_INFO_SLAVE_DATA)
+	is := func(kind uint16) bool { return U8(Nested(port, kind)) != 0 }
+	l.Port = &PortInfo{
+		State: U8(Nested(port, nl.IFLA_BRPORT_STATE)), Hairpin: is(nl.IFLA_BRPORT_MODE),
+		Learning: is(nl.IFLA_BRPORT_LEARNING), Isolated: is(nl.IFLA_BRPORT_ISOLATED),
 	}
-	if l.Kind == "bridge" {
-		if l.Filtering, err = hasFiltering(own); err != nil {
-			return err
-		}
-	}
-	if l.SlaveKind != "bridge" {
-		return nil
-	}
-	attrs, err = Attributes(slave)
-	if err != nil {
-		return err
-	}
-	l.Port = &PortInfo{}
-	for _, a := range attrs {
-		switch a.Type {
-		case nl.IFLA_BRPORT_STATE:
-			l.Port.State = U8(a.Value)
-		case nl.IFLA_BRPORT_MODE:
-			l.Port.Hairpin = U8(a.Value) != 0
-		case nl.IFLA_BRPORT_LEARNING:
-			l.Port.Learning = U8(a.Value) != 0
-		case nl.IFLA_BRPORT_ISOLATED:
-			l.Port.Isolated = U8(a.Value) != 0
-		}
-	}
-	return nil
-}
-
-func hasFiltering(data []byte) (bool, error) {
-	attrs, err := Attributes(data)
-	for _, a := range attrs {
-		if a.Type == nl.IFLA_BR_VLAN_FILTERING {
-			return U8(a.Value) != 0, nil
-		}
-	}
-	return false, err
-}
-
-// LinkRequest begins a message about the link called name. flags are NLM_F_*.
-func LinkRequest(kind, flags int, name string, up bool) *nl.NetlinkRequest {
-	req := nl.NewNetlinkRequest(kind, flags)
-	info := nl.NewIfInfomsg(unix.AF_UNSPEC)
-	if up {
-		info.Flags, info.Change = unix.IFF_UP, unix.IFF_UP
-	}
-	req.AddData(info)
-	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
-	return req
-}
-
-// DownRequest takes the link called name down.
-func DownRequest(name string) *nl.NetlinkRequest {
-	req := nl.NewNetlinkRequest(unix.RTM_NEWLINK, 0)
-	info := nl.NewIfInfomsg(unix.AF_UNSPEC)
-	info.Change = unix.IFF_UP
-	req.AddData(info)
-	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
-	return req
 }
 
 // DeleteLink removes the link called name, and with a veth its peer; a missing one
 // is success.
 func (c *Conn) DeleteLink(name string) error {
 	c.Queue(LinkRequest(unix.RTM_DELLINK, 0, name, false), "link %s: delete", name)
-	if err := c.Flush(); !errors.Is(err, unix.ENODEV) {
-		return err
-	}
-	return nil
+	return Ignore(c.Flush(), unix.ENODEV)
 }
 
-// LinkByIndex asks for the link with the index. The error wraps unix.ENODEV if there is none.
-func (c *Conn) LinkByIndex(index int) (*Link, error) {
-	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, 0)
-	info := nl.NewIfInfomsg(unix.AF_UNSPEC)
-	info.Index = int32(index)
-	req.AddData(info)
-	req.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(skipStats)))
-	var link *Link
-	err := c.Get(req, func(data []byte) (err error) {
-		link, err = parseLink(data)
-		return err
-	})
-	return link, err
-}
-
-// Dying says whether the other end's namespace is: its last process, socket and mount are
-// gone, so nobody uses the link, but the kernel's one worker that takes namespaces apart
-// (cleanup_net) comes to it later, on a busy node seconds later. It first takes the
-// namespace's id away, which until then names a namespace that there is no more.
+// Dying says whether the namespace of the link's other end is dying: the last process, socket
+// and mount of the namespace are gone, so nobody uses the link. The kernel's one worker for
+// such namespaces (cleanup_net) deletes the link later, on a busy node seconds later. The
+// worker first takes the namespace's id away; until then the id is of no namespace.
 func (c *Conn) Dying(l *Link) (bool, error) {
-	if l.PeerNS == NoNS || l.PeerNS == NSGone {
-		return l.PeerNS == NSGone, nil
+	if l.PeerNS == noNS || l.PeerNS == nsGone {
+		return l.PeerNS == nsGone, nil
 	}
-	req := nl.NewNetlinkRequest(unix.RTM_GETNSID, 0)
-	req.AddData(nl.NewRtGenMsg())
-	req.AddData(nl.NewRtAttr(unix.NETNSA_NSID, nl.Uint32Attr(uint32(l.PeerNS))))
+	req := Request(unix.RTM_GETNSID, 0, nl.NewRtGenMsg(), nl.NewRtAttr(unix.NETNSA_NSID, nl.Uint32Attr(uint32(l.PeerNS)))) // 0 is an id
 	err := c.Get(req, func([]byte) error { return nil })
 	switch {
 	case errors.Is(err, unix.ENOENT):

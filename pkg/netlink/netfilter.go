@@ -36,9 +36,9 @@ func (m Netfilter) Append(b []byte, seq uint32) []byte {
 const Window = 16
 
 // AskAll asks netfilter n questions, a Window of them with each system call, and hands out
-// each answer's attributes with the number of its question, 0 to n-1. What does not exist
-// (ENOENT) has none, and neither has an acknowledgement. All answers are read, whatever is
-// in them, so that none is left for who asks next on the same socket.
+// each answer's attributes with the number of its question, 0 to n-1. An object that does not
+// exist (ENOENT) has no attributes, and an acknowledgement has none. AskAll reads all answers,
+// so that the next question on the socket gets its own.
 func (c *Conn) AskAll(n int, question func(i int) Netfilter, take func(i int, attrs []byte) error) error {
 	for from := 0; from < n; from += Window {
 		if err := c.askWindow(from, min(from+Window, n), question, take); err != nil {
@@ -98,11 +98,11 @@ func answer(h unix.NlMsghdr, data []byte) ([]byte, error) {
 }
 
 // DumpAll sends one question of netfilter with NLM_F_DUMP, and again while changes interrupt
-// the answer. It hands out the attributes of each entry, after reset at each try. It reads
-// the whole answer: an error of take does not end it.
+// the answer. Each try calls reset, and then take with the attributes of each entry. An error
+// of take does not end the reading.
 func (c *Conn) DumpAll(question Netfilter, reset func(), take func(attrs []byte) error) error {
 	question.Flags |= unix.NLM_F_DUMP
-	return dump.Again(ErrInterrupted, func() error {
+	return dump.Again(errInterrupted, func() error {
 		reset()
 		c.seq++
 		var errs []error
