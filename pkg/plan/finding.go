@@ -32,7 +32,7 @@ type Finding struct {
 	// Expected and Actual are values of the field. Actual is "" where the thing is missing.
 	Expected string `json:"expected"`
 	Actual   string `json:"actual"`
-	Text     string // what follows the object, instead of what the fields say
+	Text     string // follows the object in String, in place of the fields
 }
 
 // sentence is the finding without its object.
@@ -51,7 +51,7 @@ func (f Finding) String() string {
 	return f.Object + ": " + f.sentence()
 }
 
-// Drift is the findings of one object, which is the first one's.
+// Drift is the findings of one object. It is never empty.
 type Drift []Finding
 
 func (d Drift) Error() string {
@@ -72,7 +72,7 @@ type comparison struct {
 // Compare begins a comparison of the object.
 func Compare(kind Kind, object string) *comparison { return &comparison{kind: kind, object: object} }
 
-// Want notes a difference, if there is one.
+// Want notes a difference between the texts of want and have.
 func (c *comparison) Want(field string, want, have any) {
 	w, h := fmt.Sprint(want), fmt.Sprint(have)
 	if w != h {
@@ -93,7 +93,7 @@ func (c *comparison) Err() error {
 	return c.drift
 }
 
-// Findings are all findings in an error of Check, and the errors that are none.
+// Findings separates the findings in an error of Check from other errors.
 func Findings(err error) (list []Finding, others []error) {
 	switch e := err.(type) {
 	case nil:
