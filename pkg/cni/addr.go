@@ -7,15 +7,14 @@ import (
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
 
-// Addr is the library's address in the form that we use; invalid for nil and for
-// anything that is no address. IPv4 in IPv6 becomes IPv4.
+// Addr converts the library's address. It is invalid for nil and for anything that is no
+// address. IPv4 in IPv6 becomes IPv4.
 func Addr(ip net.IP) netip.Addr {
 	a, _ := netip.AddrFromSlice(ip)
 	return a.Unmap()
 }
 
-// Prefix is the library's address and mask in the form that we use; invalid where
-// either is.
+// Prefix converts the library's address and mask. It is invalid where either is.
 func Prefix(n net.IPNet) netip.Prefix {
 	a := Addr(n.IP)
 	ones, bits := n.Mask.Size()

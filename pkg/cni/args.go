@@ -10,17 +10,16 @@ import (
 // Args is CNI_ARGS: pairs K=V with ';' between them.
 type Args map[string]string
 
-// knownArgs are the keys that any plugin of ours understands. A key that one of
-// them knows is never unknown to another.
+// knownArgs are the keys that any plugin of ours reads. The other plugins accept them.
 var knownArgs = []string{
 	"IgnoreUnknown", "MAC", "IP",
 	"K8S_POD_NAMESPACE", "K8S_POD_NAME", "K8S_POD_UID", "K8S_POD_INFRA_CONTAINER_ID",
 }
 
-// ParseArgs parses CNI_ARGS. Keys are case-sensitive, as the reference has them. A
-// key that no plugin of ours knows is an error, unless IgnoreUnknown is 1 or true.
-// What could be parsed is returned with the error too.
-func ParseArgs(s string) (Args, error) {
+// parseArgs parses CNI_ARGS. Keys are case-sensitive, as the reference has them. A
+// key that no plugin of ours reads is an error, unless IgnoreUnknown is 1 or true. With an
+// error it also returns the pairs that could be parsed.
+func parseArgs(s string) (Args, error) {
 	args := make(Args)
 	if s == "" {
 		return args, nil
@@ -47,7 +46,7 @@ func ParseArgs(s string) (Args, error) {
 	return args, nil
 }
 
-// Pod is "namespace/name" of the Kubernetes pod, "" where the runtime tells none.
+// Pod is "namespace/name" of the Kubernetes pod, "" where the runtime names none.
 func (a Args) Pod() string {
 	if a["K8S_POD_NAME"] == "" {
 		return ""

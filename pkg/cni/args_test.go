@@ -32,7 +32,7 @@ func TestParseArgs(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := ParseArgs(tt.in)
+			got, err := parseArgs(tt.in)
 			text := ""
 			if err != nil {
 				text = err.Error()
@@ -61,7 +61,7 @@ func FuzzParseArgs(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, in string) {
 		defer limit.Cost(t)()
-		args, err := ParseArgs(in)
+		args, err := parseArgs(in)
 		if args == nil {
 			t.Errorf("%q: no map, but callers look into it even after %v", in, err)
 		}

@@ -43,8 +43,7 @@ func Errorf(code uint, format string, args ...any) error {
 	return &Error{Code: code, Err: fmt.Errorf(format, args...)}
 }
 
-// WithCode attaches a code to err, unless err carries one already: whoever knew
-// the reason first knows it best. nil stays nil.
+// WithCode attaches a code to err, unless err carries one already. nil stays nil.
 func WithCode(code uint, err error) error {
 	var coded *Error
 	if err == nil || errors.As(err, &coded) {

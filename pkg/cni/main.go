@@ -1,6 +1,8 @@
 // Package cni is the edge to the runtime: environment and stdin become a Request,
 // a Result or a coded error becomes JSON on stdout. The protocol is CNI 1.1.0
 // (https://www.cni.dev/docs/spec/) and all versions before it.
+//
+//	os.Exit(cni.Main(plugin, os.Args)) // plugin.Add and the others get the Request
 package cni
 
 import (
@@ -10,6 +12,7 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/log"
@@ -24,8 +27,8 @@ var (
 	Commit  = "unknown"
 )
 
-// Plugin is the verbs of one plugin; none may be nil. Add returns the result in
-// the newest version; it is converted to the one asked for.
+// Plugin is the verbs of one plugin. No verb may be nil. Add returns the result in the newest
+// version, which Main converts to the version of the request.
 type Plugin struct {
 	Name   string
 	About  string
@@ -34,7 +37,7 @@ type Plugin struct {
 	Del    func(*Request) error
 	GC     func(*Request) error
 	Status func(*Request) error
-	// Undo takes back an Add whose result could not be told to the runtime.
+	// Undo takes back an Add whose result could not be written.
 	Undo func(*Request) error
 }
 
@@ -58,8 +61,8 @@ func Main(p Plugin, args []string) int {
 	return 0
 }
 
-// logged is Run with a line in the log, where one is asked for. What is wrong with the
-// log's settings fails no DEL and no GC, which must clean up in any case.
+// logged is Run with a line in the log. Wrong settings of the log fail no DEL and no GC, which
+// must clean up in any case.
 func logged(p Plugin, req *Request) error {
 	settings, err := log.Read(req.Config)
 	if err != nil && req.Command != "DEL" && req.Command != "GC" && req.Command != "VERSION" {
@@ -83,8 +86,7 @@ func logged(p Plugin, req *Request) error {
 }
 
 func flags(p Plugin, args []string) int {
-	switch args[0] {
-	case "--version", "-version", "version":
+	if slices.Contains([]string{"--version", "-version", "version"}, args[0]) {
 		fmt.Println(versionLine(p))
 		return 0
 	}
@@ -96,8 +98,8 @@ func versionLine(p Plugin) string {
 	return fmt.Sprintf("bridgeport %s plugin %s (commit %s)", p.Name, Version, Commit)
 }
 
-// Run does what req asks and writes the answer of a successful verb to out. A
-// panic becomes an error with CodeUnexpected, so that the runtime always gets JSON.
+// Run runs the verb of req and writes the answer of a successful one to out. A panic becomes
+// an error with CodeUnexpected, so that the runtime always gets JSON.
 func Run(p Plugin, req *Request, out io.Writer) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -119,8 +121,7 @@ func Run(p Plugin, req *Request, out io.Writer) (err error) {
 	return writeVersion(req, out)
 }
 
-// add prints the result only after the conversion is known to work, and takes
-// everything back if the runtime can't be told.
+// add writes the result after it was converted, and takes everything back if that fails.
 func add(p Plugin, req *Request, out io.Writer) error {
 	res, err := p.Add(req)
 	if err != nil {
@@ -152,11 +153,10 @@ func Encode(res *current.Result, cniVersion string) ([]byte, error) {
 		}
 		form = object
 	} else {
-		old, err := res.GetAsVersion(cniVersion)
-		if err != nil {
+		var err error
+		if form, err = res.GetAsVersion(cniVersion); err != nil {
 			return nil, Errorf(CodeVersion, "result: convert to cniVersion %s: %w", cniVersion, err)
 		}
-		form = old
 	}
 	text, err := json.MarshalIndent(form, "", "    ")
 	if err != nil {
@@ -165,8 +165,8 @@ func Encode(res *current.Result, cniVersion string) ([]byte, error) {
 	return append(text, '\n'), nil
 }
 
-// withoutMTU leaves out what the specification has only since 1.1.0, and the
-// library prints in every version.
+// withoutMTU leaves the MTU out, which the specification has since 1.1.0 and the library
+// writes in every version.
 func withoutMTU(res *current.Result) *current.Result {
 	out := *res
 	out.Interfaces = nil
@@ -186,22 +186,16 @@ func writeVersion(req *Request, out io.Writer) error {
 	})
 }
 
-// wireError is types.Error plus the version key that the specification asks for
-// and the library leaves out.
-type wireError struct {
-	CNIVersion string `json:"cniVersion"`
-	Code       uint   `json:"code"`
-	Msg        string `json:"msg"`
-	Details    string `json:"details,omitempty"`
-}
-
+// writeError writes err with the version key, which the library leaves out.
 func writeError(out io.Writer, cniVersion string, err error) {
-	w := wireError{CNIVersion: cniVersion, Code: Code(err), Msg: message(err)}
-	var wire *types.Error
-	if errors.As(err, &wire) {
-		// A delegate's; the library puts them behind the message, too.
-		w.Details, w.Msg = wire.Details, strings.TrimSuffix(w.Msg, "; "+wire.Details)
+	w := struct {
+		CNIVersion string `json:"cniVersion"`
+		types.Error
+	}{cniVersion, types.Error{Code: Code(err), Msg: message(err)}}
+	var delegates *types.Error
+	if errors.As(err, &delegates) {
+		// The library's text of the error has the details behind the message.
+		w.Details, w.Msg = delegates.Details, strings.TrimSuffix(w.Msg, "; "+delegates.Details)
 	}
-	// Where stdout is closed nobody is left to tell.
-	_ = json.NewEncoder(out).Encode(w)
+	_ = json.NewEncoder(out).Encode(w) // nobody reads a closed stdout
 }

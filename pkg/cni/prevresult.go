@@ -10,9 +10,9 @@ import (
 	"github.com/containernetworking/cni/pkg/types/create"
 )
 
-// Prev is prevResult: the result of the plugins before this one, or of the whole ADD, in
-// the newest version. It is read once, and callers must not change it. Errors: CodeConfig
-// if there is none, CodeDecode if it can't be read.
+// Prev is prevResult, the result of the plugins before this one or of the whole ADD, in the
+// newest version. Callers must not change it. Errors: CodeConfig without a prevResult,
+// CodeDecode if it can't be read.
 func (req *Request) Prev() (*current.Result, error) {
 	if req.prev != nil {
 		return req.prev, nil
@@ -33,7 +33,7 @@ func (req *Request) Prev() (*current.Result, error) {
 	return res, err
 }
 
-// readResult reads a result of the version, if it names no other (specification, section 3).
+// readResult reads a result. version counts if the result names none (specification, section 3).
 func readResult(raw []byte, version string) (*current.Result, error) {
 	list, err := split(raw, "prevResult")
 	if err != nil {
@@ -52,7 +52,7 @@ func readResult(raw []byte, version string) (*current.Result, error) {
 	if newForm(version) {
 		return res, err
 	}
-	// The library reads the older forms, and wants each to name its version.
+	// The library reads the older forms, and needs the version in each.
 	var all map[string]json.RawMessage
 	_ = json.Unmarshal(raw, &all)
 	all["cniVersion"], _ = json.Marshal(version)

@@ -13,19 +13,18 @@ import (
 	"github.com/containernetworking/cni/pkg/version"
 )
 
-// MaxStdin is how much configuration is read at most, in bytes. The largest real
-// ones (thousands of port mappings) stay below a tenth of it.
+// MaxStdin is the longest configuration that Read takes, in bytes. Real ones (thousands of
+// port mappings) stay below a tenth of it.
 const MaxStdin = 1 << 20
 
-// maxDepth is how deep configurations may be nested: the specification's need six, and
-// a parser's memory and time grow with it.
+// maxDepth is how deep configurations may be nested. The specification's need six. A parser's
+// memory and time grow with the depth.
 const maxDepth = 64
 
 // maxIfName is IFNAMSIZ less the terminating zero (linux/if.h).
 const maxIfName = 15
 
-// Request is what the runtime asks for: the CNI_* environment and the network
-// configuration from stdin.
+// Request is the CNI_* environment and the network configuration from stdin.
 type Request struct {
 	Command     string
 	ContainerID string
@@ -41,20 +40,14 @@ type Request struct {
 	Override    bool     // CNI_NETNS_OVERRIDE: Netns may be the host's own
 	Log         *log.Line
 
-	// What has been read of Config, which must not change any more then.
+	// Parts of Config, kept from the first reading. Config must not change afterwards.
 	members  []member
 	prev     *current.Result
 	tolerant *Tolerant
 }
 
-// header is the part of a network configuration that every verb needs.
-type header struct {
-	CNIVersion string `json:"cniVersion"`
-	Name       string `json:"name"`
-}
-
-// needs tells which variables each command requires (specification, section 2).
-// CNI_PATH is optional there, and only a delegating plugin misses it.
+// needs are the variables that each command requires (specification, section 2). CNI_PATH
+// is optional there.
 var needs = map[string][]string{
 	"ADD":     {"CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"},
 	"CHECK":   {"CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"},
@@ -64,9 +57,9 @@ var needs = map[string][]string{
 	"VERSION": nil,
 }
 
-// Read takes a Request from the environment and stdin. Errors carry CodeEnv,
-// CodeIO, CodeDecode, CodeVersion or CodeConfig. Even with an error the Request
-// holds what could be read, so that the answer can name its version.
+// Read reads a Request from the environment and stdin. Errors carry CodeEnv, CodeIO,
+// CodeDecode, CodeVersion or CodeConfig. With an error the Request holds everything that
+// could be read, so that the answer can name its version.
 func Read(environ []string, stdin io.Reader) (*Request, error) {
 	req := &Request{CNIVersion: version.Current()}
 	env := environment(environ)
@@ -117,7 +110,10 @@ func (req *Request) readConfig(stdin io.Reader) error {
 		return Errorf(CodeDecode, "stdin: network configuration is nested more than %d levels deep", maxDepth)
 	}
 	req.Config = data
-	var h header
+	var h struct {
+		CNIVersion string `json:"cniVersion"`
+		Name       string `json:"name"`
+	}
 	err = req.Decode(&h)
 	if req.Command == "VERSION" {
 		// Old runtimes send nothing, and the answer depends on nothing else.
@@ -130,7 +126,7 @@ func (req *Request) readConfig(stdin io.Reader) error {
 		return err
 	}
 	req.Network = h.Name
-	req.CNIVersion = cmp.Or(h.CNIVersion, "0.1.0") // what a configuration from before the key means
+	req.CNIVersion = cmp.Or(h.CNIVersion, "0.1.0") // the version before the key existed
 	return nil
 }
 
@@ -156,11 +152,10 @@ func tooDeep(data []byte) bool {
 }
 
 func (req *Request) validate() error {
-	if !slices.Contains(version.All.SupportedVersions(), req.CNIVersion) {
-		v := req.CNIVersion
+	if all := version.All.SupportedVersions(); !slices.Contains(all, req.CNIVersion) {
+		err := Errorf(CodeVersion, "cniVersion: %q is not supported, use one of %s", req.CNIVersion, strings.Join(all, ", "))
 		req.CNIVersion = version.Current()
-		return Errorf(CodeVersion, "cniVersion: %q is not supported, use one of %s",
-			v, strings.Join(version.All.SupportedVersions(), ", "))
+		return err
 	}
 	if min := map[string]string{"CHECK": "0.4.0", "GC": "1.1.0", "STATUS": "1.1.0"}[req.Command]; min != "" {
 		if ok, err := version.GreaterThanOrEqualTo(req.CNIVersion, min); err != nil || !ok {
@@ -177,16 +172,12 @@ func (req *Request) validate() error {
 		return Errorf(CodeEnv, "CNI_CONTAINERID: %q must begin with a letter or digit and hold only letters, digits, '_', '.', '-'", req.ContainerID)
 	}
 	if req.IfName != "" {
-		if err := checkIfName(req.IfName); err != nil {
+		if err := CheckLinkName(req.IfName); err != nil {
 			return Errorf(CodeEnv, "CNI_IFNAME: %w", err)
 		}
 	}
-	return req.parseArgs()
-}
-
-func (req *Request) parseArgs() error {
-	args, err := ParseArgs(req.RawArgs)
-	if err != nil && req.Command != "DEL" { // DEL removes what it can; arguments name nothing it needs
+	args, err := parseArgs(req.RawArgs)
+	if err != nil && req.Command != "DEL" { // DEL removes what it can, and needs no arguments
 		return Errorf(CodeEnv, "CNI_ARGS: %w", err)
 	}
 	req.Args, req.Pod = args, args.Pod()
@@ -205,24 +196,16 @@ func ValidName(s string) bool {
 	return s != ""
 }
 
-// checkIfName follows dev_valid_name of net/core/dev.c.
-func checkIfName(name string) error {
+// CheckLinkName is nil if name may be a link's name (dev_valid_name of net/core/dev.c).
+func CheckLinkName(name string) error {
 	switch {
 	case len(name) > maxIfName:
 		return fmt.Errorf("%q is longer than %d characters, the kernel's limit", name, maxIfName)
-	case name == "." || name == "..":
+	case name == "" || name == "." || name == "..":
 		return fmt.Errorf("%q is not a name for a link", name)
 	case strings.ContainsAny(name, "/:% \t\n\v\f\r\x00") || strings.IndexByte(name, 0xa0) >= 0:
 		// '%': the kernel would take "eth%d" as a pattern (dev_alloc_name).
 		return fmt.Errorf("%q holds a slash, colon, percent sign or white space, which no link name may", name)
 	}
 	return nil
-}
-
-// CheckLinkName says whether name may be a link's name; nil if so.
-func CheckLinkName(name string) error {
-	if name == "" {
-		return fmt.Errorf("%q is not a name for a link", name)
-	}
-	return checkIfName(name)
 }

@@ -8,8 +8,8 @@ import (
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
 
-// Tolerant is what DEL reads of a configuration that may be wrong otherwise. What can't be
-// read is empty, and is found by the owner.
+// Tolerant is the part of a configuration that DEL needs, read leniently. A field that can't
+// be read is empty. DEL finds objects without it by the owner.
 type Tolerant struct {
 	IPAM         string            // the IPAM plugin's name; "" for layer 2 only
 	DataDir      string            // of host-local, as it came
@@ -42,7 +42,7 @@ type oldIP struct {
 	Address string `json:"ip"`
 }
 
-// Tolerant reads what it can of Config, once. It never fails.
+// Tolerant reads Config leniently, once. It never fails.
 func (req *Request) Tolerant() *Tolerant {
 	if req.tolerant != nil {
 		return req.tolerant
@@ -67,8 +67,8 @@ func (req *Request) Tolerant() *Tolerant {
 	return req.tolerant
 }
 
-// Valid is GC's list of the attachments that are to stay, and whether there is a list: a
-// missing one is not an empty one, which libcni sends as null, too. An error carries
+// Valid is GC's list of the attachments that are to stay. present says whether there is a
+// list: without one GC changes nothing. libcni sends an empty list as null. An error carries
 // CodeDecode.
 func (req *Request) Valid() (list []types.GCAttachment, present bool, err error) {
 	var w struct {

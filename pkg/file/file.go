@@ -1,8 +1,10 @@
-// Package file opens, reads and writes small files by as few system calls as it
-// takes. Package os makes up to nine out of three, since it offers each file to its
-// poller, which is for files that keep one waiting; in an ADD that opens thirty files
-// that is a hundred calls, and 5 % of the CPU. Replace, for what installs, does without that:
-// it takes the care that a file needs that others read or execute meanwhile.
+// Package file reads and writes small files with few system calls. Package os needs up to nine
+// in place of three, since it offers each file to its poller. An ADD opens thirty files: that
+// would be a hundred calls more, and 5 % of the CPU. Replace is for installers: it is slower,
+// and safe for files that others read or execute meanwhile.
+//
+//	err := file.Overwrite(path, 0o600, "10.88.0.2")
+//	err = file.Replace("/opt/cni/bin/bridge", program, 0o755)
 package file
 
 import (
@@ -13,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Open is os.OpenFile for files that never keep one waiting. Flags are unix.O_*.
+// Open is os.OpenFile for files that never block. Flags are unix.O_*.
 func Open(path string, flags int, mode uint32) (*os.File, error) {
 	fd, err := open(path, flags, mode)
 	if err != nil {
@@ -60,7 +62,7 @@ func Read(path string) ([]byte, error) {
 	}
 }
 
-// Write writes text to the beginning of the file. What is behind it stays.
+// Write writes text to the beginning of the file. The rest of the file stays.
 func Write(path string, flags int, mode uint32, text string) error {
 	fd, err := open(path, flags|unix.O_WRONLY, mode)
 	if err != nil {
@@ -69,9 +71,9 @@ func Write(path string, flags int, mode uint32, text string) error {
 	return errors.Join(write(fd, path, text), unix.Close(fd))
 }
 
-// Overwrite gives the file new content without emptying it first: where a file was
-// emptied, ext4 starts to write to the disk when it is closed (auto_da_alloc), which
-// is 5 % of an ADD. A link or FIFO that was planted at the path is an error.
+// Overwrite gives the file new content without emptying it first. When a file that was emptied
+// is closed, ext4 starts to write to the disk (auto_da_alloc): 5 % of an ADD. A symbolic link
+// or FIFO at the path is an error.
 func Overwrite(path string, mode uint32, text string) error {
 	fd, err := open(path, unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_NONBLOCK, mode)
 	if err != nil {

@@ -7,10 +7,10 @@ import (
 	"path/filepath"
 )
 
-// Replace gives the file new content and mode by a temporary file beside it and a rename, so
-// that nobody reads or executes half of it, after a power cut neither. It makes the folder if
-// it is missing. Beside it means in the same folder: containerd's watcher does not notice a
-// file that comes from elsewhere.
+// Replace gives the file new content and mode by a temporary file and a rename, so that nobody
+// reads or executes half of it, even after a power cut. It makes a missing folder. The
+// temporary file is in the same folder, since containerd's watcher does not notice a file that
+// comes from another one.
 func Replace(path string, data []byte, mode os.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err

@@ -1,5 +1,8 @@
-// Package flock takes flock(2) locks with a bound on the wait and names the
-// process that holds one.
+// Package flock takes flock(2) locks with a bound on the wait. An error names the process
+// that holds the lock.
+//
+//	lock, err := flock.Netns()
+//	defer lock.Close()
 package flock
 
 import (
@@ -25,7 +28,7 @@ func Take(fd int, timeout time.Duration) error {
 	}
 	done := make(chan error, 1)
 	go func() {
-		// Blocking in the kernel keeps the order of arrival; polling would not.
+		// A wait in the kernel keeps the order of arrival, which polling would not.
 		for {
 			err := unix.Flock(fd, unix.LOCK_EX)
 			if !errors.Is(err, unix.EINTR) {
@@ -42,9 +45,9 @@ func Take(fd int, timeout time.Duration) error {
 	}
 }
 
-// Netns locks the calling thread's network namespace itself: no file to create, to
-// lose or to find on a read-only disk, and gone with the process. It serialises the
-// plugins' changes to the firewall of one namespace. Close the file to release it.
+// Netns locks the calling thread's network namespace itself, which works on a read-only disk
+// and needs no file. It serialises the plugins' changes to the firewall of one namespace.
+// Close the file to release the lock.
 func Netns() (*os.File, error) {
 	f, err := file.Open("/proc/thread-self/ns/net", unix.O_RDONLY, 0)
 	if err != nil {
@@ -73,7 +76,7 @@ func holder(fd int) string {
 		return "another process"
 	}
 	inode := fmt.Sprintf(":%d", st.Ino)
-	for _, line := range strings.Split(string(data), "\n") {
+	for line := range strings.Lines(string(data)) {
 		fields := strings.Fields(line)
 		if len(fields) > 5 && fields[1] == "FLOCK" && strings.HasSuffix(fields[5], inode) {
 			return "process " + fields[4] + command(fields[4])

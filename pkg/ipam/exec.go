@@ -27,8 +27,8 @@ const (
 	busyPause = 100 * time.Millisecond
 )
 
-// run executes the plugin for one verb: same environment and configuration as ours,
-// its stderr goes to ours. It returns what the plugin wrote to stdout.
+// run executes the plugin for one verb, with our environment, configuration and stderr. It
+// returns the plugin's stdout.
 func (p *IPAM) run(req *cni.Request, verb string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
@@ -45,7 +45,7 @@ func (p *IPAM) run(req *cni.Request, verb string) ([]byte, error) {
 	}
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {
-		return nil, cni.Errorf(cni.CodeIPAM, "ipam %s: %s: %w", p.kind, verb, err)
+		return nil, cni.Errorf(cni.CodeIPAM, "ipam %s: %s: %w", p.Name, verb, err)
 	}
 	return nil, p.refused(ctx, verb, out, exit)
 }
@@ -54,8 +54,8 @@ func (p *IPAM) once(ctx context.Context, req *cni.Request, verb string) ([]byte,
 	cmd := exec.CommandContext(ctx, p.path)
 	cmd.Env = append(os.Environ(), "CNI_COMMAND="+verb)
 	cmd.Stdin, cmd.Stderr = bytes.NewReader(req.Config), os.Stderr
-	// If we are killed the plugin must not go on: it would lease behind the DEL that
-	// follows. The signal comes at the end of the thread that started it.
+	// If we are killed the plugin must not go on: it would lease after the DEL that follows.
+	// The signal comes at the end of the thread that started the plugin.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var out []byte
 	err := netns.Stay(func() (err error) {
@@ -65,23 +65,23 @@ func (p *IPAM) once(ctx context.Context, req *cni.Request, verb string) ([]byte,
 	return out, err
 }
 
-// refused is the error that the plugin answered with: its code and text are kept.
+// refused is the error of the plugin's answer, with its code and text.
 func (p *IPAM) refused(ctx context.Context, verb string, out []byte, exit *exec.ExitError) error {
 	var wire types.Error
 	if json.Unmarshal(out, &wire) == nil && wire.Msg != "" {
 		if wire.Code == 0 {
 			wire.Code = cni.CodeIPAM
 		}
-		return cni.Errorf(wire.Code, "ipam %s: %w", p.kind, &wire)
+		return cni.Errorf(wire.Code, "ipam %s: %w", p.Name, &wire)
 	}
 	if ctx.Err() != nil {
-		return cni.Errorf(cni.CodeIPAM, "ipam %s: %s: no answer within %s", p.kind, verb, timeout)
+		return cni.Errorf(cni.CodeIPAM, "ipam %s: %s: no answer within %s", p.Name, verb, timeout)
 	}
 	text := strings.TrimSpace(string(out))
 	if len(text) > maxSaid {
 		text = text[:maxSaid] + "..."
 	}
-	return cni.Errorf(cni.CodeIPAM, "ipam %s: %s: %w, and it said %q", p.kind, verb, exit, text)
+	return cni.Errorf(cni.CodeIPAM, "ipam %s: %s: %w, and it said %q", p.Name, verb, exit, text)
 }
 
 // maxSaid is how much of a plugin's nonsense is passed on, in bytes.

@@ -1,6 +1,10 @@
-// Package ipam gets addresses from an IPAM plugin: host-local in this process where
-// the host-local that the runtime would find is this very program, any other by
-// executing it as the specification says (section 4, "Plugin Delegation").
+// Package ipam gets addresses from an IPAM plugin. If the host-local in CNI_PATH is this very
+// program, it runs in this process. Any other plugin is executed (specification, section 4,
+// "Plugin Delegation").
+//
+//	pool, err := ipam.New(req, "host-local")
+//	res, err := pool.Add(req) // res.IPs has at least one address
+//	err = pool.Del(req)
 package ipam
 
 import (
@@ -23,12 +27,13 @@ import (
 // an ADD two to four.
 const timeout = 100 * time.Second
 
-// IPAM is the IPAM plugin of one network configuration.
+// IPAM is the IPAM plugin of one network configuration, with the verbs of a plugin: Del gives
+// the addresses back, Check asks whether they are still leased, GC passes the list of valid
+// attachments on, Status asks whether there are addresses to give.
 type IPAM struct {
-	kind  string
-	path  string
-	local bool // verbs are host-local's in this process; else they execute path
-	verbs cni.Plugin
+	cni.Plugin // host-local in this process, or verbs that execute path
+	path       string
+	local      bool
 }
 
 // New finds the plugin called kind. Errors carry CodeConfig.
@@ -41,10 +46,13 @@ func New(req *cni.Request, kind string) (*IPAM, error) {
 		return nil, cni.Errorf(cni.CodeConfig, "ipam.type: plugin %q is not in CNI_PATH %q: install it there",
 			kind, strings.Join(req.Path, string(filepath.ListSeparator)))
 	}
-	p := &IPAM{kind: kind, path: path}
-	p.verbs = cni.Plugin{Add: p.delegateAdd, Del: p.delegate("DEL"), Check: p.delegate("CHECK"), GC: p.delegate("GC"), Status: p.delegate("STATUS")}
 	if local := lease.Verbs(); kind == local.Name && isThisProgram(path) {
-		p.local, p.verbs = true, local
+		return &IPAM{Plugin: local, path: path, local: true}, nil
+	}
+	p := &IPAM{path: path}
+	p.Plugin = cni.Plugin{
+		Name: kind, Add: p.delegateAdd,
+		Del: p.delegate("DEL"), Check: p.delegate("CHECK"), GC: p.delegate("GC"), Status: p.delegate("STATUS"),
 	}
 	return p, nil
 }
@@ -62,8 +70,8 @@ func find(kind string, dirs []string) string {
 	return ""
 }
 
-// isThisProgram says whether the file is this program under another name: the same
-// file, or a copy of it with the same build ID.
+// isThisProgram says whether the file is this program: the same file, or a copy of it with
+// the same build ID.
 func isThisProgram(path string) bool {
 	const self = "/proc/self/exe"
 	a, errA := os.Stat(path)
@@ -105,10 +113,10 @@ func buildID(path string) []byte {
 	return page[start : start+size]
 }
 
-// Add asks for addresses. A delegate that fails is called with DEL, as the
-// specification recommends, since it may have leased something already.
+// Add asks for addresses. After an error of a plugin that is executed Add also executes DEL,
+// as the specification recommends, since the plugin may have leased something already.
 func (p *IPAM) Add(req *cni.Request) (*current.Result, error) {
-	res, err := p.verbs.Add(req)
+	res, err := p.Plugin.Add(req)
 	if err == nil {
 		err = p.sane(res)
 	}
@@ -121,19 +129,19 @@ func (p *IPAM) Add(req *cni.Request) (*current.Result, error) {
 // sane refuses results without an address, and with holes in their lists.
 func (p *IPAM) sane(res *current.Result) error {
 	if len(res.IPs) == 0 {
-		return cni.Errorf(cni.CodeIPAM, "ipam %s: answered without an address", p.kind)
+		return cni.Errorf(cni.CodeIPAM, "ipam %s: answered without an address", p.Name)
 	}
 	if slices.Contains(res.IPs, nil) || slices.Contains(res.Routes, nil) {
-		return cni.Errorf(cni.CodeIPAM, "ipam %s: answered with null for an address or route", p.kind)
+		return cni.Errorf(cni.CodeIPAM, "ipam %s: answered with null for an address or route", p.Name)
 	}
 	for _, ip := range res.IPs {
 		if !cni.Prefix(ip.Address).IsValid() {
-			return cni.Errorf(cni.CodeIPAM, "ipam %s: answered with %q for an address", p.kind, ip.Address.String())
+			return cni.Errorf(cni.CodeIPAM, "ipam %s: answered with %q for an address", p.Name, ip.Address.String())
 		}
 	}
 	for _, r := range res.Routes {
 		if !cni.Prefix(r.Dst).IsValid() {
-			return cni.Errorf(cni.CodeIPAM, "ipam %s: answered with %q for a route's destination", p.kind, r.Dst.String())
+			return cni.Errorf(cni.CodeIPAM, "ipam %s: answered with %q for a route's destination", p.Name, r.Dst.String())
 		}
 	}
 	return nil
@@ -144,28 +152,16 @@ func (p *IPAM) delegateAdd(req *cni.Request) (*current.Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	var res *current.Result
 	raw, err := create.CreateFromBytes(out)
-	if err != nil {
-		return nil, cni.Errorf(cni.CodeIPAM, "ipam %s: result: %w", p.kind, err)
+	if err == nil {
+		res, err = current.NewResultFromResult(raw)
 	}
-	res, err := current.NewResultFromResult(raw)
 	if err != nil {
-		return nil, cni.Errorf(cni.CodeIPAM, "ipam %s: result: %w", p.kind, err)
+		return nil, cni.Errorf(cni.CodeIPAM, "ipam %s: result: %w", p.Name, err)
 	}
 	return res, nil
 }
-
-// Del gives the addresses back.
-func (p *IPAM) Del(req *cni.Request) error { return p.verbs.Del(req) }
-
-// Check asks whether the addresses are still leased.
-func (p *IPAM) Check(req *cni.Request) error { return p.verbs.Check(req) }
-
-// GC passes the list of valid attachments on.
-func (p *IPAM) GC(req *cni.Request) error { return p.verbs.GC(req) }
-
-// Status asks whether there are addresses to give.
-func (p *IPAM) Status(req *cni.Request) error { return p.verbs.Status(req) }
 
 func (p *IPAM) delegate(verb string) func(*cni.Request) error {
 	return func(req *cni.Request) error {

@@ -173,7 +173,7 @@ func TestInProcessAdd(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.verbs.Add = func(*cni.Request) (*current.Result, error) { return want, nil } // in place of pkg/lease's
+		p.Plugin.Add = func(*cni.Request) (*current.Result, error) { return want, nil } // in place of pkg/lease's
 		got, err := p.Add(&cni.Request{})
 		if len(want.IPs) == 0 {
 			if err == nil || err.Error() != "ipam host-local: answered without an address" || cni.Code(err) != cni.CodeIPAM {

@@ -2,6 +2,7 @@ package lease
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -9,8 +10,8 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 )
 
-// probes is how many taken addresses in a row are looked up one by one; after
-// them, listing the directory once is cheaper.
+// probes is how many addresses are looked up one by one. After them, listing the directory
+// once is cheaper.
 const probes = 64
 
 // allocate takes one address from each set, in one critical section: all or none.
@@ -24,7 +25,7 @@ func (s *store) allocate(c *Conf, o Owner) ([]Lease, error) {
 			return nil, cni.Errorf(cni.CodeConflict, "%s has been allocated to %s, duplicate allocation is not allowed: DEL the attachment first",
 				old.addrs[0], o.ContainerID)
 		}
-		// From before the last boot: no namespace survives that. The same
+		// The leases are from before the last boot, which no namespace survives. The same
 		// container gets the same addresses again.
 		if err := s.drop(old.owner, old.addrs); err != nil {
 			return nil, err
@@ -46,7 +47,7 @@ func (s *store) allocate(c *Conf, o Owner) ([]Lease, error) {
 	return leases, nil
 }
 
-// take writes the leases, and where round-robin stands now. On error none is left.
+// take writes the leases, and the place of round-robin. On error no lease is left.
 func (s *store) take(leases []Lease, o Owner) error {
 	addrs := make([]netip.Addr, len(leases))
 	for i, l := range leases {
@@ -63,16 +64,15 @@ func (s *store) take(leases []Lease, o Owner) error {
 	return nil
 }
 
-// choose finds an address for each set. It changes nothing: dead is what must be dropped
-// before the addresses are free. preferred are tried first.
+// choose finds an address for each set, and tries preferred first. It changes nothing: the
+// caller must drop dead before the addresses are free.
 func (s *store) choose(c *Conf, preferred []netip.Addr) (leases []Lease, dead []holding, err error) {
 	requested := slices.Clone(c.Requested)
 	for i, set := range c.Sets {
-		at := slices.IndexFunc(requested, set.inSubnet)
 		var lease Lease
 		var more []holding
 		var err error
-		if at >= 0 {
+		if at := slices.IndexFunc(requested, set.inSubnet); at >= 0 {
 			lease, more, err = s.chooseRequested(set, requested[at])
 			requested = slices.Delete(requested, at, at+1)
 		} else {
@@ -84,11 +84,7 @@ func (s *store) choose(c *Conf, preferred []netip.Addr) (leases []Lease, dead []
 		leases, dead = append(leases, lease), append(dead, more...)
 	}
 	if len(requested) > 0 {
-		texts := make([]string, len(requested))
-		for i, a := range requested {
-			texts[i] = a.String()
-		}
-		return nil, nil, cni.Errorf(cni.CodeConfig, "failed to allocate all requested IPs: %s: no range set is left that has them", strings.Join(texts, " "))
+		return nil, nil, cni.Errorf(cni.CodeConfig, "failed to allocate all requested IPs: %s: no range set is left that has them", strings.Trim(fmt.Sprint(requested), "[]"))
 	}
 	return leases, dead, nil
 }
@@ -106,9 +102,9 @@ func (s *store) chooseRequested(set RangeSet, a netip.Addr) (Lease, []holding, e
 	case err != nil:
 		return Lease{}, nil, err
 	case !taken:
-		return r.lease(a), nil, nil
+		return Lease{a, r}, nil, nil
 	case o == Owner{}:
-		return r.lease(a), []holding{{addrs: []netip.Addr{a}}}, nil
+		return Lease{a, r}, []holding{{addrs: []netip.Addr{a}}}, nil
 	}
 	return Lease{}, nil, cni.Errorf(cni.CodeConflict, "requested IP address %s is not available in range set %s: container %s link %s has it",
 		a, set, o.ContainerID, o.IfName)
@@ -120,8 +116,8 @@ func (s *store) chooseFree(i int, set RangeSet, preferred []netip.Addr) (Lease, 
 		if err != nil {
 			return Lease{}, nil, err
 		}
-		if r := set.find(a); r != nil && !taken && !set.isGateway(a) {
-			return r.lease(a), nil, nil
+		if !taken && set.Has(a) {
+			return Lease{a, set.find(a)}, nil, nil
 		}
 	}
 	last := s.last(i)
@@ -135,7 +131,7 @@ func (s *store) chooseFree(i int, set RangeSet, preferred []netip.Addr) (Lease, 
 	}
 	for a, r := range set.after(last) {
 		if slices.ContainsFunc(dead, func(d holding) bool { return slices.Contains(d.addrs, a) }) {
-			return r.lease(a), dead, nil
+			return Lease{a, r}, dead, nil
 		}
 	}
 	return Lease{}, nil, cni.Errorf(cni.CodeExhausted,
@@ -143,58 +139,42 @@ func (s *store) chooseFree(i int, set RangeSet, preferred []netip.Addr) (Lease, 
 		set, total)
 }
 
-// firstFree looks at addresses one by one, and after some misses at the list of all names.
+// firstFree looks up addresses one by one, and after some misses in the list of all names.
 // Addresses that rest are the last choice. The lease is zero where the set is full.
 func (s *store) firstFree(set RangeSet, last netip.Addr) (resting Lease, err error) {
 	misses := 0
-	var names map[netip.Addr]bool
+	var names []netip.Addr
 	for a, r := range set.after(last) {
-		taken := names[a]
-		if names == nil {
-			if taken, err = s.taken(a); err != nil {
-				return Lease{}, err
-			}
+		_, taken := slices.BinarySearchFunc(names, a, netip.Addr.Compare)
+		if misses < probes {
+			taken, err = s.taken(a)
 		}
 		if !taken && !s.rests(a) {
-			return r.lease(a), nil
+			return Lease{a, r}, nil
 		}
 		if !taken && !resting.Addr.IsValid() {
-			resting = r.lease(a)
+			resting = Lease{a, r}
 		}
-		if misses++; misses == probes {
-			if names, err = s.nameSet(); err != nil {
-				return Lease{}, err
-			}
+		if misses++; err == nil && misses == probes {
+			names, err = s.names()
+		}
+		if err != nil {
+			return Lease{}, err
 		}
 	}
 	return resting, nil
 }
 
-// nameSet is names as a set.
-func (s *store) nameSet() (map[netip.Addr]bool, error) {
-	list, err := s.names()
-	set := make(map[netip.Addr]bool, len(list))
-	for _, n := range list {
-		set[n] = true
-	}
-	return set, err
-}
-
-// dead finds leases of the set that can have no owner: from before the last boot, or
-// files that are no leases. It never guesses: a lease whose boot is not known counts
-// as alive. total is how many leases the set has.
+// dead finds leases of the set that can have no owner: those from before the last boot,
+// and files that are no leases. A lease whose boot is not known counts as alive. total is
+// how many leases the set has.
 func (s *store) dead(set RangeSet) (dead []holding, total int, err error) {
-	list := make(map[Owner][]netip.Addr)
-	err = s.each(func(a netip.Addr, o Owner) {
-		if set.find(a) != nil {
-			list[o] = append(list[o], a)
-			total++
-		}
-	})
+	list, err := s.byOwner(func(a netip.Addr, _ Owner) bool { return set.find(a) != nil })
 	for o, addrs := range list {
+		total += len(addrs)
 		if o != (Owner{}) {
-			// Those of the other sets go, too, but for what was given back meanwhile and
-			// may be somebody's by now.
+			// The owner's leases in other sets go, too. An address of the index may be
+			// somebody else's by now.
 			hint, boot := s.index.get(o)
 			if !past(boot) {
 				continue
@@ -210,8 +190,8 @@ func (s *store) dead(set RangeSet) (dead []holding, total int, err error) {
 	return dead, total, err
 }
 
-// Next returns the leases that the next ADD of this configuration would make, with nothing
-// changed and no lock taken: another ADD may be faster. Errors are those of Add.
+// Next returns the leases that the next ADD of this configuration would make. It changes
+// nothing and takes no lock, so another ADD may be faster. Errors are those of Add.
 func Next(c *Conf, network string) ([]Lease, error) {
 	leases, _, err := unlocked(c.DataDir, network).choose(c, nil)
 	return leases, err

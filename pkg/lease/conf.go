@@ -67,8 +67,8 @@ type wireRoute struct {
 	Scope    *int   `json:"scope"`
 }
 
-// Parse reads and checks the whole configuration. Errors carry a code and name
-// the key, the value and what to do.
+// Parse reads and checks the whole configuration. Errors carry a code, and name the key,
+// the value and the cure.
 func Parse(req *cni.Request) (*Conf, error) {
 	var w wire
 	if err := req.Decode(&w); err != nil {
@@ -102,8 +102,8 @@ func Parse(req *cni.Request) (*Conf, error) {
 	return c, nil
 }
 
-// sets are, in the reference's order: the runtime's, the old style's, the new
-// style's.
+// sets reads all range sets in the reference's order: the runtime's, the old style's, the
+// new style's.
 func (w *wire) sets() ([]RangeSet, error) {
 	type named struct {
 		key    string
@@ -169,27 +169,26 @@ func routes(ws []wireRoute) ([]*types.Route, error) {
 }
 
 func checkNumbers(key string, w wireRoute) error {
-	limits := []struct {
-		name     string
-		value    *int
-		min, max int
+	for _, l := range []struct {
+		name  string
+		value *int
+		limit int
 	}{
-		{"mtu", &w.MTU, 0, 65535},
-		{"advmss", &w.AdvMSS, 0, 65535},
-		{"priority", &w.Priority, 0, 1<<31 - 1},
-		{"table", w.Table, 0, 1<<31 - 1},
-		{"scope", w.Scope, 0, 255},
-	}
-	for _, l := range limits {
-		if l.value != nil && (*l.value < l.min || *l.value > l.max) {
-			return fmt.Errorf("%s.%s: %d is outside %d-%d", key, l.name, *l.value, l.min, l.max)
+		{"mtu", &w.MTU, 65535},
+		{"advmss", &w.AdvMSS, 65535},
+		{"priority", &w.Priority, 1<<31 - 1},
+		{"table", w.Table, 1<<31 - 1},
+		{"scope", w.Scope, 255},
+	} {
+		if l.value != nil && (*l.value < 0 || *l.value > l.limit) {
+			return fmt.Errorf("%s.%s: %d is outside 0-%d", key, l.name, *l.value, l.limit)
 		}
 	}
 	return nil
 }
 
-// requested collects the addresses asked for. Where "args" has the key, CNI_ARGS
-// is ignored (CONVENTIONS.md of the specification); the runtime comes before both.
+// requested collects the addresses that somebody asks for. The runtime comes before "args",
+// and "args" before CNI_ARGS (CONVENTIONS.md of the specification).
 func (w *wire) requested(req *cni.Request) ([]netip.Addr, error) {
 	key, texts := "runtimeConfig.ips", w.RuntimeConfig.IPs
 	if len(texts) == 0 && w.Args != nil && w.Args.CNI != nil {
@@ -211,12 +210,9 @@ func (w *wire) requested(req *cni.Request) ([]netip.Addr, error) {
 	return addrs, nil
 }
 
-// DataDir is the directory of leases that a configuration names, whatever is wrong with it
-// otherwise; "" where it names none, or none that is an absolute path. Then leases are in
-// DefaultDataDir.
-func DataDir(config []byte) string {
-	return namedDir(&cni.Request{Config: config})
-}
+// DataDir is the directory of leases that a configuration names, which may be wrong
+// otherwise. It is "" without an absolute path. Then leases are in DefaultDataDir.
+func DataDir(config []byte) string { return namedDir(&cni.Request{Config: config}) }
 
 func namedDir(req *cni.Request) string {
 	if dir := req.Tolerant().DataDir; filepath.IsAbs(dir) {
@@ -236,17 +232,18 @@ func (c *Conf) inSubnet(a netip.Addr) bool {
 // Wire is the configuration as JSON has it, for tools that need to know its keys.
 func Wire() any { return wire{} }
 
-// onePerFamily: results before 0.3.0 have room for one address of each family.
+// onePerFamily refuses two sets of a family where results can't hold them (before 0.3.0).
 func onePerFamily(version string, sets []RangeSet) error {
 	if !strings.HasPrefix(version, "0.1.") && !strings.HasPrefix(version, "0.2.") {
 		return nil
 	}
-	n := make(map[bool]int)
+	used := make(map[bool]bool)
 	for _, s := range sets {
-		n[s[0].Subnet.Addr().Is4()]++
-	}
-	if n[true] > 1 || n[false] > 1 {
-		return fmt.Errorf("CNI version %s does not support more than 1 address per family", version)
+		is4 := s[0].Subnet.Addr().Is4()
+		if used[is4] {
+			return fmt.Errorf("CNI version %s does not support more than 1 address per family", version)
+		}
+		used[is4] = true
 	}
 	return nil
 }

@@ -26,16 +26,15 @@ func Networks(dataDir string) (list []string, err error) {
 		return nil, ioError("list networks", err)
 	}
 	for _, e := range entries {
-		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") { // the index is none
+		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") { // the index is no network
 			list = append(list, e.Name())
 		}
 	}
 	return list, nil
 }
 
-// Files lists the leases of a network without taking the lock or changing anything:
-// what is leased or released meanwhile may be missing. A network without leases has
-// none.
+// Files lists the leases of a network. It takes no lock, so a lease that is made or released
+// meanwhile may be missing.
 func Files(dataDir, network string) (list []File, err error) {
 	s := unlocked(dataDir, network)
 	addrs, err := s.names()
@@ -69,8 +68,8 @@ func Command(dataDir, network string, o Owner, a netip.Addr) string {
 	return fmt.Sprintf("printf '%s' >%s", strings.ReplaceAll(o.text(), "\r\n", `\r\n`), Path(dataDir, network, a))
 }
 
-// Reclaim gives back one lease, under the lock, and only if the file is still the one
-// that was seen: same owner, same time. false means that it has changed or gone.
+// Reclaim gives back one lease, under the lock. done is false if the file has changed since
+// it was seen: it is gone, or has another owner or time.
 func Reclaim(dataDir, network string, seen File) (done bool, err error) {
 	err = existing(dataDir, network, func(s *store) error {
 		if err := s.sync(); err != nil {
@@ -82,7 +81,7 @@ func Reclaim(dataDir, network string, seen File) (done bool, err error) {
 		}
 		done = true
 		if hint, _ := s.index.get(o); len(hint) > 1 {
-			err = s.free(seen.Addr) // the index goes on to know the owner's others
+			err = s.free(seen.Addr) // the index still lists the owner's other addresses
 		} else {
 			err = s.drop(o, []netip.Addr{seen.Addr})
 		}
@@ -92,8 +91,8 @@ func Reclaim(dataDir, network string, seen File) (done bool, err error) {
 	return done, err
 }
 
-// Restore leases an address again to an attachment that uses it, but has lost its
-// lease. CodeConflict if somebody else has it.
+// Restore leases an address again to an attachment that uses it without a lease.
+// The error has CodeConflict if somebody else has the lease.
 func Restore(dataDir, network string, o Owner, a netip.Addr) error {
 	s, err := create(dataDir, network)
 	if err != nil {
@@ -118,9 +117,6 @@ func Restore(dataDir, network string, o Owner, a netip.Addr) error {
 	if err := s.write(o, []netip.Addr{a}); err != nil {
 		return err
 	}
-	if err := s.index.write(o, bootID(), append(others, a)); err != nil {
-		return ioError("write index", err)
-	}
-	s.stamp()
-	return nil
+	defer s.stamp()
+	return ioError("write index", s.index.write(o, bootID(), append(others, a)))
 }

@@ -14,15 +14,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// indexName is the directory beside the networks' own. No network can have this
-// name, since names begin with a letter or digit, so the reference never sees it.
+// indexName is a directory beside those of the networks. No network can have this name,
+// since names begin with a letter or digit, so the reference never looks into it.
 const indexName = ".bridgeport"
 
-// index finds leases by their owner without reading every file: one symbolic link
-// for each owner, named by a digest of it, whose target is the boot and the
-// addresses ("3d1219c7,10.88.0.2,fd00::2"). A link is made with its content in one
-// system call. It is a hint: what it says is verified, and it is made anew when the
-// leases were changed by something else.
+// index finds leases by their owner without reading every file. It has one symbolic link
+// for each owner, named by a digest of the owner. The link's target is the boot and the
+// addresses ("3d1219c7,10.88.0.2,fd00::2"): one system call makes a link with its content.
+// The index is a hint, which readers compare with the files. sync makes it anew after
+// something else has changed the leases.
 type index struct{ dir string }
 
 func (x index) path(o Owner) string {
@@ -33,7 +33,7 @@ func (x index) path(o Owner) string {
 // temporary is where the content of a lease is written before it is linked.
 func (x index) temporary() string { return filepath.Join(x.dir, ".lease") }
 
-// tidy removes what an ADD that was killed may have left there.
+// tidy removes the temporary file that a killed ADD may have left.
 func (x index) tidy() { _ = unix.Unlink(x.temporary()) }
 
 // write puts the owner's entry in place of any other.
@@ -52,8 +52,8 @@ func (x index) write(o Owner, boot string, addrs []netip.Addr) error {
 	return os.Symlink(target, x.path(o))
 }
 
-// get returns the addresses of the owner's entry and the boot they were leased in; "-"
-// where that is not known, "" without an entry.
+// get returns the addresses of the owner's entry and the boot that they were leased in.
+// boot is "-" where it is not known, "" without an entry.
 func (x index) get(o Owner) (addrs []netip.Addr, boot string) {
 	target, err := os.Readlink(x.path(o))
 	if err != nil {
@@ -68,18 +68,9 @@ func (x index) get(o Owner) (addrs []netip.Addr, boot string) {
 	return addrs, parts[0]
 }
 
-// remove removes the owner's entry. A missing one is success.
-func (x index) remove(o Owner) error {
-	err := os.Remove(x.path(o))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
-// sync makes the index anew if something else has changed the directory of leases
-// since our last change, or the machine was started since: a power cut may have lost
-// any part of either.
+// sync makes the index anew if something else has changed the directory of leases since
+// our last change, or if the machine was started since then: a power cut may have lost any
+// part of the index or the leases.
 func (s *store) sync() error {
 	var dir, idx unix.Stat_t
 	if err := unix.Stat(s.dir, &dir); err != nil {
@@ -96,12 +87,7 @@ func (s *store) sync() error {
 }
 
 func (s *store) rebuild() error {
-	found := make(map[Owner][]netip.Addr)
-	err := s.each(func(a netip.Addr, o Owner) {
-		if o != (Owner{}) {
-			found[o] = append(found[o], a)
-		}
-	})
+	found, err := s.byOwner(func(_ netip.Addr, o Owner) bool { return o != Owner{} })
 	if err != nil {
 		return err
 	}
@@ -138,19 +124,18 @@ func (x index) prune(found map[Owner][]netip.Addr) error {
 		if keep[e.Name()] {
 			continue
 		}
-		if err := os.Remove(filepath.Join(x.dir, e.Name())); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := remove(filepath.Join(x.dir, e.Name())); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// stamp gives the leases' directory and the index one modification time, as the mark of
-// our last change, and the index this boot's as access time. The time is this moment's in
-// nanoseconds: a change by something else in the same tick of the kernel's clock (1 to
-// 10 ms, before Linux 6.13) would have the time that the directory has of itself. Everybody
-// who changes leases holds the lock. Without the mark the index is made anew next time, so
-// a failure is none of the verb's.
+// stamp marks our last change, and this boot. The leases' directory and the index get one
+// modification time, and the index gets bootMark as access time. The time is in nanoseconds,
+// since the kernel's clock has ticks of 1 to 10 ms before Linux 6.13, and something else may
+// change the directory within a tick. The caller holds the lock. A failure is no error of the
+// verb: without the mark the next verb makes the index anew.
 func (s *store) stamp() {
 	now := time.Now()
 	if os.Chtimes(s.dir, time.Time{}, now) == nil {

@@ -24,15 +24,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Lease is one address for an attachment.
+// Lease is one address for an attachment, with the range that it is from.
 type Lease struct {
-	Addr    netip.Addr
-	Subnet  netip.Prefix // of the address's range
-	Gateway netip.Addr   // of the address's range
+	Addr netip.Addr
+	*Range
 }
 
-// Owner is whom a lease is for: an attachment of the network. It is zero for a file that
-// is no lease. Leases of the oldest form have no IfName.
+// Owner is the attachment of the network that has a lease. It is zero for a file that is
+// no lease. Leases of the oldest form have no IfName.
 type Owner struct{ ContainerID, IfName string }
 
 // text is the content of the owner's lease files.
@@ -41,8 +40,8 @@ func (o Owner) text() string { return o.ContainerID + "\r\n" + o.IfName }
 // maxLease is more than any lease holds, in bytes: a container's ID and a link's name.
 const maxLease = 4096
 
-// owner reads who has the address. exists is true for any file of the name; an empty or
-// strange one has the zero Owner.
+// owner reads who has the address. exists is true for any file of the name. An empty or
+// strange file has the zero Owner.
 func (s *store) owner(a netip.Addr) (o Owner, exists bool, err error) {
 	text, err := readText(s.path(a), unix.O_NOFOLLOW, maxLease)
 	switch {
@@ -56,8 +55,8 @@ func (s *store) owner(a netip.Addr) (o Owner, exists bool, err error) {
 	return parseOwner(text), true, nil
 }
 
-// parseOwner also reads the form from before link names were written. Zeros, as file
-// systems show for content that a power cut has lost, are no owner.
+// parseOwner also reads the oldest form, which has no link's name. Zeros are no owner: file
+// systems show them for content that a power cut has lost.
 func parseOwner(text string) Owner {
 	const space = " \t\r\n\v\f" // ASCII only: a link's name may hold any other character
 	id, ifName, _ := strings.Cut(strings.Trim(text, space), "\n")
@@ -77,7 +76,7 @@ func (s *store) taken(a netip.Addr) (bool, error) {
 	return true, ioError("look at "+s.path(a), err)
 }
 
-// write writes the leases of one owner: the index first, then each file, which appears
+// write writes the leases of one owner: the index first, then each file. A file appears
 // with its content or not at all. On error none is left.
 func (s *store) write(o Owner, addrs []netip.Addr) error {
 	tmp, err := s.temporary(o)
@@ -92,7 +91,7 @@ func (s *store) write(o Owner, addrs []netip.Addr) error {
 		if err := os.Link(tmp, s.path(a)); err != nil {
 			return errors.Join(ioError("write lease", err), s.drop(o, addrs[:i]))
 		}
-		s.endRest(a)
+		_ = os.Remove(s.index.resting(a)) // absent, unless the address was released before
 	}
 	return nil
 }
@@ -117,25 +116,23 @@ func (s *store) temporary(o Owner) (string, error) {
 func (s *store) drop(o Owner, addrs []netip.Addr) error {
 	var errs []error
 	for _, a := range addrs {
-		if err := s.free(a); err != nil {
-			errs = append(errs, err)
-		}
+		errs = append(errs, s.free(a))
 	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
-	return ioError("remove index", s.index.remove(o))
+	return ioError("remove index", remove(s.index.path(o)))
 }
 
 // holding is the leases of one owner.
 type holding struct {
-	owner Owner // as it is written: the oldest form has no link's name
+	owner Owner // as the files have it: the oldest form has no link's name
 	addrs []netip.Addr
-	boot  string // the boot that they were leased in; "-" where it is not known
+	boot  string // the boot that the addresses were leased in; "-" where it is not known
 }
 
-// of finds the leases of an owner: by the index, verified against the files. It brings the
-// index up to date first.
+// of finds the leases of an owner by the index, and compares them with the files. It brings
+// the index up to date first.
 func (s *store) of(o Owner) (holding, error) {
 	if err := s.sync(); err != nil {
 		return holding{}, err

@@ -1,7 +1,6 @@
 package lease
 
 import (
-	"encoding/binary"
 	"fmt"
 	"iter"
 	"net/netip"
@@ -81,23 +80,17 @@ func parseRange(key string, w wireRange) (Range, error) {
 	return r, nil
 }
 
-// lastUsable is the address before the broadcast address, or IPv6's last.
+// lastUsable is the last address of an IPv6 subnet, or the one before IPv4's broadcast.
 func lastUsable(p netip.Prefix) netip.Addr {
-	if p.Addr().Is4() {
-		b := p.Addr().As4()
-		binary.BigEndian.PutUint32(b[:], binary.BigEndian.Uint32(b[:])|^uint32(0)>>p.Bits())
-		return netip.AddrFrom4(b).Prev()
-	}
-	b := p.Addr().As16()
-	for i := p.Bits(); i < 128; i++ {
+	b := p.Addr().AsSlice()
+	for i := p.Bits(); i < p.Addr().BitLen(); i++ {
 		b[i/8] |= 0x80 >> (i % 8)
 	}
-	return netip.AddrFrom16(b)
-}
-
-// lease is an address of the range.
-func (r *Range) lease(a netip.Addr) Lease {
-	return Lease{Addr: a, Subnet: r.Subnet, Gateway: r.Gateway}
+	last, _ := netip.AddrFromSlice(b)
+	if last.Is4() {
+		return last.Prev()
+	}
+	return last
 }
 
 func (r Range) contains(a netip.Addr) bool {
@@ -111,9 +104,9 @@ func (r Range) overlaps(o Range) bool {
 func (r Range) String() string { return fmt.Sprintf("%s-%s", r.Start, r.End) }
 
 func (s RangeSet) String() string {
-	texts := make([]string, len(s))
-	for i, r := range s {
-		texts[i] = fmt.Sprintf("%s of %s", r, r.Subnet)
+	var texts []string
+	for _, r := range s {
+		texts = append(texts, fmt.Sprintf("%s of %s", r, r.Subnet))
 	}
 	return strings.Join(texts, ", ")
 }
@@ -144,9 +137,8 @@ func (s RangeSet) isGateway(a netip.Addr) bool {
 	return slices.ContainsFunc(s, func(r Range) bool { return r.Gateway == a })
 }
 
-// after yields the addresses of the set in round-robin order, beginning with the
-// one after last, each once, without gateways. An invalid last, or one outside the
-// set, begins at the first.
+// after yields each address of the set once, without gateways, in round-robin order. It
+// begins behind last, or with the set's first address if last is invalid or outside the set.
 func (s RangeSet) after(last netip.Addr) iter.Seq2[netip.Addr, *Range] {
 	first := max(0, slices.IndexFunc(s, func(r Range) bool { return r.contains(last) }))
 	inside := s[first].contains(last)
@@ -186,7 +178,7 @@ func (s RangeSet) Room() float64 {
 // Has says whether the address is one that the set may hand out.
 func (s RangeSet) Has(a netip.Addr) bool { return s.find(a) != nil && !s.isGateway(a) }
 
-// count is the number of addresses from a to b, as exact as a float is.
+// count is the number of addresses from a to b, rounded as floats are.
 func count(a, b netip.Addr) float64 {
 	n := 0.0
 	x, y := a.As16(), b.As16()

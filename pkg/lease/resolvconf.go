@@ -9,9 +9,8 @@ import (
 // maxResolvConf is more than any resolv.conf holds, in bytes.
 const maxResolvConf = 1 << 20
 
-// readResolvConf reads a resolv.conf(5) as glibc does (res_init.c): keywords at the
-// beginning of a line, comments only there, the last of several search or domain
-// lines counts.
+// readResolvConf reads a resolv.conf(5) as glibc does (res_init.c): keywords and comments
+// begin a line, and the last of several search or domain lines counts.
 func readResolvConf(path string) (types.DNS, error) {
 	text, err := readText(path, 0, maxResolvConf)
 	return parseResolvConf(text), err
@@ -19,12 +18,9 @@ func readResolvConf(path string) (types.DNS, error) {
 
 func parseResolvConf(text string) types.DNS {
 	var dns types.DNS
-	for _, line := range strings.Split(text, "\n") {
-		if strings.HasPrefix(line, "#") || strings.HasPrefix(line, ";") {
-			continue
-		}
+	for line := range strings.Lines(text) {
 		fields := strings.Fields(line)
-		if len(fields) < 2 {
+		if len(fields) < 2 || strings.HasPrefix(line, "#") || strings.HasPrefix(line, ";") {
 			continue
 		}
 		switch fields[0] {

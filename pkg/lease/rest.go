@@ -14,23 +14,18 @@ import (
 // may still take its next owner for the last one.
 const rest = 30 * time.Second
 
-// restName is the directory in the index that leases are moved into when they are
-// released; the time of the move (ctime) tells how long they have rested.
+// restName is the directory in the index for leases that were released. The time of the
+// move (ctime) is the beginning of the rest.
 const restName = "freed"
 
 func (x index) resting(a netip.Addr) string { return filepath.Join(x.dir, restName, a.String()) }
 
-// free gives an address back. Moving the file costs what removing it would. A missing file
-// is success.
+// free gives an address back. A missing file is success. Moving the file costs as much as
+// removing it.
 func (s *store) free(a netip.Addr) error {
-	err := os.Rename(s.path(a), s.index.resting(a))
-	if err != nil {
-		// It is gone; or a directory that somebody planted, or a full disk: then
-		// removing still works.
-		if err = os.Remove(s.path(a)); errors.Is(err, os.ErrNotExist) {
-			err = nil
-		}
-		return ioError("remove lease", err)
+	if os.Rename(s.path(a), s.index.resting(a)) != nil {
+		// The file is gone, or it is a directory that somebody planted, or the disk is full.
+		return ioError("remove lease", remove(s.path(a)))
 	}
 	if raw := a.AsSlice(); raw[len(raw)-1]%forgetEvery == 0 {
 		s.forget()
@@ -38,11 +33,20 @@ func (s *store) free(a netip.Addr) error {
 	return nil
 }
 
+// remove removes a file. A missing file is success.
+func remove(path string) error {
+	if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 // forgetEvery is how many released addresses may gather before those that have
-// rested are forgotten: an IPv6 pool never comes back to them.
+// rested are forgotten. An IPv6 pool never comes back to them by itself.
 const forgetEvery = 64
 
-// forget removes what has rested. What can't be removed is tried again next time.
+// forget removes the files of addresses that have rested. The next call tries again what
+// can't be removed.
 func (s *store) forget() {
 	entries, err := os.ReadDir(filepath.Join(s.index.dir, restName))
 	if err != nil {
@@ -64,9 +68,4 @@ func (s *store) rests(a netip.Addr) bool {
 	}
 	age := time.Since(time.Unix(st.Ctim.Unix()))
 	return age >= 0 && age < rest
-}
-
-// endRest forgets the last owner of an address that is leased again.
-func (s *store) endRest(a netip.Addr) {
-	_ = os.Remove(s.index.resting(a)) // absent, unless it was released before
 }

@@ -24,22 +24,21 @@ const (
 	lastName    = "last_reserved_ip."
 )
 
-// store is the leases of one network. On disk it is exactly the reference's. No lease is
-// synced to disk: a power cut ends every attachment along with its lease, and a lease that
-// a crash of the machine left empty is reclaimed.
+// store is the leases of one network. Its files are exactly the reference's. No lease is
+// synced to disk: a power cut ends every attachment together with its lease, and ADD reclaims
+// a lease that a crash of the machine left empty.
 type store struct {
 	dir   string
 	index index
 	lock  int // the lock file; 0 without the lock: then nothing may be changed
 }
 
-// unlocked is a network's store, to be read without the lock. It need not exist.
+// unlocked is a network's store without the lock. It need not exist.
 func unlocked(dataDir, network string) *store {
 	return &store{dir: filepath.Join(dataDir, network), index: index{filepath.Join(dataDir, indexName, network)}}
 }
 
-// create opens a network's store and takes the lock. It makes the directories where they
-// are missing.
+// create opens a network's store, makes missing directories, and takes the lock.
 func create(dataDir, network string) (*store, error) {
 	s := unlocked(dataDir, network)
 	if err := trusted(dataDir, s.dir); err != nil {
@@ -55,8 +54,8 @@ func create(dataDir, network string) (*store, error) {
 	return s, err
 }
 
-// existing runs fn on a network's store, under its lock. A network that has never had a
-// lease has no store: then fn does not run.
+// existing runs fn on a network's store, under its lock. It does not run fn without a store,
+// which a network has from its first lease on.
 func existing(dataDir, network string, fn func(*store) error) error {
 	s := unlocked(dataDir, network)
 	err := s.takeLock()
@@ -70,11 +69,10 @@ func existing(dataDir, network string, fn func(*store) error) error {
 	return fn(s)
 }
 
-// takeLock wraps os.ErrNotExist where the directory is missing. The file is made as the
-// reference makes it: opened for reading, mode 0750.
+// takeLock returns an error with os.ErrNotExist where the directory is missing. It makes the
+// lock file as the reference does: opened for reading, mode 0750.
 func (s *store) takeLock() error {
 	path := filepath.Join(s.dir, lockName)
-	// A plain descriptor: for a file that does not block Go would ask its poller.
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CREAT|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o750)
 	if err != nil {
 		return ioError("open lock", &os.PathError{Op: "open", Path: path, Err: err})
@@ -93,8 +91,7 @@ func (s *store) takeLock() error {
 // close releases the lock.
 func (s *store) close() { _ = unix.Close(s.lock) } // read-only, nothing to lose
 
-// makeDirs makes what is missing. A new index has no mark, so it is made anew before it is
-// asked.
+// makeDirs makes missing directories. A new index has no mark, so sync makes it anew.
 func (s *store) makeDirs() error {
 	err := os.MkdirAll(s.dir, 0o755)
 	if err == nil {
@@ -113,38 +110,31 @@ func ioError(action string, err error) error {
 
 func (s *store) path(a netip.Addr) string { return filepath.Join(s.dir, a.String()) }
 
-// each hands every lease file to fn.
-func (s *store) each(fn func(a netip.Addr, o Owner)) error {
+// byOwner reads every lease file, and returns the addresses that match wants, by their owner.
+func (s *store) byOwner(match func(a netip.Addr, o Owner) bool) (map[Owner][]netip.Addr, error) {
 	names, err := s.names()
-	if err != nil {
-		return err
-	}
+	found := make(map[Owner][]netip.Addr)
 	for _, a := range names {
 		o, exists, err := s.owner(a)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if exists {
-			fn(a, o)
+		if exists && match(a, o) {
+			found[o] = append(found[o], a)
 		}
 	}
-	return nil
+	return found, err
 }
 
 // names lists the addresses that have a file, sorted.
 func (s *store) names() ([]netip.Addr, error) {
-	d, err := os.Open(s.dir)
+	entries, err := os.ReadDir(s.dir)
 	if err != nil {
 		return nil, ioError("list", err)
 	}
-	defer d.Close()
-	list, err := d.Readdirnames(-1)
-	if err != nil {
-		return nil, ioError("list", err)
-	}
-	addrs := make([]netip.Addr, 0, len(list))
-	for _, name := range list {
-		if a, err := netip.ParseAddr(name); err == nil {
+	addrs := make([]netip.Addr, 0, len(entries))
+	for _, e := range entries {
+		if a, err := netip.ParseAddr(e.Name()); err == nil {
 			addrs = append(addrs, a)
 		}
 	}
@@ -152,7 +142,7 @@ func (s *store) names() ([]netip.Addr, error) {
 	return addrs, nil
 }
 
-// last reads where round-robin stands in a range set; invalid where nothing is written.
+// last reads the last address of round-robin in a range set; invalid where there is none.
 func (s *store) last(set int) netip.Addr {
 	text, err := readText(s.lastPath(set), unix.O_NOFOLLOW, maxLease)
 	if err != nil {

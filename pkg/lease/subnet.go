@@ -8,7 +8,8 @@ import (
 )
 
 // Moved returns those of the addresses that the configuration does not hand out any
-// more, as after a node was given another podCIDR. None where it can't be read.
+// more, as after a node was given another podCIDR. It returns none where the configuration
+// can't be read.
 func Moved(req *cni.Request, addrs []netip.Addr) []netip.Addr {
 	if len(addrs) == 0 {
 		return nil
@@ -20,8 +21,8 @@ func Moved(req *cni.Request, addrs []netip.Addr) []netip.Addr {
 	return slices.DeleteFunc(slices.Clone(addrs), c.inSubnet)
 }
 
-// InUse says whether any network of the same dataDir has an address of the subnet
-// leased, but for the given ones of this network.
+// InUse says whether any network of the same dataDir has leased an address of the subnet.
+// The addresses in but, of this network, do not count.
 func InUse(req *cni.Request, subnet netip.Prefix, but []netip.Addr) (bool, error) {
 	networks, err := Networks(dataDir(req))
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 // errNoFile says that what stands at a path is no regular file.
 var errNoFile = errors.New("is no file")
 
-// readText reads the first limit bytes of a regular file; errNoFile for anything else that
-// somebody may have planted there. It waits for nothing. flags is O_NOFOLLOW where a
-// symbolic link is none. It takes four system calls.
+// readText reads the first limit bytes of a regular file. The error is errNoFile for
+// anything else that somebody may have planted there. It never blocks. flags is O_NOFOLLOW
+// or 0. It takes four system calls.
 func readText(path string, flags, limit int) (string, error) {
 	fail := func(op string, err error) (string, error) { return "", &os.PathError{Op: op, Path: path, Err: err} }
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|flags, 0)
@@ -38,7 +38,7 @@ func readText(path string, flags, limit int) (string, error) {
 			return fail("read", err)
 		}
 		if more == 0 {
-			break // somebody has cut it short meanwhile
+			break // somebody has cut the file short meanwhile
 		}
 		n += more
 	}

@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// trusted says whether nobody but us can put files into the directories that leases
-// are in: who can might lead our writing to any file of the machine. dataDir itself may
-// be a symbolic link, the network's directory below it may not. A missing one is fine.
-// Verbs that write nothing do not ask: DEL must not refuse.
+// trusted is an error if anybody but us can put files into the directories of leases: with
+// a link in there our writing could reach any file of the machine. dataDir itself may be a
+// symbolic link, the network's directory below it may not. A missing directory is fine.
+// DEL and GC do not call it, since they must not refuse.
 func trusted(dataDir, networkDir string) error {
 	for _, d := range []struct {
 		path string

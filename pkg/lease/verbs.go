@@ -14,16 +14,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Verbs is the verbs under the name that configurations have for them as ipam.type.
+// Verbs is the plugin host-local.
 func Verbs() cni.Plugin {
 	return cni.Plugin{Name: "host-local", Add: Add, Check: Check, Del: Del, GC: GC, Status: Status, Undo: Del}
 }
 
 func ownerOf(req *cni.Request) Owner { return Owner{req.ContainerID, req.IfName} }
 
-// Add leases one address from each range set. Errors: CodeConflict for an address
-// that is taken, CodeExhausted for an empty pool, CodeIO for a store that can't be
-// written. On error nothing is leased.
+// Add leases one address from each range set. On error nothing is leased. Errors:
+// CodeConflict for an address that is taken, CodeExhausted for an empty pool, CodeIO for a
+// store that can't be written.
 func Add(req *cni.Request) (*current.Result, error) {
 	c, err := Parse(req)
 	if err != nil {
@@ -41,7 +41,7 @@ func Add(req *cni.Request) (*current.Result, error) {
 	return c.Result(leases), nil
 }
 
-// Result is what Add answers.
+// Result is the result of Add.
 func (c *Conf) Result(leases []Lease) *current.Result {
 	res := &current.Result{CNIVersion: current.ImplementedSpecVersion, Routes: c.Routes, DNS: c.DNS}
 	for _, l := range leases {
@@ -53,8 +53,8 @@ func (c *Conf) Result(leases []Lease) *current.Result {
 	return res
 }
 
-// Del gives all addresses of the attachment back. It needs nothing of the
-// configuration but name and dataDir; an attachment without leases is success.
+// Del gives all addresses of the attachment back. It needs only name and dataDir of the
+// configuration. An attachment without leases is success.
 func Del(req *cni.Request) error {
 	return existing(dataDir(req), req.Network, func(s *store) error {
 		s.index.tidy()
@@ -62,7 +62,7 @@ func Del(req *cni.Request) error {
 		if err != nil {
 			return err
 		}
-		err = s.drop(h.owner, h.addrs) // without leases an entry that a crash left in the index
+		err = s.drop(h.owner, h.addrs) // without leases, a crash may have left an entry in the index
 		if len(h.addrs) > 0 {
 			s.stamp()
 		}
@@ -70,7 +70,7 @@ func Del(req *cni.Request) error {
 	})
 }
 
-// Held lists the addresses leased to the attachment, as far as they can be found.
+// Held lists the addresses that are leased to the attachment.
 func Held(req *cni.Request) (addrs []netip.Addr, err error) {
 	err = existing(dataDir(req), req.Network, func(s *store) error {
 		h, err := s.of(ownerOf(req))
@@ -91,15 +91,15 @@ func Check(req *cni.Request) error {
 	if err != nil {
 		return err
 	}
-	found := cni.Errorf(cni.CodeDrift, "leases: network %s has none, expected one for container %s", req.Network, req.ContainerID)
+	checked := false
 	err = existing(c.DataDir, req.Network, func(s *store) error {
-		found = s.check(c, ownerOf(req), prev)
-		return nil
+		checked = true
+		return s.check(c, ownerOf(req), prev)
 	})
-	if err != nil {
-		return err
+	if err == nil && !checked {
+		return cni.Errorf(cni.CodeDrift, "leases: network %s has none, expected one for container %s", req.Network, req.ContainerID)
 	}
-	return found
+	return err
 }
 
 func (s *store) check(c *Conf, o Owner, prev *current.Result) error {
@@ -132,9 +132,8 @@ func (s *store) check(c *Conf, o Owner, prev *current.Result) error {
 	return nil
 }
 
-// GC removes the leases of attachments that are not in the list of valid ones, and
-// files that are no leases. Without a list it does nothing: a missing list is not
-// an empty one.
+// GC removes the leases of attachments that are not in the list of valid ones, and files
+// that are no leases. Without a list it does nothing.
 func GC(req *cni.Request) error {
 	valid, present, err := req.Valid()
 	if err != nil || !present {
@@ -145,7 +144,7 @@ func GC(req *cni.Request) error {
 		if err := s.sync(); err != nil {
 			return err
 		}
-		// All leases of an owner go together: as long as one is left the index knows it.
+		// The index keeps its entry for an owner until all leases of the owner are gone.
 		dead, err := s.invalid(valid)
 		errs := []error{err}
 		for o, addrs := range dead {
@@ -168,24 +167,18 @@ func Invalid(req *cni.Request, valid []types.GCAttachment) (addrs []netip.Addr, 
 	return addrs, err
 }
 
-// invalid are the leases that belong to none of the attachments. One of the oldest form
-// belongs to its container, whatever the link.
+// invalid finds the leases that belong to none of the attachments. A lease of the oldest
+// form belongs to its container, whatever the link.
 func (s *store) invalid(valid []types.GCAttachment) (map[Owner][]netip.Addr, error) {
 	alive := make(map[Owner]bool)
 	for _, a := range valid {
 		alive[Owner{a.ContainerID, a.IfName}], alive[Owner{ContainerID: a.ContainerID}] = true, true
 	}
-	dead := make(map[Owner][]netip.Addr)
-	err := s.each(func(a netip.Addr, o Owner) {
-		if !alive[o] {
-			dead[o] = append(dead[o], a)
-		}
-	})
-	return dead, err
+	return s.byOwner(func(_ netip.Addr, o Owner) bool { return !alive[o] })
 }
 
-// Status says whether an ADD would get an address: the configuration is right, the
-// store can be written, and each range set has a free address.
+// Status is nil if an ADD would get an address: the configuration is right, the store can
+// be written, and each range set has a free address.
 func Status(req *cni.Request) error {
 	c, err := Parse(req)
 	if err != nil {
@@ -197,11 +190,9 @@ func Status(req *cni.Request) error {
 	// A network without a store has room.
 	return existing(c.DataDir, req.Network, func(s *store) error {
 		for i, set := range c.Sets {
-			_, _, err := s.chooseFree(i, set, nil)
-			if err != nil && cni.Code(err) == cni.CodeExhausted {
+			if _, _, err := s.chooseFree(i, set, nil); cni.Code(err) == cni.CodeExhausted {
 				return cni.Errorf(cni.CodeNotReady, "no IP addresses available in range set: %s: all are leased; `bridgeport gc` removes leases of containers that are gone", set)
-			}
-			if err != nil {
+			} else if err != nil {
 				return err
 			}
 		}
@@ -212,14 +203,12 @@ func Status(req *cni.Request) error {
 // writable asks the kernel about the directory, or about the nearest one above it
 // that exists.
 func writable(dir string) error {
-	for {
-		err := unix.Access(dir, unix.W_OK|unix.X_OK)
-		if !errors.Is(err, unix.ENOENT) || dir == "/" {
-			if err != nil {
-				return &os.PathError{Op: "write to", Path: dir, Err: err}
-			}
-			return nil
-		}
-		dir = filepath.Dir(dir)
+	err := unix.Access(dir, unix.W_OK|unix.X_OK)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.ENOENT) && dir != "/":
+		return writable(filepath.Dir(dir))
 	}
+	return &os.PathError{Op: "write to", Path: dir, Err: err}
 }

@@ -1,15 +1,21 @@
 // Package log writes one line of JSON for each verb of a plugin, in the form of
 // log/slog's JSONHandler, where the configuration or the environment asks for it. It
 // does not import log/slog, and costs two comparisons where nobody asks.
+//
+//	line := log.Begin(settings, log.Entry{Plugin: "bridge", Verb: "ADD"})
+//	line.Step("lease")
+//	err := line.End(0, nil)
 package log
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,19 +29,19 @@ const Variable = "BRIDGEPORT_LOG"
 // DefaultFile is where lines go when only a level is given.
 const DefaultFile = "/var/log/bridgeport.log"
 
-// MaxSize is how long a file gets, in bytes, but for lines that are written while another
-// process moves it; then it becomes file.1, and the file.1 before it is gone. So the log
+// MaxSize is how long a file gets, in bytes, save for lines that are written while another
+// process moves it. A full file becomes file.1, in place of the file.1 before it. So the log
 // takes at most twice as much.
 const MaxSize = 4 << 20
 
-// Levels: error writes only verbs that fail, info all, debug the configuration, too.
+// At level error only failed verbs are written, at info all, at debug also the configuration.
 const (
 	levelError = "error"
 	levelInfo  = "info"
 	levelDebug = "debug"
 )
 
-// Settings are where and what to write. The zero Settings write nothing.
+// Settings are the level and the file. With the zero Settings nothing is written.
 type Settings struct {
 	Level, File string
 }
@@ -44,11 +50,7 @@ type Settings struct {
 // environment. The error names the key and what is wrong; the log is off then.
 func Read(config []byte) (Settings, error) {
 	if !bytes.Contains(config, []byte(`"log"`)) {
-		text := os.Getenv(Variable)
-		if text == "" {
-			return Settings{}, nil
-		}
-		return parse(text)
+		return parse(os.Getenv(Variable))
 	}
 	var w struct {
 		Log *struct {
@@ -65,8 +67,11 @@ func Read(config []byte) (Settings, error) {
 	return check("log.", Settings{w.Log.Level, w.Log.File})
 }
 
-// parse reads the variable.
+// parse reads the variable. Empty, it turns no log on.
 func parse(text string) (Settings, error) {
+	if text == "" {
+		return Settings{}, nil
+	}
 	level, file, ok := strings.Cut(text, ":")
 	if !ok && strings.HasPrefix(text, "/") {
 		level, file = "", text
@@ -75,15 +80,8 @@ func parse(text string) (Settings, error) {
 }
 
 func check(key string, s Settings) (Settings, error) {
-	if s.Level == "" {
-		s.Level = levelInfo
-	}
-	if s.File == "" {
-		s.File = DefaultFile
-	}
-	switch s.Level {
-	case levelError, levelInfo, levelDebug:
-	default:
+	s = Settings{cmp.Or(s.Level, levelInfo), cmp.Or(s.File, DefaultFile)}
+	if !slices.Contains([]string{levelError, levelInfo, levelDebug}, s.Level) {
 		return Settings{}, fmt.Errorf("%slevel: %q is none of error, info, debug", key, s.Level)
 	}
 	if !filepath.IsAbs(s.File) {
@@ -92,10 +90,16 @@ func check(key string, s Settings) (Settings, error) {
 	return s, nil
 }
 
-// Entry is what a line says beside time and level.
+// Entry is the verb that a line is about.
 type Entry struct {
-	Plugin, Verb, Network, Container, IfName, Pod, Version string
-	Config                                                 []byte // written at level debug
+	Plugin    string `json:"plugin"`
+	Verb      string `json:"verb"`
+	Network   string `json:"network,omitempty"`
+	Container string `json:"container,omitempty"`
+	IfName    string `json:"ifName,omitempty"`
+	Pod       string `json:"pod,omitempty"`
+	Version   string `json:"-"` // written at the end of the line
+	Config    []byte `json:"-"` // the same, at level debug
 }
 
 // Line is the line of a verb that is under way. A nil Line writes nothing.
@@ -137,10 +141,10 @@ func (l *Line) End(code uint, failure error) error {
 		return nil
 	}
 	text, err := l.text(code, failure)
-	if err != nil {
-		return fmt.Errorf("log: %w", err)
+	if err == nil {
+		err = write(l.settings.File, text)
 	}
-	if err := write(l.settings.File, text); err != nil {
+	if err != nil {
 		return fmt.Errorf("log: %w", err)
 	}
 	return nil
@@ -148,26 +152,21 @@ func (l *Line) End(code uint, failure error) error {
 
 // attributes are the line, in the order in which people read it.
 type attributes struct {
-	Time      time.Time       `json:"time"`
-	Level     string          `json:"level"`
-	Msg       string          `json:"msg"`
-	Plugin    string          `json:"plugin"`
-	Verb      string          `json:"verb"`
-	Network   string          `json:"network,omitempty"`
-	Container string          `json:"container,omitempty"`
-	IfName    string          `json:"ifName,omitempty"`
-	Pod       string          `json:"pod,omitempty"`
-	MS        float64         `json:"ms"`
-	Steps     json.RawMessage `json:"steps,omitempty"`
-	Code      uint            `json:"code"`
-	Error     string          `json:"error,omitempty"`
-	Trace     string          `json:"traceparent,omitempty"`
-	Version   string          `json:"version,omitempty"`
-	Config    json.RawMessage `json:"config,omitempty"`
+	Time  time.Time `json:"time"`
+	Level string    `json:"level"`
+	Msg   string    `json:"msg"`
+	Entry
+	MS      float64         `json:"ms"`
+	Steps   json.RawMessage `json:"steps,omitempty"`
+	Code    uint            `json:"code"`
+	Error   string          `json:"error,omitempty"`
+	Trace   string          `json:"traceparent,omitempty"`
+	Version string          `json:"version,omitempty"`
+	Config  json.RawMessage `json:"config,omitempty"`
 }
 
-// isTraceParent knows the form of https://www.w3.org/TR/trace-context/, version 00. What
-// libcni hands on may be anything.
+// isTraceParent says whether text has the form of https://www.w3.org/TR/trace-context/, version
+// 00. libcni passes on anything.
 func isTraceParent(text string) bool {
 	parts := strings.Split(text, "-")
 	if len(parts) != 4 || len(parts[1]) != 32 || len(parts[2]) != 16 || len(parts[3]) != 2 || parts[0] != "00" {
@@ -179,8 +178,8 @@ func isTraceParent(text string) bool {
 func (l *Line) text(code uint, failure error) ([]byte, error) {
 	now, e := time.Now(), l.entry
 	a := attributes{
-		Time: now, Level: "INFO", Msg: e.Plugin + " " + e.Verb, Plugin: e.Plugin, Verb: e.Verb, Network: e.Network,
-		Container: e.Container, IfName: e.IfName, Pod: e.Pod, MS: milliseconds(now.Sub(l.start)), Code: code, Version: e.Version,
+		Time: now, Level: "INFO", Msg: e.Plugin + " " + e.Verb, Entry: e,
+		MS: milliseconds(now.Sub(l.start)), Code: code, Version: e.Version,
 	}
 	if failure != nil {
 		a.Level, a.Error = "ERROR", failure.Error()
@@ -212,8 +211,8 @@ func write(path string, line []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// rotate moves a file away that is full. Of several processes one does it: who finds
-// the lock taken writes a line more into the old file.
+// rotate moves a full file away. One of several processes does it, under a lock. The others
+// write one more line into the old file.
 func rotate(path string) error {
 	info, err := os.Stat(path)
 	if err != nil || info.Size() < MaxSize || !info.Mode().IsRegular() {
@@ -226,7 +225,7 @@ func rotate(path string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close() // and with it the lock
+	defer f.Close() // releases the lock
 	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
 		return nil
 	}

@@ -1,5 +1,9 @@
 // Package netns opens network namespaces and runs code inside them. It is the
 // only place in the project that locks OS threads and calls setns(2).
+//
+//	ns, err := netns.Open("/run/netns/one")
+//	defer ns.Close()
+//	err = ns.Do(func() error { return nil }) // inside the namespace
 package netns
 
 import (
@@ -53,8 +57,8 @@ func Open(path string) (*NS, error) {
 	return &NS{path: path, fd: fd, ino: ino}, nil
 }
 
-// OpenOther is Open, but refuses the calling thread's own namespace, and process 1's,
-// with ErrOwn unless allowed: there a container's link would be one of the host's.
+// OpenOther is Open, but refuses the calling thread's own namespace and process 1's with
+// ErrOwn, unless allowOwn is set. In these a container's link would be one of the host's.
 func OpenOther(path string, allowOwn bool) (*NS, error) {
 	ns, err := Open(path)
 	if err != nil || allowOwn {
@@ -83,14 +87,12 @@ func firstProcess() uint64 {
 }
 
 // Current opens the network namespace of the calling thread.
-func Current() (*NS, error) {
-	return Open(ownPath)
-}
+func Current() (*NS, error) { return Open(ownPath) }
 
 // ownPath is the calling thread's network namespace.
 const ownPath = "/proc/thread-self/ns/net"
 
-// check is nil for a network namespace, and tells its inode number.
+// check returns the inode number of a network namespace, or an error for any other file.
 func check(fd int) (ino uint64, err error) {
 	var fs unix.Statfs_t
 	if err := unix.Fstatfs(fd, &fs); err != nil {
@@ -155,12 +157,12 @@ func (ns *NS) Do(fn func() error) error {
 	return ferr
 }
 
-// timerSlack is what a thread gets before it starts a program, which inherits it, in
-// nanoseconds (prctl(2), PR_SET_TIMERSLACK); 0 for no change.
+// timerSlack is for threads that start a program, which inherits the slack, in nanoseconds
+// (prctl(2), PR_SET_TIMERSLACK); 0 for no change.
 var timerSlack uintptr
 
-// KeepTimerSlack gives programs that Stay starts the timer slack of the calling thread: a
-// thread of Go's runtime may have another one than the process was started with.
+// KeepTimerSlack gives programs that Stay starts the timer slack of the calling thread. A
+// thread of Go's runtime may have another slack.
 func KeepTimerSlack() {
 	if slack, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0); err == nil {
 		timerSlack = uintptr(slack)

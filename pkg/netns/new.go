@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,32 +29,24 @@ func New(path string) (*NS, error) {
 	return Open(path)
 }
 
+// makeAndMount leaves the new namespace by Do. To let the thread end with its goroutine is not
+// enough: Go never ends the main thread, whose namespace the whole process seems to have
+// (/proc/self/ns/net).
 func makeAndMount(path string) error {
-	runtime.LockOSThread()
 	host, err := Current()
 	if err != nil {
-		runtime.UnlockOSThread()
 		return err
 	}
 	defer host.Close()
-	err = unshareAndMount(path)
-	// Leaving the thread to end with its goroutine is not enough: Go never ends the
-	// main thread, whose namespace the whole process seems to have (/proc/self/ns/net).
-	if serr := unix.Setns(host.Fd(), unix.CLONE_NEWNET); serr != nil {
-		return errors.Join(err, fmt.Errorf("%s: leave network namespace: %w", path, serr))
-	}
-	runtime.UnlockOSThread()
-	return err
-}
-
-func unshareAndMount(path string) error {
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("%s: make network namespace: %w", path, err)
-	}
-	if err := unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, ""); err != nil {
-		return fmt.Errorf("%s: mount network namespace: %w", path, err)
-	}
-	return nil
+	return host.Do(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("%s: make network namespace: %w", path, err)
+		}
+		if err := unix.Mount(ownPath, path, "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("%s: mount network namespace: %w", path, err)
+		}
+		return nil
+	})
 }
 
 // Remove unmounts the namespace at path and removes the file. The namespace

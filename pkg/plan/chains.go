@@ -7,11 +7,11 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 )
 
-// chained is an object with chains of nf_tables: what its Check compares and Refill mends.
+// chained is an object with chains of nf_tables. Its Check compares them, Refill mends them.
 type chained interface{ Chains() []nft.Chain }
 
-// Refill puts back the rules of the plan's chains where somebody has flushed these; rules
-// that somebody added to them go. Add makes what is not there at all.
+// Refill puts back the rules of the plan's chains where somebody has changed them. It does
+// not make a missing chain; Add does.
 func (p Plan) Refill(s *Session) error {
 	var chains []nft.Chain
 	for _, o := range p.Objects() {
@@ -29,8 +29,8 @@ func (p Plan) Refill(s *Session) error {
 	return rules.Refill(chains...)
 }
 
-// CheckChains compares chains with the kernel. Within a plan's Check those of family inet
-// wait for the end of it: their table is read as a whole, once.
+// CheckChains compares chains with the kernel. Within a plan's Check, chains of family inet
+// wait for the end: their table is read as a whole, once.
 func (s *Session) CheckChains(chains ...nft.Chain) error {
 	if s.deferred != nil && !slices.ContainsFunc(chains, func(c nft.Chain) bool { return c.Family == nft.Bridge }) {
 		for _, c := range chains {
@@ -53,11 +53,4 @@ func (s *Session) CheckChains(chains ...nft.Chain) error {
 		errs = append(errs, Drift{{Kind: ChainKind, Object: d.Chain, Field: d.Rule, Text: d.Text}})
 	}
 	return errors.Join(errs...)
-}
-
-// checkDeferred compares what CheckChains left for the end.
-func (s *Session) checkDeferred() error {
-	chains := s.deferred
-	s.deferred = nil
-	return s.CheckChains(chains...)
 }

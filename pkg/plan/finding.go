@@ -82,7 +82,7 @@ type comparison struct {
 // Compare begins a comparison of the object.
 func Compare(kind Kind, object string) *comparison { return &comparison{kind: kind, object: object} }
 
-// Want notes a difference, if there is one.
+// Want notes a difference between the texts of want and have.
 func (c *comparison) Want(field string, want, have any) {
 	w, h := fmt.Sprint(want), fmt.Sprint(have)
 	if w != h {

@@ -11,9 +11,8 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 )
 
-// Owner is the identity of an attachment. Everything that belongs to it is named
-// after it, so that it can be found when configuration, lease and namespace are
-// gone.
+// Owner is the identity of an attachment. All objects of an attachment are named after its
+// Owner, so that DEL and GC find them when configuration, lease and namespace are gone.
 type Owner struct {
 	Network     string
 	ContainerID string
@@ -26,7 +25,7 @@ func OwnerOf(req *cni.Request) Owner {
 	return Owner{Network: req.Network, ContainerID: req.ContainerID, IfName: req.IfName, Pod: req.Pod}
 }
 
-// OwnersOf are the owners of attachments that GC names.
+// OwnersOf are the owners of attachments in the list of GC.
 func OwnersOf(req *cni.Request, list []types.GCAttachment) []Owner {
 	owners := make([]Owner, len(list))
 	for i, a := range list {
@@ -42,21 +41,21 @@ func Digest(parts ...string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// NetworkTag is 8 hex digits that stand for the network.
-func NetworkTag(network string) string { return Digest("network", network)[:8] }
+// networkTag is 8 hex digits that stand for the network.
+func networkTag(network string) string { return Digest("network", network)[:8] }
 
 func (o Owner) digest() string {
 	return Digest("attachment", o.Network, o.ContainerID, o.IfName)
 }
 
-// LinkName is the name of the host's end of the veth pair: "veth" and 11 hex
-// digits, 15 characters as the kernel allows. 44 bits: among 1,000 attachments of
-// a node two collide with probability 3e-8, and then ADD says so.
+// LinkName is the name of the host's end of the veth pair: "veth" and 11 hex digits, the 15
+// characters that the kernel allows. Two of a node's 1,000 attachments collide with
+// probability 3e-8 (44 bits). Then ADD returns an error.
 func (o Owner) LinkName() string { return "veth" + o.digest()[:11] }
 
-// Tag is what elements and aliases of this owner begin with: NetworkTag, '-', and
-// the digits of LinkName.
-func (o Owner) Tag() string { return NetworkTag(o.Network) + "-" + o.digest()[:11] }
+// Tag is the beginning of the owner's aliases and comments of elements: 8 hex digits of the
+// network, '-', and the digits of LinkName.
+func (o Owner) Tag() string { return networkTag(o.Network) + "-" + o.digest()[:11] }
 
 // Comment is Tag and the names for people, cut to at most limit bytes.
 func (o Owner) Comment(limit int) string {
@@ -67,8 +66,8 @@ func (o Owner) Comment(limit int) string {
 	return printable(s, limit)
 }
 
-// printable replaces what could confuse a terminal or nft's parser. Names are
-// checked at the door, but a pod name comes from CNI_ARGS.
+// printable replaces characters that could confuse a terminal or nft's parser. cni.Read checks
+// names, but not a pod's name, which comes from CNI_ARGS.
 func printable(s string, limit int) string {
 	clean := strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' || r == '"' || r == '\\' {
@@ -92,10 +91,9 @@ func (o Owner) HostMAC() net.HardwareAddr {
 	return HardwareAddr("host end", o.Network, o.ContainerID, o.IfName)
 }
 
-// ContainerMAC is the address of the container's end. It follows from the first
-// IP address where there is one: when an address is handed out again, neighbour
-// caches of siblings and host stay right, and no announcement can come too late.
-// 0a:58 is what kubenet chose for the same purpose.
+// ContainerMAC is the address of the container's end. It follows from the first IP address
+// where there is one. So neighbour caches stay right when the address is leased again, and no
+// announcement can come too late. The prefix 0a:58 is kubenet's.
 func (o Owner) ContainerMAC(ip net.IP) net.HardwareAddr {
 	if v4 := ip.To4(); v4 != nil {
 		return net.HardwareAddr{0x0a, 0x58, v4[0], v4[1], v4[2], v4[3]}
@@ -107,4 +105,4 @@ func (o Owner) ContainerMAC(ip net.IP) net.HardwareAddr {
 }
 
 // OfNetwork says whether a tag is of an attachment of the network.
-func OfNetwork(tag, network string) bool { return label.OfNetwork(tag, NetworkTag(network)) }
+func OfNetwork(tag, network string) bool { return label.OfNetwork(tag, networkTag(network)) }

@@ -16,7 +16,7 @@ func TestOwnerPinned(t *testing.T) {
 	pod := someone
 	pod.Pod = "default/web"
 	tests := []struct{ name, got, want string }{
-		{"network tag", NetworkTag("net"), "482c2e79"},
+		{"network tag", networkTag("net"), "482c2e79"},
 		{"tag", someone.Tag(), "482c2e79-fca877ccd11"},
 		{"tag with pod", pod.Tag(), "482c2e79-fca877ccd11"},
 		{"link", someone.LinkName(), "vethfca877ccd11"},

@@ -43,8 +43,8 @@ type Checker interface {
 
 // Deleter is an object that outlives the attachment's link, or is the link.
 type Deleter interface {
-	// Del removes the object; an absent one is success. Everything Del needs follows from
-	// the Owner and the addresses, never from the rest of the configuration.
+	// Del removes the object. An absent object is success. Del needs only the Owner and the
+	// addresses, never the rest of the configuration.
 	Del(s *Session) error
 }
 
@@ -53,16 +53,16 @@ type Mender interface {
 	Mend(s *Session) error
 }
 
-// shared objects may have more to say to Plan.Add.
+// Plan.Add asks shared objects for more.
 type (
-	// vanisher is an object that somebody may delete while the plan is being made.
+	// vanisher is an object that somebody may delete while Add runs.
 	vanisher interface{ Vanished(s *Session) bool }
-	// relier is an object that is dangerous without another one, which somebody may
-	// delete while the plan is being made: Secure makes that one again.
+	// relier is an object that is dangerous without another one, which somebody may delete
+	// while Add runs. Secure makes that one again.
 	relier interface{ Secure(s *Session) error }
 )
 
-// Step is what a plan does without making anything: it asks or waits.
+// Step is a question or a wait of a plan. It makes nothing.
 type Step struct {
 	Name string // for people: "wait until the port of veth1 forwards"; "" for a step that does nothing
 	Run  func(s *Session) error
@@ -81,11 +81,11 @@ func (t Step) String() string {
 
 // Plan is what one attachment needs, in the order it must be made.
 type Plan struct {
-	Before []Step   // what must hold before anything is changed
+	Before []Step   // conditions for a change
 	Shared []Object // made if missing, never removed by DEL
 	Link   []Object // the attachment's link and its place in the bridge
-	// Bounds keep the link in bounds: they are made after the link, which holds the
-	// attachment's name, before the link carries packets, and are deleted after the link.
+	// Bounds are rules for the link's packets. They are made after the link, which holds the
+	// attachment's name, and before it carries packets. They are deleted after the link.
 	Bounds []Object
 	Own    []Object // everything else that lives and dies with the attachment
 }
@@ -99,8 +99,8 @@ func (p Plan) Objects() []Object {
 	return slices.Concat(before, p.Shared, p.Link, p.Bounds, p.Own)
 }
 
-// Add makes the plan real. If Add fails, nothing but Shared is left behind that was not
-// there before. A bridge that a GC retired meanwhile is made again.
+// Add makes the plan real. After an error nothing new but Shared is left. Add makes a bridge
+// again that a GC retired meanwhile.
 func (p Plan) Add(s *Session) error {
 	err := p.add(s)
 	for range 5 { // a crowd of GCs
@@ -113,7 +113,7 @@ func (p Plan) Add(s *Session) error {
 	if err != nil {
 		for _, o := range p.Shared {
 			if r, ok := o.(relier); ok {
-				_ = r.Secure(s) // the first error is the one to tell
+				_ = r.Secure(s) // Add returns the first error
 			}
 		}
 	}
@@ -178,11 +178,13 @@ func (p Plan) Check(s *Session) error {
 			errs = append(errs, c.Check(s))
 		}
 	}
-	return errors.Join(append(errs, s.checkDeferred())...)
+	chains := s.deferred
+	s.deferred = nil
+	return errors.Join(append(errs, s.CheckChains(chains...))...)
 }
 
-// Del removes what does not go with something else, and goes on after an error: Own and
-// Link, last made first, then Bounds.
+// Del removes the Deleters among Own and Link, last made first, then those of Bounds. It goes
+// on after an error.
 func (p Plan) Del(s *Session) error {
 	var list []Deleter
 	for _, part := range [][]Object{p.Own, p.Link, p.Bounds} {
@@ -211,8 +213,7 @@ func (p Plan) String() string {
 	var b strings.Builder
 	for _, o := range p.Objects() {
 		if s := o.String(); s != "" {
-			b.WriteString(s)
-			b.WriteByte('\n')
+			b.WriteString(s + "\n")
 		}
 	}
 	return b.String()

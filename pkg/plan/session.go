@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
@@ -13,16 +14,16 @@ import (
 )
 
 // Session is the open sockets of one verb: one in the host's network namespace, one in the
-// container's, one to nf_tables; and the transaction that objects add their rules to. A
+// container's, one to nf_tables. It has the transaction that objects add their rules to. A
 // Session is for one goroutine.
 type Session struct {
 	Host      *netlink.Conn // in the host's namespace
 	Container *netlink.Conn // nil without a container's namespace
-	Tx        Transaction   // what is to be changed in the rules
+	Tx        Transaction   // changes of the rules
 	ns        *netns.NS     // the caller's; nil without one
 	rules     *nft.Conn     // opened when first needed
 	Sysctls   netns.Sysctls // of the host's namespace
-	// Indexes of links that were asked for, by name: of the host and of the container.
+	// Indexes of links by name, as far as anybody asked: of the host and of the container.
 	indexes, inner map[string]int
 	// Legacy are the families of iptables-legacy whose table nat is in use; nil before
 	// anybody asked.
@@ -31,12 +32,11 @@ type Session struct {
 	deferred []nft.Chain
 }
 
-// ErrConflict says that a name or address is taken by something that we must not
-// touch.
+// ErrConflict says that something which we must not touch has the name or address.
 var ErrConflict = errors.New("conflict")
 
-// Open opens the sockets. ns is the container's namespace, which stays the caller's; nil
-// where the namespace is gone, and then objects inside it can't be touched. Open needs
+// Open opens the sockets. ns is the container's namespace, which stays the caller's. ns is
+// nil where the namespace is gone; then objects inside it can't be touched. Open needs
 // CAP_NET_ADMIN, and CAP_SYS_ADMIN to enter ns.
 func Open(ns *netns.NS) (*Session, error) {
 	host, err := netlink.Dial()
@@ -58,6 +58,44 @@ func Open(ns *netns.NS) (*Session, error) {
 	return s, nil
 }
 
+// With runs fn with a Session of the namespace, and closes the Session. The precondition is
+// Open's.
+func With(ns *netns.NS, fn func(*Session) error) error {
+	s, err := Open(ns)
+	if err != nil {
+		return err
+	}
+	return errors.Join(fn(s), s.Close())
+}
+
+// InContainer runs fn with a Session of the container that the request names.
+func InContainer(req *cni.Request, fn func(*Session) error) error {
+	ns, err := OpenNetns(req)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	return With(ns, fn)
+}
+
+// OpenNetns opens the container's namespace. It refuses the host's own with CodeNetns, where
+// CNI_IFNAME would be one of the host's links.
+func OpenNetns(req *cni.Request) (*netns.NS, error) {
+	ns, err := netns.OpenOther(req.Netns, req.Override)
+	if err != nil {
+		return nil, cni.Errorf(cni.CodeNetns, "CNI_NETNS: %w", err)
+	}
+	return ns, nil
+}
+
+// Coded gives err the code CodeConflict or CodeKernel, unless it carries a code. nil stays nil.
+func Coded(err error) error {
+	if errors.Is(err, ErrConflict) {
+		return cni.WithCode(cni.CodeConflict, err)
+	}
+	return cni.WithCode(cni.CodeKernel, err)
+}
+
 // Close closes the sockets.
 func (s *Session) Close() error {
 	s.Sysctls.Close()
@@ -69,16 +107,11 @@ func (s *Session) Close() error {
 }
 
 // Rules is the connection to nf_tables of the host's namespace.
-func (s *Session) Rules() (*nft.Conn, error) {
-	if s.rules != nil {
-		return s.rules, nil
+func (s *Session) Rules() (rules *nft.Conn, err error) {
+	if s.rules == nil {
+		s.rules, err = nft.Open()
 	}
-	c, err := nft.Open()
-	if err != nil {
-		return nil, err
-	}
-	s.rules = c
-	return c, nil
+	return s.rules, err
 }
 
 // Flush sends everything that objects have queued: links first, then the transaction of
@@ -104,11 +137,11 @@ func (s *Session) drop() {
 	if s.Container != nil {
 		s.Container.Drop()
 	}
-	s.Tx.drop()
+	s.Tx.change = nft.Change{}
 }
 
-// HostIndex is the index of the host's link called name, which is asked for once;
-// netlink.ErrNoLink without such a link.
+// HostIndex is the index of the host's link called name. It asks the kernel once. The error
+// is netlink.ErrNoLink without such a link.
 func (s *Session) HostIndex(name string) (int, error) {
 	return index(s.Host, s.indexes, "link", name)
 }
@@ -156,7 +189,7 @@ func (s *Session) NetnsFd() int {
 	return s.ns.Fd()
 }
 
-// ForgetLinks forgets the indexes: a link was deleted and is made again.
+// ForgetLinks forgets the indexes, after a link was deleted.
 func (s *Session) ForgetLinks() {
 	s.indexes, s.inner = make(map[string]int), make(map[string]int)
 }
@@ -191,10 +224,9 @@ func (s *Session) Vacant(o Owner) error {
 	return nil
 }
 
-// Locked runs fn while no other process of ours changes what they share. fn must not
-// call what takes the same lock, as the changes of rules do. A program that fn executes
-// holds the lock too: if we are killed, it may be in the middle of a change that no
-// signal ends.
+// Locked runs fn while no other process of ours changes shared objects. fn must not take the
+// same lock, as changes of rules do. A program that fn executes holds the lock, too: if we
+// are killed, the program may be in the middle of a change that no signal ends.
 func Locked(fn func() error) error {
 	lock, err := flock.Netns()
 	if err != nil {

@@ -9,17 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Transaction is what objects want to have changed in the rules. All of it is made at once
-// or nothing. What attachments share (tables, addresses of services, bridges with ::1) is
-// remembered after a commit: GC of another network may delete an empty table between two
+// Transaction is the change of the rules that objects want. A commit makes all of it or
+// nothing. After a commit the Transaction remembers what attachments share (tables, addresses
+// of services, bridges with ::1): GC of another network may delete an empty table between two
 // commits of one ADD, and the next commit makes it again.
 type Transaction struct {
 	change nft.Change
 	shared nft.Change
-	// again makes what is not in shared and went with the table.
+	// again makes what went with the table and is not in shared.
 	again []func(*nft.Conn) error
-	// Gone says whether the attachment that holds an element is gone, and Held makes of one
-	// that is not an error for a person. Who wants elements sets both.
+	// Gone says whether the attachment that holds an element is gone. Held makes the error
+	// for a holder that is not gone. An object that wants elements sets both.
 	Gone func(s *Session, wanted, held nft.Element) (bool, error)
 	Held func(s *Session, held *nft.HeldError) error
 }
@@ -57,7 +57,7 @@ func (t *Transaction) Services(devices map[netip.Addr]string) {
 	t.change.Exactly = ruleset.Services(devices)
 }
 
-// Again is what must be made again with the table.
+// Again wants do to run whenever the table was made again.
 func (t *Transaction) Again(do func(*nft.Conn) error) { t.again = append(t.again, do) }
 
 // commit makes the change, and empties the transaction.
@@ -94,10 +94,7 @@ func (t *Transaction) commit(s *Session) error {
 	return err
 }
 
-// drop forgets what is not committed.
-func (t *Transaction) drop() { t.change = nft.Change{} }
-
-// Remembered asks about each holder once: it may hold a thousand ports.
+// Remembered asks about each holder once. A holder may have a thousand ports.
 func Remembered(ask func(wanted, held nft.Element) (bool, error)) func(wanted, held nft.Element) (bool, error) {
 	known := make(map[string]bool)
 	return func(wanted, held nft.Element) (bool, error) {

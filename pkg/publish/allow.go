@@ -1,8 +1,10 @@
 package publish
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 )
@@ -10,8 +12,8 @@ import (
 // maxAllowed bounds a list of clients: a new connection is compared with each.
 const maxAllowed = 1000
 
-// allowed reads a list of clients; nil where there is none, which is everybody. An
-// empty list is nobody.
+// allowed reads a list of clients. No list is nil, which allows everybody. An empty list
+// allows nobody.
 func allowed(key string, list *[]string) (*hostport.Allow, error) {
 	if list == nil {
 		return nil, nil
@@ -45,14 +47,10 @@ func prefix(text string) (netip.Prefix, bool) {
 	return netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()), true
 }
 
-// both are the clients that the network and the mapping allow: neither widens what the
-// other says.
+// both are the clients that the network and the mapping allow.
 func both(key string, network, mapping *hostport.Allow) (*hostport.Allow, error) {
 	if network == nil || mapping == nil {
-		if mapping == nil {
-			mapping = network
-		}
-		return mapping, nil
+		return cmp.Or(mapping, network), nil
 	}
 	common := &hostport.Allow{}
 	for _, a := range network.From {
@@ -75,7 +73,7 @@ func both(key string, network, mapping *hostport.Allow) (*hostport.Allow, error)
 	return common, nil
 }
 
-// listenCheck is what to do about a process of the host that listens on the port.
+// listenCheck is the answer to a process of the host that listens on the port.
 type listenCheck int
 
 const (
@@ -88,10 +86,9 @@ func (w *wire) listenCheck() (listenCheck, error) {
 	if w.HostPortCheck == nil {
 		return warn, nil
 	}
-	for i, name := range []string{"warn", "strict", "off"} {
-		if *w.HostPortCheck == name {
-			return listenCheck(i), nil
-		}
+	i := slices.Index([]string{"warn", "strict", "off"}, *w.HostPortCheck)
+	if i < 0 {
+		return warn, fmt.Errorf("hostPortCheck: %q is none of \"warn\", \"strict\", \"off\"", *w.HostPortCheck)
 	}
-	return warn, fmt.Errorf("hostPortCheck: %q is none of \"warn\", \"strict\", \"off\"", *w.HostPortCheck)
+	return listenCheck(i), nil
 }

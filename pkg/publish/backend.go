@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -19,8 +20,8 @@ const (
 	maxChain = 28
 )
 
-// backend chooses: what the configuration names, else iptables where an option is
-// for iptables only, else nftables.
+// backend reads the options for the configuration's backend. Without one it is iptables if an
+// option is for iptables only, else nftables.
 func (w *wire) backend(c *Conf) error {
 	if w.Backend != nil && *w.Backend != nftables && *w.Backend != legacy {
 		return fmt.Errorf("backend: %q is neither %q nor %q", *w.Backend, nftables, legacy)
@@ -51,14 +52,10 @@ func (w *wire) byNFT(c *Conf) error {
 	if w.MarkMasqBit != nil {
 		c.MarkBits = 1 << *w.MarkMasqBit
 	}
-	var err error
-	if c.Conditions4, err = conditions("conditionsV4", w.ConditionsV4, true); err != nil {
-		return cni.WithCode(cni.CodeField, err)
-	}
-	if c.Conditions6, err = conditions("conditionsV6", w.ConditionsV6, false); err != nil {
-		return cni.WithCode(cni.CodeField, err)
-	}
-	return nil
+	var err4, err6 error
+	c.Conditions4, err4 = conditions("conditionsV4", w.ConditionsV4, true)
+	c.Conditions6, err6 = conditions("conditionsV6", w.ConditionsV6, false)
+	return cni.WithCode(cni.CodeField, cmp.Or(err4, err6))
 }
 
 // byIPTables reads the options for iptables.
@@ -67,21 +64,19 @@ func (w *wire) byIPTables(c *Conf) error {
 	if err := w.options(c); err != nil {
 		return err
 	}
-	var err error
-	if c.Rules.Conditions4, err = words("conditionsV4", w.ConditionsV4); err != nil {
-		return err
-	}
-	c.Rules.Conditions6, err = words("conditionsV6", w.ConditionsV6)
-	return err
+	var err4, err6 error
+	c.Rules.Conditions4, err4 = words("conditionsV4", w.ConditionsV4)
+	c.Rules.Conditions6, err6 = words("conditionsV6", w.ConditionsV6)
+	return cmp.Or(err4, err6)
 }
 
-// forIPTables tells the two forms of conditions apart as the reference does: words
-// of iptables begin with an option or a negation.
+// forIPTables says whether conditions are in the words of iptables. As in the reference these
+// begin with an option or a negation.
 func forIPTables(words *[]string) bool {
 	return words != nil && len(*words) > 0 && (strings.HasPrefix((*words)[0], "-") || strings.HasPrefix((*words)[0], "!"))
 }
 
-// options checks what both backends know.
+// options reads the options of both backends.
 func (w *wire) options(c *Conf) error {
 	c.Rules.MarkBit = defaultMarkBit
 	if w.ExternalSetMarkChain != nil && w.MarkMasqBit != nil {
@@ -102,9 +97,8 @@ func (w *wire) options(c *Conf) error {
 	return nil
 }
 
-// decides says whether a word would make a condition decide what happens to packets,
-// or where: -j, -g, -t, also with the value attached, and --jump, --goto, --table, also
-// abbreviated, as getopt_long(3) takes them.
+// decides says whether a word would be more than a condition: -j, -g, -t, also with the value
+// attached, and --jump, --goto, --table, also abbreviated, as getopt_long(3) takes them.
 func decides(word string) bool {
 	name, _, _ := strings.Cut(word, "=")
 	if strings.HasPrefix(name, "--") {
@@ -115,7 +109,7 @@ func decides(word string) bool {
 	return len(word) > 1 && word[0] == '-' && strings.ContainsRune("jgt", rune(word[1]))
 }
 
-// words checks what is handed to iptables-restore, whose lines end at a line break.
+// words checks the words for iptables-restore, which takes a line break for the end of a rule.
 func words(key string, list *[]string) ([]string, error) {
 	if list == nil {
 		return nil, nil

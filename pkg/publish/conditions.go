@@ -11,8 +11,8 @@ import (
 // maxValues bounds how many values one condition compares with.
 const maxValues = 16
 
-// conditions translates the words of conditionsV4 or conditionsV6 into matches. They may
-// be those of nft(8) or of iptables(8); what is not understood is an error that names it.
+// conditions translates the words of conditionsV4 or conditionsV6, which may be those of nft(8)
+// or of iptables(8). The error names a word that it does not know.
 func conditions(key string, list *[]string, is4 bool) ([]ruleset.Condition, error) {
 	if list == nil {
 		return nil, nil
@@ -77,32 +77,34 @@ func (r *reader) unknown(word string) error {
 	return fmt.Errorf("%s: condition %q is not one that the nftables backend knows: use iptables words and \"backend\": \"iptables\"", r.key, word)
 }
 
+// nftFields and iptablesFields are the words for what a condition compares.
+var (
+	nftFields = map[string]ruleset.Field{
+		"ip saddr": ruleset.Source, "ip6 saddr": ruleset.Source, "ip daddr": ruleset.Destination, "ip6 daddr": ruleset.Destination,
+		"iifname": ruleset.Interface, "mark": ruleset.Mark,
+	}
+	iptablesFields = map[string]ruleset.Field{
+		"-s": ruleset.Source, "--source": ruleset.Source, "--src": ruleset.Source,
+		"-d": ruleset.Destination, "--destination": ruleset.Destination, "--dst": ruleset.Destination,
+		"-i": ruleset.Interface, "--in-interface": ruleset.Interface, "--mark": ruleset.Mark,
+	}
+)
+
 // nft reads `ip saddr`, `ip6 daddr`, `iifname`, `meta iifname`, `mark` or `meta mark`,
 // then == or != or nothing, then a value or { values }.
-func (r *reader) nft() (ruleset.Condition, bool, error) {
-	var c ruleset.Condition
+func (r *reader) nft() (c ruleset.Condition, isCondition bool, err error) {
 	word := r.next()
 	if word == "meta" {
 		word = r.next()
 	}
-	switch family := map[bool]string{true: "ip", false: "ip6"}[r.is4]; word {
-	case family:
-		field := r.next()
-		switch field {
-		case "saddr":
-			c.Field = ruleset.Source
-		case "daddr":
-			c.Field = ruleset.Destination
-		default:
-			return c, false, r.unknown(strings.TrimSpace(word + " " + field))
-		}
-	case "iifname":
-		c.Field = ruleset.Interface
-	case "mark":
-		c.Field = ruleset.Mark
-	default:
+	if r.is4 && word == "ip" || !r.is4 && word == "ip6" {
+		word = strings.TrimSpace(word + " " + r.next())
+	}
+	field, known := nftFields[word]
+	if !known {
 		return c, false, r.unknown(word)
 	}
+	c.Field = field
 	if !r.skip("==") {
 		c.Not = r.skip("!=")
 	}
@@ -122,27 +124,21 @@ func (r *reader) nft() (ruleset.Condition, bool, error) {
 }
 
 // iptables reads [!] -s, -d or -i with its value, and -m mark [!] --mark.
-func (r *reader) iptables() (ruleset.Condition, bool, error) {
-	c := ruleset.Condition{Not: r.skip("!")}
+func (r *reader) iptables() (c ruleset.Condition, isCondition bool, err error) {
+	c.Not = r.skip("!")
 	word := r.next()
-	switch word {
-	case "-s", "--source", "--src":
-		c.Field = ruleset.Source
-	case "-d", "--destination", "--dst":
-		c.Field = ruleset.Destination
-	case "-i", "--in-interface":
-		c.Field = ruleset.Interface
-	case "--mark":
-		c.Field = ruleset.Mark
-	case "-m", "--match":
+	if word == "-m" || word == "--match" {
 		module := r.next()
 		if module != "mark" || c.Not {
 			return c, false, r.unknown(strings.TrimSpace(word + " " + module))
 		}
 		return c, false, nil
-	default:
+	}
+	field, known := iptablesFields[word]
+	if !known {
 		return c, false, r.unknown(word)
 	}
+	c.Field = field
 	c.Not = c.Not || r.skip("!") // the place before iptables 1.4.3
 	values := strings.Split(r.next(), ",")
 	if c.Field == ruleset.Interface {
@@ -181,8 +177,8 @@ func (r *reader) take(c *ruleset.Condition, values []string) error {
 	return nil
 }
 
-// interfaceName says whether the kernel could have it (dev_valid_name); a last * stands
-// for the rest.
+// interfaceName says whether s may be a link's name (dev_valid_name). A * at the end stands
+// for any rest of the name.
 func interfaceName(s string) bool {
 	s = strings.TrimSuffix(s, "*")
 	return s != "" && len(s) <= 15 && s != "." && s != ".." && !strings.ContainsFunc(s, func(r rune) bool {

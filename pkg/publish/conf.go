@@ -1,6 +1,8 @@
 package publish
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -22,17 +24,17 @@ type Conf struct {
 	IPTables bool           // the compatible backend
 	Rules    iptables.Ports // its options
 	Mappings []Mapping
-	// What packets must have, where nftables is the backend.
+	// Conditions and MarkBits of packets, if nftables is the backend. No MarkBits are 0.
 	Conditions4, Conditions6 []ruleset.Condition
-	MarkBits                 uint32 // the same; 0 for none
+	MarkBits                 uint32
 	HostPortCheck            listenCheck
 	wishes                   map[wish]Mapping
 }
 
-// Mapping is one wish of the runtime, without the container's address.
+// Mapping is one entry of portMappings, without the container's address.
 type Mapping struct {
 	hostport.Mapping        // Range is at least 1
-	key              string // where it stands in the configuration
+	key              string // runtimeConfig.portMappings[0]
 }
 
 // wire is the configuration as JSON has it. Keys are spelled as the reference's.
@@ -67,44 +69,60 @@ func parse(req *cni.Request) (*Conf, error) {
 		return nil, err
 	}
 	c := &Conf{SNAT: w.SNAT == nil || *w.SNAT, MasqAll: w.MasqAll, wishes: make(map[wish]Mapping)}
-	if err := w.backend(c); err != nil {
-		return nil, cni.WithCode(cni.CodeConfig, err)
+	err := w.backend(c)
+	if err == nil {
+		c.HostPortCheck, err = w.listenCheck()
 	}
-	var err error
-	if c.HostPortCheck, err = w.listenCheck(); err != nil {
-		return nil, cni.WithCode(cni.CodeConfig, err)
+	if err == nil {
+		err = w.mappings(c)
 	}
-	allow, err := allowed("allowFrom", w.AllowFrom)
-	if err != nil {
-		return nil, cni.WithCode(cni.CodeConfig, err)
-	}
-	return c, c.parseMappings(w.RuntimeConfig.PortMappings, allow)
+	return c, cni.WithCode(cni.CodeConfig, err)
 }
 
-// parseMappings checks each wish and all together. allow are the network's clients.
-func (c *Conf) parseMappings(list []wireMapping, allow *hostport.Allow) error {
+// mappings checks each mapping, and all of them together.
+func (w *wire) mappings(c *Conf) error {
+	allow, err := allowed("allowFrom", w.AllowFrom)
+	if err != nil {
+		return err
+	}
 	ports := 0
-	for i, m := range list {
+	for i, m := range w.RuntimeConfig.PortMappings {
 		key := fmt.Sprintf("runtimeConfig.portMappings[%d]", i)
 		mapping, err := m.parse(key)
 		if err != nil {
-			return cni.Errorf(cni.CodeConfig, "%s.%w", key, err)
+			return fmt.Errorf("%s.%w", key, err)
 		}
 		if mapping.Allow, err = both(key+".allowFrom", allow, mapping.Allow); err != nil {
-			return cni.WithCode(cni.CodeConfig, err)
+			return err
 		}
 		if ports += int(mapping.Range); ports > maxPorts {
-			return cni.Errorf(cni.CodeConfig, "runtimeConfig.portMappings: more than %d ports, which one attachment may have: publish fewer", maxPorts)
+			return fmt.Errorf("runtimeConfig.portMappings: more than %d ports, which one attachment may have: publish fewer", maxPorts)
 		}
 		if err := c.add(mapping); err != nil {
-			return cni.WithCode(cni.CodeConfig, err)
+			return err
 		}
 	}
 	return nil
 }
 
-// wish is what may be asked for only once. Every address of a family is the
-// unspecified one.
+// tolerantMappings are the mappings that DEL can read in a configuration that may be wrong.
+// DEL finds all others by the owner.
+func tolerantMappings(req *cni.Request) []Mapping {
+	var list []Mapping
+	for _, raw := range req.Tolerant().PortMappings {
+		var m wireMapping
+		if json.Unmarshal(raw, &m) != nil {
+			continue
+		}
+		if mapping, err := m.parse(""); err == nil {
+			list = append(list, mapping)
+		}
+	}
+	return list
+}
+
+// wish is one port of the host, which leads to one target only. The unspecified address of
+// a family stands for all its addresses.
 type wish struct {
 	hostIP   netip.Addr
 	protocol uint8
@@ -125,7 +143,7 @@ func (m Mapping) wishes() []wish {
 	return list
 }
 
-// add takes the mapping in, unless it says again what another says.
+// add ignores exact duplicates, and refuses mappings that contradict others.
 func (c *Conf) add(m Mapping) error {
 	known, wishes := 0, m.wishes()
 	for _, w := range wishes {
@@ -147,18 +165,16 @@ func (c *Conf) add(m Mapping) error {
 	return nil
 }
 
-// parse turns text into types. Nothing of it reaches the kernel as text.
+// parse turns text into types. No text reaches the kernel.
 func (w wireMapping) parse(key string) (Mapping, error) {
 	m := Mapping{key: key}
-	var ok bool
-	if m.HostPort, ok = port(w.HostPort); !ok {
+	if w.HostPort < 1 || w.HostPort > 65535 {
 		return m, fmt.Errorf("hostPort: %d is outside 1-65535", w.HostPort)
 	}
-	to, ok := port(w.ContainerPort)
-	if !ok {
+	if w.ContainerPort < 1 || w.ContainerPort > 65535 {
 		return m, fmt.Errorf("containerPort: %d is outside 1-65535", w.ContainerPort)
 	}
-	m.Container = netip.AddrPortFrom(netip.Addr{}, to)
+	m.HostPort, m.Container = uint16(w.HostPort), netip.AddrPortFrom(netip.Addr{}, uint16(w.ContainerPort))
 	if err := w.parseRange(&m); err != nil {
 		return m, err
 	}
@@ -166,11 +182,8 @@ func (w wireMapping) parse(key string) (Mapping, error) {
 	if m.Allow, err = allowed("allowFrom", w.AllowFrom); err != nil {
 		return m, err
 	}
-	name := strings.ToLower(w.Protocol)
-	if name == "" {
-		name = "tcp"
-	}
-	if m.Protocol, ok = hostport.Protocol(name); !ok {
+	var ok bool
+	if m.Protocol, ok = hostport.Protocol(cmp.Or(strings.ToLower(w.Protocol), "tcp")); !ok {
 		return m, fmt.Errorf("protocol: %q is none of tcp, udp, sctp", w.Protocol)
 	}
 	if w.HostIP == "" {
@@ -206,23 +219,15 @@ func (w wireMapping) parseRange(m *Mapping) error {
 	return nil
 }
 
-func port(n int) (uint16, bool) { return uint16(n), n >= 1 && n <= 65535 }
-
-// ports combines the wishes with the container's addresses: the first of each
+// ports combines the mappings with the container's addresses: the first of each
 // family is the target.
 func (c *Conf) ports(addrs []netip.Prefix) ([]hostport.Mapping, error) {
-	targets := make(map[bool]netip.Addr)
-	for _, a := range addrs {
-		if is4 := a.Addr().Is4(); !targets[is4].IsValid() {
-			targets[is4] = a.Addr()
-		}
-	}
 	var list []hostport.Mapping
 	seen := make(map[hostport.Mapping]bool)
 	for _, m := range c.Mappings {
 		found := false
 		for _, is4 := range []bool{true, false} {
-			to := targets[is4]
+			to := first(addrs, is4)
 			if !to.IsValid() || m.HostIP.IsValid() && m.HostIP.Is4() != is4 {
 				continue
 			}

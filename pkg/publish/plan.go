@@ -12,7 +12,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
-// inputs is all that a plan follows from.
+// inputs is everything that a plan follows from.
 type inputs struct {
 	conf  *Conf
 	owner plan.Owner
@@ -22,8 +22,8 @@ type inputs struct {
 	link4, link6 link.Towards
 }
 
-// plan is everything that exists for the published ports after ADD. Both backends
-// are listed in any case, so that DEL removes what the other one left.
+// plan is everything that exists for the published ports after ADD. It always has the objects
+// of both backends, so that DEL also removes those of the other one.
 func (in inputs) plan() plan.Plan {
 	own := owned.By(in.owner, nil)
 	byNFT, byIPTables := &own.Ports, &own.PortsIPTables
@@ -43,8 +43,8 @@ func (in inputs) plan() plan.Plan {
 		last = in.localnet()
 	} else {
 		byNFT.Ports, byNFT.Subnets = in.ports, subnets
-		// The guard of Rules comes first: from here on packets for 127.0.0.0/8
-		// are routed to the link and, without the guard, from it.
+		// The guard of Rules comes first: with localnet the host also routes packets for
+		// 127.0.0.0/8 that come in by the link.
 		shared = append([]plan.Object{firewall.Rules{}}, in.localnet()...)
 		if slices.ContainsFunc(in.ports, hostport.Mapping.Any) {
 			shared = append(shared, firewall.ServiceAddresses{})
@@ -60,8 +60,8 @@ func (in inputs) plan() plan.Plan {
 	}
 }
 
-// localnet lets packets to and from loopback addresses use the links, where a port is
-// to be reached by such an address.
+// localnet lets packets to and from loopback addresses use the links, if a port has such an
+// address.
 func (in inputs) localnet() []plan.Object {
 	var list []plan.Object
 	if in.conf.SNAT && in.link4.Link != "" && in.loopback(true) {
@@ -73,12 +73,9 @@ func (in inputs) localnet() []plan.Object {
 	return list
 }
 
-// loopback says whether a port is to be reached by an address in 127.0.0.0/8, or ::1.
+// loopback says whether clients reach a port by an address in 127.0.0.0/8, or by ::1.
 func (in inputs) loopback(is4 bool) bool {
-	for _, p := range in.ports {
-		if p.Container.Addr().Is4() == is4 && (p.Any() || p.HostIP.IsLoopback()) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(in.ports, func(p hostport.Mapping) bool {
+		return p.Container.Addr().Is4() == is4 && (p.Any() || p.HostIP.IsLoopback())
+	})
 }

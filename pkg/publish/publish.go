@@ -1,6 +1,5 @@
-// Package publish turns port mappings into what is to be made: the part of a configuration
-// that portmap reads, and bridge with the capability portMappings, into a plan for either
-// backend.
+// Package publish turns port mappings into a plan for either backend. It reads them from the
+// configuration of portmap, or of bridge with the capability portMappings.
 //
 //	ports, err := publish.Parse(req)           // everything is checked before anything is changed
 //	p, err := ports.PlanBehind(addrs, towards) // the ports of a container with these addresses
@@ -8,6 +7,7 @@
 package publish
 
 import (
+	"cmp"
 	"errors"
 	"net/netip"
 
@@ -30,13 +30,10 @@ type Publication struct {
 // Parse reads what the request says of ports, before anything is changed.
 func Parse(req *cni.Request) (*Publication, error) {
 	c, err := parse(req)
-	if err != nil {
-		return nil, err
-	}
-	return &Publication{conf: c, owner: plan.OwnerOf(req)}, nil
+	return &Publication{conf: c, owner: plan.OwnerOf(req)}, err
 }
 
-// Empty says that there is nothing to publish, or, on layer 2, nowhere to lead to.
+// Empty says whether there is no port to publish, or no address to publish ports of.
 func (p *Publication) Empty(addrs []netip.Prefix) bool {
 	return len(p.conf.Mappings) == 0 || len(addrs) == 0
 }
@@ -57,18 +54,14 @@ func (p *Publication) PlanBehind(addrs []netip.Prefix, towards link.Towards) (pl
 	return p.plan(addrs, towards, towards)
 }
 
-// Plan is the same for a container of which nothing but the addresses is known: the host's
-// routes tell the links towards it.
+// Plan is PlanBehind with the links that the host's routes to the addresses have.
 func (p *Publication) Plan(s *plan.Session, addrs []netip.Prefix) (plan.Plan, error) {
 	if p.Empty(addrs) {
 		return plan.Plan{}, nil
 	}
-	link4, err := link.LinkTowards(s, first(addrs, true))
-	if err != nil {
-		return plan.Plan{}, cni.WithCode(cni.CodeKernel, err)
-	}
-	link6, err := link.LinkTowards(s, first(addrs, false))
-	if err != nil {
+	link4, err4 := link.LinkTowards(s, first(addrs, true))
+	link6, err6 := link.LinkTowards(s, first(addrs, false))
+	if err := cmp.Or(err4, err6); err != nil {
 		return plan.Plan{}, cni.WithCode(cni.CodeKernel, err)
 	}
 	return p.plan(addrs, link4, link6)
@@ -92,10 +85,10 @@ func first(addrs []netip.Prefix, is4 bool) netip.Addr {
 	return netip.Addr{}
 }
 
-// Explain says of a difference that CHECK found, where it is so, that the ports were
-// published by another version or backend.
+// Explain adds a hint to the differences of CHECK if another version or backend published the
+// ports.
 func (p *Publication) Explain(s *plan.Session, addrs []netip.Prefix, drift error) error {
-	var other []string // where our other backend has its rules
+	var other []string // chains of the backend that the configuration does not name
 	if !p.conf.IPTables {
 		other = append(other, firewall.PortsIPTables{Owner: p.owner}.Chain())
 	}
@@ -117,14 +110,14 @@ func (p *Publication) Ready() error {
 	return rules.Close() // nothing was changed
 }
 
-// Withdraw removes the attachment's ports: those that the configuration names, by the
-// owner's mark all others, and those that the reference published.
+// Withdraw removes the attachment's ports: those of the configuration, all others by the
+// owner's mark, and those that the reference published. Absent ports are success.
 func Withdraw(req *cni.Request, s *plan.Session, addrs []netip.Prefix) error {
 	in := inputs{conf: &Conf{SNAT: true, Mappings: tolerantMappings(req)}, owner: plan.OwnerOf(req), addrs: addrs}
 	// A mapping that does not fit the addresses was never made.
 	in.ports, _ = in.conf.ports(addrs)
 	err := in.plan().Del(s)
-	if len(addrs) > 0 { // without them it would take what other networks have
+	if len(addrs) > 0 { // without them Del would also remove ports of other networks
 		err = errors.Join(plan.Delete(s, foreign.ReferencePorts{Owner: in.owner, Addrs: addrs}), err)
 	}
 	return err

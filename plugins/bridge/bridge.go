@@ -1,5 +1,7 @@
-// Package bridge is the bridge plugin: a container gets a link, whose other end is
-// a port of a bridge on the host.
+// Package bridge is the bridge plugin: a container gets a link. The link's other end is a
+// port of a bridge on the host.
+//
+//	os.Exit(cni.Main(bridge.Plugin(), os.Args)) // what /opt/cni/bin/bridge does
 package bridge
 
 import (
@@ -27,51 +29,53 @@ func Plugin() cni.Plugin {
 
 // Add attaches the container. On error nothing of the attachment is left: no link,
 // lease, address or rule.
-func Add(req *cni.Request) (_ *current.Result, err error) {
+func Add(req *cni.Request) (res *current.Result, err error) {
+	in, err := read(req)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := newIPAM(req, in.conf)
+	if err != nil {
+		return nil, err
+	}
+	err = plan.InContainer(req, func(s *plan.Session) error {
+		if err := in.look(s); err != nil {
+			return err
+		}
+		if err := s.Vacant(in.owner); err != nil {
+			return err
+		}
+		add := in.addAfter
+		if pool != nil && !pool.InProcess() {
+			add = in.addAround
+		} else {
+			in.inUse = func(subnet netip.Prefix) (bool, error) { return lease.InUse(req, subnet, nil) }
+		}
+		leased, err := add(req, s, pool)
+		if err != nil {
+			return err
+		}
+		if err := in.lookVlan(s); err != nil {
+			return errors.Join(plan.Coded(err), Del(req))
+		}
+		res = in.result(req, leased.DNS)
+		return nil
+	})
+	return res, plan.Coded(err)
+}
+
+// read reads the whole configuration, before anything is changed.
+func read(req *cni.Request) (*inputs, error) {
 	c, err := parse(req)
 	if err != nil {
 		return nil, err
 	}
-	ports, err := publish.Parse(req)
-	if err != nil {
-		return nil, err
-	}
-	pool, err := newIPAM(req, c)
-	if err != nil {
-		return nil, err
-	}
-	ns, err := openNetns(req)
-	if err != nil {
-		return nil, err
-	}
-	defer ns.Close()
-	s, err := plan.Open(ns)
-	if err != nil {
-		return nil, cni.WithCode(cni.CodeKernel, err)
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	in, err := prepare(req, c, s)
-	if err != nil {
-		return nil, coded(err)
-	}
-	var leased *current.Result
-	if pool != nil && !pool.InProcess() {
-		leased, err = in.addAround(req, s, pool, ports)
-	} else {
-		in.inUse = func(subnet netip.Prefix) (bool, error) { return lease.InUse(req, subnet, nil) }
-		leased, err = in.addAfter(req, s, pool, ports)
-	}
-	if err != nil {
-		return nil, coded(err)
-	}
-	if err := in.lookVlan(s); err != nil {
-		return nil, errors.Join(coded(err), Del(req))
-	}
-	return in.result(req, leased.DNS), nil
+	published, err := publish.Parse(req)
+	return &inputs{conf: c, owner: plan.OwnerOf(req), mac: c.MAC, published: published}, err
 }
 
-// addAfter makes everything after the lease: what the plan needs is known then.
-func (in *inputs) addAfter(req *cni.Request, s *plan.Session, pool *ipam.IPAM, ports *publish.Publication) (*current.Result, error) {
+// addAfter makes everything after the lease, with which the plan is complete.
+func (in *inputs) addAfter(req *cni.Request, s *plan.Session, pool *ipam.IPAM) (*current.Result, error) {
 	lease := &current.Result{}
 	if pool != nil {
 		var err error
@@ -80,19 +84,19 @@ func (in *inputs) addAfter(req *cni.Request, s *plan.Session, pool *ipam.IPAM, p
 		}
 		req.Log.Step("lease")
 	}
-	err := in.complete(lease, ports)
+	err := in.complete(lease)
 	if err == nil {
 		err = in.plan().Add(s)
 		req.Log.Step("kernel")
 	}
 	if err != nil && pool != nil {
-		err = errors.Join(coded(err), pool.Del(req))
+		err = errors.Join(plan.Coded(err), pool.Del(req))
 	}
 	return lease, err
 }
 
 // addAround makes the link before the lease, for a plugin that may ask through it.
-func (in *inputs) addAround(req *cni.Request, s *plan.Session, pool *ipam.IPAM, ports *publish.Publication) (*current.Result, error) {
+func (in *inputs) addAround(req *cni.Request, s *plan.Session, pool *ipam.IPAM) (*current.Result, error) {
 	if in.mac == nil {
 		in.mac = in.owner.ContainerMAC(nil)
 	}
@@ -104,102 +108,88 @@ func (in *inputs) addAround(req *cni.Request, s *plan.Session, pool *ipam.IPAM, 
 	if err != nil {
 		return nil, errors.Join(err, early.Del(s))
 	}
-	err = in.complete(lease, ports)
+	err = in.complete(lease)
 	if err == nil {
 		err = in.late().Add(s)
 	}
 	if err != nil {
-		err = errors.Join(coded(err), early.Del(s), pool.Del(req))
+		err = errors.Join(plan.Coded(err), early.Del(s), pool.Del(req))
 	}
 	return lease, err
 }
 
-// coded gives kernel errors their code.
-func coded(err error) error {
-	if errors.Is(err, plan.ErrConflict) {
-		return cni.WithCode(cni.CodeConflict, err)
-	}
-	return cni.WithCode(cni.CodeKernel, err)
-}
-
 // Check compares the whole plan, in the container and on the host, with what the
 // kernel has, and asks the IPAM plugin.
-func Check(req *cni.Request) (err error) {
-	c, err := parse(req)
+func Check(req *cni.Request) error {
+	in, err := read(req)
 	if err != nil {
 		return err
 	}
-	pool, err := newIPAM(req, c)
+	pool, err := newIPAM(req, in.conf)
 	if err != nil {
 		return err
 	}
-	ns, err := openNetns(req)
-	if err != nil {
-		return err
-	}
-	defer ns.Close()
-	s, err := plan.Open(ns)
-	if err != nil {
-		return cni.WithCode(cni.CodeKernel, err)
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	in, err := expected(req, c, s)
-	if err != nil {
-		return err
-	}
-	err = in.plan().Check(s)
-	if c.IsGateway && !c.ForwardAccept {
-		err = errors.Join(err, foreign.ForwardBlocked(s, in.outLink()))
-	}
-	if err != nil {
-		return cni.WithCode(cni.CodeDrift, in.explain(s, err))
-	}
-	if pool != nil {
-		return pool.Check(req)
-	}
-	return nil
+	return plan.Coded(plan.InContainer(req, func(s *plan.Session) error {
+		if err := in.expect(req, s); err != nil {
+			return err
+		}
+		err := in.plan().Check(s)
+		if in.conf.IsGateway && !in.conf.ForwardAccept {
+			err = errors.Join(err, foreign.ForwardBlocked(s, in.conf.outLink()))
+		}
+		if err != nil {
+			return cni.WithCode(cni.CodeDrift, in.explain(s, err))
+		}
+		if pool != nil {
+			return pool.Check(req)
+		}
+		return nil
+	}))
 }
 
-// expected is the inputs of an attachment that exists, by the result of its ADD.
-func expected(req *cni.Request, c *Conf, s *plan.Session) (inputs, error) {
+// expect completes the inputs of an attachment that exists by the result of its ADD.
+func (in *inputs) expect(req *cni.Request, s *plan.Session) error {
 	prev, err := req.Prev()
 	if err != nil {
-		return inputs{}, err
+		return err
 	}
-	facts, err := look(c, s)
-	if err != nil {
-		return inputs{}, coded(err)
+	if err := in.look(s); err != nil {
+		return err
 	}
-	ports, err := publish.Parse(req)
-	if err != nil {
-		return inputs{}, err
+	return errors.Join(in.takePrevious(prev), in.publish())
+}
+
+// explain adds a hint to the differences when the attachment was made by another version or
+// backend.
+func (in *inputs) explain(s *plan.Session, drift error) error {
+	var other []string // chains of the backend that the configuration does not name
+	if !in.conf.IPTables {
+		other = append(other, firewall.MasqueradeIPTables{Owner: in.owner}.Chain())
 	}
-	in := inputs{conf: c, owner: plan.OwnerOf(req), facts: facts}
-	return in, errors.Join(in.takePrevious(prev), in.publish(ports))
+	return foreign.Explain(s, in.owner, in.prefixes(), drift, other...)
 }
 
 // Del removes everything of the attachment: rules, links, and last the leases, so
 // that an address is not handed out again while rules for it exist. It needs only
-// the owner; what is absent is success.
+// the owner. Absent objects are success.
 func Del(req *cni.Request) error {
 	addrs := req.Tolerant().Addrs
 	pool, err := delIPAM(req)
 	errs := []error{err}
 	if pool != nil && pool.InProcess() && len(addrs) == 0 {
-		// What can't be read here is found by the owner.
-		held, _ := lease.Held(req)
+		held, _ := lease.Held(req) // objects whose addresses can't be read are found by the owner
 		for _, a := range held {
 			addrs = append(addrs, netip.PrefixFrom(a, a.BitLen()))
 		}
 	}
 	if err := delKernel(req, addrs); err != nil {
 		// The lease stays: something of the container may still use the address.
-		return errors.Join(append(errs, coded(err))...)
+		return errors.Join(append(errs, plan.Coded(err))...)
 	}
 	req.Log.Step("kernel")
 	if pool != nil {
 		if pool.InProcess() {
-			errs = append(errs, coded(dropGateways(req, addrsOf(addrs))))
+			errs = append(errs, plan.Coded(dropGateways(req, addrsOf(addrs))))
 		}
 		errs = append(errs, pool.Del(req))
 		req.Log.Step("lease")
@@ -209,32 +199,28 @@ func Del(req *cni.Request) error {
 
 // GC removes everything of this network that belongs to no valid attachment, and
 // asks the IPAM plugin to do the same. Without a list of valid attachments it
-// changes nothing. With the last attachment go the bridge, if we made it, and our
-// table.
-func GC(req *cni.Request) (err error) {
+// changes nothing. After the last attachment it removes our table and the bridge,
+// if we made the bridge.
+func GC(req *cni.Request) error {
 	pool, perr := delIPAM(req)
 	valid, present, err := req.Valid()
 	if err != nil || !present {
 		return errors.Join(perr, err)
 	}
-	s, err := plan.Open(nil)
-	if err != nil {
-		return cni.WithCode(cni.CodeKernel, err)
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	errs := []error{perr, coded(owned.Sweep(s, req.Network, plan.OwnersOf(req, valid), owned.Everything))}
-	if pool != nil {
-		if pool.InProcess() {
-			held, err := lease.Invalid(req, valid)
-			errs = append(errs, err, coded(dropGateways(req, held)))
+	return plan.Coded(plan.With(nil, func(s *plan.Session) error {
+		errs := []error{perr, plan.Coded(owned.Sweep(s, req.Network, plan.OwnersOf(req, valid), owned.Everything))}
+		if pool != nil {
+			if pool.InProcess() {
+				held, err := lease.Invalid(req, valid)
+				errs = append(errs, err, plan.Coded(dropGateways(req, held)))
+			}
+			errs = append(errs, pool.GC(req))
 		}
-		errs = append(errs, pool.GC(req))
-	}
-	if len(valid) == 0 {
-		errs = append(errs, coded(foreign.RetireBridge(s, bridgeName(req))))
-	}
-	errs = append(errs, coded(firewall.TidyRules(s)))
-	return errors.Join(errs...)
+		if len(valid) == 0 {
+			errs = append(errs, plan.Coded(foreign.RetireBridge(s, bridgeName(req))))
+		}
+		return errors.Join(append(errs, plan.Coded(firewall.TidyRules(s)))...)
+	}))
 }
 
 // Status says whether an ADD would work now.

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,71 +21,57 @@ const (
 	maxVlan       = 4094
 )
 
+// switches are the keys that need no parsing.
+type switches struct {
+	IsGateway                 bool      `json:"isGateway"` // in Conf also with isDefaultGateway or gateways
+	IsDefaultGateway          bool      `json:"isDefaultGateway"`
+	ForceAddress              bool      `json:"forceAddress"`
+	IPMasq                    bool      `json:"ipMasq"`
+	HairpinMode               bool      `json:"hairpinMode"`
+	PromiscMode               bool      `json:"promiscMode"`
+	PreserveDefaultVlan       bool      `json:"preserveDefaultVlan"`
+	MacSpoofChk               bool      `json:"macspoofchk"` // in Conf also with ipspoofchk
+	IPSpoofChk                bool      `json:"ipspoofchk"`
+	ControlFrames             bool      `json:"controlFrames"`  // the container may send what switches, routers and DHCP servers do
+	IsolateFromLan            bool      `json:"isolateFromLan"` // only the own bridge reaches the containers' addresses
+	MaxConnections            int       `json:"maxConnections"` // at once, that the container may open with each address; 0 for any number
+	EnableDad                 bool      `json:"enabledad"`
+	DisableContainerInterface bool      `json:"disableContainerInterface"`
+	PortIsolation             bool      `json:"portIsolation"`
+	EnableIPv6LinkLocal       bool      `json:"enableIPv6LinkLocal"`
+	NoDefaultRoute            bool      `json:"noDefaultRoute"`
+	ForwardAccept             bool      `json:"forwardAccept"`
+	RouteMetric               int       `json:"routeMetric"` // of routes that name none; 0 leaves the kernel's default
+	DNS                       types.DNS `json:"dns"`
+}
+
 // Conf is the configuration, parsed and valid.
 type Conf struct {
-	Bridge                    string
-	IsGateway                 bool
-	IsDefaultGateway          bool
-	Gateways                  []netip.Prefix // the bridge's addresses, where no IPAM plugin names any
-	ForceAddress              bool
-	IPMasq                    bool
-	IPTables                  bool           // masquerade by the compatible backend
-	MasqueradeExclude         []netip.Prefix // destinations that see the container's address
-	MTU                       int            // bytes; 0 takes the bridge's
-	AutoMTU                   bool           // MTU is still to be read from the host's way out
-	HairpinMode               bool
-	PromiscMode               bool
-	PortIsolation             bool
-	Vlan                      uint16 // of untagged frames; 0 for none
-	VlanTrunk                 []link.VlanRange
-	Vlans                     bool // the bridge must tell VLANs apart
-	PreserveDefaultVlan       bool
-	MacSpoofChk               bool
-	IPSpoofChk                bool // MacSpoofChk, and the same for IP addresses
-	IsolateFromLan            bool // only the own bridge reaches the containers' addresses
-	MaxConnections            int  // at once, that the container may open with each address; 0 for any number
-	ControlFrames             bool // the container may send what switches, routers and DHCP servers do
-	EnableDad                 bool
-	DisableContainerInterface bool
-	EnableIPv6LinkLocal       bool
-	NoDefaultRoute            bool
-	ForwardAccept             bool
-	RouteMetric               int // of routes that name none; 0 leaves the kernel's default
-	DNS                       types.DNS
-	IPAM                      string           // the plugin's name; "" for layer 2 only
-	MAC                       net.HardwareAddr // the container's; nil to choose one
+	switches
+	Bridge            string
+	Gateways          []netip.Prefix // the bridge's addresses, where no IPAM plugin names any
+	IPTables          bool           // masquerade by the compatible backend
+	MasqueradeExclude []netip.Prefix // destinations that see the container's address
+	MTU               int            // bytes; 0 takes the bridge's
+	AutoMTU           bool           // ADD and CHECK take the MTU of the host's way out
+	Vlan              uint16         // of untagged frames; 0 for none
+	VlanTrunk         []link.VlanRange
+	Vlans             bool             // the bridge tells VLANs apart
+	IPAM              string           // the plugin's name; "" for layer 2 only
+	MAC               net.HardwareAddr // the container's; nil to choose one
 }
 
 // wire is the configuration as JSON has it. Keys are spelled as the reference's.
 type wire struct {
-	Bridge                    *string      `json:"bridge"`
-	IsGateway                 bool         `json:"isGateway"`
-	IsDefaultGateway          bool         `json:"isDefaultGateway"`
-	Gateways                  []string     `json:"gateways"`
-	ForceAddress              bool         `json:"forceAddress"`
-	IPMasq                    bool         `json:"ipMasq"`
-	IPMasqBackend             *string      `json:"ipMasqBackend"`
-	MasqueradeExclude         []string     `json:"masqueradeExclude"`
-	MTU                       wireMTU      `json:"mtu"`
-	HairpinMode               bool         `json:"hairpinMode"`
-	PromiscMode               bool         `json:"promiscMode"`
-	Vlan                      int          `json:"vlan"`
-	VlanTrunk                 []*wireTrunk `json:"vlanTrunk"`
-	PreserveDefaultVlan       bool         `json:"preserveDefaultVlan"`
-	MacSpoofChk               bool         `json:"macspoofchk"`
-	IPSpoofChk                bool         `json:"ipspoofchk"`
-	ControlFrames             bool         `json:"controlFrames"`
-	IsolateFromLan            bool         `json:"isolateFromLan"`
-	MaxConnections            int          `json:"maxConnections"`
-	EnableDad                 bool         `json:"enabledad"`
-	DisableContainerInterface bool         `json:"disableContainerInterface"`
-	PortIsolation             bool         `json:"portIsolation"`
-	EnableIPv6LinkLocal       bool         `json:"enableIPv6LinkLocal"`
-	NoDefaultRoute            bool         `json:"noDefaultRoute"`
-	ForwardAccept             bool         `json:"forwardAccept"`
-	RouteMetric               int          `json:"routeMetric"`
-	DNS                       types.DNS    `json:"dns"`
-	IPAM                      struct {
+	switches
+	Bridge            *string      `json:"bridge"`
+	Gateways          []string     `json:"gateways"`
+	IPMasqBackend     *string      `json:"ipMasqBackend"`
+	MasqueradeExclude []string     `json:"masqueradeExclude"`
+	MTU               wireMTU      `json:"mtu"`
+	Vlan              int          `json:"vlan"`
+	VlanTrunk         []*wireTrunk `json:"vlanTrunk"`
+	IPAM              struct {
 		Type string `json:"type"`
 	} `json:"ipam"`
 	RuntimeConfig struct {
@@ -121,15 +108,9 @@ func parse(req *cni.Request) (*Conf, error) {
 	if err := req.Decode(&w); err != nil {
 		return nil, err
 	}
-	c := &Conf{
-		Bridge: defaultBridge, IsGateway: w.IsGateway || w.IsDefaultGateway, IsDefaultGateway: w.IsDefaultGateway,
-		ForceAddress: w.ForceAddress, IPMasq: w.IPMasq, MTU: w.MTU.bytes, AutoMTU: w.MTU.auto,
-		HairpinMode: w.HairpinMode, PromiscMode: w.PromiscMode,
-		PortIsolation: w.PortIsolation, PreserveDefaultVlan: w.PreserveDefaultVlan, MacSpoofChk: w.MacSpoofChk || w.IPSpoofChk, IPSpoofChk: w.IPSpoofChk,
-		ControlFrames: w.ControlFrames, IsolateFromLan: w.IsolateFromLan, MaxConnections: w.MaxConnections,
-		EnableDad: w.EnableDad, DisableContainerInterface: w.DisableContainerInterface, EnableIPv6LinkLocal: w.EnableIPv6LinkLocal,
-		NoDefaultRoute: w.NoDefaultRoute, ForwardAccept: w.ForwardAccept, RouteMetric: w.RouteMetric, DNS: w.DNS, IPAM: w.IPAM.Type,
-	}
+	c := &Conf{switches: w.switches, Bridge: defaultBridge, MTU: w.MTU.bytes, AutoMTU: w.MTU.auto, IPAM: w.IPAM.Type}
+	c.IsGateway = c.IsGateway || c.IsDefaultGateway
+	c.MacSpoofChk = c.MacSpoofChk || c.IPSpoofChk
 	if w.Bridge != nil {
 		c.Bridge = *w.Bridge
 	}
@@ -153,29 +134,24 @@ func (c *Conf) check() error {
 	if c.RouteMetric < 0 || c.RouteMetric > 1<<31-1 {
 		return fmt.Errorf("routeMetric: %d is outside 0-%d", c.RouteMetric, 1<<31-1)
 	}
-	if c.HairpinMode && c.PromiscMode {
-		return errors.New("hairpinMode: cannot be true together with promiscMode, frames would arrive twice: use hairpinMode alone")
-	}
-	if c.NoDefaultRoute && c.IsDefaultGateway {
-		return errors.New("noDefaultRoute: cannot be true together with isDefaultGateway: remove one of them")
-	}
-	if c.IPAM != "" && c.DisableContainerInterface {
-		return errors.New("disableContainerInterface: cannot use IPAM when it is true, a link that is down has no use for addresses: remove it or \"ipam\"")
-	}
-	if c.IPAM != "" && len(c.Gateways) > 0 {
-		return errors.New("gateways: is for networks without ipam; with it the IPAM plugin names the gateway: remove one of them")
-	}
-	if c.IPSpoofChk && c.IPAM == "" {
-		return errors.New("ipspoofchk: needs \"ipam\", a layer 2 network has no addresses that a port could be bound to: add it or use macspoofchk")
-	}
 	if c.MaxConnections < 0 || c.MaxConnections > 1<<31-1 {
 		return fmt.Errorf("maxConnections: %d is outside 0-%d; 0 or none is any number", c.MaxConnections, 1<<31-1)
 	}
-	if (c.IsolateFromLan || c.MaxConnections > 0) && c.IPAM == "" {
-		return errors.New("isolateFromLan, maxConnections: need \"ipam\", they know containers by their addresses: add it or remove them")
-	}
-	if c.IPSpoofChk && len(c.VlanTrunk) > 0 {
-		return errors.New("ipspoofchk: cannot be true together with vlanTrunk, it drops tagged frames: remove one of them")
+	for _, conflict := range []struct {
+		found bool
+		text  string
+	}{
+		{c.HairpinMode && c.PromiscMode, "hairpinMode: cannot be true together with promiscMode, frames would arrive twice: use hairpinMode alone"},
+		{c.NoDefaultRoute && c.IsDefaultGateway, "noDefaultRoute: cannot be true together with isDefaultGateway: remove one of them"},
+		{c.IPAM != "" && c.DisableContainerInterface, "disableContainerInterface: cannot use IPAM when it is true, a link that is down has no use for addresses: remove it or \"ipam\""},
+		{c.IPAM != "" && len(c.Gateways) > 0, "gateways: is for networks without ipam; with it the IPAM plugin names the gateway: remove one of them"},
+		{c.IPAM == "" && c.IPSpoofChk, "ipspoofchk: needs \"ipam\", a layer 2 network has no addresses that a port could be bound to: add it or use macspoofchk"},
+		{c.IPAM == "" && (c.IsolateFromLan || c.MaxConnections > 0), "isolateFromLan, maxConnections: need \"ipam\", they know containers by their addresses: add it or remove them"},
+		{c.IPSpoofChk && len(c.VlanTrunk) > 0, "ipspoofchk: cannot be true together with vlanTrunk, it drops tagged frames: remove one of them"},
+	} {
+		if conflict.found {
+			return errors.New(conflict.text)
+		}
 	}
 	if name := link.VlanGatewayName(c.Bridge, c.Vlan); c.Vlan != 0 && c.IsGateway && cni.CheckLinkName(name) != nil {
 		return fmt.Errorf("bridge: %q with vlan %d makes the gateway's link %q, longer than the kernel's 15 characters: use a shorter name", c.Bridge, c.Vlan, name)
@@ -183,23 +159,20 @@ func (c *Conf) check() error {
 	return nil
 }
 
-// routed says whether the containers are single stations with addresses, and not, as
-// on a layer 2 network or a trunk, perhaps switches or virtual machines.
+// routed says whether each container is a single station with addresses. On a layer 2
+// network or a trunk it may be a switch, or have virtual machines.
 func (c *Conf) routed() bool { return c.IPAM != "" && len(c.VlanTrunk) == 0 }
 
-// dropsControl says whether the container must not send what only switches, routers
-// and DHCP servers do.
+// dropsControl says whether the host drops frames that only switches, routers and DHCP
+// servers send.
 func (c *Conf) dropsControl() bool { return c.routed() && !c.ControlFrames }
 
 func (w *wire) backend(c *Conf) error {
-	switch {
-	case w.IPMasqBackend == nil || *w.IPMasqBackend == "nftables":
-		return nil
-	case *w.IPMasqBackend == "iptables":
-		c.IPTables = true
-		return nil
+	c.IPTables = w.IPMasqBackend != nil && *w.IPMasqBackend == "iptables"
+	if w.IPMasqBackend != nil && !c.IPTables && *w.IPMasqBackend != "nftables" {
+		return fmt.Errorf("ipMasqBackend: %q is neither \"nftables\" nor \"iptables\"", *w.IPMasqBackend)
 	}
-	return fmt.Errorf("ipMasqBackend: %q is neither \"nftables\" nor \"iptables\"", *w.IPMasqBackend)
+	return nil
 }
 
 // prefixes parses the lists of CIDRs.
@@ -222,8 +195,8 @@ func (w *wire) prefixes(c *Conf) error {
 	return nil
 }
 
-// mac chooses the container's address: the runtime's before the user's in "args",
-// that before CNI_ARGS.
+// mac chooses the container's MAC address. The runtime's comes before "args", and "args"
+// before CNI_ARGS. It is nil where nobody asks for one.
 func (w *wire) mac(args cni.Args) (net.HardwareAddr, error) {
 	key, text, code := "runtimeConfig.mac", w.RuntimeConfig.MAC, uint(cni.CodeConfig)
 	if text == "" {
@@ -253,10 +226,6 @@ func bridgeName(req *cni.Request) string {
 	var w struct {
 		Bridge string `json:"bridge"`
 	}
-	// A wrong value names no bridge of ours.
-	_ = req.Decode(&w)
-	if w.Bridge == "" {
-		return defaultBridge
-	}
-	return w.Bridge
+	_ = req.Decode(&w) // a wrong value names no bridge of ours
+	return cmp.Or(w.Bridge, defaultBridge)
 }

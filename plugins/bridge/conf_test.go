@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -85,23 +86,14 @@ func parsed(t *testing.T, config string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := fmt.Sprintf("%+v", *c)
-	// A field begins with a capital after a space outside of brackets.
-	var fields []string
-	depth, begin := 0, 1
-	for i, r := range text {
-		switch r {
-		case '[', '{':
-			depth++
-		case ']', '}':
-			depth--
-		}
-		if i > 0 && (depth == 1 && r == ' ' || depth == 0) {
-			fields = append(fields, text[begin:i])
-			begin = i + 1
+	var list []string
+	v := reflect.ValueOf(*c)
+	for _, f := range reflect.VisibleFields(v.Type()) {
+		if !f.Anonymous {
+			list = append(list, fmt.Sprintf("%s:%+v", f.Name, v.FieldByIndex(f.Index)))
 		}
 	}
-	return fields
+	return list
 }
 
 func changed(base, now []string) string {

@@ -12,10 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inside is what happens in the container's namespace. IPv4 addresses come before
-// the link is up, so that the kernel announces them (announces); IPv6 ones after
-// it, since it announces each that becomes valid on a link that is up (ndisc_notify).
-func (in inputs) inside(addrs []address) []plan.Object {
+// inside is the objects in the container's namespace. IPv4 addresses come before the link is
+// up, so that the kernel announces them then (arp_notify). IPv6 addresses come afterwards: the
+// kernel announces each that becomes valid on a link that is up (ndisc_notify).
+func (in *inputs) inside(addrs []address) []plan.Object {
 	c, ifName := in.conf, in.owner.IfName
 	if c.DisableContainerInterface {
 		return nil
@@ -40,7 +40,7 @@ func (in inputs) inside(addrs []address) []plan.Object {
 	return list
 }
 
-func (in inputs) sysctls(addrs []address) []plan.Object {
+func (in *inputs) sysctls(addrs []address) []plan.Object {
 	v4, v6 := false, false
 	for _, a := range addrs {
 		v4, v6 = v4 || a.prefix.Addr().Is4(), v6 || !a.prefix.Addr().Is4()
@@ -62,12 +62,12 @@ func (in inputs) sysctls(addrs []address) []plan.Object {
 		set("ipv6", "disable_ipv6", "0")
 		set("ipv6", "keep_addr_on_down", "1")
 		set("ipv6", "ndisc_notify", "1")
-		set("ipv6", "accept_dad", dadValue(in.conf.EnableDad))
+		set("ipv6", "accept_dad", map[bool]string{false: "0", true: "1"}[in.conf.EnableDad])
 		set("ipv6", "accept_ra", "0")
 		set("ipv6", "accept_redirects", "0")
 	case v4 && !in.conf.EnableIPv6LinkLocal:
-		// A container that was given IPv4 only must not be reachable by a
-		// link-local address that nobody knows of (CVE-2024-32473).
+		// A container with only IPv4 must not be reachable by a link-local address that
+		// nobody knows of (CVE-2024-32473).
 		set("ipv6", "disable_ipv6", "1")
 	}
 	if len(list) == 0 {
@@ -77,32 +77,24 @@ func (in inputs) sysctls(addrs []address) []plan.Object {
 }
 
 // announces says whether neighbours may remember another MAC address for the container's
-// IPv4 addresses. They don't where it follows from the only one (Owner.ContainerMAC), and
-// an announcement goes to each container on the bridge: with 600 it took a tenth of an
-// ADD's CPU. Where a plugin after us has changed it, it announces by itself.
-func (in inputs) announces(addrs []address) bool {
+// IPv4 addresses. They can't if the MAC address follows from the only IPv4 address
+// (Owner.ContainerMAC). Each container on the bridge gets an announcement: with 600
+// containers that took a tenth of an ADD's CPU. A plugin after us that has changed the MAC
+// address announces it by itself.
+func (in *inputs) announces(addrs []address) bool {
 	var v4 []netip.Addr
 	for _, a := range addrs {
 		if a.prefix.Addr().Is4() {
 			v4 = append(v4, a.prefix.Addr())
 		}
 	}
-	if len(v4) == 1 && bytes.Equal(in.mac, in.owner.ContainerMAC(v4[0].AsSlice())) {
-		return false
-	}
-	return len(v4) > 0 && !in.changed
+	follows := len(v4) == 1 && bytes.Equal(in.mac, in.owner.ContainerMAC(v4[0].AsSlice()))
+	return len(v4) > 0 && !follows && !in.changed
 }
 
-func dadValue(on bool) string {
-	if on {
-		return "1"
-	}
-	return "0"
-}
-
-// route gives a route its gateway: its own, else its family's first; none where the
-// route is to stay on the link.
-func (in inputs) route(r *types.Route, addrs []address) link.Route {
+// route is a route of the lease. Its gateway is its own, else the first of the family. A
+// route of scope link has none.
+func (in *inputs) route(r *types.Route, addrs []address) link.Route {
 	k := link.Route{
 		IfName: in.owner.IfName, Dst: cni.Prefix(r.Dst), Gw: cni.Addr(r.GW),
 		MTU: r.MTU, AdvMSS: r.AdvMSS, Priority: r.Priority,

@@ -8,14 +8,13 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
-	"github.com/bridgeport-cni/bridgeport/pkg/publish"
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 	"golang.org/x/sys/unix"
 )
 
-// take puts the lease into the plan's inputs: gateways where the IPAM plugin named
-// none, the default route, and the container's MAC.
+// take puts the lease into the plan's inputs. It adds gateways where the IPAM plugin named
+// none, the default route, and the container's MAC address.
 func (in *inputs) take(lease *current.Result) {
 	in.ips, in.routes = lease.IPs, lease.Routes
 	if in.conf.NoDefaultRoute {
@@ -39,8 +38,8 @@ func (in *inputs) take(lease *current.Result) {
 	}
 }
 
-// fits says whether the MTU has room for the families of the addresses: below 1,280
-// bytes the kernel has no IPv6 on a link (addrconf_notify).
+// fits is an error if the MTU is too small for an IPv6 address: below 1,280 bytes the kernel
+// has no IPv6 on a link (addrconf_notify).
 func (in *inputs) fits() error {
 	for _, a := range in.addresses() {
 		if !a.prefix.Addr().Is4() && in.mtu() < minMTU6 {
@@ -50,24 +49,27 @@ func (in *inputs) fits() error {
 	return nil
 }
 
-// complete puts lease and ports into the plan's inputs. An error says what does not fit.
-func (in *inputs) complete(lease *current.Result, ports *publish.Publication) error {
+// complete puts lease and ports into the plan's inputs. An error names the address or port
+// that does not fit.
+func (in *inputs) complete(lease *current.Result) error {
 	in.take(lease)
-	return errors.Join(in.fits(), in.publish(ports))
+	return errors.Join(in.fits(), in.publish())
 }
 
-// publish takes the ports into the plan.
-func (in *inputs) publish(ports *publish.Publication) (err error) {
-	in.ports, err = ports.PlanBehind(in.prefixes(), in.towards())
+// publish plans the ports. The precondition is the container's addresses.
+func (in *inputs) publish() (err error) {
+	in.ports, err = in.published.PlanBehind(in.prefixes(), in.towards())
 	return err
 }
 
 // towards is the host's link towards the container.
-func (in inputs) towards() link.Towards {
-	return link.Towards{Link: in.outLink(), Bridge: in.outLink() == in.conf.Bridge}
+func (in *inputs) towards() link.Towards {
+	out := in.conf.outLink()
+	return link.Towards{Link: out, Bridge: out == in.conf.Bridge}
 }
 
-// defaultRoute adds one through gw, unless the IPAM plugin gave one for the family.
+// defaultRoute adds a default route through gw, unless the IPAM plugin gave one for the
+// family.
 func (in *inputs) defaultRoute(gw netip.Addr) {
 	if !gw.IsValid() {
 		return
@@ -77,17 +79,11 @@ func (in *inputs) defaultRoute(gw netip.Addr) {
 			return
 		}
 	}
-	all := netip.PrefixFrom(netip.IPv6Unspecified(), 0)
-	if gw.Is4() {
-		all = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-	}
-	in.routes = append(in.routes, &types.Route{
-		Dst: cni.IPNet(all),
-		GW:  gw.AsSlice(),
-	})
+	all := netip.PrefixFrom(gw, 0).Masked()
+	in.routes = append(in.routes, &types.Route{Dst: cni.IPNet(all), GW: gw.AsSlice()})
 }
 
-// inMain says whether the route is in the table that is looked up first.
+// inMain says whether the route is in table main.
 func inMain(r *types.Route) bool {
 	return r.Table == nil || *r.Table == 0 || *r.Table == unix.RT_TABLE_MAIN
 }
@@ -107,7 +103,7 @@ func (in inputs) result(req *cni.Request, dns types.DNS) *current.Result {
 	}
 	if in.vlanFacts.MAC != nil {
 		res.Interfaces = append(res.Interfaces, &current.Interface{
-			Name: in.outLink(), Mac: in.vlanFacts.MAC.String(), Mtu: in.vlanFacts.MTU,
+			Name: in.conf.outLink(), Mac: in.vlanFacts.MAC.String(), Mtu: in.vlanFacts.MTU,
 		})
 	}
 	return res

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"errors"
 	"net/netip"
 	"slices"
 
@@ -11,10 +10,11 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
-// dropGateways takes gateways off the bridge whose subnets the configuration does not
-// hand out any more (another podCIDR) and that the addresses, which go now, were the
-// last to use. It comes before the leases go, so that a crash loses nothing.
-func dropGateways(req *cni.Request, addrs []netip.Addr) (err error) {
+// dropGateways removes gateways from the bridge after the node was given another podCIDR: the
+// configuration does not hand out the gateway's subnet any more, and addrs, which go now, were
+// the last addresses in it. The caller gives the leases back afterwards, so that a crash loses
+// nothing.
+func dropGateways(req *cni.Request, addrs []netip.Addr) error {
 	moved := lease.Moved(req, addrs)
 	if len(moved) == 0 {
 		return nil
@@ -23,17 +23,14 @@ func dropGateways(req *cni.Request, addrs []netip.Addr) (err error) {
 	if err != nil {
 		return nil // DEL goes on with any configuration
 	}
-	s, err := plan.Open(nil)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	return link.DropGateways(s, inputs{conf: c}.outLink(), func(p netip.Prefix) (bool, error) {
-		if slices.Contains(c.Gateways, p) || !slices.ContainsFunc(moved, p.Contains) {
-			return false, nil
-		}
-		used, err := lease.InUse(req, p.Masked(), moved)
-		return !used, err
+	return plan.With(nil, func(s *plan.Session) error {
+		return link.DropGateways(s, c.outLink(), func(p netip.Prefix) (bool, error) {
+			if slices.Contains(c.Gateways, p) || !slices.ContainsFunc(moved, p.Contains) {
+				return false, nil
+			}
+			used, err := lease.InUse(req, p.Masked(), moved)
+			return !used, err
+		})
 	})
 }
 

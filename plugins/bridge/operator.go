@@ -6,25 +6,23 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-	"github.com/bridgeport-cni/bridgeport/pkg/publish"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
 
-// Expected is the plan of an attachment that exists, as CHECK compares it. h is open in
+// Expected is the plan of an attachment that exists, as CHECK compares it. s is open in
 // the container.
 func Expected(req *cni.Request, s *plan.Session) (plan.Plan, error) {
-	c, err := parse(req)
-	if err != nil {
-		return plan.Plan{}, err
+	in, err := read(req)
+	if err == nil {
+		err = plan.Coded(in.expect(req, s))
 	}
-	in, err := expected(req, c, s)
 	if err != nil {
 		return plan.Plan{}, err
 	}
 	return in.plan(), nil
 }
 
-// Draft is what an ADD would make, with nothing changed.
+// Draft is the plan and the result of an ADD that did not happen.
 type Draft struct {
 	Plan   plan.Plan
 	Result *current.Result
@@ -34,20 +32,14 @@ type Draft struct {
 
 // Planned drafts an ADD that was given the lease.
 func Planned(req *cni.Request, s *plan.Session, lease *current.Result) (*Draft, error) {
-	c, err := parse(req)
-	if err != nil {
-		return nil, err
+	in, err := read(req)
+	if err == nil {
+		err = plan.Coded(in.look(s))
 	}
-	ports, err := publish.Parse(req)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = in.complete(lease)
 	}
-	facts, err := look(c, s)
 	if err != nil {
-		return nil, coded(err)
-	}
-	in := inputs{conf: c, owner: plan.OwnerOf(req), facts: facts, mac: c.MAC}
-	if err := in.complete(lease, ports); err != nil {
 		return nil, err
 	}
 	return &Draft{Plan: in.plan(), Result: in.result(req, lease.DNS), Addrs: in.prefixes(), Out: in.towards()}, nil

@@ -11,6 +11,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/pkg/owned"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+	"github.com/bridgeport-cni/bridgeport/pkg/publish"
 	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
@@ -26,10 +27,11 @@ type inputs struct {
 	mac    net.HardwareAddr // the container's; nil to choose one
 	// changed says that a plugin after us gave the container another MAC address.
 	changed bool
-	ports   plan.Plan                        // of the ports that we publish ourselves
-	inUse   func(netip.Prefix) (bool, error) // see kernel.Gateway; nil outside of ADD
-	// vlanFacts are of the VLAN's gateway link, once it is made; the plan has no need
-	// of them.
+	// published is the part of the configuration about ports, ports is their plan.
+	published *publish.Publication
+	ports     plan.Plan
+	inUse     func(netip.Prefix) (bool, error) // see link.Gateway; nil outside of ADD
+	// vlanFacts are those of the VLAN's gateway link, for the result only.
 	vlanFacts link.Facts
 }
 
@@ -39,7 +41,8 @@ type address struct {
 	gateway netip.Addr // invalid without one
 }
 
-func (in inputs) addresses() []address {
+// addresses are the container's.
+func (in *inputs) addresses() []address {
 	var list []address
 	for _, ip := range in.ips {
 		list = append(list, address{cni.Prefix(ip.Address), cni.Addr(ip.Gateway)})
@@ -47,9 +50,17 @@ func (in inputs) addresses() []address {
 	return list
 }
 
-// plan is everything that exists for an attachment after ADD; CHECK compares it,
-// and it is the only place that says so.
-func (in inputs) plan() plan.Plan {
+// prefixes are addresses without their ways out.
+func (in *inputs) prefixes() []netip.Prefix {
+	var addrs []netip.Prefix
+	for _, a := range in.addresses() {
+		addrs = append(addrs, a.prefix)
+	}
+	return addrs
+}
+
+// plan is everything that exists for an attachment after ADD. ADD makes it, CHECK compares it.
+func (in *inputs) plan() plan.Plan {
 	addrs, own := in.addresses(), in.own()
 	return plan.Plan{
 		Before: in.ports.Before,
@@ -61,7 +72,7 @@ func (in inputs) plan() plan.Plan {
 }
 
 // own is what the attachment owns, as the configuration wants it.
-func (in inputs) own() owned.All {
+func (in *inputs) own() owned.All {
 	c, own := in.conf, owned.By(in.owner, nil)
 	own.Veth = link.Veth{
 		Owner: in.owner, IfName: in.owner.IfName, Master: c.Bridge, MTU: in.mtu(), MAC: in.mac,
@@ -75,7 +86,7 @@ func (in inputs) own() owned.All {
 	}
 	own.Restriction.Connections = c.MaxConnections
 	if c.IsolateFromLan {
-		own.Restriction.Link = in.outLink()
+		own.Restriction.Link = c.outLink()
 	}
 	own.Masquerade.Exclude, own.MasqueradeIPTables.Exclude = c.MasqueradeExclude, c.MasqueradeExclude
 	for _, a := range in.addresses() {
@@ -93,7 +104,7 @@ func (in inputs) own() owned.All {
 }
 
 // link is the container's link and its port.
-func (in inputs) link(own owned.All) []plan.Object {
+func (in *inputs) link(own owned.All) []plan.Object {
 	list := []plan.Object{own.Veth}
 	if in.conf.Vlans && (in.conf.Vlan != 0 || len(in.conf.VlanTrunk) > 0) {
 		list = append(list, in.conf.port(in.owner.LinkName()))
@@ -102,17 +113,16 @@ func (in inputs) link(own owned.All) []plan.Object {
 }
 
 // frameRules are what the spoof check of the port stands on.
-func (in inputs) frameRules() []plan.Object {
+func (in *inputs) frameRules() []plan.Object {
 	if !in.conf.MacSpoofChk {
 		return nil
 	}
 	return []plan.Object{firewall.FrameRules{}}
 }
 
-// early is what an IPAM plugin that asks on the network itself, such as dhcp, needs
-// to be there: the link, up, which may send nothing but the question for an address. late
-// is what follows.
-func (in inputs) early() plan.Plan {
+// early is the part of the plan that an IPAM plugin needs which asks on the network, such as
+// dhcp: the link is up, and may send nothing but the question for an address.
+func (in *inputs) early() plan.Plan {
 	own := in.own()
 	return plan.Plan{
 		Shared: in.shared(nil), Link: in.link(own), Bounds: append(in.frameRules(), own.SpoofCheck),
@@ -120,16 +130,17 @@ func (in inputs) early() plan.Plan {
 	}
 }
 
-func (in inputs) late() plan.Plan {
+// late is the rest of the plan.
+func (in *inputs) late() plan.Plan {
 	p := in.plan()
-	// The spoof check is early's, here with the addresses: it goes with the link.
+	// The spoof check of early gets the addresses. The undo of early removes it.
 	p.Shared = slices.Concat(p.Shared, p.Bounds[:len(in.frameRules())+1])
 	p.Link, p.Bounds = nil, p.Bounds[len(in.frameRules())+1:]
 	return p
 }
 
 // ready is what follows as soon as the port carries packets.
-func (in inputs) ready() []plan.Object {
+func (in *inputs) ready() []plan.Object {
 	list := []plan.Object{link.PortReady(in.owner)}
 	if in.conf.routed() {
 		list = append(list, link.FDBEntry{
@@ -137,13 +148,13 @@ func (in inputs) ready() []plan.Object {
 		})
 	}
 	if in.conf.dropsControl() && !in.conf.MacSpoofChk {
-		// They are there, save for the host's first container: no reason to ask before.
+		// The rules exist, save for the host's first container. To ask before would cost more.
 		list = append(list, firewall.FrameRules{Optional: true})
 	}
 	return list
 }
 
-func (in inputs) mtu() int {
+func (in *inputs) mtu() int {
 	if in.conf.MTU > 0 {
 		return in.conf.MTU
 	}
@@ -151,20 +162,18 @@ func (in inputs) mtu() int {
 }
 
 // shared is the bridge and, for a gateway, what makes it one.
-func (in inputs) shared(addrs []address) []plan.Object {
+func (in *inputs) shared(addrs []address) []plan.Object {
 	c := in.conf
 	list := []plan.Object{link.Bridge{Name: c.Bridge, MTU: c.MTU, Promisc: c.PromiscMode, Vlans: c.Vlans}}
 	if gateways := in.gateways(addrs); c.IsGateway && len(gateways) > 0 {
 		if c.Vlan != 0 {
 			list = append(list, in.vlanGateway())
 		}
-		families := map[bool]bool{}
 		for _, g := range gateways {
-			list = append(list, link.Gateway{Link: in.outLink(), Prefix: g, Force: c.ForceAddress, Also: gateways, InUse: in.inUse})
-			families[g.Addr().Is4()] = true
+			list = append(list, link.Gateway{Link: c.outLink(), Prefix: g, Force: c.ForceAddress, Also: gateways, InUse: in.inUse})
 		}
 		for _, is4 := range []bool{true, false} {
-			if families[is4] {
+			if slices.ContainsFunc(gateways, func(g netip.Prefix) bool { return g.Addr().Is4() == is4 }) {
 				list = append(list, link.Forwarding{Bridge: c.Bridge, IPv6: !is4})
 			}
 		}
@@ -174,8 +183,8 @@ func (in inputs) shared(addrs []address) []plan.Object {
 	// bridge of somebody else.
 	list = append(list, link.Sysctl{Key: "net/ipv6/conf/" + c.Bridge + "/accept_ra", Value: "0", Optional: true})
 	if c.ForwardAccept {
-		list = append(list, foreign.ForwardAccept{Bridge: in.outLink()})
-		if in.outLink() != c.Bridge { // frames on their way there pass it, too, under br_netfilter
+		list = append(list, foreign.ForwardAccept{Bridge: c.outLink()})
+		if c.outLink() != c.Bridge { // under br_netfilter frames to the VLAN's link pass the bridge's rules
 			list = append(list, foreign.ForwardAccept{Bridge: c.Bridge})
 		}
 	}
@@ -188,7 +197,7 @@ func (in inputs) shared(addrs []address) []plan.Object {
 	return list
 }
 
-func (in inputs) vlanGateway() link.VlanGateway {
+func (in *inputs) vlanGateway() link.VlanGateway {
 	return link.VlanGateway{Bridge: in.conf.Bridge, VID: in.conf.Vlan, MTU: in.mtu()}
 }
 
@@ -201,15 +210,15 @@ func (in *inputs) lookVlan(s *plan.Session) (err error) {
 }
 
 // outLink is the host's link that the container's packets come in by.
-func (in inputs) outLink() string {
-	if in.conf.Vlan != 0 && in.conf.IsGateway {
-		return link.VlanGatewayName(in.conf.Bridge, in.conf.Vlan)
+func (c *Conf) outLink() string {
+	if c.Vlan != 0 && c.IsGateway {
+		return link.VlanGatewayName(c.Bridge, c.Vlan)
 	}
-	return in.conf.Bridge
+	return c.Bridge
 }
 
 // gateways are the bridge's addresses, each once.
-func (in inputs) gateways(addrs []address) []netip.Prefix {
+func (in *inputs) gateways(addrs []address) []netip.Prefix {
 	list := slices.Clone(in.conf.Gateways)
 	for _, a := range addrs {
 		p := netip.PrefixFrom(a.gateway, a.prefix.Bits())

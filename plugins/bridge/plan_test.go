@@ -47,7 +47,7 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-func planned(t *testing.T, file string) inputs {
+func planned(t *testing.T, file string) *inputs {
 	t.Helper()
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -65,16 +65,15 @@ func planned(t *testing.T, file string) inputs {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := inputs{
+	in := &inputs{
 		conf: c, owner: w.Owner, mac: c.MAC,
 		facts: link.Facts{MAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, MTU: 1500},
 	}
 	in.take(&w.Lease)
-	ports, err := publish.Parse(request(string(w.Config)))
-	if err != nil {
+	if in.published, err = publish.Parse(request(string(w.Config))); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(in.fits(), in.publish(ports)); err != nil {
+	if err := errors.Join(in.fits(), in.publish()); err != nil {
 		t.Fatal(err)
 	}
 	return in

@@ -10,8 +10,8 @@ import (
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
 
-// takePrevious takes from the result of ADD what is ours: plugins after us may have
-// added interfaces and addresses, and changed the container's MAC.
+// takePrevious rebuilds the plan's inputs from the result of ADD. Plugins after us may have
+// added interfaces and addresses, and changed the container's MAC address.
 func (in *inputs) takePrevious(prev *current.Result) error {
 	index := -1
 	for i, link := range prev.Interfaces {
@@ -22,14 +22,14 @@ func (in *inputs) takePrevious(prev *current.Result) error {
 	if index < 0 {
 		return cni.Errorf(cni.CodeConfig, "prevResult: no interface %s with a sandbox in it", in.owner.IfName)
 	}
-	var err error
+	in.mac = nil
 	if text := prev.Interfaces[index].Mac; text != "" { // results of 0.2.0 and before have none
-		in.mac, err = net.ParseMAC(text)
+		var err error
+		if in.mac, err = net.ParseMAC(text); err != nil {
+			return cni.Errorf(cni.CodeConfig, "prevResult: interface %s: %q is not a MAC address", in.owner.IfName, text)
+		}
 	}
-	if err != nil {
-		return cni.Errorf(cni.CodeConfig, "prevResult: interface %s: %q is not a MAC address", in.owner.IfName, prev.Interfaces[index].Mac)
-	}
-	// The bridge's may be another by now, if another network configured it.
+	// Another network may have changed the bridge's MTU since ADD.
 	in.facts.MTU = prev.Interfaces[index].Mtu
 	for _, ip := range prev.IPs {
 		if ip.Interface == nil || *ip.Interface == index {
@@ -56,10 +56,5 @@ func (in *inputs) gave(mac net.HardwareAddr) bool {
 
 // onLink says whether the gateway is reached by our link.
 func (in *inputs) onLink(gw netip.Addr) bool {
-	for _, a := range in.addresses() {
-		if a.prefix.Masked().Contains(gw) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(in.prefixes(), func(p netip.Prefix) bool { return p.Masked().Contains(gw) })
 }

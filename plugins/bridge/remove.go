@@ -21,30 +21,28 @@ func delIPAM(req *cni.Request) (*ipam.IPAM, error) {
 	return ipam.New(req, name)
 }
 
-// delKernel removes the links by the name of the host's end, wherever the other end
-// is and whether its namespace still exists. It looks into the container only for a
-// link that another plugin made.
-func delKernel(req *cni.Request, addrs []netip.Prefix) (err error) {
+// delKernel removes rules, and the links by the name of the host's end. The other end may be
+// anywhere. delKernel looks into the container only for a link that another plugin made.
+func delKernel(req *cni.Request, addrs []netip.Prefix) error {
 	var ns *netns.NS
 	if len(addrs) > 0 { // without addresses nothing in there is known to be the attachment's
-		if ns = container(req); ns != nil {
+		// ns is nil where the namespace is gone, where the path is a plain file after a reboot,
+		// and for the host's own namespace.
+		if ns, _ = plan.OpenNetns(req); ns != nil {
 			defer ns.Close()
 		}
 	}
-	s, err := plan.Open(ns)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
 	o := plan.OwnerOf(req)
-	// Ports before the link, which is their sign that connections may be left; rules after
-	// the link, so that the container is never without those that keep it in bounds. With
-	// portmap in the list this is faster, too: what portmap has just deleted is in the way of
-	// further rules for an RCU grace period, and the link takes one anyway.
 	rest := owned.By(o, addrs)
 	bounds := plan.Plan{Bounds: rest.Bounds()}
-	return errors.Join(
-		publish.Withdraw(req, s, addrs),
-		plan.Delete(s, rest.Veth, foreign.ReferenceLink{IfName: req.IfName, Addrs: addrs}, foreign.ReferenceMasquerade{Owner: o}),
-		bounds.Del(s))
+	// The order is ports, link, rules. Ports go first, because a link that exists is their
+	// sign that connections may be left. Rules go last, because the container must never be
+	// without those of its bounds. After portmap this order is faster, too: portmap's deletion
+	// blocks further rules for an RCU grace period, and the link takes one anyway.
+	return plan.With(ns, func(s *plan.Session) error {
+		return errors.Join(
+			publish.Withdraw(req, s, addrs),
+			plan.Delete(s, rest.Veth, foreign.ReferenceLink{IfName: req.IfName, Addrs: addrs}, foreign.ReferenceMasquerade{Owner: o}),
+			bounds.Del(s))
+	})
 }

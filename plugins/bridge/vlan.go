@@ -13,8 +13,8 @@ type wireTrunk struct {
 	ID    *int `json:"id"`
 }
 
-// vlans parses vlan and vlanTrunk. An empty trunk is no VLAN, but makes the bridge
-// tell VLANs apart, as in the reference.
+// vlans parses vlan and vlanTrunk. With an empty trunk the bridge tells VLANs apart, too, as
+// in the reference.
 func (w *wire) vlans(c *Conf) error {
 	if w.Vlan < 0 || w.Vlan > maxVlan {
 		return fmt.Errorf("vlan: invalid VLAN ID %d (must be between 0 and %d)", w.Vlan, maxVlan)

@@ -1,5 +1,7 @@
-// Package loopback is the loopback plugin: lo of a container comes up. containerd
-// and CRI-O call it beside every network.
+// Package loopback is the loopback plugin: it brings lo of a container up. containerd and
+// CRI-O call it beside every network.
+//
+//	os.Exit(cni.Main(loopback.Plugin(), os.Args)) // what /opt/cni/bin/loopback does
 package loopback
 
 import (
@@ -8,7 +10,6 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
-	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
@@ -26,28 +27,24 @@ func Plugin() cni.Plugin {
 
 // Add brings lo up. The result is lo with the addresses that the kernel gives it,
 // or, in a chain, the previous one.
-func Add(req *cni.Request) (_ *current.Result, err error) {
-	prev, err := previous(req)
+func Add(req *cni.Request) (res *current.Result, err error) {
+	res, err = previous(req)
 	if err != nil {
 		return nil, err
 	}
-	s, end, err := open(req)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, end()) }()
-	link := link.Loopback{}
-	if err := link.Add(s); err != nil {
-		return nil, cni.WithCode(cni.CodeKernel, err)
-	}
-	if prev != nil {
-		return prev, nil
-	}
-	addrs, err := link.Addresses(s)
-	if err != nil {
-		return nil, cni.WithCode(cni.CodeKernel, errors.Join(err, link.Del(s)))
-	}
-	return result(req, addrs), nil
+	err = plan.InContainer(req, func(s *plan.Session) error {
+		link := link.Loopback{}
+		if err := link.Add(s); err != nil || res != nil {
+			return err
+		}
+		addrs, err := link.Addresses(s)
+		if err != nil {
+			return errors.Join(err, link.Del(s))
+		}
+		res = result(req, addrs)
+		return nil
+	})
+	return res, cni.WithCode(cni.CodeKernel, err)
 }
 
 func result(req *cni.Request, addrs []netip.Prefix) *current.Result {
@@ -62,17 +59,14 @@ func result(req *cni.Request, addrs []netip.Prefix) *current.Result {
 }
 
 // Check wants lo up, with the addresses that the result of ADD names for it.
-func Check(req *cni.Request) (err error) {
+func Check(req *cni.Request) error {
 	prev, err := previous(req)
 	if err != nil {
 		return err
 	}
-	s, end, err := open(req)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, end()) }()
-	return cni.WithCode(cni.CodeDrift, link.Loopback{Addrs: addresses(prev)}.Check(s))
+	return cni.WithCode(cni.CodeKernel, plan.InContainer(req, func(s *plan.Session) error {
+		return cni.WithCode(cni.CodeDrift, link.Loopback{Addrs: addresses(prev)}.Check(s))
+	}))
 }
 
 // addresses are those that the result has on lo.
@@ -88,18 +82,13 @@ func addresses(prev *current.Result) (list []netip.Prefix) {
 	return list
 }
 
-// Del takes lo down. Without the namespace there is nothing to do, and in the
-// host's own nothing that may be done.
-func Del(req *cni.Request) (err error) {
-	s, end, err := open(req)
+// Del takes lo down. It does nothing without the namespace, or in the host's own.
+func Del(req *cni.Request) error {
+	err := plan.InContainer(req, link.Loopback{}.Del)
 	if cni.Code(err) == cni.CodeNetns {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, end()) }()
-	return cni.WithCode(cni.CodeKernel, link.Loopback{}.Del(s))
+	return cni.WithCode(cni.CodeKernel, err)
 }
 
 // GC does nothing: lo goes with its namespace.
@@ -107,23 +96,7 @@ func GC(*cni.Request) error { return nil }
 
 // Status says whether the plugin may speak to the kernel.
 func Status(*cni.Request) error {
-	s, err := plan.Open(nil)
-	if err != nil {
-		return cni.WithCode(cni.CodeNotReady, err)
-	}
-	return s.Close()
-}
-
-// open opens the container's namespace and sockets; end closes both.
-func open(req *cni.Request) (s *plan.Session, end func() error, err error) {
-	ns, err := netns.OpenOther(req.Netns, req.Override)
-	if err != nil {
-		return nil, nil, cni.Errorf(cni.CodeNetns, "CNI_NETNS: %w", err)
-	}
-	if s, err = plan.Open(ns); err != nil {
-		return nil, nil, errors.Join(cni.WithCode(cni.CodeKernel, err), ns.Close())
-	}
-	return s, func() error { return errors.Join(s.Close(), ns.Close()) }, nil
+	return cni.WithCode(cni.CodeNotReady, plan.With(nil, func(*plan.Session) error { return nil }))
 }
 
 // previous is the previous result; nil without one, since loopback is seldom chained.

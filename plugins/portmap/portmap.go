@@ -1,5 +1,7 @@
-// Package portmap is the portmap plugin: ports of the host lead to a container. It
+// Package portmap is the portmap plugin: it publishes ports of a container on the host. It
 // is chained after a plugin that gives the container an address.
+//
+//	os.Exit(cni.Main(portmap.Plugin(), os.Args)) // what /opt/cni/bin/portmap does
 package portmap
 
 import (
@@ -27,13 +29,9 @@ func Plugin() cni.Plugin {
 // Add publishes the ports and passes the previous result on. A port that another
 // attachment holds is CodeConflict. On error no port of the attachment is left.
 func Add(req *cni.Request) (*current.Result, error) {
-	prev, err := published(req, func(s *plan.Session, _ *publish.Publication, p plan.Plan, _ []netip.Prefix) error {
-		return coded(p.Add(s))
+	return published(req, func(s *plan.Session, _ *publish.Publication, p plan.Plan, _ []netip.Prefix) error {
+		return p.Add(s)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return prev, nil
 }
 
 // Check compares the rules and elements with the plan.
@@ -61,16 +59,13 @@ func published(req *cni.Request, fn func(*plan.Session, *publish.Publication, pl
 	if ports.Empty(addrs) {
 		return prev, nil
 	}
-	s, err := plan.Open(nil)
-	if err != nil {
-		return nil, cni.WithCode(cni.CodeKernel, err)
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	p, err := ports.Plan(s, addrs)
-	if err != nil {
-		return nil, err
-	}
-	return prev, fn(s, ports, p, addrs)
+	return prev, coded(plan.With(nil, func(s *plan.Session) error {
+		p, err := ports.Plan(s, addrs)
+		if err != nil {
+			return err
+		}
+		return fn(s, ports, p, addrs)
+	}))
 }
 
 // Expected is the plan of published ports that exist, as CHECK compares it. Without
@@ -89,45 +84,36 @@ func Expected(req *cni.Request, s *plan.Session) (plan.Plan, error) {
 
 // coded gives kernel errors their code.
 func coded(err error) error {
-	switch {
-	case errors.Is(err, plan.ErrConflict):
-		return cni.WithCode(cni.CodeConflict, err)
-	case errors.Is(err, nft.ErrUnsupported):
+	if errors.Is(err, nft.ErrUnsupported) && !errors.Is(err, plan.ErrConflict) {
 		return cni.WithCode(cni.CodeNotReady, err)
 	}
-	return cni.WithCode(cni.CodeKernel, err)
+	return plan.Coded(err)
 }
 
-// Del removes the attachment's ports. It needs only the owner; ports and addresses
-// in the configuration merely save a search. What is absent is success.
-func Del(req *cni.Request) (err error) {
-	s, err := plan.Open(nil)
-	if err != nil {
-		return cni.WithCode(cni.CodeKernel, err)
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	addrs := req.Tolerant().Addrs
-	err = publish.Withdraw(req, s, addrs)
-	if len(addrs) == 0 {
-		err = errors.Join(err, plan.Delete(s, foreign.ReferencePorts{Owner: plan.OwnerOf(req)}))
-	}
-	return coded(err)
+// Del removes the attachment's ports. It needs only the owner. Ports and addresses in the
+// configuration merely save a search. Absent ports are success.
+func Del(req *cni.Request) error {
+	return coded(plan.With(nil, func(s *plan.Session) error {
+		addrs := req.Tolerant().Addrs
+		err := publish.Withdraw(req, s, addrs)
+		if len(addrs) == 0 {
+			err = errors.Join(err, plan.Delete(s, foreign.ReferencePorts{Owner: plan.OwnerOf(req)}))
+		}
+		return err
+	}))
 }
 
 // GC removes the ports of this network's attachments that are not valid any more.
 // Without a list of valid attachments it changes nothing.
-func GC(req *cni.Request) (err error) {
+func GC(req *cni.Request) error {
 	valid, present, err := req.Valid()
 	if err != nil || !present {
 		return err
 	}
-	s, err := plan.Open(nil)
-	if err != nil {
-		return cni.WithCode(cni.CodeKernel, err)
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	err = owned.Sweep(s, req.Network, plan.OwnersOf(req, valid), owned.PortsOnly)
-	return coded(errors.Join(err, firewall.TidyRules(s)))
+	return coded(plan.With(nil, func(s *plan.Session) error {
+		err := owned.Sweep(s, req.Network, plan.OwnersOf(req, valid), owned.PortsOnly)
+		return errors.Join(err, firewall.TidyRules(s))
+	}))
 }
 
 // Status says whether ports could be published now.

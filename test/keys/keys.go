@@ -64,6 +64,10 @@ func fields(t reflect.Type, path string) []string {
 	}
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if f.Anonymous {
+			list = append(list, fields(f.Type, path)...)
+			continue
+		}
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if name == "" {
 			return []string{path} // decoded by a method of its own

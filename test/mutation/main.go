@@ -19,9 +19,9 @@ import (
 )
 
 // kinds are what a crash, a race or an attack makes matter.
-var kinds = regexp.MustCompile(`os\.(Rename|Link|Symlink|Remove)\(|unix\.(Unlink|Rename)|\.Undo\(req|undo\(h|flock\.(Take|Netns)\(` +
-	`|O_EXCL|O_NOFOLLOW|O_NONBLOCK|NLM_F_EXCL|, h\.deleteLink\(|pool\.Del\(|early\.Del\(|s\.drop\(|sameOwner\(|SameTag\(|FlushWithGenID` +
-	`|Pdeathsig|F_SETFD|\blocked\(|tidy\(\)|ofNetwork\(|!ours\(|withNote\(|[pm]\.Del\(h\)|LimitReader|tooDeep\(|hasPorts\(|s\.dead\(|bootMark\(\)`)
+var kinds = regexp.MustCompile(`os\.(Rename|Link|Symlink|Remove)\(|unix\.(Unlink|Rename)|\.Undo\(req|\.undo\(s|flock\.(Take|Netns)\(` +
+	`|O_EXCL|O_NOFOLLOW|O_NONBLOCK|NLM_F_EXCL|\.DeleteLink\(|pool\.Del\(|early\.Del\(|s\.drop\(|sameOwner\(|label\.Same\(|FlushWithGenID` +
+	`|Pdeathsig|F_SETFD|\b[lL]ocked\(|tidy\(\)|[oO]fNetwork\(|!ours\(|withNote\(|[pm]\.Del\(s\)|LimitReader|tooDeep\(|hasPorts\(|s\.dead\(|bootMark\(\)`)
 
 // outside are programs that runtimes do not run.
 var outside = regexp.MustCompile(`_test\.go$|^plugins/(bridgeport|installer)/`)

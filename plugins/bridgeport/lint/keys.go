@@ -39,6 +39,10 @@ func fields(t reflect.Type, path string) (list []string) {
 		return nil
 	}
 	for i := range t.NumField() {
+		if t.Field(i).Anonymous {
+			list = append(list, fields(t.Field(i).Type, path)...)
+			continue
+		}
 		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
 		if name == "" {
 			continue
