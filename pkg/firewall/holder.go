@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
@@ -17,29 +18,47 @@ import (
 // Somebody has a port that is wanted. Its attachment may be gone without a DEL: the
 // machine was restarted with saved rules, or a runtime forgot it.
 
-// Gone says whether the attachment that holds an element is gone. Its link is the
-// proof that it is not; where another plugin made the link, routes and bridge ports
-// tell. In doubt it is there: taking a port from somebody who uses it is worse than an
-// error.
+// Gone says whether the attachment that holds an element is gone, which needs proof: its
+// link is gone, and the link was made by bridge. Elements that only bridge makes prove that,
+// and so does an address behind a bridge of which each port tells whose it is. Another plugin
+// may have made the link under another name, and routes come and go: without a proof the
+// attachment is there, since taking a port or an address from somebody who uses it is worse
+// than an error.
 func Gone(s *plan.Session, wanted, held nft.Element) (bool, error) {
-	_, _, target, ok := held.Forward()
-	if !ok {
-		return false, nil
-	}
 	tag := label.Tag(held.Comment)
 	if !label.IsTag(tag) {
 		return false, nil // somebody's own element, or of a version to come
 	}
 	link, err := s.Host.Link(label.LinkOf(tag))
 	if err == nil {
-		if dying, err := s.Host.Dying(link); err != nil || !dying {
-			return false, err
-		}
-	} else if !errors.Is(err, netlink.ErrNoLink) {
+		return s.Host.Dying(link) // nobody can be in a namespace that nobody can enter
+	}
+	if !errors.Is(err, netlink.ErrNoLink) {
 		return false, err
+	}
+	_, _, target, isPort := held.Forward()
+	if !isPort {
+		return true, nil // of masquerade and the like, which bridge makes
+	}
+	if ours, err := madeByBridge(s, tag); err != nil || ours {
+		return ours, err
 	}
 	_, _, mine, _ := wanted.Forward()
 	return Vanished(s, target.Addr(), mine.Addr(), func(alias string) bool { return label.Same(alias, tag) })
+}
+
+// madeByBridge says whether the attachment has marks of what only bridge makes.
+func madeByBridge(s *plan.Session, tag string) (bool, error) {
+	rules, err := s.Rules()
+	if err != nil {
+		return false, err
+	}
+	var marks []nft.Element
+	for _, set := range []string{nft.MarkMasqueraded, nft.MarkGuarded, nft.MarkRestricted} {
+		marks = append(marks, nft.Holder(set, label.LinkOf(tag), ""))
+	}
+	found, err := rules.FindAll(marks)
+	return slices.ContainsFunc(found, func(e *nft.Element) bool { return e != nil && label.Same(e.Comment, tag) }), err
 }
 
 // GoneByName is the same where only network and container are known, by the comments
@@ -73,7 +92,7 @@ func Vanished(s *plan.Session, target, mine netip.Addr, is func(alias string) bo
 		return false, err
 	}
 	if index == 0 || gateway {
-		return true, nil // no container of this host
+		return false, nil // a container that another plugin routes to, or for a moment does not
 	}
 	return onlyOurs(links, index), nil
 }

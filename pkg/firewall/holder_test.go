@@ -39,10 +39,18 @@ func TestHolderGone(t *testing.T) {
 		want  bool
 	}{
 		{"its link is there", func(w world.World) { w.Add(link.Bridge{Name: "br0"}, someVeth()) }, live},
-		{"no route to its address", func(world.World) {}, gone},
-		{"its address is behind a gateway", func(w world.World) {
+		{"no route to its address", func(world.World) {}, live},
+		{"its address is behind a gateway, as Cilium's", func(w world.World) {
 			ptp(w, "up0", "up1")
 			via(w, "", "up0", "192.0.2.1")
+		}, live},
+		{"no route, but bridge masqueraded it", func(w world.World) {
+			w.Add(Rules{}, testMasquerade())
+		}, gone},
+		{"a gateway, but bridge checked its frames", func(w world.World) {
+			ptp(w, "up0", "up1")
+			via(w, "", "up0", "192.0.2.1")
+			w.Add(FrameRules{}, SpoofCheck{Owner: world.Owner, MAC: world.Owner.ContainerMAC(nil)})
 		}, gone},
 		{"made by another plugin, with a link of its own", func(w world.World) {
 			ptp(w, "ptp0", "ptp1")
@@ -96,6 +104,7 @@ func TestHolderGone(t *testing.T) {
 				}
 				// A late DEL takes the rest of the old one, and nothing of the new.
 				w.Must(old.Del(w.Session))
+				w.Must(plan.Delete(w.Session, Masquerade{Owner: world.Owner}, SpoofCheck{Owner: world.Owner}))
 				w.WantCheck(next, "")
 				if n := count(w, world.Owner.Tag()); n != 0 {
 					t.Errorf("%d elements left", n)

@@ -230,7 +230,7 @@ func TestPortsTwoNetworks(t *testing.T) {
 		first.Ports, second.Ports = slices.Clone(first.Ports[:1]), slices.Clone(second.Ports[:1])
 		second.Owner.Network, second.Ports[0].Allow = "net2", &hostport.Allow{}
 		second.Ports[0].Container = netip.MustParseAddrPort("10.99.0.2:80")
-		w.Add(link.Bridge{Name: "br0"}, someVeth(), Rules{}, first)
+		w.Add(link.Bridge{Name: "br0"}, someVeth(), Rules{}, first, testMasquerade())
 		w.Add(second)
 		w.WantCheck(first, "")
 		w.WantCheck(second, "")
