@@ -117,6 +117,9 @@ func HeldBy(s *plan.Session, held *nft.HeldError) error {
 	if link, err := s.Host.Link(label.LinkOf(label.Tag(holder))); err == nil && strings.HasPrefix(link.Alias, holder) {
 		holder = link.Alias
 	}
+	if a := held.Element.Address(); a.IsValid() {
+		return &plan.AddressHeldError{Address: a.String(), Holder: label.Describe(holder)}
+	}
 	return &PortHeldError{Port: portName(held.Element), Holder: label.Describe(holder)}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	vishvananda "github.com/vishvananda/netlink"
@@ -17,18 +18,16 @@ import (
 // another container's frames to itself. Frames to a MAC address that the container chose on its
 // own reach every port. FDBEntry needs the Veth, PortReady and the Vlans before it.
 type FDBEntry struct {
-	Owner  plan.Owner
-	Bridge string
-	MAC    net.HardwareAddr
-	VLAN   uint16 // of the container; 0 for none, or all that the port has
-	// Asked says that the configuration asks for the MAC address. Then an entry of another port
-	// is a conflict. An address that we chose follows from an IP address: its newest owner is right.
-	Asked   bool
-	Changed bool // a plugin after us gave the container another MAC address
+	Owner   plan.Owner
+	Bridge  string
+	MAC     net.HardwareAddr
+	VLAN    uint16 // of the container; 0 for none, or all that the port has
+	Changed bool   // a plugin after us gave the container another MAC address
 }
 
-// Add makes the entry, and replaces a learned one. An entry that somebody set at another port is
-// an ErrConflict if the configuration asks for the MAC address.
+// Add makes the entry. Add replaces a learned entry, and one of a port whose container is gone.
+// An entry that somebody set for another port is a plan.AddressHeldError: a MAC address follows
+// from an IP address, so the other container has the same IP address, too.
 func (f FDBEntry) Add(s *plan.Session) error {
 	port, err := s.HostIndex(f.Owner.LinkName())
 	if err != nil {
@@ -44,10 +43,31 @@ func (f FDBEntry) Add(s *plan.Session) error {
 		return err
 	case found && isStatic(have) && int(have.Index) == port:
 		return nil
-	case found && isStatic(have) && f.Asked:
-		return fmt.Errorf("mac: %s is on bridge %s already, at its port %s: give the container another: %w", f.MAC, f.Bridge, linkName(s, int(have.Index)), plan.ErrConflict)
+	case found && isStatic(have):
+		if err := f.held(s, int(have.Index)); err != nil {
+			return err
+		}
 	}
 	return f.set(s, port, unix.NLM_F_REPLACE)
+}
+
+// held is nil if nobody can be behind the port.
+func (f FDBEntry) held(s *plan.Session, port int) error {
+	link, err := s.Host.LinkByIndex(port)
+	if errors.Is(err, unix.ENODEV) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("fdb %s: port %d: %w", f.MAC, port, err)
+	}
+	if dying, err := s.Host.Dying(link); err != nil || dying {
+		return err
+	}
+	holder := "port " + link.Name
+	if label.IsTag(label.Tag(link.Alias)) {
+		holder = label.Describe(link.Alias)
+	}
+	return &plan.AddressHeldError{Address: fmt.Sprintf("%s on bridge %s", f.MAC, f.Bridge), Holder: holder}
 }
 
 func (f FDBEntry) set(s *plan.Session, port, flags int) error {

@@ -2,10 +2,12 @@ package link
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/test/world"
+	"github.com/vishvananda/netlink"
 )
 
 // TestFDBEntry: the bridge knows the container's MAC address and learns no other; one
@@ -24,16 +26,17 @@ func TestFDBEntry(t *testing.T) {
 		second := veth
 		second.Owner, second.IfName = other, "eth1"
 		w.Add(second, LinkUp{"eth1"}, PortReady(other))
-		err := FDBEntry{Owner: other, Bridge: "br0", MAC: veth.MAC, Asked: true}.Add(w.Session)
-		want := "mac: " + veth.MAC.String() + " is on bridge br0 already, at its port " + world.Owner.LinkName() + ": give the container another: conflict"
-		if !errors.Is(err, plan.ErrConflict) || err.Error() != want {
+		err := FDBEntry{Owner: other, Bridge: "br0", MAC: veth.MAC}.Add(w.Session)
+		want := "address " + veth.MAC.String() + " on bridge br0 is held by container c1 (network net, interface eth0): "
+		if !errors.Is(err, plan.ErrConflict) || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v", err)
 		}
 		entry.Owner, entry.Changed = other, true
 		w.WantCheck(entry, "")
 		entry.Changed = false
 		w.WantCheck(entry, "bridge br0: port of "+veth.MAC.String()+" is "+world.Owner.LinkName()+", expected "+other.LinkName())
-		w.Add(entry) // not asked for: the newest is right
+		w.Must(netlink.LinkDel(w.Link(world.Owner.LinkName()))) // nobody is behind it any more
+		w.Add(entry)
 		w.WantCheck(entry, "")
 	})
 }

@@ -73,7 +73,7 @@ func (c *Conn) elements(change Change) (del, add []Element, err error) {
 		if mine && have.sameValue(e) {
 			continue
 		}
-		if !mine && e.Class() == ClassPort {
+		if !mine && (e.Class() == ClassPort || e.Address().IsValid() && change.Gone != nil) {
 			more, err := c.replace(change, e, *have)
 			var held *HeldError
 			if errors.As(err, &held) && label.SameContainer(have.Comment, e.Comment) {
@@ -122,6 +122,9 @@ func (c *Conn) replace(change Change, wanted, held Element) ([]Element, error) {
 	}
 	if !gone {
 		return nil, &HeldError{Element: wanted, Holder: held.Comment, Target: held.Value}
+	}
+	if wanted.Class() != ClassPort {
+		return nil, nil
 	}
 	// Its gate would stand before our port.
 	gate, _ := AtGate(wanted, "")

@@ -144,7 +144,7 @@ func (in *inputs) ready() []plan.Object {
 	list := []plan.Object{link.PortReady(in.owner)}
 	if in.conf.routed() {
 		list = append(list, link.FDBEntry{
-			Owner: in.owner, Bridge: in.conf.Bridge, MAC: in.mac, VLAN: in.conf.Vlan, Asked: in.conf.MAC != nil, Changed: in.changed,
+			Owner: in.owner, Bridge: in.conf.Bridge, MAC: in.mac, VLAN: in.conf.Vlan, Changed: in.changed,
 		})
 	}
 	if in.conf.dropsControl() && !in.conf.MacSpoofChk {
