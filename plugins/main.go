@@ -18,16 +18,13 @@ import (
 func main() {
 	start.Settle()
 	name := filepath.Base(os.Args[0])
-	switch name {
-	case "bridge":
-		os.Exit(cni.Main(bridge.Plugin(), os.Args))
-	case "portmap":
-		os.Exit(cni.Main(portmap.Plugin(), os.Args))
-	case "host-local":
-		os.Exit(cni.Main(hostlocal.Plugin(), os.Args))
-	case "loopback":
-		os.Exit(cni.Main(loopback.Plugin(), os.Args))
+	for plugin, verbs := range map[string]func() cni.Plugin{
+		"bridge": bridge.Plugin, "portmap": portmap.Plugin, "host-local": hostlocal.Plugin, "loopback": loopback.Plugin,
+	} {
+		if cni.Is(name, plugin) {
+			os.Exit(cni.Main(verbs(), os.Args))
+		}
 	}
-	fmt.Fprintf(os.Stderr, "%s: not the name of a plugin: call this program bridge, portmap, host-local or loopback (hard links or copies)\n", name)
+	fmt.Fprintf(os.Stderr, "%s: not the name of a plugin: call this program bridge, portmap, host-local or loopback, or by a name that ends in one of them (hard links or copies)\n", name)
 	os.Exit(2)
 }

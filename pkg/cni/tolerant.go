@@ -3,6 +3,7 @@ package cni
 import (
 	"encoding/json"
 	"net/netip"
+	"slices"
 
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
@@ -78,5 +79,8 @@ func (req *Request) Valid() (list []types.GCAttachment, present bool, err error)
 		return nil, false, err
 	}
 	err = inWords("", json.Unmarshal(w.Valid, &list))
+	if err == nil && slices.ContainsFunc(list, func(a types.GCAttachment) bool { return a.ContainerID == "" }) {
+		err = Errorf(CodeDecode, "cni.dev/valid-attachments: an entry names no container: a list that names nobody would remove everybody")
+	}
 	return list, true, err
 }

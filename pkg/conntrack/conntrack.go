@@ -10,6 +10,7 @@ import (
 	"net/netip"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"golang.org/x/sys/unix"
 )
 
@@ -46,7 +47,7 @@ type Filter struct {
 // Forget deletes the flows that one of the filters matches. It needs CAP_NET_ADMIN; without
 // filters, and on a kernel without connection tracking, there is nothing to forget.
 func Forget(filters ...Filter) error {
-	if len(filters) == 0 {
+	if len(filters) == 0 || none() {
 		return nil
 	}
 	c, err := netlink.DialProtocol(unix.NETLINK_NETFILTER)
@@ -59,6 +60,13 @@ func Forget(filters ...Filter) error {
 		errs = append(errs, forget(c, f))
 	}
 	return errors.Join(errs...)
+}
+
+// none says that the namespace has no flow at all. To list them the kernel walks the table of
+// all namespaces: 5 ms with 262,144 buckets (ctnetlink_dump_table).
+func none() bool {
+	count, err := netns.Sysctls(nil).Read("net/netfilter/nf_conntrack_count")
+	return err == nil && count == "0"
 }
 
 func forget(c *netlink.Conn, f Filter) error {

@@ -1,6 +1,7 @@
 package firewall
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -14,10 +15,9 @@ import (
 )
 
 // forgetForwarded deletes the tracked connections that elements of port maps led to
-// containers: exactly those with the element's protocol, port and target. Where an
-// element has counted none there is nothing to look for, and no need to have the kernel
-// walk the table of all namespaces' connections: 5 ms with 262,144 buckets, half of the
-// CPU of a DEL (ctnetlink_dump_table).
+// containers: exactly those with the element's protocol, port and target. The elements'
+// counters do not say whether there are any: somebody may have reset them, or loaded the
+// rules anew.
 func forgetForwarded(elements []nft.Element) error {
 	type flow struct {
 		proto uint8
@@ -27,7 +27,7 @@ func forgetForwarded(elements []nft.Element) error {
 	flows := make(map[flow]bool)
 	targets := make(map[netip.Addr]bool)
 	for _, e := range elements {
-		if proto, port, to, ok := e.Forward(); ok && !(e.Counted && e.Connections == 0) {
+		if proto, port, to, ok := e.Forward(); ok {
 			flows[flow{proto, port, to}], targets[to.Addr()] = true, true
 		}
 	}
@@ -80,19 +80,60 @@ func forgetOthers(s *plan.Session, ports []hostport.Mapping) error {
 	if err != nil {
 		return fmt.Errorf("list addresses: %w", err)
 	}
+	rules, err := s.Rules()
+	if err != nil && !errors.Is(err, nft.ErrUnsupported) {
+		return err
+	}
 	var filters []conntrack.Filter
-	for _, p := range ports {
-		if !stateless(p) {
+	for _, ipv6 := range []bool{false, true} { // one walk of the kernel's table for each family
+		mine := slices.DeleteFunc(slices.Clone(ports), func(p hostport.Mapping) bool {
+			return !stateless(p) || p.Container.Addr().Is4() == ipv6
+		})
+		if len(mine) == 0 {
 			continue
 		}
-		filter := conntrack.Filter{IPv6: !p.Container.Addr().Is4(), Protocol: p.Protocol}
-		if p.Count() == 1 { // the kernel's filter knows one port
-			filter.DestPort = p.HostPort
+		filter := conntrack.Filter{IPv6: ipv6, Match: staleFor(mine, local, rules)}
+		if len(mine) == 1 && mine[0].Count() == 1 { // the kernel's filter knows one port
+			filter.Protocol, filter.DestPort = mine[0].Protocol, mine[0].HostPort
 		}
-		filter.Match = func(f conntrack.Flow) bool { return stale(p, f, local) }
 		filters = append(filters, filter)
 	}
 	return conntrack.Forget(filters...)
+}
+
+// staleFor says of a flow whether it uses one of the ports and leads elsewhere than to the
+// port's container. A port of one address of the host, which another container may have, comes
+// before the same port of all addresses.
+func staleFor(ports []hostport.Mapping, local map[netip.Addr]bool, rules *nft.Conn) func(conntrack.Flow) bool {
+	type key struct {
+		protocol uint8
+		port     uint16
+	}
+	by := make(map[key][]hostport.Mapping)
+	for _, p := range ports {
+		p.Each(func(hostPort uint16, _ netip.AddrPort) {
+			k := key{p.Protocol, hostPort}
+			by[k] = append(by[k], p)
+		})
+	}
+	return func(f conntrack.Flow) bool {
+		return slices.ContainsFunc(by[key{f.Protocol, f.Dest.Port()}], func(p hostport.Mapping) bool {
+			return stale(p, f, local) && !(p.Any() && ofOneAddress(rules, f))
+		})
+	}
+}
+
+// ofOneAddress says whether an element for one address of the host leads the flow where it goes.
+func ofOneAddress(rules *nft.Conn, f conntrack.Flow) bool {
+	if rules == nil {
+		return false
+	}
+	e, found, err := rules.Find(nft.HostPort(f.Dest.Addr(), f.Protocol, f.Dest.Port(), f.Server, ""))
+	if err != nil || !found {
+		return false // a flow that is forgotten begins anew
+	}
+	_, _, to, _ := e.Forward()
+	return to == f.Server
 }
 
 // stale says whether a flow to the port leads elsewhere than to the container.

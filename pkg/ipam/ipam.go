@@ -46,7 +46,7 @@ func New(req *cni.Request, kind string) (*IPAM, error) {
 		return nil, cni.Errorf(cni.CodeConfig, "ipam.type: plugin %q is not in CNI_PATH %q: install it there",
 			kind, strings.Join(req.Path, string(filepath.ListSeparator)))
 	}
-	if local := lease.Verbs(); kind == local.Name && isThisProgram(path) {
+	if local := lease.Verbs(); cni.Is(kind, local.Name) && isThisProgram(path) {
 		return &IPAM{Plugin: local, path: path, local: true}, nil
 	}
 	p := &IPAM{path: path}

@@ -116,7 +116,7 @@ func (s *store) chooseFree(i int, set RangeSet, preferred []netip.Addr) (Lease, 
 		if err != nil {
 			return Lease{}, nil, err
 		}
-		if !taken && set.Has(a) {
+		if !taken && set.Has(a) && !slices.Contains(s.used, a) {
 			return Lease{a, set.find(a)}, nil, nil
 		}
 	}
@@ -130,7 +130,7 @@ func (s *store) chooseFree(i int, set RangeSet, preferred []netip.Addr) (Lease, 
 		return Lease{}, nil, err
 	}
 	for a, r := range set.after(last) {
-		if slices.ContainsFunc(dead, func(d holding) bool { return slices.Contains(d.addrs, a) }) {
+		if !slices.Contains(s.used, a) && slices.ContainsFunc(dead, func(d holding) bool { return slices.Contains(d.addrs, a) }) {
 			return Lease{a, r}, dead, nil
 		}
 	}
@@ -149,6 +149,7 @@ func (s *store) firstFree(set RangeSet, last netip.Addr) (resting Lease, err err
 		if misses < probes {
 			taken, err = s.taken(a)
 		}
+		taken = taken || slices.Contains(s.used, a)
 		if !taken && !s.rests(a) {
 			return Lease{a, r}, nil
 		}

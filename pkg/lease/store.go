@@ -30,7 +30,8 @@ const (
 type store struct {
 	dir   string
 	index index
-	lock  int // the lock file; 0 without the lock: then nothing may be changed
+	lock  int          // the lock file; 0 without the lock: then nothing may be changed
+	used  []netip.Addr // addresses that must not be leased, whatever the files say
 }
 
 // unlocked is a network's store without the lock. It need not exist.

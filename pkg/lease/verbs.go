@@ -24,7 +24,11 @@ func ownerOf(req *cni.Request) Owner { return Owner{req.ContainerID, req.IfName}
 // Add leases one address from each range set. On error nothing is leased. Errors:
 // CodeConflict for an address that is taken, CodeExhausted for an empty pool, CodeIO for a
 // store that can't be written.
-func Add(req *cni.Request) (*current.Result, error) {
+func Add(req *cni.Request) (*current.Result, error) { return AddExcept(req, nil) }
+
+// AddExcept is Add that leases none of the addresses in use, whatever the files say: their
+// leases were lost. An address that the request asks for is leased all the same.
+func AddExcept(req *cni.Request, used []netip.Addr) (*current.Result, error) {
 	c, err := Parse(req)
 	if err != nil {
 		return nil, err
@@ -34,6 +38,7 @@ func Add(req *cni.Request) (*current.Result, error) {
 		return nil, err
 	}
 	defer s.close()
+	s.used = used
 	leases, err := s.allocate(c, ownerOf(req))
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/file"
@@ -37,6 +38,10 @@ type Bridge struct {
 	// somebody may be looking at the traffic.
 	Promisc bool
 	Vlans   bool // the bridge tells VLANs apart; without Vlans the bridge stays as it is
+	// Gateway says that containers remember the bridge's MAC address. A bridge of somebody
+	// else then keeps the address that it has, which otherwise changes with its ports
+	// (br_stp_recalculate_bridge_id). The address of an empty bridge may be all zeros.
+	Gateway bool
 }
 
 // Add makes the bridge with a MAC address of its own. Such an address does not change when
@@ -75,7 +80,9 @@ func kindText(kind string) string { return "a " + cmp.Or(kind, "device") }
 // create makes the bridge unless somebody was faster, and then gives it our alias. After a
 // crash between the two, ours knows the bridge by its MAC address.
 func (b Bridge) create(s *plan.Session) error {
-	req := netlink.LinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, b.Name, true,
+	// The bridge stays down: a link that comes up looks for duplicates of its link-local
+	// address for a second, in which it answers no neighbour solicitation.
+	req := netlink.LinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, b.Name, false,
 		netlink.Bytes(unix.IFLA_ADDRESS, bridgeMAC(b.Name)), netlink.Number(unix.IFLA_MTU, b.MTU), netlink.LinkInfo("bridge", filtering(b.Vlans)))
 	s.Host.Queue(req, "create")
 	err := s.Host.Flush()
@@ -88,7 +95,8 @@ func (b Bridge) create(s *plan.Session) error {
 		return err
 	}
 	// The kernel takes an alias only for a link that exists (do_setlink).
-	return setAlias(s, b.Name, bridgeAlias)
+	dad := Sysctl{Key: "net/ipv6/conf/" + b.Name + "/accept_dad", Value: "0", Optional: true}
+	return errors.Join(setAlias(s, b.Name, bridgeAlias), dad.Add(s))
 }
 
 // filtering is the attribute by which a bridge tells VLANs apart; nil where that is not wanted.
@@ -112,7 +120,8 @@ func (b Bridge) reconcile(s *plan.Session, link *netlink.Link) error {
 		return fmt.Errorf("bridge %s: does not tell VLANs apart, and is not ours to change: run `ip link set %s type bridge vlan_filtering 1` or use another bridge: %w",
 			b.Name, b.Name, plan.ErrConflict)
 	}
-	if link.Up && !wrongMTU && !wrongPromisc && !wrongVlans {
+	pin := b.pin(link)
+	if link.Up && !wrongMTU && !wrongPromisc && !wrongVlans && pin == nil {
 		return nil
 	}
 	info := nl.NewIfInfomsg(unix.AF_UNSPEC)
@@ -121,6 +130,9 @@ func (b Bridge) reconcile(s *plan.Session, link *netlink.Link) error {
 		info.Flags, info.Change = info.Flags|unix.IFF_PROMISC, info.Change|unix.IFF_PROMISC
 	}
 	req := netlink.Request(unix.RTM_NEWLINK, 0, info, netlink.Bytes(unix.IFLA_IFNAME, nl.ZeroTerminated(b.Name)))
+	if pin != nil {
+		req.AddData(netlink.Bytes(unix.IFLA_ADDRESS, pin))
+	}
 	if wrongMTU {
 		req.AddData(netlink.Number(unix.IFLA_MTU, b.MTU))
 	}
@@ -129,6 +141,27 @@ func (b Bridge) reconcile(s *plan.Session, link *netlink.Link) error {
 	}
 	s.Host.Queue(req, "bridge %s: reconcile", b.Name)
 	return s.Host.Flush()
+}
+
+// pin is the MAC address that the bridge is to keep; nil where it keeps one already. The
+// kernel keeps an address that somebody has set (NET_ADDR_SET), which sysfs shows.
+func (b Bridge) pin(link *netlink.Link) net.HardwareAddr {
+	if !b.Gateway || ours(link) {
+		return nil
+	}
+	const set = "3" // NET_ADDR_SET
+	if kind, err := file.Read("/sys/class/net/" + b.Name + "/addr_assign_type"); err == nil && strings.TrimSpace(string(kind)) == set {
+		return nil
+	}
+	return b.address(link)
+}
+
+// address is the MAC address that the bridge has after Add.
+func (b Bridge) address(link *netlink.Link) net.HardwareAddr {
+	if b.Gateway && !slices.ContainsFunc(link.MAC, func(b byte) bool { return b != 0 }) {
+		return bridgeMAC(b.Name)
+	}
+	return link.MAC
 }
 
 // ours says whether we made the bridge. A bridge without an alias is ours if it has the MAC
@@ -215,14 +248,15 @@ func (b Bridge) String() string {
 
 // Facts are what a plan needs to know of a bridge before it is made.
 type Facts struct {
-	MAC net.HardwareAddr
-	MTU int // bytes
+	MAC     net.HardwareAddr
+	MTU     int  // bytes
+	Foreign bool // somebody else made the bridge
 }
 
 // Facts reads the bridge. For a missing bridge they are what Add will give it. A link of another
 // kind is an ErrConflict.
 func (b Bridge) Facts(s *plan.Session) (Facts, error) {
-	link, err := s.Host.Link(b.Name)
+	link, err := s.HostLink(b.Name)
 	if errors.Is(err, netlink.ErrNoLink) {
 		return Facts{MAC: bridgeMAC(b.Name), MTU: cmp.Or(b.MTU, 1500)}, nil // ETH_DATA_LEN
 	}
@@ -232,7 +266,7 @@ func (b Bridge) Facts(s *plan.Session) (Facts, error) {
 	if err != nil {
 		return Facts{}, fmt.Errorf("bridge %s: %w", b.Name, err)
 	}
-	f := Facts{MAC: link.MAC, MTU: link.MTU}
+	f := Facts{MAC: b.address(link), MTU: link.MTU, Foreign: !ours(link)}
 	if b.MTU > 0 && ours(link) {
 		f.MTU = b.MTU
 	}

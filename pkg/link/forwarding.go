@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
@@ -53,12 +54,60 @@ func (f Forwarding) enable(s *plan.Session) error {
 	if err != nil {
 		return fmt.Errorf("bridge %s: %w", f.Bridge, err)
 	}
+	alias := withNote(link.Alias, f.key())
+	var routed []string
+	if f.IPv6 {
+		if routed, err = advertised(s); err != nil {
+			return err
+		}
+		for _, name := range routed {
+			if longer := withNote(alias, acceptRA(name)); len(longer) <= aliasLimit {
+				alias = longer
+			}
+		}
+	}
 	if ours(link) {
-		if err := setAlias(s, f.Bridge, withNote(link.Alias, f.key())); err != nil {
+		if err := setAlias(s, f.Bridge, alias); err != nil {
+			return err
+		}
+	}
+	for _, name := range routed {
+		if err := s.Sysctls.Write(acceptRA(name), "2"); err != nil {
 			return err
 		}
 	}
 	return s.Sysctls.Write(f.key(), "1")
+}
+
+func acceptRA(link string) string { return "net/ipv6/conf/" + link + "/accept_ra" }
+
+// advertised are the links by which the host has learned routes from router advertisements,
+// and takes them only while it is no router (accept_ra 1): when the host becomes a router
+// the kernel deletes their default routes at once (rt6_purge_dflt_routers).
+func advertised(s *plan.Session) (names []string, err error) {
+	indexes := make(map[int]bool)
+	err = eachRoute(s.Host, unix.AF_INET6, unix.RT_TABLE_MAIN, func() { clear(indexes) }, func(m *nl.RtMsg, _ Route, oif int, more []hop) {
+		if m.Protocol != unix.RTPROT_RA {
+			return
+		}
+		for _, hop := range append(more, hop{oif: oif}) {
+			indexes[hop.oif] = hop.oif != 0
+		}
+	})
+	for index, is := range indexes {
+		if err != nil || !is {
+			continue
+		}
+		var link *netlink.Link
+		if link, err = s.Host.LinkByIndex(index); err != nil {
+			return nil, fmt.Errorf("link of an advertised route: %w", err)
+		}
+		if have, rerr := s.Sysctls.Read(acceptRA(link.Name)); rerr == nil && have == "1" {
+			names = append(names, link.Name)
+		}
+	}
+	slices.Sort(names)
+	return names, err
 }
 
 // Check reads the setting.
@@ -95,11 +144,17 @@ func withNote(alias, key string) string {
 	return cmp.Or(alias, bridgeAlias) + " " + notePrefix + key
 }
 
+func isAcceptRA(key string) bool {
+	name, is := strings.CutPrefix(key, "net/ipv6/conf/")
+	name, is2 := strings.CutSuffix(name, "/accept_ra")
+	return is && is2 && cni.CheckLinkName(name) == nil
+}
+
 func notes(alias string) []string {
 	var keys []string
 	for _, word := range strings.Fields(alias) {
-		// Anybody may write an alias: only our two settings are written back.
-		if key, ok := strings.CutPrefix(word, notePrefix); ok && (key == forward4 || key == forward6) {
+		key, ok := strings.CutPrefix(word, notePrefix)
+		if ok && (key == forward4 || key == forward6 || isAcceptRA(key)) {
 			keys = append(keys, key)
 		}
 	}

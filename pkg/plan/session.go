@@ -90,8 +90,11 @@ func OpenNetns(req *cni.Request) (*netns.NS, error) {
 
 // Coded gives err the code CodeConflict or CodeKernel, unless it carries a code. nil stays nil.
 func Coded(err error) error {
-	if errors.Is(err, ErrConflict) {
+	switch {
+	case errors.Is(err, ErrConflict):
 		return cni.WithCode(cni.CodeConflict, err)
+	case errors.Is(err, nft.ErrUnsupported):
+		return cni.WithCode(cni.CodeNotReady, err)
 	}
 	return cni.WithCode(cni.CodeKernel, err)
 }

@@ -7,12 +7,14 @@ package bridge
 import (
 	"errors"
 	"net/netip"
+	"slices"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
 	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
 	"github.com/bridgeport-cni/bridgeport/pkg/ipam"
 	"github.com/bridgeport-cni/bridgeport/pkg/lease"
+	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/pkg/owned"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/pkg/publish"
@@ -74,17 +76,41 @@ func read(req *cni.Request) (*inputs, error) {
 	return &inputs{conf: c, owner: plan.OwnerOf(req), mac: c.MAC, published: published}, err
 }
 
-// addAfter makes everything after the lease, with which the plan is complete.
+// addAfter makes everything after the lease, with which the plan is complete. Where the
+// address belongs to a living attachment, whose lease was lost, addAfter leases the next one.
 func (in *inputs) addAfter(req *cni.Request, s *plan.Session, pool *ipam.IPAM) (*current.Result, error) {
+	before := *in
+	res, err := in.addLeased(req, s, pool, func() (*current.Result, error) { return pool.Add(req) })
+	var used []netip.Addr
+	for held := new(plan.AddressHeldError); pool != nil && errors.As(err, &held) && in.conf.MAC == nil; {
+		if !slices.ContainsFunc(addrsOf(in.prefixes()), func(a netip.Addr) bool { return !slices.Contains(used, a) }) {
+			break // the request asks for this address
+		}
+		more, lerr := link.HeldAddresses(s, in.conf.Bridge)
+		used = slices.Concat(used, more, addrsOf(in.prefixes()))
+		if lerr != nil {
+			return nil, errors.Join(err, lerr)
+		}
+		*in = before
+		s.ForgetLinks()
+		res, err = in.addLeased(req, s, pool, func() (*current.Result, error) { return lease.AddExcept(req, used) })
+	}
+	return res, err
+}
+
+func (in *inputs) addLeased(req *cni.Request, s *plan.Session, pool *ipam.IPAM, add func() (*current.Result, error)) (*current.Result, error) {
 	lease := &current.Result{}
 	if pool != nil {
 		var err error
-		if lease, err = pool.Add(req); err != nil {
+		if lease, err = add(); err != nil {
 			return nil, err
 		}
 		req.Log.Step("lease")
 	}
 	err := in.complete(lease)
+	if err == nil {
+		in.remembered, err = in.neighbours(s)
+	}
 	if err == nil {
 		err = in.plan().Add(s)
 		req.Log.Step("kernel")

@@ -36,7 +36,7 @@ func (in *inputs) look(s *plan.Session) (err error) {
 		}
 		c.MTU = mtu // without a way out, the bridge's
 	}
-	in.facts, err = link.Bridge{Name: c.Bridge, MTU: c.MTU}.Facts(s)
+	in.facts, err = link.Bridge{Name: c.Bridge, MTU: c.MTU, Gateway: c.IsGateway}.Facts(s)
 	return err
 }
 

@@ -29,7 +29,11 @@ func (in *inputs) inside(addrs []address) []plan.Object {
 			after = append(after, o)
 		}
 	}
-	list := slices.Concat(in.sysctls(addrs), before, []plan.Object{link.LinkUp{IfName: ifName}}, after)
+	up := []plan.Object{link.LinkUp{IfName: ifName}}
+	if !in.announces(addrs) {
+		before, up = up, before // the kernel announces what is there when the link comes up
+	}
+	list := slices.Concat(in.sysctls(addrs), before, up, after)
 	list = append(list, in.ready()...)
 	if len(after) > 0 {
 		list = append(list, link.AddressesReady(ifName))
@@ -49,12 +53,14 @@ func (in *inputs) sysctls(addrs []address) []plan.Object {
 	set := func(family, key, value string) {
 		list = append(list, link.Sysctl{Key: "net/" + family + "/conf/" + in.owner.IfName + "/" + key, Value: value, Optional: family == "ipv6" && !v6})
 	}
-	if in.announces(addrs) {
-		set("ipv4", "arp_notify", "1")
-	}
 	if v4 {
-		// Nothing on the network may change a container's routes.
+		// A plugin after us, such as tuning, may change the MAC address: the kernel announces
+		// that then.
+		set("ipv4", "arp_notify", "1")
+		// Nothing on the network may change a container's routes. While the container is no
+		// router the kernel takes redirects if either setting allows them (IN_DEV_RX_REDIRECTS).
 		set("ipv4", "accept_redirects", "0")
+		list = append(list, link.Sysctl{Key: "net/ipv4/conf/all/accept_redirects", Value: "0"})
 	}
 	switch {
 	case v6:
@@ -77,10 +83,10 @@ func (in *inputs) sysctls(addrs []address) []plan.Object {
 }
 
 // announces says whether neighbours may remember another MAC address for the container's
-// IPv4 addresses. They can't if the MAC address follows from the only IPv4 address
-// (Owner.ContainerMAC). Each container on the bridge gets an announcement: with 600
-// containers that took a tenth of an ADD's CPU. A plugin after us that has changed the MAC
-// address announces it by itself.
+// IPv4 addresses. Where the MAC address follows from the only IPv4 address
+// (Owner.ContainerMAC) the host's own memory tells: a container before this one had the
+// address by another plugin, or a MAC address that was asked for. Each container on the
+// bridge gets an announcement: with 600 containers that took a tenth of an ADD's CPU.
 func (in *inputs) announces(addrs []address) bool {
 	var v4 []netip.Addr
 	for _, a := range addrs {
@@ -89,7 +95,7 @@ func (in *inputs) announces(addrs []address) bool {
 		}
 	}
 	follows := len(v4) == 1 && bytes.Equal(in.mac, in.owner.ContainerMAC(v4[0].AsSlice()))
-	return len(v4) > 0 && !follows && !in.changed
+	return len(v4) > 0 && (!follows || in.remembered)
 }
 
 // route is a route of the lease. Its gateway is its own, else the first of the family. A

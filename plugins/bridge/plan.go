@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"slices"
@@ -27,6 +28,12 @@ type inputs struct {
 	mac    net.HardwareAddr // the container's; nil to choose one
 	// changed says that a plugin after us gave the container another MAC address.
 	changed bool
+	// made is the MTU that ADD gave the container's link, in bytes. "mtu" of the configuration,
+	// or of the host's way out, may be another by now. 0 in ADD.
+	made int
+	// remembered says that the host remembers another MAC address for an IPv4 address of the
+	// container.
+	remembered bool
 	// published is the part of the configuration about ports, ports is their plan.
 	published *publish.Publication
 	ports     plan.Plan
@@ -155,16 +162,17 @@ func (in *inputs) ready() []plan.Object {
 }
 
 func (in *inputs) mtu() int {
-	if in.conf.MTU > 0 {
-		return in.conf.MTU
-	}
-	return in.facts.MTU
+	return cmp.Or(in.made, in.conf.MTU, in.facts.MTU)
 }
 
 // shared is the bridge and, for a gateway, what makes it one.
 func (in *inputs) shared(addrs []address) []plan.Object {
 	c := in.conf
-	list := []plan.Object{link.Bridge{Name: c.Bridge, MTU: c.MTU, Promisc: c.PromiscMode, Vlans: c.Vlans}}
+	mtu := c.MTU
+	if in.made != 0 && in.made != mtu {
+		mtu = 0 // the next ADD changes the bridge
+	}
+	list := []plan.Object{link.Bridge{Name: c.Bridge, MTU: mtu, Promisc: c.PromiscMode, Vlans: c.Vlans, Gateway: c.IsGateway}}
 	if gateways := in.gateways(addrs); c.IsGateway && len(gateways) > 0 {
 		if c.Vlan != 0 {
 			list = append(list, in.vlanGateway())
@@ -179,9 +187,11 @@ func (in *inputs) shared(addrs []address) []plan.Object {
 		}
 	}
 	// A container must not be able to configure the host by router advertisements
-	// (CVE-2020-10749), whoever made the bridge. After the gateway, which may refuse a
-	// bridge of somebody else.
-	list = append(list, link.Sysctl{Key: "net/ipv6/conf/" + c.Bridge + "/accept_ra", Value: "0", Optional: true})
+	// (CVE-2020-10749). On somebody else's bridge they may be the host's own way out, and the
+	// rules for containers' frames drop what a container sends.
+	if !in.facts.Foreign {
+		list = append(list, link.Sysctl{Key: "net/ipv6/conf/" + c.Bridge + "/accept_ra", Value: "0", Optional: true})
+	}
 	if c.ForwardAccept {
 		list = append(list, foreign.ForwardAccept{Bridge: c.outLink()})
 		if c.outLink() != c.Bridge { // under br_netfilter frames to the VLAN's link pass the bridge's rules

@@ -30,7 +30,7 @@ func (in *inputs) takePrevious(prev *current.Result) error {
 		}
 	}
 	// Another network may have changed the bridge's MTU since ADD.
-	in.facts.MTU = prev.Interfaces[index].Mtu
+	in.facts.MTU, in.made = prev.Interfaces[index].Mtu, prev.Interfaces[index].Mtu
 	for _, ip := range prev.IPs {
 		if ip.Interface == nil || *ip.Interface == index {
 			in.ips = append(in.ips, ip)

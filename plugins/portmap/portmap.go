@@ -11,7 +11,6 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
 	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
-	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/pkg/owned"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/pkg/publish"
@@ -59,7 +58,7 @@ func published(req *cni.Request, fn func(*plan.Session, *publish.Publication, pl
 	if ports.Empty(addrs) {
 		return prev, nil
 	}
-	return prev, coded(plan.With(nil, func(s *plan.Session) error {
+	return prev, plan.Coded(plan.With(nil, func(s *plan.Session) error {
 		p, err := ports.Plan(s, addrs)
 		if err != nil {
 			return err
@@ -82,18 +81,10 @@ func Expected(req *cni.Request, s *plan.Session) (plan.Plan, error) {
 	return ports.Plan(s, cni.Addresses(prev, req.IfName))
 }
 
-// coded gives kernel errors their code.
-func coded(err error) error {
-	if errors.Is(err, nft.ErrUnsupported) && !errors.Is(err, plan.ErrConflict) {
-		return cni.WithCode(cni.CodeNotReady, err)
-	}
-	return plan.Coded(err)
-}
-
 // Del removes the attachment's ports. It needs only the owner. Ports and addresses in the
 // configuration merely save a search. Absent ports are success.
 func Del(req *cni.Request) error {
-	return coded(plan.With(nil, func(s *plan.Session) error {
+	return plan.Coded(plan.With(nil, func(s *plan.Session) error {
 		addrs := req.Tolerant().Addrs
 		err := publish.Withdraw(req, s, addrs)
 		if len(addrs) == 0 {
@@ -110,7 +101,7 @@ func GC(req *cni.Request) error {
 	if err != nil || !present {
 		return err
 	}
-	return coded(plan.With(nil, func(s *plan.Session) error {
+	return plan.Coded(plan.With(nil, func(s *plan.Session) error {
 		err := owned.Sweep(s, req.Network, plan.OwnersOf(req, valid), owned.PortsOnly)
 		return errors.Join(err, firewall.TidyRules(s))
 	}))

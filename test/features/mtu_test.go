@@ -88,7 +88,7 @@ var _ = Describe("mtu", func() {
 		Entry("1500 without an uplink", 1500, func() { setMTU(s.Host, "uplink", 1400) }, SubnetV4),
 	)
 
-	It("auto follows the uplink with the next container, and CHECK tells the older one", func() {
+	It("auto follows the uplink with the next container, and the older one is as ADD made it", func() {
 		setMTU(s.Host, "uplink", 1400)
 		routeMTU(s.Host, OutsideV4, 0)
 		c := s.Bridge(SubnetV4).With(Conf{"mtu": "auto"})
@@ -96,7 +96,9 @@ var _ = Describe("mtu", func() {
 		setMTU(s.Host, "uplink", 1300)
 		b, result := s.Attach(c)
 		expectMTU(s, b, result, 1300)
-		ExpectError(s.Check(old, c, oldResult), Drift, "mtu", "1300", "1400")
+		ExpectOK("CHECK", s.Check(old, c, oldResult)) // a runtime restarts pods that differ
+		setMTU(old.Space, "eth0", 1350)
+		ExpectError(s.Check(old, c, oldResult), Drift, "mtu", "1350", "1400")
 	})
 
 	DescribeTable("below 1280 bytes is refused with IPv6, and nothing is left", func(mtu any) {
@@ -133,7 +135,7 @@ var _ = Describe("mtu", func() {
 		expectMTU(s, b, result, 1400)
 		ExpectPing(old.Space, GatewayV4, SecondV4)
 		ExpectPing(b.Space, GatewayV4, FirstV4)
-		ExpectError(s.Check(old, c, oldResult), Drift, "mtu", "1400", "1500")
+		ExpectOK("CHECK", s.Check(old, c, oldResult))
 	})
 
 	It("leaves somebody else's bridge alone", func() {
