@@ -1,63 +1,16 @@
 package bridge
 
 import (
-	"net"
 	"net/netip"
 	"slices"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
 	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/pkg/owned"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-	"github.com/bridgeport-cni/bridgeport/pkg/publish"
 	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
-	"github.com/containernetworking/cni/pkg/types"
-	current "github.com/containernetworking/cni/pkg/types/100"
 )
-
-// inputs is all that a plan follows from. The same inputs give the same plan.
-type inputs struct {
-	conf   *Conf
-	owner  plan.Owner
-	facts  link.Facts // of the bridge
-	ips    []*current.IPConfig
-	routes []*types.Route
-	mac    net.HardwareAddr // the container's; nil to choose one
-	// changed says that a plugin after us gave the container another MAC address.
-	changed bool
-	// published is the part of the configuration about ports, ports is their plan.
-	published *publish.Publication
-	ports     plan.Plan
-	inUse     func(netip.Prefix) (bool, error) // see link.Gateway; nil outside of ADD
-	// vlanFacts are those of the VLAN's gateway link, for the result only.
-	vlanFacts link.Facts
-}
-
-// address is one of the container's addresses with its way out.
-type address struct {
-	prefix  netip.Prefix
-	gateway netip.Addr // invalid without one
-}
-
-// addresses are the container's.
-func (in *inputs) addresses() []address {
-	var list []address
-	for _, ip := range in.ips {
-		list = append(list, address{cni.Prefix(ip.Address), cni.Addr(ip.Gateway)})
-	}
-	return list
-}
-
-// prefixes are addresses without their ways out.
-func (in *inputs) prefixes() []netip.Prefix {
-	var addrs []netip.Prefix
-	for _, a := range in.addresses() {
-		addrs = append(addrs, a.prefix)
-	}
-	return addrs
-}
 
 // plan is everything that exists for an attachment after ADD. ADD makes it, CHECK compares it.
 func (in *inputs) plan() plan.Plan {

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"bytes"
 	"errors"
 	"net"
 	"net/netip"
@@ -8,10 +9,54 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+	"github.com/bridgeport-cni/bridgeport/pkg/publish"
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 	"golang.org/x/sys/unix"
 )
+
+// inputs is all that a plan follows from. The same inputs give the same plan.
+type inputs struct {
+	conf   *Conf
+	owner  plan.Owner
+	facts  link.Facts // of the bridge
+	ips    []*current.IPConfig
+	routes []*types.Route
+	mac    net.HardwareAddr // the container's; nil to choose one
+	// changed says that a plugin after us gave the container another MAC address.
+	changed bool
+	// published is the part of the configuration about ports, ports is their plan.
+	published *publish.Publication
+	ports     plan.Plan
+	inUse     func(netip.Prefix) (bool, error) // see link.Gateway; nil outside of ADD
+	// vlanFacts are those of the VLAN's gateway link, for the result only.
+	vlanFacts link.Facts
+}
+
+// address is one of the container's addresses with its way out.
+type address struct {
+	prefix  netip.Prefix
+	gateway netip.Addr // invalid without one
+}
+
+// addresses are the container's.
+func (in *inputs) addresses() []address {
+	var list []address
+	for _, ip := range in.ips {
+		list = append(list, address{cni.Prefix(ip.Address), cni.Addr(ip.Gateway)})
+	}
+	return list
+}
+
+// prefixes are addresses without their ways out.
+func (in *inputs) prefixes() []netip.Prefix {
+	var addrs []netip.Prefix
+	for _, a := range in.addresses() {
+		addrs = append(addrs, a.prefix)
+	}
+	return addrs
+}
 
 // take puts the lease into the plan's inputs. It adds gateways where the IPAM plugin named
 // none, the default route, and the container's MAC address.
@@ -107,4 +152,53 @@ func (in inputs) result(req *cni.Request, dns types.DNS) *current.Result {
 		})
 	}
 	return res
+}
+
+// takePrevious rebuilds the plan's inputs from the result of ADD. Plugins after us may have
+// added interfaces and addresses, and changed the container's MAC address.
+func (in *inputs) takePrevious(prev *current.Result) error {
+	index := -1
+	for i, link := range prev.Interfaces {
+		if link.Name == in.owner.IfName && link.Sandbox != "" {
+			index = i
+		}
+	}
+	if index < 0 {
+		return cni.Errorf(cni.CodeConfig, "prevResult: no interface %s with a sandbox in it", in.owner.IfName)
+	}
+	in.mac = nil
+	if text := prev.Interfaces[index].Mac; text != "" { // results of 0.2.0 and before have none
+		var err error
+		if in.mac, err = net.ParseMAC(text); err != nil {
+			return cni.Errorf(cni.CodeConfig, "prevResult: interface %s: %q is not a MAC address", in.owner.IfName, text)
+		}
+	}
+	// Another network may have changed the bridge's MTU since ADD.
+	in.facts.MTU = prev.Interfaces[index].Mtu
+	for _, ip := range prev.IPs {
+		if ip.Interface == nil || *ip.Interface == index {
+			in.ips = append(in.ips, ip)
+		}
+	}
+	in.changed = !in.gave(in.mac)
+	for _, r := range prev.Routes {
+		if gw := cni.Addr(r.GW); !gw.IsValid() || in.onLink(gw) {
+			in.routes = append(in.routes, r)
+		}
+	}
+	return nil
+}
+
+// gave says whether the MAC address is one that ADD gives.
+func (in *inputs) gave(mac net.HardwareAddr) bool {
+	given := []net.HardwareAddr{in.conf.MAC, in.owner.ContainerMAC(nil)}
+	if len(in.ips) > 0 {
+		given = append(given, in.owner.ContainerMAC(in.ips[0].Address.IP))
+	}
+	return slices.ContainsFunc(given, func(g net.HardwareAddr) bool { return bytes.Equal(g, mac) })
+}
+
+// onLink says whether the gateway is reached by our link.
+func (in *inputs) onLink(gw netip.Addr) bool {
+	return slices.ContainsFunc(in.prefixes(), func(p netip.Prefix) bool { return p.Masked().Contains(gw) })
 }
