@@ -40,7 +40,6 @@ type address struct {
 	gateway netip.Addr // invalid without one
 }
 
-// addresses are the container's.
 func (in *inputs) addresses() []address {
 	var list []address
 	for _, ip := range in.ips {
@@ -107,7 +106,6 @@ func (in *inputs) publish() (err error) {
 	return err
 }
 
-// towards is the host's link towards the container.
 func (in *inputs) towards() link.Towards {
 	out := in.conf.outLink()
 	return link.Towards{Link: out, Bridge: out == in.conf.Bridge}
@@ -128,7 +126,6 @@ func (in *inputs) defaultRoute(gw netip.Addr) {
 	in.routes = append(in.routes, &types.Route{Dst: cni.IPNet(all), GW: gw.AsSlice()})
 }
 
-// inMain says whether the route is in table main.
 func inMain(r *types.Route) bool {
 	return r.Table == nil || *r.Table == 0 || *r.Table == unix.RT_TABLE_MAIN
 }
@@ -198,7 +195,6 @@ func (in *inputs) gave(mac net.HardwareAddr) bool {
 	return slices.ContainsFunc(given, func(g net.HardwareAddr) bool { return bytes.Equal(g, mac) })
 }
 
-// onLink says whether the gateway is reached by our link.
 func (in *inputs) onLink(gw netip.Addr) bool {
 	return slices.ContainsFunc(in.prefixes(), func(p netip.Prefix) bool { return p.Masked().Contains(gw) })
 }

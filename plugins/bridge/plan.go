@@ -24,7 +24,6 @@ func (in *inputs) plan() plan.Plan {
 	}
 }
 
-// own is what the attachment owns, as the configuration wants it.
 func (in *inputs) own() owned.All {
 	c, own := in.conf, owned.By(in.owner, nil)
 	own.Veth = link.Veth{
@@ -56,7 +55,6 @@ func (in *inputs) own() owned.All {
 	return own
 }
 
-// link is the container's link and its port.
 func (in *inputs) link(own owned.All) []plan.Object {
 	list := []plan.Object{own.Veth}
 	if in.conf.Vlans && (in.conf.Vlan != 0 || len(in.conf.VlanTrunk) > 0) {
@@ -83,7 +81,6 @@ func (in *inputs) early() plan.Plan {
 	}
 }
 
-// late is the rest of the plan.
 func (in *inputs) late() plan.Plan {
 	p := in.plan()
 	// The spoof check of early gets the addresses. The undo of early removes it.
