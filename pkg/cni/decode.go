@@ -77,7 +77,6 @@ type field struct {
 	value reflect.Value
 }
 
-// fields are those of a struct, and of the structs that it embeds.
 func fields(of reflect.Value) (list []field) {
 	for i := range of.NumField() {
 		f := of.Type().Field(i)

@@ -18,7 +18,6 @@ type Tolerant struct {
 	PortMappings []json.RawMessage // of runtimeConfig
 }
 
-// tolerated is the part of a configuration that Tolerant reads.
 type tolerated struct {
 	IPAM struct {
 		Type    string `json:"type"`
@@ -38,7 +37,6 @@ type tolerated struct {
 	} `json:"runtimeConfig"`
 }
 
-// oldIP is an address in results before 0.3.0.
 type oldIP struct {
 	Address string `json:"ip"`
 }

@@ -36,8 +36,11 @@ type IPAM struct {
 	local      bool
 }
 
-// New finds the plugin called kind. Errors carry CodeConfig.
+// New finds the plugin called kind; nil for "". Errors carry CodeConfig.
 func New(req *cni.Request, kind string) (*IPAM, error) {
+	if kind == "" {
+		return nil, nil
+	}
 	if strings.ContainsAny(kind, "/\x00") || kind == "." || kind == ".." {
 		return nil, cni.Errorf(cni.CodeConfig, "ipam.type: %q is not the name of a plugin", kind)
 	}

@@ -25,26 +25,21 @@ type Conf struct {
 	Requested []netip.Addr // addresses that the runtime or the user asks for
 }
 
-// wire is the configuration as JSON has it.
 type wire struct {
 	IPAM *struct {
-		Type   string        `json:"type"`
-		Ranges [][]wireRange `json:"ranges"`
-		// The old style: a single range, put first.
-		Subnet     string      `json:"subnet"`
-		RangeStart string      `json:"rangeStart"`
-		RangeEnd   string      `json:"rangeEnd"`
-		Gateway    string      `json:"gateway"`
-		Routes     []wireRoute `json:"routes"`
-		DataDir    string      `json:"dataDir"`
-		Resolv     string      `json:"resolvConf"`
+		Type      string        `json:"type"`
+		Ranges    [][]wireRange `json:"ranges"`
+		wireRange               // the old style: a single range, put first
+		Routes    []wireRoute   `json:"routes"`
+		DataDir   string        `json:"dataDir"`
+		Resolv    string        `json:"resolvConf"`
 	} `json:"ipam"`
 	RuntimeConfig struct {
 		IPs    []string      `json:"ips"`
 		Ranges [][]wireRange `json:"ipRanges"`
 	} `json:"runtimeConfig"`
-	Args *struct {
-		CNI *struct {
+	Args struct {
+		CNI struct {
 			IPs []string `json:"ips"`
 		} `json:"cni"`
 	} `json:"args"`
@@ -113,8 +108,7 @@ func (w *wire) sets() ([]RangeSet, error) {
 	for i, r := range w.RuntimeConfig.Ranges {
 		all = append(all, named{fmt.Sprintf("runtimeConfig.ipRanges[%d]", i), r})
 	}
-	old := wireRange{w.IPAM.Subnet, w.IPAM.RangeStart, w.IPAM.RangeEnd, w.IPAM.Gateway}
-	if old.Subnet != "" {
+	if old := w.IPAM.wireRange; old.Subnet != "" {
 		all = append(all, named{"ipam", []wireRange{old}})
 	} else if old != (wireRange{}) {
 		return nil, fmt.Errorf("ipam.subnet: missing, but rangeStart, rangeEnd or gateway stand beside it: put all of them into \"ranges\"")
@@ -191,7 +185,7 @@ func checkNumbers(key string, w wireRoute) error {
 // and "args" before CNI_ARGS (CONVENTIONS.md of the specification).
 func (w *wire) requested(req *cni.Request) ([]netip.Addr, error) {
 	key, texts := "runtimeConfig.ips", w.RuntimeConfig.IPs
-	if len(texts) == 0 && w.Args != nil && w.Args.CNI != nil {
+	if len(texts) == 0 {
 		key, texts = "args.cni.ips", w.Args.CNI.IPs
 	}
 	code := uint(cni.CodeConfig)
@@ -221,10 +215,8 @@ func namedDir(req *cni.Request) string {
 	return ""
 }
 
-// dataDir is where the request's leases are.
 func dataDir(req *cni.Request) string { return cmp.Or(namedDir(req), DefaultDataDir) }
 
-// inSubnet says whether a is in a subnet that the configuration hands out.
 func (c *Conf) inSubnet(a netip.Addr) bool {
 	return slices.ContainsFunc(c.Sets, func(s RangeSet) bool { return s.inSubnet(a) })
 }

@@ -110,7 +110,6 @@ func (s *store) rebuild() error {
 	return nil
 }
 
-// prune removes the entries of owners that have no lease any more.
 func (x index) prune(found map[Owner][]netip.Addr) error {
 	keep := map[string]bool{restName: true}
 	for o := range found {

@@ -34,7 +34,6 @@ type Lease struct {
 // no lease. Leases of the oldest form have no IfName.
 type Owner struct{ ContainerID, IfName string }
 
-// text is the content of the owner's lease files.
 func (o Owner) text() string { return o.ContainerID + "\r\n" + o.IfName }
 
 // maxLease is more than any lease holds, in bytes: a container's ID and a link's name.
@@ -66,7 +65,6 @@ func parseOwner(text string) Owner {
 	return Owner{strings.Trim(id, space), strings.Trim(ifName, space)}
 }
 
-// taken says whether a file for the address exists.
 func (s *store) taken(a netip.Addr) (bool, error) {
 	var st unix.Stat_t
 	err := unix.Lstat(s.path(a), &st)
@@ -147,7 +145,6 @@ func (s *store) of(o Owner) (holding, error) {
 	return holding{owner: o}, nil
 }
 
-// held returns those of the addresses that are leased to the owner.
 func (s *store) held(o Owner, hint []netip.Addr) (addrs []netip.Addr, err error) {
 	for _, a := range hint {
 		have, exists, err := s.owner(a)

@@ -127,12 +127,10 @@ func (s RangeSet) find(a netip.Addr) *Range {
 	return nil
 }
 
-// inSubnet says whether a is in a subnet of the set, handed out or not.
 func (s RangeSet) inSubnet(a netip.Addr) bool {
 	return slices.ContainsFunc(s, func(r Range) bool { return r.Subnet.Contains(a) })
 }
 
-// isGateway says whether any range of the set has a as its gateway.
 func (s RangeSet) isGateway(a netip.Addr) bool {
 	return slices.ContainsFunc(s, func(r Range) bool { return r.Gateway == a })
 }

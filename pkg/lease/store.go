@@ -89,7 +89,6 @@ func (s *store) takeLock() error {
 	return nil
 }
 
-// close releases the lock.
 func (s *store) close() { _ = unix.Close(s.lock) } // read-only, nothing to lose
 
 // makeDirs makes missing directories. A new index has no mark, so sync makes it anew.

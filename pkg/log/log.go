@@ -43,7 +43,8 @@ const (
 
 // Settings are the level and the file. With the zero Settings nothing is written.
 type Settings struct {
-	Level, File string
+	Level string `json:"level"`
+	File  string `json:"file"`
 }
 
 // Read takes settings from the key "log" of a plugin's configuration, else from the
@@ -53,10 +54,7 @@ func Read(config []byte) (Settings, error) {
 		return parse(os.Getenv(Variable))
 	}
 	var w struct {
-		Log *struct {
-			Level string `json:"level"`
-			File  string `json:"file"`
-		} `json:"log"`
+		Log *Settings `json:"log"`
 	}
 	if err := json.Unmarshal(config, &w); err != nil {
 		return Settings{}, errors.New("log: wants an object such as {\"level\": \"info\", \"file\": \"/var/log/bridgeport.log\"}")
@@ -64,7 +62,7 @@ func Read(config []byte) (Settings, error) {
 	if w.Log == nil {
 		return Settings{}, nil // somebody else's key of that name, deeper down
 	}
-	return check("log.", Settings{w.Log.Level, w.Log.File})
+	return check("log.", *w.Log)
 }
 
 // parse reads the variable. Empty, it turns no log on.

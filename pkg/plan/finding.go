@@ -39,7 +39,6 @@ type Finding struct {
 	Text     string `json:"text,omitempty"` // what follows the object, instead of what the fields say
 }
 
-// sentence is the finding without its object.
 func (f Finding) sentence() string {
 	if f.Actual == "" {
 		return strings.TrimSpace(f.Field+" "+f.Expected) + " is missing"

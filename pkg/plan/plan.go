@@ -159,7 +159,6 @@ func (p Plan) add(s *Session) error {
 	return nil
 }
 
-// undo takes back what was made.
 func (p Plan) undo(s *Session, err error) error {
 	s.drop()
 	if uerr := p.Del(s); uerr != nil {

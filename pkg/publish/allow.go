@@ -32,7 +32,6 @@ func allowed(key string, list *[]string) (*hostport.Allow, error) {
 	return allow, nil
 }
 
-// prefix reads a network or an address.
 func prefix(text string) (netip.Prefix, bool) {
 	if p, err := netip.ParsePrefix(text); err == nil {
 		if p.Addr().Is4In6() {

@@ -36,12 +36,10 @@ func (w *wire) backend(c *Conf) error {
 	return w.byIPTables(c)
 }
 
-// onlyIPTables says whether a key is in the words of iptables.
 func (w *wire) onlyIPTables() bool {
 	return w.ExternalSetMarkChain != nil || forIPTables(w.ConditionsV4) || forIPTables(w.ConditionsV6)
 }
 
-// byNFT reads the options for nftables.
 func (w *wire) byNFT(c *Conf) error {
 	if w.ExternalSetMarkChain != nil && w.MarkMasqBit == nil {
 		return fmt.Errorf("externalSetMarkChain: %q is a chain of iptables, which rules of nftables can't use: remove it or set \"backend\": \"iptables\"", *w.ExternalSetMarkChain)
@@ -58,7 +56,6 @@ func (w *wire) byNFT(c *Conf) error {
 	return cni.WithCode(cni.CodeField, cmp.Or(err4, err6))
 }
 
-// byIPTables reads the options for iptables.
 func (w *wire) byIPTables(c *Conf) error {
 	c.IPTables, c.MarkBits, c.Conditions4, c.Conditions6 = true, 0, nil, nil
 	if err := w.options(c); err != nil {
@@ -76,7 +73,6 @@ func forIPTables(words *[]string) bool {
 	return words != nil && len(*words) > 0 && (strings.HasPrefix((*words)[0], "-") || strings.HasPrefix((*words)[0], "!"))
 }
 
-// options reads the options of both backends.
 func (w *wire) options(c *Conf) error {
 	c.Rules.MarkBit = defaultMarkBit
 	if w.ExternalSetMarkChain != nil && w.MarkMasqBit != nil {

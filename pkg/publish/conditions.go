@@ -147,7 +147,6 @@ func (r *reader) iptables() (c ruleset.Condition, isCondition bool, err error) {
 	return c, true, r.take(&c, values)
 }
 
-// take parses the values.
 func (r *reader) take(c *ruleset.Condition, values []string) error {
 	if len(values) == 0 {
 		return r.unknown("{ }")

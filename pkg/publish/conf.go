@@ -79,7 +79,6 @@ func parse(req *cni.Request) (*Conf, error) {
 	return c, cni.WithCode(cni.CodeConfig, err)
 }
 
-// mappings checks each mapping, and all of them together.
 func (w *wire) mappings(c *Conf) error {
 	allow, err := allowed("allowFrom", w.AllowFrom)
 	if err != nil {

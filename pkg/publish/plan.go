@@ -12,7 +12,6 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
-// inputs is everything that a plan follows from.
 type inputs struct {
 	conf  *Conf
 	owner plan.Owner

@@ -200,7 +200,7 @@ func (in *inputs) explain(s *plan.Session, drift error) error {
 // the owner. Absent objects are success.
 func Del(req *cni.Request) error {
 	addrs := req.Tolerant().Addrs
-	pool, err := delIPAM(req)
+	pool, err := ipam.New(req, req.Tolerant().IPAM)
 	errs := []error{err}
 	if pool != nil && pool.InProcess() && len(addrs) == 0 {
 		held, _ := lease.Held(req) // objects whose addresses can't be read are found by the owner
@@ -228,7 +228,7 @@ func Del(req *cni.Request) error {
 // changes nothing. After the last attachment it removes our table and the bridge,
 // if we made the bridge.
 func GC(req *cni.Request) error {
-	pool, perr := delIPAM(req)
+	pool, perr := ipam.New(req, req.Tolerant().IPAM)
 	valid, present, err := req.Valid()
 	if err != nil || !present {
 		return errors.Join(perr, err)
@@ -258,12 +258,12 @@ func Status(req *cni.Request) error {
 	if err := statusKernel(c); err != nil {
 		return err
 	}
-	if c.IPAM == "" {
-		return nil
-	}
 	pool, err := ipam.New(req, c.IPAM)
 	if err != nil {
 		return cni.Errorf(cni.CodeNotReady, "%w", err)
+	}
+	if pool == nil {
+		return nil
 	}
 	return pool.Status(req)
 }

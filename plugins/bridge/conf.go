@@ -175,7 +175,6 @@ func (w *wire) backend(c *Conf) error {
 	return nil
 }
 
-// prefixes parses the lists of CIDRs.
 func (w *wire) prefixes(c *Conf) error {
 	for i, text := range w.MasqueradeExclude {
 		p, err := netip.ParsePrefix(text)

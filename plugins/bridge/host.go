@@ -15,11 +15,8 @@ import (
 
 // newIPAM is nil for a layer 2 network.
 func newIPAM(req *cni.Request, c *Conf) (*ipam.IPAM, error) {
-	if c.IPAM == "" {
-		return nil, nil
-	}
 	pool, err := ipam.New(req, c.IPAM)
-	if err == nil && pool.InProcess() {
+	if pool != nil && pool.InProcess() {
 		_, err = lease.Parse(req) // an error in there must come before any change of the kernel
 	}
 	return pool, err

@@ -2,69 +2,16 @@ package bridge
 
 import (
 	"cmp"
-	"net"
 	"net/netip"
 	"slices"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
 	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/pkg/owned"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-	"github.com/bridgeport-cni/bridgeport/pkg/publish"
 	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
-	"github.com/containernetworking/cni/pkg/types"
-	current "github.com/containernetworking/cni/pkg/types/100"
 )
-
-// inputs is all that a plan follows from. The same inputs give the same plan.
-type inputs struct {
-	conf   *Conf
-	owner  plan.Owner
-	facts  link.Facts // of the bridge
-	ips    []*current.IPConfig
-	routes []*types.Route
-	mac    net.HardwareAddr // the container's; nil to choose one
-	// changed says that a plugin after us gave the container another MAC address.
-	changed bool
-	// made is the MTU that ADD gave the container's link, in bytes. "mtu" of the configuration,
-	// or of the host's way out, may be another by now. 0 in ADD.
-	made int
-	// remembered says that the host remembers another MAC address for an IPv4 address of the
-	// container.
-	remembered bool
-	// published is the part of the configuration about ports, ports is their plan.
-	published *publish.Publication
-	ports     plan.Plan
-	inUse     func(netip.Prefix) (bool, error) // see link.Gateway; nil outside of ADD
-	// vlanFacts are those of the VLAN's gateway link, for the result only.
-	vlanFacts link.Facts
-}
-
-// address is one of the container's addresses with its way out.
-type address struct {
-	prefix  netip.Prefix
-	gateway netip.Addr // invalid without one
-}
-
-// addresses are the container's.
-func (in *inputs) addresses() []address {
-	var list []address
-	for _, ip := range in.ips {
-		list = append(list, address{cni.Prefix(ip.Address), cni.Addr(ip.Gateway)})
-	}
-	return list
-}
-
-// prefixes are addresses without their ways out.
-func (in *inputs) prefixes() []netip.Prefix {
-	var addrs []netip.Prefix
-	for _, a := range in.addresses() {
-		addrs = append(addrs, a.prefix)
-	}
-	return addrs
-}
 
 // plan is everything that exists for an attachment after ADD. ADD makes it, CHECK compares it.
 func (in *inputs) plan() plan.Plan {
@@ -78,7 +25,6 @@ func (in *inputs) plan() plan.Plan {
 	}
 }
 
-// own is what the attachment owns, as the configuration wants it.
 func (in *inputs) own() owned.All {
 	c, own := in.conf, owned.By(in.owner, nil)
 	own.Veth = link.Veth{
@@ -110,7 +56,6 @@ func (in *inputs) own() owned.All {
 	return own
 }
 
-// link is the container's link and its port.
 func (in *inputs) link(own owned.All) []plan.Object {
 	list := []plan.Object{own.Veth}
 	if in.conf.Vlans && (in.conf.Vlan != 0 || len(in.conf.VlanTrunk) > 0) {
@@ -137,7 +82,6 @@ func (in *inputs) early() plan.Plan {
 	}
 }
 
-// late is the rest of the plan.
 func (in *inputs) late() plan.Plan {
 	p := in.plan()
 	// The spoof check of early gets the addresses. The undo of early removes it.

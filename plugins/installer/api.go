@@ -68,11 +68,11 @@ func (a *api) nodes() ([]node, error) {
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %.200s", resp.Status, text)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("nodes: list: %w", err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("nodes: list: %s: %.200s", resp.Status, text)
 	}
 	return parseNodes(text)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -114,7 +115,11 @@ func TestHops(t *testing.T) {
 		t.Fatalf("%v, %v", nodes, err)
 	}
 	got, err := hops(nodes)
-	want := []hop{{"10.244.0.0/24", "192.0.2.1"}, {"fd00:10:244::/64", "2001:db8::1"}, {"10.244.1.0/24", "192.0.2.2"}}
+	want := []hop{
+		{netip.MustParsePrefix("10.244.0.0/24"), netip.MustParseAddr("192.0.2.1")},
+		{netip.MustParsePrefix("fd00:10:244::/64"), netip.MustParseAddr("2001:db8::1")},
+		{netip.MustParsePrefix("10.244.1.0/24"), netip.MustParseAddr("192.0.2.2")},
+	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

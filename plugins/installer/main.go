@@ -16,9 +16,9 @@ import (
 
 type options struct {
 	plugins  string        // where the image has them
-	bin      string        // where the runtime looks for them
+	bin      string        // where the runtime finds them
 	template string        // of the configuration list
-	conflist string        // where the runtime looks for it
+	conflist string        // where the runtime finds it
 	node     string        // name of this node
 	interval time.Duration // between two looks at the nodes
 	routes   bool
@@ -42,8 +42,8 @@ func main() {
 	}
 }
 
-// run installs, or follows the nodes until it is told to end. Then a look that fails is
-// told and tried again: the node goes on with what it has.
+// run installs the plugins, or follows the nodes until a signal ends it. It prints an error of
+// follow and tries again, while the node keeps its routes and configuration.
 func run(o options) error {
 	end := make(chan os.Signal, 1)
 	signal.Notify(end, unix.SIGTERM, unix.SIGINT)

@@ -5,17 +5,21 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/dump"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
-// protocol marks our routes (rtm_protocol), so that those of nodes that are gone can be
-// told from everybody else's. 98 has no meaning in linux/rtnetlink.h.
+// protocol marks our routes (rtm_protocol), so that remove never takes anybody else's. 98 has
+// no meaning in linux/rtnetlink.h.
 const protocol = 98
 
 // hop is a route to a podCIDR by a node's address.
-type hop struct{ dst, via string }
+type hop struct {
+	dst netip.Prefix
+	via netip.Addr
+}
 
 // hops are the routes to the nodes: to each podCIDR by the node's first address of the same
 // family.
@@ -27,29 +31,29 @@ func hops(nodes []node) (list []hop, err error) {
 				err = errors.Join(err, fmt.Errorf("node %s: podCIDRs: %w", n.name, perr))
 				continue
 			}
-			via, ok := address(n, cidr.Addr().Is4())
-			if !ok {
+			via := address(n, cidr.Addr().Is4())
+			if !via.IsValid() {
 				err = errors.Join(err, fmt.Errorf("node %s: no InternalIP of the family of %s", n.name, cidr))
 				continue
 			}
-			list = append(list, hop{cidr.Masked().String(), via})
+			list = append(list, hop{cidr.Masked(), via})
 		}
 	}
 	return list, err
 }
 
-func address(n node, is4 bool) (string, bool) {
+// address is the node's first address of the family, invalid without one.
+func address(n node, is4 bool) netip.Addr {
 	for _, text := range n.addresses {
 		if a, err := netip.ParseAddr(text); err == nil && a.Unmap().Is4() == is4 {
-			return a.Unmap().String(), true
+			return a.Unmap()
 		}
 	}
-	return "", false
+	return netip.Addr{}
 }
 
-// keepRoutes makes the routes that are missing or lead elsewhere, and removes ours to
-// nodes that are gone. A node without a usable address does not keep the others from
-// theirs.
+// keepRoutes makes the routes that are missing or have another gateway, and removes ours to
+// nodes that are gone. It goes on after an error of one node.
 func keepRoutes(others []node) error {
 	want, err := hops(others)
 	have, lerr := ours()
@@ -69,41 +73,34 @@ func keepRoutes(others []node) error {
 }
 
 // ours are the routes with our mark: destination to gateway.
-func ours() (map[string]string, error) {
+func ours() (map[netip.Prefix]netip.Addr, error) {
 	list, err := dump.Whole(netlink.ErrDumpInterrupted, func() ([]netlink.Route, error) {
 		return netlink.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Protocol: protocol}, netlink.RT_FILTER_PROTOCOL)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("routes: list: %w", err)
 	}
-	have := make(map[string]string)
+	have := make(map[netip.Prefix]netip.Addr)
 	for _, r := range list {
 		if r.Dst != nil {
-			have[r.Dst.String()] = r.Gw.String()
+			have[cni.Prefix(*r.Dst)] = cni.Addr(r.Gw)
 		}
 	}
 	return have, nil
 }
 
 func set(h hop) error {
-	dst, err := netlink.ParseIPNet(h.dst)
-	if err != nil {
-		return err
-	}
-	via := netip.MustParseAddr(h.via) // address made it
-	if err := netlink.RouteReplace(&netlink.Route{Dst: dst, Gw: via.AsSlice(), Protocol: protocol}); err != nil {
+	dst := cni.IPNet(h.dst)
+	if err := netlink.RouteReplace(&netlink.Route{Dst: &dst, Gw: h.via.AsSlice(), Protocol: protocol}); err != nil {
 		return fmt.Errorf("route %s via %s: replace: %w", h.dst, h.via, err)
 	}
 	return nil
 }
 
-func remove(text string) error {
-	dst, err := netlink.ParseIPNet(text)
-	if err == nil {
-		err = netlink.RouteDel(&netlink.Route{Dst: dst, Protocol: protocol})
-	}
-	if err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("route %s: delete: %w", text, err)
+func remove(prefix netip.Prefix) error {
+	dst := cni.IPNet(prefix)
+	if err := netlink.RouteDel(&netlink.Route{Dst: &dst, Protocol: protocol}); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("route %s: delete: %w", prefix, err)
 	}
 	return nil
 }

@@ -46,12 +46,9 @@ func Check(req *cni.Request) error {
 
 // published calls fn with the plan of the ports and the container's addresses, where there
 // are ports, and passes the previous result on.
-func published(req *cni.Request, fn func(*plan.Session, *publish.Publication, plan.Plan, []netip.Prefix) error) (prev *current.Result, err error) {
-	ports, err := publish.Parse(req)
+func published(req *cni.Request, fn func(*plan.Session, *publish.Publication, plan.Plan, []netip.Prefix) error) (*current.Result, error) {
+	ports, prev, err := read(req)
 	if err != nil {
-		return nil, err
-	}
-	if prev, err = req.Prev(); err != nil {
 		return nil, err
 	}
 	addrs := cni.Addresses(prev, req.IfName)
@@ -70,15 +67,18 @@ func published(req *cni.Request, fn func(*plan.Session, *publish.Publication, pl
 // Expected is the plan of published ports that exist, as CHECK compares it. Without
 // ports it is empty.
 func Expected(req *cni.Request, s *plan.Session) (plan.Plan, error) {
-	ports, err := publish.Parse(req)
-	if err != nil {
-		return plan.Plan{}, err
-	}
-	prev, err := req.Prev()
+	ports, prev, err := read(req)
 	if err != nil {
 		return plan.Plan{}, err
 	}
 	return ports.Plan(s, cni.Addresses(prev, req.IfName))
+}
+
+func read(req *cni.Request) (ports *publish.Publication, prev *current.Result, err error) {
+	if ports, err = publish.Parse(req); err == nil {
+		prev, err = req.Prev()
+	}
+	return ports, prev, err
 }
 
 // Del removes the attachment's ports. It needs only the owner. Ports and addresses in the

@@ -1,0 +1,206 @@
+package bridge
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/link"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+	"github.com/bridgeport-cni/bridgeport/pkg/publish"
+	"github.com/containernetworking/cni/pkg/types"
+	current "github.com/containernetworking/cni/pkg/types/100"
+	"golang.org/x/sys/unix"
+)
+
+// inputs is all that a plan follows from. The same inputs give the same plan.
+type inputs struct {
+	conf   *Conf
+	owner  plan.Owner
+	facts  link.Facts // of the bridge
+	ips    []*current.IPConfig
+	routes []*types.Route
+	mac    net.HardwareAddr // the container's; nil to choose one
+	// changed says that a plugin after us gave the container another MAC address.
+	changed bool
+	// made is the MTU that ADD gave the container's link, in bytes. "mtu" of the configuration,
+	// or of the host's way out, may be another by now. 0 in ADD.
+	made int
+	// remembered says that the host remembers another MAC address for an IPv4 address of the
+	// container.
+	remembered bool
+	// published is the part of the configuration about ports, ports is their plan.
+	published *publish.Publication
+	ports     plan.Plan
+	inUse     func(netip.Prefix) (bool, error) // see link.Gateway; nil outside of ADD
+	// vlanFacts are those of the VLAN's gateway link, for the result only.
+	vlanFacts link.Facts
+}
+
+// address is one of the container's addresses with its way out.
+type address struct {
+	prefix  netip.Prefix
+	gateway netip.Addr // invalid without one
+}
+
+func (in *inputs) addresses() []address {
+	var list []address
+	for _, ip := range in.ips {
+		list = append(list, address{cni.Prefix(ip.Address), cni.Addr(ip.Gateway)})
+	}
+	return list
+}
+
+// prefixes are addresses without their ways out.
+func (in *inputs) prefixes() []netip.Prefix {
+	var addrs []netip.Prefix
+	for _, a := range in.addresses() {
+		addrs = append(addrs, a.prefix)
+	}
+	return addrs
+}
+
+// take puts the lease into the plan's inputs. It adds gateways where the IPAM plugin named
+// none, the default route, and the container's MAC address.
+func (in *inputs) take(lease *current.Result) {
+	in.ips, in.routes = lease.IPs, lease.Routes
+	if in.conf.NoDefaultRoute {
+		in.routes = slices.DeleteFunc(in.routes, func(r *types.Route) bool { return cni.Prefix(r.Dst).Bits() == 0 && inMain(r) })
+	}
+	for _, ip := range in.ips {
+		ip.Interface = current.Int(2)
+		if ip.Gateway == nil && in.conf.IsGateway {
+			ip.Gateway = net.IP(cni.Prefix(ip.Address).Masked().Addr().Next().AsSlice())
+		}
+		if in.conf.IsDefaultGateway {
+			in.defaultRoute(cni.Addr(ip.Gateway))
+		}
+	}
+	if in.mac == nil {
+		var first net.IP
+		if len(in.ips) > 0 {
+			first = in.ips[0].Address.IP
+		}
+		in.mac = in.owner.ContainerMAC(first)
+	}
+}
+
+// fits is an error if the MTU is too small for an IPv6 address: below 1,280 bytes the kernel
+// has no IPv6 on a link (addrconf_notify).
+func (in *inputs) fits() error {
+	for _, a := range in.addresses() {
+		if !a.prefix.Addr().Is4() && in.mtu() < minMTU6 {
+			return cni.Errorf(cni.CodeConfig, "mtu: %d is below %d bytes, which the IPv6 address %s needs", in.mtu(), minMTU6, a.prefix.Addr())
+		}
+	}
+	return nil
+}
+
+// complete puts lease and ports into the plan's inputs. An error names the address or port
+// that does not fit.
+func (in *inputs) complete(lease *current.Result) error {
+	in.take(lease)
+	return errors.Join(in.fits(), in.publish())
+}
+
+// publish plans the ports. The precondition is the container's addresses.
+func (in *inputs) publish() (err error) {
+	in.ports, err = in.published.PlanBehind(in.prefixes(), in.towards())
+	return err
+}
+
+func (in *inputs) towards() link.Towards {
+	out := in.conf.outLink()
+	return link.Towards{Link: out, Bridge: out == in.conf.Bridge}
+}
+
+// defaultRoute adds a default route through gw, unless the IPAM plugin gave one for the
+// family.
+func (in *inputs) defaultRoute(gw netip.Addr) {
+	if !gw.IsValid() {
+		return
+	}
+	for _, r := range in.routes {
+		if p := cni.Prefix(r.Dst); p.Bits() == 0 && p.Addr().Is4() == gw.Is4() && inMain(r) {
+			return
+		}
+	}
+	all := netip.PrefixFrom(gw, 0).Masked()
+	in.routes = append(in.routes, &types.Route{Dst: cni.IPNet(all), GW: gw.AsSlice()})
+}
+
+func inMain(r *types.Route) bool {
+	return r.Table == nil || *r.Table == 0 || *r.Table == unix.RT_TABLE_MAIN
+}
+
+func (in inputs) result(req *cni.Request, dns types.DNS) *current.Result {
+	if !in.conf.DNS.IsEmpty() {
+		dns = in.conf.DNS
+	}
+	res := &current.Result{
+		CNIVersion: current.ImplementedSpecVersion,
+		Interfaces: []*current.Interface{
+			{Name: in.conf.Bridge, Mac: in.facts.MAC.String(), Mtu: in.facts.MTU},
+			{Name: in.owner.LinkName(), Mac: in.owner.HostMAC().String(), Mtu: in.mtu()},
+			{Name: in.owner.IfName, Mac: in.mac.String(), Mtu: in.mtu(), Sandbox: req.Netns},
+		},
+		IPs: in.ips, Routes: in.routes, DNS: dns,
+	}
+	if in.vlanFacts.MAC != nil {
+		res.Interfaces = append(res.Interfaces, &current.Interface{
+			Name: in.conf.outLink(), Mac: in.vlanFacts.MAC.String(), Mtu: in.vlanFacts.MTU,
+		})
+	}
+	return res
+}
+
+// takePrevious rebuilds the plan's inputs from the result of ADD. Plugins after us may have
+// added interfaces and addresses, and changed the container's MAC address.
+func (in *inputs) takePrevious(prev *current.Result) error {
+	index := -1
+	for i, link := range prev.Interfaces {
+		if link.Name == in.owner.IfName && link.Sandbox != "" {
+			index = i
+		}
+	}
+	if index < 0 {
+		return cni.Errorf(cni.CodeConfig, "prevResult: no interface %s with a sandbox in it", in.owner.IfName)
+	}
+	in.mac = nil
+	if text := prev.Interfaces[index].Mac; text != "" { // results of 0.2.0 and before have none
+		var err error
+		if in.mac, err = net.ParseMAC(text); err != nil {
+			return cni.Errorf(cni.CodeConfig, "prevResult: interface %s: %q is not a MAC address", in.owner.IfName, text)
+		}
+	}
+	// Another network may have changed the bridge's MTU since ADD.
+	in.facts.MTU, in.made = prev.Interfaces[index].Mtu, prev.Interfaces[index].Mtu
+	for _, ip := range prev.IPs {
+		if ip.Interface == nil || *ip.Interface == index {
+			in.ips = append(in.ips, ip)
+		}
+	}
+	in.changed = !in.gave(in.mac)
+	for _, r := range prev.Routes {
+		if gw := cni.Addr(r.GW); !gw.IsValid() || in.onLink(gw) {
+			in.routes = append(in.routes, r)
+		}
+	}
+	return nil
+}
+
+// gave says whether the MAC address is one that ADD gives.
+func (in *inputs) gave(mac net.HardwareAddr) bool {
+	given := []net.HardwareAddr{in.conf.MAC, in.owner.ContainerMAC(nil)}
+	if len(in.ips) > 0 {
+		given = append(given, in.owner.ContainerMAC(in.ips[0].Address.IP))
+	}
+	return slices.ContainsFunc(given, func(g net.HardwareAddr) bool { return bytes.Equal(g, mac) })
+}
+
+func (in *inputs) onLink(gw netip.Addr) bool {
+	return slices.ContainsFunc(in.prefixes(), func(p netip.Prefix) bool { return p.Masked().Contains(gw) })
+}
