@@ -59,8 +59,8 @@ func TestTolerant(t *testing.T) {
 // TestValidErrors: a list that can't be read is neither missing nor empty.
 func TestValidErrors(t *testing.T) {
 	for list, want := range map[string]string{
-		`"all"`:                "network configuration: wants a list, but has a string",
-		`[{"containerID": 5}]`: "containerID: wants a string, but has a number",
+		`"all"`:                "cni.dev/valid-attachments: wants a list, but has a string",
+		`[{"containerID": 5}]`: "cni.dev/valid-attachments.containerID: wants a string, but has a number",
 	} {
 		_, present, err := (&Request{Config: []byte(`{"cni.dev/valid-attachments": ` + list + `}`)}).Valid()
 		wantError(t, err, CodeDecode, want)

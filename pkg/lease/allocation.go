@@ -134,9 +134,13 @@ func (s *store) chooseFree(i int, set RangeSet, preferred []netip.Addr) (Lease, 
 			return Lease{a, r}, dead, nil
 		}
 	}
+	lost := ""
+	if len(s.used) > 0 {
+		lost = ", or in use by containers whose leases were lost"
+	}
 	return Lease{}, nil, cni.Errorf(cni.CodeExhausted,
-		"no IP addresses available in range set: %s: all %d are leased: delete unused containers, or give the network a larger range; `bridgeport gc` removes leases of containers that are gone",
-		set, total)
+		"no IP addresses available in range set: %s: all %d are leased%s: delete unused containers, or give the network a larger range; `bridgeport gc` removes leases of containers that are gone",
+		set, total, lost)
 }
 
 // firstFree looks up addresses one by one, and after some misses in the list of all names.

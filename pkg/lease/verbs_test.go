@@ -73,7 +73,7 @@ func TestGC(t *testing.T) {
 		{"empty list", `, "cni.dev/valid-attachments": []`, "", ""},
 		{"some", `, "cni.dev/valid-attachments": [{"containerID": "c1", "ifname": "eth1"}, {"containerID": "c3", "ifname": "eth0"}]`, "10.1.0.3=c1/eth1", ""},
 		{"the old form by its container", `, "cni.dev/valid-attachments": [{"containerID": "old", "ifname": "eth0"}]`, "10.1.0.8=old", ""},
-		{"bad list changes nothing", `, "cni.dev/valid-attachments": "all"`, all, "network configuration: wants a list, but has a string"},
+		{"bad list changes nothing", `, "cni.dev/valid-attachments": "all"`, all, "cni.dev/valid-attachments: wants a list, but has a string"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -67,7 +67,11 @@ func (f FDBEntry) held(s *plan.Session, port int) error {
 	if label.IsTag(label.Tag(link.Alias)) {
 		holder = label.Describe(link.Alias)
 	}
-	return &plan.AddressHeldError{Address: fmt.Sprintf("%s on bridge %s", f.MAC, f.Bridge), Holder: holder}
+	address := f.MAC.String()
+	if derived(f.MAC) {
+		address = addressOf(f.MAC).String()
+	}
+	return &plan.AddressHeldError{Address: fmt.Sprintf("%s on bridge %s", address, f.Bridge), Holder: holder}
 }
 
 func (f FDBEntry) set(s *plan.Session, port, flags int) error {

@@ -61,9 +61,7 @@ func (f Forwarding) enable(s *plan.Session) error {
 			return err
 		}
 		for _, name := range routed {
-			if longer := withNote(alias, acceptRA(name)); len(longer) <= aliasLimit {
-				alias = longer
-			}
+			alias = withNote(alias, acceptRA(name))
 		}
 	}
 	if ours(link) {
@@ -134,14 +132,24 @@ func setAlias(s *plan.Session, name, alias string) error {
 	return s.Host.Flush()
 }
 
-// notePrefix begins a word of a bridge's alias: a setting that was 0 before us.
-const notePrefix = "was-0:"
+// before is the value that a setting had which we changed.
+func before(key string) string {
+	if isAcceptRA(key) {
+		return "1"
+	}
+	return "0"
+}
 
+// note is the word of a bridge's alias for a setting that we changed.
+func note(key string) string { return "was-" + before(key) + ":" + key }
+
+// withNote adds a note where the alias has room for it (IFALIASZ).
 func withNote(alias, key string) string {
-	if slices.Contains(notes(alias), key) {
+	longer := cmp.Or(alias, bridgeAlias) + " " + note(key)
+	if slices.Contains(notes(alias), key) || len(longer) > aliasLimit {
 		return alias
 	}
-	return cmp.Or(alias, bridgeAlias) + " " + notePrefix + key
+	return longer
 }
 
 func isAcceptRA(key string) bool {
@@ -153,8 +161,8 @@ func isAcceptRA(key string) bool {
 func notes(alias string) []string {
 	var keys []string
 	for _, word := range strings.Fields(alias) {
-		key, ok := strings.CutPrefix(word, notePrefix)
-		if ok && (key == forward4 || key == forward6 || isAcceptRA(key)) {
+		_, key, _ := strings.Cut(word, ":")
+		if (key == forward4 || key == forward6 || isAcceptRA(key)) && word == note(key) {
 			keys = append(keys, key)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	rtnl "github.com/bridgeport-cni/bridgeport/pkg/netlink"
@@ -41,7 +42,7 @@ func TestRouteText(t *testing.T) {
 	}
 }
 
-// TestNotes: only our two settings can ever be noted, since what is noted is written
+// TestNotes: only settings that we change can ever be noted, since what is noted is written
 // back.
 func TestNotes(t *testing.T) {
 	tests := []struct {
@@ -54,6 +55,9 @@ func TestNotes(t *testing.T) {
 		{"bridgeport was-0:net/ipv4/ip_forward was-0:net/ipv6/conf/all/forwarding", []string{forward4, forward6}},
 		{"bridgeport was-0:kernel/panic was-0:../../etc/x was-0:", nil},
 		{"bridgeport net/ipv4/ip_forward", nil},
+		{"bridgeport was-1:net/ipv6/conf/eth0.5/accept_ra", []string{acceptRA("eth0.5")}},
+		{"bridgeport was-0:net/ipv6/conf/eth0/accept_ra was-1:net/ipv4/ip_forward", nil},
+		{"bridgeport was-1:net/ipv6/conf/../accept_ra was-1:net/ipv6/conf/a/b/accept_ra", nil},
 	}
 	for _, tt := range tests {
 		if got := notes(tt.alias); !slices.Equal(got, tt.want) {
@@ -63,6 +67,9 @@ func TestNotes(t *testing.T) {
 	alias := bridgeAlias
 	for _, key := range []string{forward4, forward6, forward4} {
 		alias = withNote(alias, key)
+	}
+	if got := withNote(strings.Repeat("x", aliasLimit-10), forward4); len(got) != aliasLimit-10 {
+		t.Errorf("a note without room for it: %q", got)
 	}
 	if want := "bridgeport was-0:net/ipv4/ip_forward was-0:net/ipv6/conf/all/forwarding"; alias != want || !ours(&rtnl.Link{Alias: alias}) {
 		t.Errorf("got %q, want %q", alias, want)

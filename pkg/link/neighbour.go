@@ -40,13 +40,19 @@ func HeldAddresses(s *plan.Session, bridge string) (list []netip.Addr, err error
 	req := netlink.Request(unix.RTM_GETNEIGH, 0, &vishvananda.Ndmsg{Family: unix.AF_BRIDGE},
 		netlink.Number(unix.NDA_MASTER, index))
 	err = s.Host.Dump(req, func() { list = nil }, func(data []byte) error {
-		if mac, state := neighbourMAC(data); isStatic(vishvananda.Ndmsg{State: state}) && len(mac) == 6 && mac[0] == 0x0a && mac[1] == 0x58 {
-			list = append(list, netip.AddrFrom4([4]byte(mac[2:])))
+		if mac, state := neighbourMAC(data); isStatic(vishvananda.Ndmsg{State: state}) && derived(mac) {
+			list = append(list, addressOf(mac))
 		}
 		return nil
 	})
 	return list, err
 }
+
+// derived says whether a MAC address follows from an IPv4 address (Owner.ContainerMAC).
+func derived(mac net.HardwareAddr) bool { return len(mac) == 6 && mac[0] == 0x0a && mac[1] == 0x58 }
+
+// addressOf is the IPv4 address of a derived MAC address.
+func addressOf(mac net.HardwareAddr) netip.Addr { return netip.AddrFrom4([4]byte(mac[2:])) }
 
 // neighbourMAC reads a neighbour's MAC address and state (struct ndmsg).
 func neighbourMAC(data []byte) (mac net.HardwareAddr, state uint16) {

@@ -111,15 +111,13 @@ func restore(s *plan.Session, bridge, other *netlink.Link, links []*netlink.Link
 	}
 	var errs []error
 	for _, key := range keys {
-		before := "0"
 		if isAcceptRA(key) {
 			// Somebody may have chosen another value meanwhile.
 			if have, err := s.Sysctls.Read(key); err != nil || have != "2" {
 				continue
 			}
-			before = "1"
 		}
-		errs = append(errs, netlink.Ignore(s.Sysctls.Write(key, before), os.ErrNotExist))
+		errs = append(errs, netlink.Ignore(s.Sysctls.Write(key, before(key)), os.ErrNotExist))
 	}
 	return errors.Join(errs...)
 }

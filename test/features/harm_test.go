@@ -1,0 +1,223 @@
+package features_test
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	. "github.com/bridgeport-cni/bridgeport/test/stage"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// sysctl reads a setting, which must be there.
+func sysctl(s *Space, key string) string {
+	GinkgoHelper()
+	value, err := s.Sysctl(key)
+	Expect(err).NotTo(HaveOccurred())
+	return value
+}
+
+// advertised gives a link of the host a default route as a router advertisement does.
+func advertised(s *Stage, link string) {
+	GinkgoHelper()
+	Expect(s.Host.SetSysctl("net/ipv6/conf/"+link+"/accept_ra", "1")).To(Succeed())
+	Inside(s.Host, func() error {
+		up, err := netlink.LinkByName(link)
+		if err != nil {
+			return err
+		}
+		return netlink.RouteAdd(&netlink.Route{
+			LinkIndex: up.Attrs().Index, Dst: &net.IPNet{IP: net.IPv6zero, Mask: net.CIDRMask(0, 128)},
+			Gw: net.ParseIP(OutsideV6), Protocol: unix.RTPROT_RA,
+		})
+	})
+}
+
+func hasAdvertised(s *Stage, link string) bool {
+	for _, r := range RouteList(s.Host, link, netlink.FAMILY_V6) {
+		if r.Protocol == unix.RTPROT_RA {
+			return true
+		}
+	}
+	return false
+}
+
+var _ = Describe("ADD takes nothing from a living container", func() {
+	var s *Stage
+	BeforeEach(func() { s = NewStage(GinkgoT()) })
+
+	It("whose lease file is lost: the next one gets the next address", func() {
+		c := s.Bridge(SubnetV4).With(Conf{"ipMasq": true})
+		first, firstResult := s.Attach(c)
+		second, secondResult := s.Attach(c)
+		Expect(os.RemoveAll(s.Data())).To(Succeed())
+		third, thirdResult := s.Attach(c)
+		Expect(thirdResult.IPs[0].Address.IP.String()).To(Equal("10.60.0.4"))
+		for _, b := range []*Box{first, second, third} {
+			ExpectPing(b.Space, GatewayV4, OutsideV4)
+		}
+		s.Del(third, c, thirdResult)
+		ExpectPing(first.Space, GatewayV4, OutsideV4)
+		s.Del(second, c, secondResult)
+		ExpectPing(first.Space, GatewayV4, OutsideV4)
+		s.Del(first, c, firstResult)
+	})
+
+	It("which a request wants to have the address of, too", func() {
+		c := s.Bridge(SubnetV4)
+		first, _ := s.Attach(c)
+		Expect(os.RemoveAll(s.Data())).To(Succeed())
+		before := s.Settled()
+		late := s.Container()
+		call := s.Calling(late, "eth0", "ADD", c)
+		call.Args = "IP=" + FirstV4
+		ExpectError(s.Run(call), 101, FirstV4, first.ID)
+		s.ExpectEqual(before)
+		Expect(HasLink(late.Space, "eth0")).To(BeFalse())
+		ExpectPing(first.Space, GatewayV4)
+	})
+
+	It("of another network with the same subnet on the same bridge", func() {
+		one := s.Bridge(SubnetV4)
+		two := one.With(Conf{"name": "other"})
+		a, ra := s.Attach(one)
+		b, rb := s.Attach(two)
+		Expect(rb.IPs[0].Address.IP).NotTo(Equal(ra.IPs[0].Address.IP))
+		s.Del(b, two, rb)
+		ExpectOK("CHECK", s.Check(a, one, ra))
+		ExpectPing(a.Space, GatewayV4)
+	})
+})
+
+var _ = Describe("ADD leaves the host what the host had", func() {
+	var s *Stage
+	BeforeEach(func() { s = NewStage(GinkgoT()) })
+
+	It("a bridge made beforehand keeps its MAC address while ports come and go", func() {
+		Inside(s.Host, func() error {
+			bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: BridgeName}}
+			if err := netlink.LinkAdd(bridge); err != nil {
+				return err
+			}
+			return netlink.LinkSetUp(bridge)
+		})
+		c := s.Bridge(SubnetV4)
+		first, result := s.Attach(c)
+		mac := MAC(s.Host, BridgeName)
+		Expect(result.Interfaces[0].Mac).To(Equal(mac.String()))
+		second, _ := s.Attach(c)
+		s.Del(first, c, result)
+		Expect(MAC(s.Host, BridgeName)).To(Equal(mac))
+		ExpectPing(second.Space, GatewayV4)
+	})
+
+	It("its IPv6 default route by a router advertisement, and the setting again in the end", func() {
+		advertised(s, "uplink")
+		c := s.Bridge(SubnetV6)
+		b, result := s.Attach(c)
+		Expect(hasAdvertised(s, "uplink")).To(BeTrue())
+		Expect(sysctl(s.Host, "net/ipv6/conf/uplink/accept_ra")).To(Equal("2"))
+		ExpectOK("CHECK", s.Check(b, c, result))
+		s.Del(b, c, result)
+		s.GC(c)
+		Expect(sysctl(s.Host, "net/ipv6/conf/all/forwarding")).To(Equal("0"))
+		Expect(sysctl(s.Host, "net/ipv6/conf/uplink/accept_ra")).To(Equal("1"))
+	})
+
+	It("router advertisements on a bridge of the host's own, by which the host has its way out", func() {
+		foreign(s, "br0", false)
+		Expect(s.Host.SetSysctl("net/ipv6/conf/br0/accept_ra", "1")).To(Succeed())
+		c := s.Bridge(SubnetV4).With(Conf{"bridge": "br0", "isGateway": false, "isDefaultGateway": false})
+		b, result := s.Attach(c)
+		ExpectOK("CHECK", s.Check(b, c, result))
+		Expect(sysctl(s.Host, "net/ipv6/conf/br0/accept_ra")).To(Equal("1"))
+		s.Del(b, c, result)
+		Expect(sysctl(s.Host, "net/ipv6/conf/br0/accept_ra")).To(Equal("1"))
+	})
+})
+
+var _ = Describe("a container", func() {
+	var s *Stage
+	BeforeEach(func() { s = NewStage(GinkgoT()) })
+
+	It("takes no redirects, also where its namespace had them allowed for all links", func() {
+		b := s.Container()
+		Expect(b.SetSysctl("net/ipv4/conf/all/accept_redirects", "1")).To(Succeed())
+		s.Add(b, s.Bridge(SubnetV4))
+		for _, link := range []string{"all", "eth0"} {
+			Expect(sysctl(b.Space, "net/ipv4/conf/"+link+"/accept_redirects")).To(Equal("0"), link)
+		}
+	})
+
+	It("whose MAC address a later plugin changes is reached at once", func() {
+		b, _ := s.Attach(s.Bridge(SubnetV4))
+		sibling, _ := s.Attach(s.Bridge(SubnetV4))
+		ExpectPing(s.Host, FirstV4)
+		ExpectPing(sibling.Space, FirstV4)
+		// A link that is taken down first may announce before the bridge's port is up again.
+		Change(b.Space, "eth0", func(l netlink.Link) error {
+			return netlink.LinkSetHardwareAddr(l, net.HardwareAddr{2, 0xbb, 0, 0, 0, 7})
+		})
+		for _, from := range []*Space{s.Host, sibling.Space} {
+			Eventually(func() []string { return neighbours(from, FirstV4) }).WithTimeout(Haste).
+				Should(ConsistOf("02:bb:00:00:00:07"))
+		}
+	})
+
+	It("of a plugin under another name is attached, and its addresses are leased by another name", func() {
+		dir := filepath.Join(s.Dir, "renamed")
+		Expect(os.Mkdir(dir, 0o755)).To(Succeed())
+		for _, name := range []string{"bridge", "host-local"} {
+			Expect(os.Symlink(filepath.Join(s.Bin, name), filepath.Join(dir, "buildkit-cni-"+name))).To(Succeed())
+		}
+		s.Bin = dir
+		c := s.Bridge(SubnetV4).With(Conf{"type": "buildkit-cni-bridge"})
+		pool := c["ipam"].(Conf).With(Conf{"type": "buildkit-cni-host-local"})
+		c = c.With(Conf{"ipam": pool})
+		b, result := s.Attach(c)
+		ExpectPing(b.Space, GatewayV4)
+		ExpectOK("CHECK", s.Check(b, c, result))
+		s.Del(b, c, result)
+	})
+})
+
+// neighbours are the MAC addresses that a namespace remembers for an address.
+func neighbours(s *Space, addr string) (macs []string) {
+	for _, link := range Links(s) {
+		for _, n := range NeighList(s, link.Attrs().Name, netlink.FAMILY_V4) {
+			if n.IP.String() == addr {
+				macs = append(macs, strings.ToLower(n.HardwareAddr.String()))
+			}
+		}
+	}
+	return macs
+}
+
+var _ = Describe("CHECK", func() {
+	It("of a container without its link says so once", func() {
+		s := NewStage(GinkgoT())
+		c := s.Bridge(SubnetV4)
+		b, result := s.Attach(c)
+		Change(b.Space, "eth0", netlink.LinkDel)
+		a := s.Check(b, c, result)
+		ExpectError(a, Drift, "eth0", "missing")
+		Expect(string(a.Stdout)).NotTo(ContainSubstring("no such file"))
+	})
+})
+
+var _ = DescribeTable("GC refuses a list that it cannot read whole", func(list string) {
+	s := NewStage(GinkgoT())
+	for _, c := range []Conf{s.Bridge(SubnetV4), Portmap()} {
+		call := Call{Plugin: c.Plugin(), Command: "GC", Config: []byte(strings.Replace(string(c.Stdin()),
+			"{", `{"cni.dev/valid-attachments":`+list+`,`, 1))}
+		ExpectError(s.Run(call), 6, "cni.dev/valid-attachments")
+	}
+},
+	Entry("text", `"all"`),
+	Entry("an entry of null", `[null]`),
+	Entry("an entry without a container", `[{"ifname":"eth0"}]`),
+)
