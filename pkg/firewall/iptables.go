@@ -1,7 +1,10 @@
 package firewall
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
+	"slices"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
@@ -9,8 +12,35 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
-// FamiliesWith lists the families and variants of iptables that have a chain in their
-// table nat, by asking the kernel, without executing anything. "" asks for the table.
+// checkIPTables compares rules of both families. missing lists the rules that are not there.
+func checkIPTables(object string, missing func(iptables.Family) ([]string, error)) error {
+	c := plan.Compare(plan.RuleKind, object)
+	for _, f := range iptables.Families() {
+		list, err := missing(f)
+		if err != nil {
+			return fmt.Errorf("%s: %w", object, err)
+		}
+		for _, rule := range list {
+			c.Missing("", rule)
+		}
+	}
+	return c.Err()
+}
+
+// delIPTables calls del for the families that have the chain.
+func delIPTables(s *plan.Session, object, chain string, del func(iptables.Family) error) error {
+	families, err := FamiliesWith(s, chain)
+	errs := []error{err}
+	for _, f := range families {
+		if err := del(f); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", object, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// FamiliesWith lists the families and variants of iptables that have a chain in their table nat;
+// "" asks for the table. FamiliesWith asks the kernel and executes nothing.
 func FamiliesWith(s *plan.Session, chain string) ([]iptables.Family, error) {
 	if s.Legacy == nil {
 		s.Legacy = legacyWith("nat")
@@ -18,37 +48,25 @@ func FamiliesWith(s *plan.Session, chain string) ([]iptables.Family, error) {
 	return familiesIn(s, "nat", chain, s.Legacy)
 }
 
-// FamiliesGuarding lists those that have the guard of loopback addresses.
+// FamiliesGuarding lists the families and variants that have the guard of loopback addresses.
 func FamiliesGuarding(s *plan.Session) ([]iptables.Family, error) {
 	return familiesIn(s, "raw", iptables.GuardChain, legacyWith("raw"))
 }
 
 // legacyWith are the families whose legacy table is in use; never nil.
 func legacyWith(table string) []iptables.Family {
-	list := []iptables.Family{}
-	for _, f := range []iptables.Family{{Variant: "legacy"}, {IPv6: true, Variant: "legacy"}} {
-		if f.LegacyInUse(table) {
-			list = append(list, f)
-		}
-	}
-	return list
+	return slices.DeleteFunc(iptables.FamiliesOf(iptables.Legacy), func(f iptables.Family) bool { return !f.LegacyInUse(table) })
 }
 
-func familiesIn(s *plan.Session, table, chain string, legacy []iptables.Family) ([]iptables.Family, error) {
-	var list []iptables.Family
-	over := chain
-	if over == "" {
-		over = "POSTROUTING"
-	}
+func familiesIn(s *plan.Session, table, chain string, legacy []iptables.Family) (list []iptables.Family, err error) {
 	rules, err := s.Rules()
 	if err == nil {
-		var ipv4, ipv6 bool
-		ipv4, ipv6, err = strangers.IPTablesChain(rules, table, over)
-		if ipv4 {
-			list = append(list, iptables.Family{Variant: "nft"})
-		}
-		if ipv6 {
-			list = append(list, iptables.Family{IPv6: true, Variant: "nft"})
+		var has [2]bool
+		has, err = strangers.IPTablesChain(rules, table, cmp.Or(chain, "POSTROUTING"))
+		for i, f := range iptables.FamiliesOf("nft") {
+			if has[i] {
+				list = append(list, f)
+			}
 		}
 	}
 	if err != nil && !errors.Is(err, nft.ErrUnsupported) {

@@ -2,10 +2,8 @@ package firewall
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
@@ -14,16 +12,16 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 )
 
-// Ports forwards ports of the host to the container. With none its Add does
-// nothing, and its Del finds them by the owner.
+// Ports forwards ports of the host to the container. Without ports Add does nothing; Del finds the
+// elements by the owner.
 type Ports struct {
 	Owner plan.Owner
 	Ports []hostport.Mapping
-	// Subnets are the container's own: clients in them, and the host by its
-	// loopback address, are masqueraded. Empty with "snat": false.
+	// Subnets are the container's own. Clients in them are masqueraded, and so is the host by its
+	// loopback address. Empty with "snat": false.
 	Subnets []netip.Prefix
 	MasqAll bool // masquerade every client
-	// What a packet must have to be led to the container, by family.
+	// Conditions that a packet must meet to reach the container, by family.
 	Conditions4, Conditions6 []ruleset.Condition
 	// MarkBits are set in the mark of packets whose client is masqueraded; 0 for none.
 	MarkBits uint32
@@ -36,9 +34,6 @@ func (p Ports) chain() nft.Chain {
 func (p Ports) snat() bool { return p.MasqAll || len(p.Subnets) > 0 }
 
 func (p Ports) elements() []nft.Element {
-	if len(p.Ports) == 0 {
-		return nil
-	}
 	comment := p.Owner.Comment(nft.CommentLimit)
 	var elements []nft.Element
 	seen := make(map[netip.Addr]bool)
@@ -54,13 +49,13 @@ func (p Ports) elements() []nft.Element {
 		})
 		if to := port.Container.Addr(); p.snat() && !seen[to] {
 			seen[to] = true
-			elements = append(elements, nft.ReplyPath(to, p.chain().Name, comment))
+			elements = append(elements, nft.OfContainer(nft.ClassReply, to, p.chain().Name, comment))
 		}
 	}
-	return append(elements, nft.Holder(nft.MarkPublished, p.Owner.LinkName(), markComment(p.Owner, len(elements))))
+	return withMark(p.Owner, nft.MarkPublished, elements)
 }
 
-// gate is the chain that decides who may use the port; false where everybody may.
+// gate is the chain that decides who may use the port; false where everybody may use it.
 func (p Ports) gate(port hostport.Mapping) (nft.Chain, bool) {
 	g := ruleset.Gate{Conditions: p.Conditions6}
 	if port.Container.Addr().Is4() {
@@ -105,11 +100,14 @@ func (p Ports) Add(s *plan.Session) error {
 		return nil
 	}
 	s.Tx.Base()
-	addElements(s, p.Chains(), p.elements())
-	return nil
+	return p.own().add(s)
 }
 
-// Mend adds what is missing, and forgets the connections of the time without it.
+func (p Ports) own() own {
+	return own{p.Owner, "published port", nft.MarkPublished, p.Chains(), p.elements()}
+}
+
+// Mend adds what is missing, and forgets the connections that were made without it.
 func (p Ports) Mend(s *plan.Session) error { return mendPorts(s, p, p.Ports) }
 
 func mendPorts(s *plan.Session, o plan.Object, ports []hostport.Mapping) error {
@@ -122,29 +120,21 @@ func mendPorts(s *plan.Session, o plan.Object, ports []hostport.Mapping) error {
 	return ForgetOthers(ports).Add(s)
 }
 
-// Check looks for each element and for the rules it points to.
-func (p Ports) Check(s *plan.Session) error {
-	if len(p.Ports) == 0 {
-		return nil
-	}
-	return errors.Join(
-		checkElements(s, "published port", p.Owner, p.elements()),
-		s.CheckChains(p.Chains()...))
-}
+// Check looks for each element and for the rules that it leads to.
+func (p Ports) Check(s *plan.Session) error { return p.own().check(s) }
 
-// Del removes what belongs to the owner, and then the connections that were led to
-// the container.
+// Del removes what belongs to the owner, and then the tracked connections to the container.
 func (p Ports) Del(s *plan.Session) error {
 	known := p.elements()
 	for _, e := range known {
 		if gate, ok := nft.AtGate(e, ""); ok {
-			known = append(known, gate) // whether it has one is not in the configuration of DEL
+			known = append(known, gate) // DEL's configuration does not say whether the port has a gate
 		}
 	}
 	gone, err := deleteOwned(s, p.Owner, nft.MarkPublished, known)
 	if err == nil && gone == nil && len(known) > 0 {
-		// A DEL before may have been killed on its way from the elements to the
-		// connections; the link goes after both.
+		// An earlier DEL may have been killed between elements and connections. While the link
+		// exists, connections may be left: DEL deletes the link after both.
 		_, lerr := s.Host.Link(p.Owner.LinkName())
 		if errors.Is(lerr, netlink.ErrNoLink) {
 			return nil
@@ -154,13 +144,4 @@ func (p Ports) Del(s *plan.Session) error {
 	return errors.Join(err, forgetForwarded(gone))
 }
 
-func (p Ports) String() string {
-	if len(p.Ports) == 0 {
-		return ""
-	}
-	var b strings.Builder
-	for _, c := range p.Chains() {
-		fmt.Fprintln(&b, c)
-	}
-	return b.String() + elementsText(p.elements())
-}
+func (p Ports) String() string { return p.own().String() }

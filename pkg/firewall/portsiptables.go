@@ -6,19 +6,18 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
-// PortsIPTables is Ports by the compatible backend. With no ports its Add does
-// nothing; its Del removes what the reference plugins left, too.
+// PortsIPTables is Ports by the compatible backend. Without ports Add does nothing. Del removes the
+// rules of the reference plugins, too.
 type PortsIPTables struct {
 	Owner plan.Owner
 	Ports []hostport.Mapping
-	Rules iptables.Ports // what the configuration says; names and ports are filled in
+	Rules iptables.Ports // what the configuration says, without names and ports
 }
 
 func (p PortsIPTables) rules() iptables.Ports {
@@ -44,7 +43,7 @@ func (p PortsIPTables) Add(s *plan.Session) error {
 	if err := s.Flush(); err != nil {
 		return err
 	}
-	return plan.Locked(func() error { return p.add(s) }) // between looking for a conflict and adding
+	return plan.Locked(func() error { return p.add(s) }) // the look for a conflict and the change
 }
 
 func (p PortsIPTables) add(s *plan.Session) error {
@@ -66,7 +65,7 @@ func (p PortsIPTables) add(s *plan.Session) error {
 	return nil
 }
 
-// InWords is an error that a person understands, where a port is held.
+// InWords makes the error of a held port a PortHeldError, which is for people.
 func InWords(err error) error {
 	var held *iptables.HeldError
 	if !errors.As(err, &held) {
@@ -79,55 +78,23 @@ func InWords(err error) error {
 	return e
 }
 
-// Mend adds what is missing, and forgets the connections of the time without it.
+// Mend adds what is missing, and forgets the connections that were made without it.
 func (p PortsIPTables) Mend(s *plan.Session) error { return mendPorts(s, p, p.Ports) }
 
 // Check compares the rules.
 func (p PortsIPTables) Check(*plan.Session) error {
-	c := plan.Compare(plan.RuleKind, "published ports")
-	for _, ipv6 := range []bool{false, true} {
-		list, err := p.rules().Missing(iptables.Family{IPv6: ipv6})
-		if err != nil {
-			return fmt.Errorf("published ports: %w", err)
-		}
-		for _, rule := range list {
-			c.Missing("", rule)
-		}
-	}
-	return c.Err()
+	return checkIPTables("published ports", p.rules().Missing)
 }
 
 // Del asks the kernel where the chain is, before it executes anything.
 func (p PortsIPTables) Del(s *plan.Session) error {
-	var errs []error
-	families, err := FamiliesWith(s, p.rules().Chain())
-	errs = append(errs, err)
-	for _, f := range families {
+	var forget []error
+	err := delIPTables(s, "published ports", p.Chain(), func(f iptables.Family) error {
 		gone, err := p.rules().Del(f)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("published ports: %w", err))
-		}
-		errs = append(errs, ForgetRules(gone))
-	}
-	return errors.Join(errs...)
+		forget = append(forget, ForgetRules(gone))
+		return err
+	})
+	return errors.Join(append(forget, err)...)
 }
 
-func (p PortsIPTables) String() string {
-	if len(p.Ports) == 0 {
-		return ""
-	}
-	var out []string
-	for _, ipv6 := range []bool{false, true} {
-		program := "iptables"
-		if ipv6 {
-			program = "ip6tables"
-		}
-		for _, line := range p.rules().Lines(ipv6) {
-			if chain, ok := strings.CutPrefix(line, ":"); ok {
-				line = "-N " + strings.Fields(chain)[0]
-			}
-			out = append(out, program+" -t nat "+line)
-		}
-	}
-	return strings.Join(out, "\n")
-}
+func (p PortsIPTables) String() string { return iptables.Commands(p.rules().Lines) }

@@ -1,18 +1,15 @@
 package firewall
 
 import (
-	"errors"
-	"fmt"
 	"net/netip"
-	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 )
 
-// TrafficRules are the chain and the sets that Restriction needs, in the table of
-// Rules. They are shared.
+// TrafficRules are the chain and the sets that Restriction needs, in the table of Rules. They are
+// shared, and need Rules before them.
 type TrafficRules struct{}
 
 // Add queues them.
@@ -28,24 +25,25 @@ func (t TrafficRules) Check(s *plan.Session) error { return s.CheckChains(t.Chai
 
 func (TrafficRules) String() string { return ruleset.Traffic().String() }
 
-// Restriction is what connections to and from a container must not be. With neither
-// Link nor Connections its Add does nothing, and its Del finds it by the owner.
+// Restriction limits who may connect to a container and how many connections the container may
+// open. With neither Link nor Connections Add does nothing; Del finds the elements by the owner.
+// Restriction needs TrafficRules before it.
 type Restriction struct {
 	Owner       plan.Owner
 	Addrs       []netip.Prefix // the container's
-	Link        string         // the only one that may reach the container's own addresses; "" for all
+	Link        string         // the only link that may reach the container's own addresses; "" for all
 	Connections int            // at once, that the container may open with each address; 0 for any number
 }
 
-// ways are the networks' chains, and for each of them how an address gets there.
-func (r Restriction) ways() (list []nft.Chain, enter []func(netip.Addr, string, string) nft.Element) {
+// ways are the networks' chains, and the classes of the elements that lead to each.
+func (r Restriction) ways() (list []nft.Chain, classes []nft.Class) {
 	if r.Link != "" {
-		list, enter = append(list, ruleset.HideChain(r.Owner.Network, r.Link)), append(enter, nft.Hidden)
+		list, classes = append(list, ruleset.HideChain(r.Owner.Network, r.Link)), append(classes, nft.ClassHidden)
 	}
 	if r.Connections > 0 {
-		list, enter = append(list, ruleset.LimitChain(r.Owner.Network, uint32(r.Connections))), append(enter, nft.Limited)
+		list, classes = append(list, ruleset.LimitChain(r.Owner.Network, uint32(r.Connections))), append(classes, nft.ClassLimited)
 	}
-	return list, enter
+	return list, classes
 }
 
 func (r Restriction) Chains() []nft.Chain {
@@ -53,51 +51,27 @@ func (r Restriction) Chains() []nft.Chain {
 	return list
 }
 
-func (r Restriction) elements() []nft.Element {
-	comment := r.Owner.Comment(nft.CommentLimit)
-	chains, enter := r.ways()
-	var elements []nft.Element
+func (r Restriction) elements() (elements []nft.Element) {
+	chains, classes := r.ways()
 	for i, c := range chains {
 		for _, a := range r.Addrs {
-			elements = append(elements, enter[i](a.Addr(), c.Name, comment))
+			elements = append(elements, nft.OfContainer(classes[i], a.Addr(), c.Name, r.Owner.Comment(nft.CommentLimit)))
 		}
 	}
-	if len(elements) == 0 {
-		return nil
-	}
-	return append(elements, nft.Holder(nft.MarkRestricted, r.Owner.LinkName(), markComment(r.Owner, len(elements))))
+	return withMark(r.Owner, nft.MarkRestricted, elements)
 }
 
-// Add puts chains and elements in place at once, before the link comes up.
-func (r Restriction) Add(s *plan.Session) error {
-	elements := r.elements()
-	if len(elements) == 0 {
-		return nil
-	}
-	addElements(s, r.Chains(), elements)
-	return s.Flush()
+func (r Restriction) own() own {
+	return own{r.Owner, "restriction", nft.MarkRestricted, r.Chains(), r.elements()}
 }
 
-// Check looks for each element and for the rules it leads to.
-func (r Restriction) Check(s *plan.Session) error {
-	chains := r.Chains()
-	if len(chains) == 0 {
-		return nil
-	}
-	return errors.Join(checkElements(s, "restriction", r.Owner, r.elements()), s.CheckChains(chains...))
-}
+// Add makes chains and elements at once, before the link comes up.
+func (r Restriction) Add(s *plan.Session) error { return r.own().addNow(s) }
+
+// Check looks for each element and for the rules that it leads to.
+func (r Restriction) Check(s *plan.Session) error { return r.own().check(s) }
 
 // Del removes what belongs to the owner.
-func (r Restriction) Del(s *plan.Session) error {
-	_, err := deleteOwned(s, r.Owner, nft.MarkRestricted, r.elements())
-	return err
-}
+func (r Restriction) Del(s *plan.Session) error { return r.own().del(s) }
 
-func (r Restriction) String() string {
-	var b strings.Builder
-	chains := r.Chains()
-	for _, c := range chains {
-		fmt.Fprintln(&b, c)
-	}
-	return b.String() + elementsText(r.elements())
-}
+func (r Restriction) String() string { return r.own().String() }

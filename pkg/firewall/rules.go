@@ -20,6 +20,7 @@ import (
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/label"
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
@@ -28,7 +29,7 @@ import (
 // Rules are table, sets and base chains of nf_tables. They are shared.
 type Rules struct{}
 
-// Add makes them, at once: what follows relies on the guard.
+// Add makes them at once: what follows relies on the guard.
 func (Rules) Add(s *plan.Session) error {
 	s.Tx.Base()
 	return s.Flush()
@@ -41,88 +42,112 @@ func (r Rules) Check(s *plan.Session) error { return s.CheckChains(r.Chains()...
 
 func (Rules) String() string { return ruleset.Base().String() }
 
-// Masquerade gives connections from the container the host's address. With no
-// addresses its Add does nothing, and its Del finds them by the owner.
+// Masquerade gives connections from the container the host's address. Without addresses Add does
+// nothing; Del finds the elements by the owner. Masquerade needs Rules before it.
 type Masquerade struct {
 	Owner   plan.Owner
 	Addrs   []netip.Prefix // the container's, each with its subnet
 	Exclude []netip.Prefix // destinations that must see the container's address
 }
 
-func (m Masquerade) chain() nft.Chain {
-	skip := append([]netip.Prefix(nil), m.Exclude...)
-	for _, a := range m.Addrs {
-		skip = append(skip, a.Masked())
-	}
-	return ruleset.MasqueradeChain(m.Owner.Network, skip)
-}
-
 func (m Masquerade) Chains() []nft.Chain {
 	if len(m.Addrs) == 0 {
 		return nil
 	}
-	return []nft.Chain{m.chain()}
+	skip := slices.Clone(m.Exclude)
+	for _, a := range m.Addrs {
+		skip = append(skip, a.Masked())
+	}
+	return []nft.Chain{ruleset.MasqueradeChain(m.Owner.Network, skip)}
 }
 
-func (m Masquerade) elements() []nft.Element {
-	if len(m.Addrs) == 0 {
-		return nil
+func (m Masquerade) elements() (elements []nft.Element) {
+	for _, c := range m.Chains() {
+		for _, a := range m.Addrs {
+			elements = append(elements, nft.OfContainer(nft.ClassMasquerade, a.Addr(), c.Name, m.Owner.Comment(nft.CommentLimit)))
+		}
 	}
-	comment := m.Owner.Comment(nft.CommentLimit)
-	chain := m.chain().Name
-	var elements []nft.Element
-	for _, a := range m.Addrs {
-		elements = append(elements, nft.Masquerade(a.Addr(), chain, comment))
-	}
-	return append(elements, nft.Holder(nft.MarkMasqueraded, m.Owner.LinkName(), markComment(m.Owner, len(elements))))
+	return withMark(m.Owner, nft.MarkMasqueraded, elements)
+}
+
+func (m Masquerade) own() own {
+	return own{m.Owner, "masquerade", nft.MarkMasqueraded, m.Chains(), m.elements()}
 }
 
 // Add queues the elements.
-func (m Masquerade) Add(s *plan.Session) error {
-	if len(m.Addrs) == 0 {
+func (m Masquerade) Add(s *plan.Session) error { return m.own().add(s) }
+
+// Check looks for each element and for the rules that it leads to.
+func (m Masquerade) Check(s *plan.Session) error { return m.own().check(s) }
+
+// Del removes what belongs to the owner.
+func (m Masquerade) Del(s *plan.Session) error { return m.own().del(s) }
+
+func (m Masquerade) String() string { return m.own().String() }
+
+// own is an owner's elements of one object, with the mark that counts them as the last, and the
+// chains that they lead to.
+type own struct {
+	owner        plan.Owner
+	object, mark string // the object for findings, the mark's set
+	chains       []nft.Chain
+	elements     []nft.Element
+}
+
+// withMark appends the mark that counts the elements; nil without elements.
+func withMark(o plan.Owner, mark string, elements []nft.Element) []nft.Element {
+	if len(elements) == 0 {
 		return nil
 	}
-	addElements(s, m.Chains(), m.elements())
+	return append(elements, nft.Holder(mark, o.LinkName(), markComment(o, len(elements))))
+}
+
+// add queues chains and elements. An element whose holder is gone gives way to the owner's; an
+// element of another attachment is a PortHeldError.
+func (w own) add(s *plan.Session) error {
+	if len(w.elements) > 0 {
+		s.Tx.Chains(w.chains...)
+		s.Tx.Elements(w.elements...)
+		s.Tx.Gone, s.Tx.Held = Gone, HeldBy
+	}
 	return nil
 }
 
-// Check looks for each element and for the rules it points to.
-func (m Masquerade) Check(s *plan.Session) error {
-	if len(m.Addrs) == 0 {
+// addNow adds chains and elements at once: they must hold before the link comes up.
+func (w own) addNow(s *plan.Session) error {
+	if len(w.elements) == 0 {
 		return nil
 	}
-	return errors.Join(
-		checkElements(s, "masquerade", m.Owner, m.elements()),
-		s.CheckChains(m.Chains()...))
+	if err := w.add(s); err != nil {
+		return err
+	}
+	return s.Flush()
 }
 
-// Del removes what belongs to the owner.
-func (m Masquerade) Del(s *plan.Session) error {
-	_, err := deleteOwned(s, m.Owner, nft.MarkMasqueraded, m.elements())
+func (w own) check(s *plan.Session) error {
+	if len(w.elements) == 0 {
+		return nil
+	}
+	return errors.Join(checkElements(s, w.object, w.owner, w.elements), s.CheckChains(w.chains...))
+}
+
+func (w own) del(s *plan.Session) error {
+	_, err := deleteOwned(s, w.owner, w.mark, w.elements)
 	return err
 }
 
-func (m Masquerade) String() string {
-	if len(m.Addrs) == 0 {
-		return ""
+// String is the nft(8) commands that make chains and elements.
+func (w own) String() string {
+	var lines []string
+	if len(w.elements) > 0 {
+		for _, c := range w.chains {
+			lines = append(lines, c.String())
+		}
 	}
-	return m.chain().String() + "\n" + elementsText(m.elements())
-}
-
-func elementsText(elements []nft.Element) string {
-	lines := make([]string, len(elements))
-	for i, e := range elements {
-		lines[i] = e.String()
+	for _, e := range w.elements {
+		lines = append(lines, e.String())
 	}
 	return strings.Join(lines, "\n")
-}
-
-// addElements wants chains and elements. An element of somebody who is gone gives way to one
-// of ours; one of somebody else is a PortHeldError.
-func addElements(s *plan.Session, chains []nft.Chain, elements []nft.Element) {
-	s.Tx.Chains(chains...)
-	s.Tx.Elements(elements...)
-	s.Tx.Gone, s.Tx.Held = Gone, HeldBy
 }
 
 func checkElements(s *plan.Session, object string, owner plan.Owner, elements []nft.Element) error {
@@ -151,8 +176,8 @@ func checkElements(s *plan.Session, object string, owner plan.Owner, elements []
 				d.Want("owner of "+e.Name(), owner.Tag(), have.Comment)
 				continue
 			}
-			// The port leads to this container's address on another network, and has
-			// the gate that is wanted there.
+			// The port leads to this container's address on another network, and has that
+			// network's gate.
 			gate, _ := nft.AtGate(e, "")
 			elsewhere[gate.Name()] = true
 		case !label.Same(have.Comment, owner.Tag()):
@@ -164,33 +189,29 @@ func checkElements(s *plan.Session, object string, owner plan.Owner, elements []
 	return d.Err()
 }
 
-// markComment is the comment of a holder mark: it counts the owner's elements, so
-// that DEL knows whether it has found all of them.
+// markComment is the comment of a mark. It counts the owner's elements, so that DEL knows whether
+// it has found all of them.
 func markComment(owner plan.Owner, n int) string {
 	names := strings.TrimPrefix(owner.Comment(nft.CommentLimit-10), owner.Tag())
 	return fmt.Sprintf("%s %d%s", owner.Tag(), n, names)
 }
 
-// wanted is how many elements there should be, the mark included.
+// wanted is how many elements the mark's comment expects, the mark included.
 func wanted(comment string) int {
 	n, _ := label.Parse(comment)
 	if n.Count < 0 {
-		return math.MaxInt // somebody changed it: search the maps
+		return math.MaxInt // somebody changed the comment: search the maps
 	}
 	return n.Count + 1
 }
 
-// deleteOwned removes the owner's elements. The known ones go by their keys, the
-// holder mark with them. Where the mark counts more than are known (a DEL without
-// ports or addresses), the maps are searched. It returns what was to be deleted; nil
-// where nothing was there.
+// deleteOwned removes the owner's elements and their mark. It finds the known elements by their
+// keys. Where the mark counts more than the known ones (a DEL without ports or addresses), it
+// searches the maps. It returns the elements that were to be deleted; nil where nothing was there.
 func deleteOwned(s *plan.Session, owner plan.Owner, mark string, known []nft.Element) ([]nft.Element, error) {
 	rules, err := s.Rules()
-	if errors.Is(err, nft.ErrUnsupported) {
-		return nil, nil
-	}
 	if err != nil {
-		return nil, err
+		return nil, netlink.Ignore(err, nft.ErrUnsupported)
 	}
 	found, err := rules.FindAll(append([]nft.Element{nft.Holder(mark, owner.LinkName(), "")}, known...))
 	if err != nil || !slices.ContainsFunc(found, func(e *nft.Element) bool { return e != nil && label.Same(e.Comment, owner.Tag()) }) {
@@ -219,7 +240,7 @@ func deleteOwned(s *plan.Session, owner plan.Owner, mark string, known []nft.Ele
 	return all, err
 }
 
-// asRead is the known elements, with what the kernel knew of those that are gone.
+// asRead is the known elements, each as the kernel had it if it was deleted.
 func asRead(known, gone []nft.Element) []nft.Element {
 	list := slices.Clone(known)
 	for i, k := range list {

@@ -82,8 +82,8 @@ func TestMasqueradeCheck(t *testing.T) {
 		{Name: "an IPv6 address", Change: drops(e[1]), Want: "masquerade: element masquerade6 { fd00::2 } is missing"},
 		{Name: "the mark", Change: drops(e[2]), Want: `masquerade: element masqueraded { "vethfca877ccd11" } is missing`},
 		{Name: "somebody's", Change: takes(e[0]), Want: "masquerade: owner of masquerade4 { 10.88.0.2 } is 482c2e79-00000000000 net/c9/eth0, expected 482c2e79-fca877ccd11"},
-		{Name: "another chain", Change: func(w world.World) { w.Add(other) }, Want: "masquerade: element is masquerade4 { 10.88.0.2 : jump " + other.chain().Name + " }, expected masquerade4 { 10.88.0.2 : jump " + m.chain().Name +
-			" }, element is masquerade6 { fd00::2 : jump " + other.chain().Name + " }, expected masquerade6 { fd00::2 : jump " + m.chain().Name + " }"},
+		{Name: "another chain", Change: func(w world.World) { w.Add(other) }, Want: "masquerade: element is masquerade4 { 10.88.0.2 : jump " + other.Chains()[0].Name + " }, expected masquerade4 { 10.88.0.2 : jump " + m.Chains()[0].Name +
+			" }, element is masquerade6 { fd00::2 : jump " + other.Chains()[0].Name + " }, expected masquerade6 { fd00::2 : jump " + m.Chains()[0].Name + " }"},
 	})
 }
 

@@ -2,10 +2,8 @@ package firewall
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
-	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
@@ -15,12 +13,12 @@ import (
 // FrameRules are table, sets and chains of family bridge. They are shared, and go
 // with the last port that needs them (TidyRules).
 type FrameRules struct {
-	// Optional is success on a kernel without nf_tables for bridges: the rules were
-	// not asked for, they are the default.
+	// Optional is success on a kernel without nf_tables for bridges. It is for a configuration that
+	// has the rules by default, and does not ask for them.
 	Optional bool
 }
 
-// Add queues them. The port is there already, so that no TidyRules takes them away.
+// Add queues them. The attachment's port must exist: while it does, TidyRules keeps the table.
 func (f FrameRules) Add(s *plan.Session) error {
 	s.Tx.Frames(f.Optional)
 	return nil
@@ -49,9 +47,9 @@ func (f FrameRules) Check(s *plan.Session) error {
 
 func (FrameRules) String() string { return ruleset.Frames().String() }
 
-// SpoofCheck drops frames that a container sends from another's MAC address and, with IPs,
-// from another's IP address, ARP and neighbour discovery included. Without a MAC there is
-// nothing to add. The rules are FrameRules.
+// SpoofCheck drops frames that a container sends from another's MAC address and, with IPs, from
+// another's IP address, in ARP and neighbour discovery, too. Without a MAC Add does nothing.
+// SpoofCheck needs FrameRules and the Veth before it.
 type SpoofCheck struct {
 	Owner plan.Owner
 	MAC   net.HardwareAddr
@@ -68,11 +66,10 @@ func (g SpoofCheck) elements() []nft.Element {
 	if g.IPs {
 		elements = append(elements, nft.Bound(port, g.boundChain().Name, comment))
 	}
-	return append(elements, nft.Guarded(port, markComment(g.Owner, len(elements))))
+	return withMark(g.Owner, nft.MarkGuarded, elements)
 }
 
-// Chains are the one for all guarded ports, and the port's own, where it is bound to
-// addresses.
+// Chains are the chain of all checked ports, and with IPs the port's own chain.
 func (g SpoofCheck) Chains() []nft.Chain {
 	if len(g.MAC) == 0 {
 		return nil
@@ -96,37 +93,21 @@ func linkLocal(mac net.HardwareAddr) netip.Addr {
 	})
 }
 
-// Add puts the elements in place at once, before the link comes up.
-func (g SpoofCheck) Add(s *plan.Session) error {
-	if len(g.MAC) == 0 {
-		return nil
-	}
-	addElements(s, g.Chains(), g.elements())
-	return s.Flush()
-}
-
-// Check looks for the elements and the port's chain.
-func (g SpoofCheck) Check(s *plan.Session) error {
-	if len(g.MAC) == 0 {
-		return nil
-	}
+func (g SpoofCheck) own() own {
 	name := "macspoofchk"
 	if g.IPs {
 		name = "ipspoofchk"
 	}
-	return errors.Join(checkElements(s, name, g.Owner, g.elements()), s.CheckChains(g.Chains()...))
+	return own{g.Owner, name, nft.MarkGuarded, g.Chains(), g.elements()}
 }
+
+// Add makes the elements at once, before the link comes up.
+func (g SpoofCheck) Add(s *plan.Session) error { return g.own().addNow(s) }
+
+// Check looks for the elements and the port's chain.
+func (g SpoofCheck) Check(s *plan.Session) error { return g.own().check(s) }
 
 // Del removes what belongs to the owner.
-func (g SpoofCheck) Del(s *plan.Session) error {
-	_, err := deleteOwned(s, g.Owner, nft.MarkGuarded, g.elements())
-	return err
-}
+func (g SpoofCheck) Del(s *plan.Session) error { return g.own().del(s) }
 
-func (g SpoofCheck) String() string {
-	var b strings.Builder
-	for _, c := range g.Chains() {
-		fmt.Fprintln(&b, c)
-	}
-	return b.String() + elementsText(g.elements())
-}
+func (g SpoofCheck) String() string { return g.own().String() }

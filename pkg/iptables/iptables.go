@@ -40,6 +40,26 @@ type Family struct {
 	Variant Variant
 }
 
+// Families are IPv4 and IPv6, of the variant that the administrator has chosen.
+func Families() []Family { return FamiliesOf("") }
+
+// FamiliesOf are IPv4 and IPv6 of a variant.
+func FamiliesOf(v Variant) []Family { return []Family{{Variant: v}, {IPv6: true, Variant: v}} }
+
+// Commands are the lines of both families as commands, for people.
+func Commands(lines func(ipv6 bool) []string) string {
+	var out []string
+	for _, f := range Families() {
+		for _, line := range lines(f.IPv6) {
+			if chain, ok := strings.CutPrefix(line, ":"); ok {
+				line = "-N " + strings.Fields(chain)[0]
+			}
+			out = append(out, f.program("")+" -t nat "+line)
+		}
+	}
+	return strings.Join(out, "\n")
+}
+
 func (f Family) program(suffix string) string {
 	name := "iptables"
 	if f.IPv6 {

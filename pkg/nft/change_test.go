@@ -45,7 +45,7 @@ func TestDeleteGuarded(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	element := Masquerade(addr4, masqChain.Name, byA)
+	element := OfContainer(ClassMasquerade, addr4, masqChain.Name, byA)
 	inSpace(func(c *Conn) {
 		add(t, c, Change{Blocks: []Block{Base()}, Chains: []Chain{masqChain}, Elements: []Element{element}})
 	})

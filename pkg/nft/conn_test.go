@@ -30,9 +30,9 @@ func attachment(addr netip.Addr, port uint16, comment string) Change {
 		Blocks: []Block{Base()}, Chains: []Chain{masqChain, snatChain},
 		Elements: []Element{
 			HostPort(noAddr, 6, port, netip.AddrPortFrom(addr, 80), comment),
-			ReplyPath(addr, snatChain.Name, comment),
+			OfContainer(ClassReply, addr, snatChain.Name, comment),
 			Holder("published", link, comment),
-			Masquerade(addr, masqChain.Name, comment),
+			OfContainer(ClassMasquerade, addr, masqChain.Name, comment),
 			Holder("masqueraded", link, comment),
 		},
 	}

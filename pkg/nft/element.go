@@ -19,10 +19,10 @@ type Element struct {
 	Value   []byte // of a map; nil in sets and verdict maps
 	Chain   string // of a verdict map: where to go; "" elsewhere
 	Comment string // begins with the owner's tag
-	// Connections that matched since the element was added, in maps of ports; of what
-	// was read alone. Adding an element starts at 0.
+	// Connections that matched since the element was added, of elements that were read from maps
+	// of ports.
 	Connections uint64
-	Counted     bool // Connections was read; kernels before 5.7 don't count
+	Counted     bool // the kernel counts; kernels before 5.7 don't
 }
 
 // Class is that of the element's set; 0 where the set is none of ours.
@@ -100,8 +100,7 @@ func (e Element) HostIP() (netip.Addr, bool) {
 	return netip.AddrFromSlice(e.Key[:len(e.Key)-8])
 }
 
-// Address is the container's address that the element is keyed by, in the maps that
-// are; invalid elsewhere.
+// Address is the container's address that is the element's key; invalid for other classes.
 func (e Element) Address() netip.Addr {
 	switch e.Class() {
 	case ClassReply, ClassMasquerade, ClassHidden, ClassLimited:
@@ -111,55 +110,32 @@ func (e Element) Address() netip.Addr {
 	return netip.Addr{}
 }
 
-// AtGate leads who comes to a port's element first through a chain, which a GateChain
-// names; false for elements that are no port's.
+// AtGate sends packets for a port's element first through chain, which is a GateChain; false for
+// elements of other classes.
 func AtGate(port Element, chain string) (Element, bool) {
 	gate := setOf(port.Set).Gate
 	return Element{Set: gate, Key: port.Key, Chain: chain, Comment: port.Comment}, gate != ""
 }
 
-// Masquerade sends new connections from a container's address through chain,
-// which a MasqueradeChain names.
-func Masquerade(from netip.Addr, chain, comment string) Element {
-	return container(ClassMasquerade, from, chain, comment)
-}
-
-// ReplyPath sends forwarded connections to a container's address through chain,
-// which a ReplyChain names.
-func ReplyPath(to netip.Addr, chain, comment string) Element {
-	return container(ClassReply, to, chain, comment)
-}
-
-// Hidden makes chain, which a HideChain names, decide who reaches the container.
-func Hidden(to netip.Addr, chain, comment string) Element {
-	return container(ClassHidden, to, chain, comment)
-}
-
-// Limited makes chain, which a LimitChain names, count the container's connections.
-func Limited(from netip.Addr, chain, comment string) Element {
-	return container(ClassLimited, from, chain, comment)
-}
-
-func container(class Class, a netip.Addr, chain, comment string) Element {
+// OfContainer sends a container's packets through a chain. class says which packets: ClassReply,
+// ClassMasquerade, ClassHidden or ClassLimited.
+func OfContainer(class Class, a netip.Addr, chain, comment string) Element {
 	return Element{Set: nameOf(class, a.Is4()), Key: a.AsSlice(), Chain: chain, Comment: comment}
 }
 
-// Holder marks in a set of class ClassMark that the owner with this link name has elements,
-// so that DEL can ask with a single look-up.
+// Holder is the mark, in a set of class ClassMark, that the owner with this link has elements. DEL
+// needs one look-up for it.
 func Holder(mark, linkName, comment string) Element {
 	return Element{Set: mark, Key: IfName(linkName), Comment: comment}
 }
 
-// Guarded makes a port subject to the check of its frames' MAC address.
-func Guarded(linkName, comment string) Element { return Holder(MarkGuarded, linkName, comment) }
-
-// AllowedMAC is an address that a guarded port may send from.
+// AllowedMAC is a MAC address from which a checked port may send.
 func AllowedMAC(linkName string, mac net.HardwareAddr, comment string) Element {
 	key := append(IfName(linkName), mac...)
 	return Element{Set: ofLinks(ClassMAC), Key: append(key, 0, 0), Comment: comment} // 6 bytes padded to 8
 }
 
-// Bound sends what comes from the port through chain, which a BoundChain names.
+// Bound sends what comes from the port through chain, which is a BoundChain.
 func Bound(linkName, chain, comment string) Element {
 	return Element{Set: ofLinks(ClassBound), Key: IfName(linkName), Chain: chain, Comment: comment}
 }

@@ -34,12 +34,12 @@ func TestElement(t *testing.T) {
 		{"any, IPv6", HostPort(noAddr, 6, 65535, to6, comment), "inet bridgeport anyport6 { tcp . 65535 comment %q : fd00::2 . 80 }", "06000000" + "ffff0000", hex6 + "00500000"},
 		{"::", HostPort(netip.IPv6Unspecified(), 6, 1, to6, comment), "inet bridgeport anyport6 { tcp . 1 comment %q : fd00::2 . 80 }", "06000000" + "00010000", hex6 + "00500000"},
 		{"one, IPv6", HostPort(netip.MustParseAddr("2001:db8::1"), 6, 8080, to6, comment), "inet bridgeport hostport6 { 2001:db8::1 . tcp . 8080 comment %q : fd00::2 . 80 }", "20010db8000000000000000000000001" + "06000000" + "1f900000", hex6 + "00500000"},
-		{"masquerade", Masquerade(addr4, "masq-net-1", comment), "inet bridgeport masquerade4 { 10.88.0.2 comment %q : jump masq-net-1 }", "0a580002", "masq-net-1"},
-		{"masquerade, IPv6", Masquerade(addr6, "masq-net-1", comment), "inet bridgeport masquerade6 { fd00::2 comment %q : jump masq-net-1 }", hex6, "masq-net-1"},
-		{"reply path", ReplyPath(addr4, "snat-net-1", comment), "inet bridgeport snat4 { 10.88.0.2 comment %q : jump snat-net-1 }", "0a580002", "snat-net-1"},
-		{"reply path, IPv6", ReplyPath(addr6, "snat-net-1", comment), "inet bridgeport snat6 { fd00::2 comment %q : jump snat-net-1 }", hex6, "snat-net-1"},
+		{"masquerade", OfContainer(ClassMasquerade, addr4, "masq-net-1", comment), "inet bridgeport masquerade4 { 10.88.0.2 comment %q : jump masq-net-1 }", "0a580002", "masq-net-1"},
+		{"masquerade, IPv6", OfContainer(ClassMasquerade, addr6, "masq-net-1", comment), "inet bridgeport masquerade6 { fd00::2 comment %q : jump masq-net-1 }", hex6, "masq-net-1"},
+		{"reply path", OfContainer(ClassReply, addr4, "snat-net-1", comment), "inet bridgeport snat4 { 10.88.0.2 comment %q : jump snat-net-1 }", "0a580002", "snat-net-1"},
+		{"reply path, IPv6", OfContainer(ClassReply, addr6, "snat-net-1", comment), "inet bridgeport snat6 { fd00::2 comment %q : jump snat-net-1 }", hex6, "snat-net-1"},
 		{"holder", Holder("published", "vethfca877ccd11", comment), `inet bridgeport published { "vethfca877ccd11" comment %q }`, hex.EncodeToString([]byte("vethfca877ccd11\x00")), ""},
-		{"guarded port", Guarded("veth1", comment), `bridge bridgeport guarded { "veth1" comment %q }`, hex.EncodeToString([]byte("veth1\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00")), ""},
+		{"guarded port", Holder(MarkGuarded, "veth1", comment), `bridge bridgeport guarded { "veth1" comment %q }`, hex.EncodeToString([]byte("veth1\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00")), ""},
 		{"allowed MAC", AllowedMAC("veth1", net.HardwareAddr{10, 88, 0, 0, 0, 2}, comment), `bridge bridgeport macs { "veth1" . 0a:58:00:00:00:02 comment %q }`, hex.EncodeToString([]byte("veth1\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00")) + "0a5800000002" + "0000", ""},
 		{"bound port", Bound("veth1", "bound-veth1-12345678", comment), `bridge bridgeport bound { "veth1" comment %q : jump bound-veth1-12345678 }`, hex.EncodeToString([]byte("veth1\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00")), "bound-veth1-12345678"},
 	}
@@ -98,7 +98,7 @@ func TestForward(t *testing.T) {
 			}
 		}
 	}
-	for _, e := range []Element{Masquerade(addr4, "c", comment), Holder("published", "veth1", comment), {Value: make([]byte, 8)}} {
+	for _, e := range []Element{OfContainer(ClassMasquerade, addr4, "c", comment), Holder("published", "veth1", comment), {Value: make([]byte, 8)}} {
 		if _, _, _, ok := e.Forward(); ok {
 			t.Errorf("%s forwards", e.Set)
 		}

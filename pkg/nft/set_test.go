@@ -68,7 +68,7 @@ func TestRows(t *testing.T) {
 
 // TestAddress: what the elements are keyed by.
 func TestAddress(t *testing.T) {
-	for _, e := range []Element{Masquerade(addr6, "c", ""), ReplyPath(addr6, "c", ""), Hidden(addr6, "c", ""), Limited(addr6, "c", "")} {
+	for _, e := range []Element{OfContainer(ClassMasquerade, addr6, "c", ""), OfContainer(ClassReply, addr6, "c", ""), OfContainer(ClassHidden, addr6, "c", ""), OfContainer(ClassLimited, addr6, "c", "")} {
 		if e.Address() != addr6 || e.Name() != e.Set+" { fd00::2 }" {
 			t.Errorf("%s: got %s", e.Name(), e.Address())
 		}

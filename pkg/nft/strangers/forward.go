@@ -301,14 +301,14 @@ func HasChains(c *nft.Conn, ipv6 bool, prefix string) (bool, error) {
 	}), nil
 }
 
-// IPTablesChain says whether iptables over nf_tables has the chain in its tables of the
-// name, by one system call.
-func IPTablesChain(c *nft.Conn, table, name string) (ipv4, ipv6 bool, err error) {
+// IPTablesChain says whether iptables over nf_tables has the chain in its tables of the name, of
+// IPv4 and of IPv6. It is one system call.
+func IPTablesChain(c *nft.Conn, table, name string) (has [2]bool, err error) {
 	found, err := c.Exist(
 		nft.ChainQuestion(nftables.TableFamilyIPv4, table, name),
 		nft.ChainQuestion(nftables.TableFamilyIPv6, table, name))
 	if err != nil {
-		return false, false, fmt.Errorf("rules: look for chain %s: %w", name, err)
+		return has, fmt.Errorf("rules: look for chain %s: %w", name, err)
 	}
-	return found[0], found[1], nil
+	return [2]bool(found), nil
 }
