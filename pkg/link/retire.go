@@ -92,8 +92,8 @@ func hasPorts(links []*netlink.Link, bridge *netlink.Link) bool {
 }
 
 // restore takes the host's settings back, or notes them at another bridge of ours. The settings
-// stay while containers are plugged into a stranger's bridge: these containers need them, and
-// nothing says when the last of these containers goes.
+// stay while containers or virtual machines are plugged into a stranger's bridge, whoever plugged
+// them in: these need the settings, and nothing says when the last of them goes.
 func restore(s *plan.Session, bridge, other *netlink.Link, links []*netlink.Link) error {
 	keys := notes(bridge.Alias)
 	if len(keys) == 0 {
@@ -106,7 +106,9 @@ func restore(s *plan.Session, bridge, other *netlink.Link, links []*netlink.Link
 		}
 		return setAlias(s, other.Name, alias)
 	}
-	if slices.ContainsFunc(links, func(l *netlink.Link) bool { return label.IsTag(label.Tag(l.Alias)) }) {
+	if slices.ContainsFunc(links, func(l *netlink.Link) bool {
+		return label.IsTag(label.Tag(l.Alias)) || l.Port != nil && l.Kind != "" && l.Master != bridge.Index
+	}) {
 		return nil
 	}
 	var errs []error

@@ -55,18 +55,31 @@ func TestForwardingBefore(t *testing.T) {
 	})
 }
 
-// TestForwardingForeign: a container on somebody else's bridge goes on.
+// TestForwardingForeign: a container on somebody else's bridge goes on, ours or not.
 func TestForwardingForeign(t *testing.T) {
-	world.InWorld(t, func(w world.World) {
-		w.ForeignBridge("br1")
-		veth := testVeth()
-		veth.Master, veth.Isolated = "br1", false
-		w.Add(Bridge{Name: "br0"}, Forwarding{Bridge: "br0"}, Bridge{Name: "br1"}, veth)
-		w.Must(Retire(w.Session, "br0", noRules))
-		if got, err := netns.Sysctls(nil).Read(forward4); err != nil || got != "1" {
-			t.Errorf("got %s, %v", got, err)
-		}
-	})
+	for name, plug := range map[string]func(w world.World){
+		"ours": func(w world.World) {
+			veth := testVeth()
+			veth.Master, veth.Isolated = "br1", false
+			w.Add(Bridge{Name: "br1"}, veth)
+		},
+		"somebody's": func(w world.World) {
+			w.Must(netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "vnet0"}, PeerName: "vnet1"}))
+			w.Must(netlink.LinkSetMaster(w.Link("vnet0"), w.Link("br1")))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			world.InWorld(t, func(w world.World) {
+				w.ForeignBridge("br1")
+				plug(w)
+				w.Add(Bridge{Name: "br0"}, Forwarding{Bridge: "br0"})
+				w.Must(Retire(w.Session, "br0", noRules))
+				if got, err := netns.Sysctls(nil).Read(forward4); err != nil || got != "1" {
+					t.Errorf("got %s, %v", got, err)
+				}
+			})
+		})
+	}
 }
 
 // TestRetireBridge: only a bridge of ours that nothing is plugged into.
