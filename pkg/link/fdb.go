@@ -69,7 +69,7 @@ func (f FDBEntry) held(s *plan.Session, port int) error {
 	}
 	address := f.MAC.String()
 	if derived(f.MAC) {
-		address = addressOf(f.MAC).String()
+		address = fmt.Sprintf("%s (MAC address %s)", addressOf(f.MAC), f.MAC)
 	}
 	return &plan.AddressHeldError{Address: fmt.Sprintf("%s on bridge %s", address, f.Bridge), Holder: holder}
 }

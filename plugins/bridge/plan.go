@@ -124,11 +124,7 @@ func (in *inputs) shared(addrs []address) []plan.Object {
 		for _, g := range gateways {
 			list = append(list, link.Gateway{Link: c.outLink(), Prefix: g, Force: c.ForceAddress, Also: gateways, InUse: in.inUse})
 		}
-		for _, is4 := range []bool{true, false} {
-			if slices.ContainsFunc(gateways, func(g netip.Prefix) bool { return g.Addr().Is4() == is4 }) {
-				list = append(list, link.Forwarding{Bridge: c.Bridge, IPv6: !is4})
-			}
-		}
+		list = append(list, in.forwarding(gateways)...)
 	}
 	// A container must not be able to configure the host by router advertisements
 	// (CVE-2020-10749). On somebody else's bridge they may be the host's own way out, and the
@@ -147,6 +143,22 @@ func (in *inputs) shared(addrs []address) []plan.Object {
 	}
 	if c.IsolateFromLan || c.MaxConnections > 0 {
 		list = append(list, firewall.TrafficRules{})
+	}
+	return list
+}
+
+// forwarding makes the host a router for the families of its gateways, on a bridge of ours, too:
+// what sets up the host's links may have switched it off there (systemd-networkd).
+func (in *inputs) forwarding(gateways []netip.Prefix) (list []plan.Object) {
+	for _, family := range []string{"ipv4", "ipv6"} {
+		is4 := family == "ipv4"
+		if !slices.ContainsFunc(gateways, func(g netip.Prefix) bool { return g.Addr().Is4() == is4 }) {
+			continue
+		}
+		list = append(list, link.Forwarding{Bridge: in.conf.Bridge, IPv6: !is4})
+		if !in.facts.Foreign {
+			list = append(list, link.Sysctl{Key: "net/" + family + "/conf/" + in.conf.outLink() + "/forwarding", Value: "1"})
+		}
 	}
 	return list
 }

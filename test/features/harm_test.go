@@ -198,6 +198,19 @@ func neighbours(s *Space, addr string) (macs []string) {
 }
 
 var _ = Describe("CHECK", func() {
+	DescribeTable("sees a bridge that forwards nothing, and the next ADD mends it", func(key string) {
+		s := NewStage(GinkgoT())
+		c := s.Bridge(SubnetV4, SubnetV6)
+		b, result := s.Attach(c)
+		Expect(s.Host.SetSysctl(key, "0")).To(Succeed())
+		ExpectError(s.Check(b, c, result), Drift, strings.ReplaceAll(key, "/", "."), "is 0, expected 1")
+		s.Attach(c)
+		ExpectOK("CHECK", s.Check(b, c, result))
+	},
+		Entry("of IPv4", "net/ipv4/conf/"+BridgeName+"/forwarding"),
+		Entry("of IPv6", "net/ipv6/conf/"+BridgeName+"/forwarding"),
+	)
+
 	It("of a container without its link says so once", func() {
 		s := NewStage(GinkgoT())
 		c := s.Bridge(SubnetV4)
