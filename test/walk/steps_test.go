@@ -71,6 +71,9 @@ func (w *world) stepAdd() string {
 	code, why := w.obstacle(a)
 	err := w.add(a)
 	text := fmt.Sprintf("%s ports %v to %v", a, a.ports, a.net)
+	if dead := w.unproven(a); code == 0 && err != nil && dead != "" {
+		code, why = 101, dead
+	}
 	if code == 0 {
 		if err != nil {
 			w.t.Fatalf("%s: %v", text, err)
@@ -108,17 +111,33 @@ func (w *world) obstacle(a *attachment) (code uint, why string) {
 	if a.net.pool > 0 && a.net.has4() && leases >= a.net.pool {
 		return 102, "a full pool"
 	}
-	for _, o := range w.attached {
-		if o.box.lost {
-			continue // nobody uses its ports: they are taken over
-		}
+	// Nobody uses the ports of a lost one: they are taken over.
+	if key, o := w.samePort(a, func(o *attachment) bool { return !o.box.lost }); o != nil {
+		return 101, "port " + key + " of " + o.String()
+	}
+	return 0, ""
+}
+
+// unproven names a lost attachment that has one of the ports, and no masquerade: without a route
+// to its address nothing proves that bridge made its link. Another plugin may have, under
+// another name.
+func (w *world) unproven(a *attachment) string {
+	if key, o := w.samePort(a, func(o *attachment) bool { return o.box.lost && !o.masq }); o != nil {
+		return "port " + key + " of " + o.String() + ", whose end has no proof"
+	}
+	return ""
+}
+
+// samePort is an attachment of those with a port of a's; nil for none.
+func (w *world) samePort(a *attachment, is func(*attachment) bool) (key string, holder *attachment) {
+	for _, o := range w.of(is) {
 		for _, key := range o.portKeys() {
 			if slices.Contains(a.portKeys(), key) {
-				return 101, "port " + key + " of " + o.String()
+				return key, o
 			}
 		}
 	}
-	return 0, ""
+	return "", nil
 }
 
 // boxFor is a container that the network fits: one default route is enough.
