@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
@@ -37,6 +38,25 @@ func TestForeignLease(t *testing.T) {
 			p.wantDel("c1")
 			p.wantLeases("")
 		})
+	}
+}
+
+// TestForeignRewritten: a lease of ours that was rewritten in place in the oldest form. The
+// directory's time does not change by that.
+func TestForeignRewritten(t *testing.T) {
+	for _, change := range []string{"10.1.0.2", "fd00::2", "10.1.0.2 fd00::2"} {
+		p := newPool(t, dual)
+		p.wantAdd("c1", "10.1.0.2 fd00::2")
+		for _, a := range strings.Fields(change) {
+			if err := os.WriteFile(filepath.Join(p.dir, a), []byte("c1"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := p.add("c1"); cni.Code(err) != cni.CodeConflict {
+			t.Errorf("%s: a second ADD: got %v, want a conflict", change, err)
+		}
+		p.wantDel("c1")
+		p.wantLeases("")
 	}
 }
 

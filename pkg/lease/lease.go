@@ -145,13 +145,15 @@ func (s *store) of(o Owner) (holding, error) {
 	return holding{owner: o}, nil
 }
 
+// held returns those of the addresses that the files give to o. A file that somebody has
+// rewritten in the oldest form still is o's.
 func (s *store) held(o Owner, hint []netip.Addr) (addrs []netip.Addr, err error) {
 	for _, a := range hint {
 		have, exists, err := s.owner(a)
 		if err != nil {
 			return nil, err
 		}
-		if exists && have == o {
+		if exists && (have == o || have == Owner{ContainerID: o.ContainerID}) {
 			addrs = append(addrs, a)
 		}
 	}
