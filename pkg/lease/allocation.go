@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -17,7 +18,7 @@ const probes = 64
 // allocate takes one address from each set, in one critical section: all or none.
 func (s *store) allocate(c *Conf, o Owner) ([]Lease, error) {
 	old, err := s.of(o)
-	if err != nil {
+	if err = cmp.Or(err, s.stale); err != nil {
 		return nil, err
 	}
 	if len(old.addrs) > 0 {

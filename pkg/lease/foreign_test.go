@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 )
@@ -162,6 +163,56 @@ func TestForeignIndex(t *testing.T) {
 			p.wantLeases("10.1.0.3=c2/eth0")
 			p.wantDel("c2")
 			p.wantLeases("")
+		})
+	}
+}
+
+// TestForeignIndexBroken: DEL and GC read the files where the index can't be made anew. They
+// do not take it for a new one. ADD and STATUS say why they can't work.
+func TestForeignIndexBroken(t *testing.T) {
+	index := func(p *pool) string { return filepath.Join(p.data, indexName) }
+	tests := []struct {
+		name   string
+		broken func(p *pool) string // what stands in the way
+		plant  func(path string) error
+		status uint
+	}{
+		{"is a file", index, func(path string) error { return os.WriteFile(path, nil, 0o755) }, cni.CodeNotReady},
+		{"this network's is a file", func(p *pool) string { return index2(p).dir }, func(path string) error { return os.WriteFile(path, nil, 0o755) }, cni.CodeNotReady},
+		{"can't be tidied", func(p *pool) string { return filepath.Join(index2(p).dir, "sub") }, func(path string) error {
+			return errors.Join(os.MkdirAll(filepath.Join(path, "sub"), 0o755), os.Chtimes(filepath.Dir(path), time.Unix(1, 0), time.Unix(1, 0)))
+		}, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newPool(t, `[{"subnet": "10.1.0.0/24"}]`)
+			p.wantAdd("c1", "10.1.0.2")
+			p.wantAdd("c2", "10.1.0.3")
+			for address, text := range map[string]string{"10.1.0.7": "c7\r\neth0", "10.1.0.8": "c8", "10.1.0.9": "c9\r\neth0"} {
+				p.foreign(p.write(address, text))
+			}
+			path := tt.broken(p)
+			p.foreign(func() error { return errors.Join(os.RemoveAll(path), tt.plant(path)) })
+			if _, err := p.add("c3"); cni.Code(err) != cni.CodeIO {
+				t.Errorf("ADD: got %v, want code %d", err, cni.CodeIO)
+			}
+			if err := Status(p.request("", "")); err == nil != (tt.status == 0) || err != nil && cni.Code(err) != tt.status {
+				t.Errorf("STATUS: got %v, want code %d", err, tt.status)
+			}
+			p.wantDel("c1")
+			p.wantDel("c8")
+			if err := GC(p.request("", `, "cni.dev/valid-attachments": [{"containerID": "c2", "ifname": "eth0"}, {"containerID": "c9", "ifname": "eth0"}]`)); err != nil {
+				t.Error(err)
+			}
+			p.wantLeases("10.1.0.3=c2/eth0 10.1.0.9=c9/eth0")
+			if held, err := Held(p.request("c9", "")); err != nil || !slices.Equal(held, addrs("10.1.0.9")) {
+				t.Errorf("held: got %v, %v", held, err)
+			}
+			if err := os.RemoveAll(path); err != nil {
+				t.Fatal(err)
+			}
+			p.wantDel("c9")
+			p.wantLeases("10.1.0.3=c2/eth0")
 		})
 	}
 }

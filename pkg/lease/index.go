@@ -80,10 +80,10 @@ func (s *store) sync() error {
 	if boot, _ := idx.Atim.Unix(); err == nil && idx.Mtim == dir.Mtim && boot == bootMark().Unix() {
 		return nil
 	}
-	if err := s.makeDirs(); err != nil {
-		return err
+	if s.stale = s.makeDirs(); s.stale == nil {
+		s.stale = s.rebuild()
 	}
-	return s.rebuild()
+	return s.stale
 }
 
 func (s *store) rebuild() error {
@@ -137,7 +137,7 @@ func (x index) prune(found map[Owner][]netip.Addr) error {
 // verb: without the mark the next verb makes the index anew.
 func (s *store) stamp() {
 	now := time.Now()
-	if os.Chtimes(s.dir, time.Time{}, now) == nil {
+	if s.stale == nil && os.Chtimes(s.dir, time.Time{}, now) == nil {
 		_ = os.Chtimes(s.index.dir, bootMark(), now)
 	}
 }
