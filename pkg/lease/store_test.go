@@ -59,6 +59,18 @@ drwxr-xr-x net
 	}
 }
 
+// TestAddLongest: ADD makes no lease that DEL can't read whole.
+func TestAddLongest(t *testing.T) {
+	p := newPool(t, small)
+	longest := strings.Repeat("c", maxLease-len("\r\neth0"))
+	p.wantAdd(longest, "10.1.0.2")
+	p.foreign(func() error { return os.RemoveAll(index2(p).dir) })
+	p.wantDel(longest)
+	_, err := p.add(longest + "cc")
+	wantError(t, err, cni.CodeEnv, "CNI_CONTAINERID: 4092 characters: make it 2 shorter")
+	p.wantLeases("")
+}
+
 func TestAddDuplicate(t *testing.T) {
 	p := newPool(t, dual)
 	p.wantAdd("c1", "10.1.0.2 fd00::2")

@@ -35,6 +35,9 @@ func AddExcept(req *cni.Request, used []netip.Addr) (*current.Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if n := len(ownerOf(req).text()) - maxLease; n > 0 { // DEL would not know the lease again
+		return nil, cni.Errorf(cni.CodeEnv, "CNI_CONTAINERID: %d characters: make it %d shorter", len(req.ContainerID), n)
+	}
 	s, err := create(c.DataDir, req.Network)
 	if err != nil {
 		return nil, err
