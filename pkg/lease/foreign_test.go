@@ -74,7 +74,7 @@ func TestForeignFirst(t *testing.T) {
 }
 
 // TestForeignUnknownBoot: nobody knows which boot such a lease is from, so it is
-// never taken for a dead one.
+// not dead in the boot that first sees it.
 func TestForeignUnknownBoot(t *testing.T) {
 	p := newPool(t, small)
 	p.wantAdd("c1", "10.1.0.2")

@@ -52,8 +52,8 @@ func (x index) write(o Owner, boot string, addrs []netip.Addr) error {
 	return os.Symlink(target, x.path(o))
 }
 
-// get returns the addresses of the owner's entry and the boot that they were leased in.
-// boot is "-" where it is not known, "" without an entry.
+// get returns the addresses of the owner's entry and the boot that they were leased in,
+// or first seen in. boot is "-" where it is not known, "" without an entry.
 func (x index) get(o Owner) (addrs []netip.Addr, boot string) {
 	target, err := os.Readlink(x.path(o))
 	if err != nil {
@@ -96,11 +96,11 @@ func (s *store) rebuild() error {
 	}
 	for o, addrs := range found {
 		have, boot := s.index.get(o)
-		if slices.Equal(have, addrs) {
+		if boot != "-" && slices.Equal(have, addrs) {
 			continue
 		}
-		if slices.ContainsFunc(addrs, func(a netip.Addr) bool { return !slices.Contains(have, a) }) {
-			boot = "-" // leased by something else, nobody knows when
+		if boot == "-" || slices.ContainsFunc(addrs, func(a netip.Addr) bool { return !slices.Contains(have, a) }) {
+			boot = bootID() // nobody knows when something else leased it, but by the next boot it is dead
 		}
 		if err := s.index.write(o, boot, addrs); err != nil {
 			return ioError("write index", err)
