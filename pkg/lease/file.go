@@ -52,9 +52,11 @@ func Files(dataDir, network string) (list []File, err error) {
 }
 
 // time is when the address was leased; zero without a lease.
-func (s *store) time(a netip.Addr) time.Time {
+func (s *store) time(a netip.Addr) time.Time { return changed(s.path(a)) }
+
+func changed(path string) time.Time {
 	var st unix.Stat_t
-	if unix.Lstat(s.path(a), &st) != nil {
+	if unix.Lstat(path, &st) != nil {
 		return time.Time{}
 	}
 	return time.Unix(st.Mtim.Unix())

@@ -101,6 +101,22 @@ func TestForeignAfterReboot(t *testing.T) {
 	p.wantLeases("10.1.0.2=c2/eth0 10.1.0.3=c1/eth0")
 }
 
+// TestForeignSameAfterReboot: as before, and the reference has leased the same address.
+func TestForeignSameAfterReboot(t *testing.T) {
+	p := newPool(t, small)
+	p.wantAdd("c1", "10.1.0.2")
+	p.reboot()
+	p.foreign(func() error {
+		path, later := filepath.Join(p.dir, "10.1.0.2"), time.Now().Add(time.Second)
+		return errors.Join(os.Remove(path), p.write("10.1.0.2", "c1\r\neth0")(), os.Chtimes(path, later, later))
+	})
+	p.wantAdd("c2", "10.1.0.3")
+	if _, err := p.add("c3"); cni.Code(err) != cni.CodeExhausted {
+		t.Errorf("got %v, want the pool to be full", err)
+	}
+	p.wantLeases("10.1.0.2=c1/eth0 10.1.0.3=c2/eth0")
+}
+
 // TestForeignRemoval: what a person removes is gone for us too.
 func TestForeignRemoval(t *testing.T) {
 	tests := []struct {

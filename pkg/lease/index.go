@@ -96,10 +96,13 @@ func (s *store) rebuild() error {
 	}
 	for o, addrs := range found {
 		have, boot := s.index.get(o)
-		if boot != "-" && slices.Equal(have, addrs) {
+		unknown := boot == "-" || slices.ContainsFunc(addrs, func(a netip.Addr) bool {
+			return !slices.Contains(have, a) || s.time(a).After(changed(s.index.path(o)))
+		})
+		if !unknown && slices.Equal(have, addrs) {
 			continue
 		}
-		if boot == "-" || slices.ContainsFunc(addrs, func(a netip.Addr) bool { return !slices.Contains(have, a) }) {
+		if unknown {
 			boot = bootID() // nobody knows when something else leased it, but by the next boot it is dead
 		}
 		if err := s.index.write(o, boot, addrs); err != nil {
