@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -17,7 +18,7 @@ const probes = 64
 // allocate takes one address from each set, in one critical section: all or none.
 func (s *store) allocate(c *Conf, o Owner) ([]Lease, error) {
 	old, err := s.of(o)
-	if err != nil {
+	if err = cmp.Or(err, s.stale); err != nil {
 		return nil, err
 	}
 	if len(old.addrs) > 0 {
@@ -72,7 +73,7 @@ func (s *store) choose(c *Conf, preferred []netip.Addr) (leases []Lease, dead []
 		var lease Lease
 		var more []holding
 		var err error
-		if at := slices.IndexFunc(requested, set.inSubnet); at >= 0 {
+		if at := slices.IndexFunc(requested, set.contains); at >= 0 {
 			lease, more, err = s.chooseRequested(set, requested[at])
 			requested = slices.Delete(requested, at, at+1)
 		} else {
@@ -90,10 +91,6 @@ func (s *store) choose(c *Conf, preferred []netip.Addr) (leases []Lease, dead []
 }
 
 func (s *store) chooseRequested(set RangeSet, a netip.Addr) (Lease, []holding, error) {
-	r := set.find(a)
-	if r == nil {
-		return Lease{}, nil, cni.Errorf(cni.CodeConfig, "failed to allocate all requested IPs: %s: not in the range set %s", a, set)
-	}
 	if set.isGateway(a) {
 		return Lease{}, nil, cni.Errorf(cni.CodeConfig, "requested ip %s is subnet's gateway", a)
 	}
@@ -102,9 +99,9 @@ func (s *store) chooseRequested(set RangeSet, a netip.Addr) (Lease, []holding, e
 	case err != nil:
 		return Lease{}, nil, err
 	case !taken:
-		return Lease{a, r}, nil, nil
+		return Lease{a, set.find(a)}, nil, nil
 	case o == Owner{}:
-		return Lease{a, r}, []holding{{addrs: []netip.Addr{a}}}, nil
+		return Lease{a, set.find(a)}, []holding{{addrs: []netip.Addr{a}}}, nil
 	}
 	return Lease{}, nil, cni.Errorf(cni.CodeConflict, "requested IP address %s is not available in range set %s: container %s link %s has it",
 		a, set, o.ContainerID, o.IfName)

@@ -199,7 +199,9 @@ func (w *wire) requested(req *cni.Request) ([]netip.Addr, error) {
 		if err != nil || a.Zone() != "" {
 			return nil, cni.Errorf(code, "%s: %q is not an IP address", key, t)
 		}
-		addrs = append(addrs, a.Unmap())
+		if !slices.Contains(addrs, a.Unmap()) {
+			addrs = append(addrs, a.Unmap())
+		}
 	}
 	return addrs, nil
 }

@@ -52,9 +52,11 @@ func Files(dataDir, network string) (list []File, err error) {
 }
 
 // time is when the address was leased; zero without a lease.
-func (s *store) time(a netip.Addr) time.Time {
+func (s *store) time(a netip.Addr) time.Time { return changed(s.path(a)) }
+
+func changed(path string) time.Time {
 	var st unix.Stat_t
-	if unix.Lstat(s.path(a), &st) != nil {
+	if unix.Lstat(path, &st) != nil {
 		return time.Time{}
 	}
 	return time.Unix(st.Mtim.Unix())
@@ -72,9 +74,7 @@ func Command(dataDir, network string, o Owner, a netip.Addr) string {
 // it was seen: it is gone, or has another owner or time.
 func Reclaim(dataDir, network string, seen File) (done bool, err error) {
 	err = existing(dataDir, network, func(s *store) error {
-		if err := s.sync(); err != nil {
-			return err
-		}
+		_ = s.sync() // the file is all that counts
 		o, exists, err := s.owner(seen.Addr)
 		if err != nil || !exists || o != seen.Owner || !s.time(seen.Addr).Equal(seen.Time) {
 			return err

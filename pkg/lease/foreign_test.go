@@ -5,7 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 )
@@ -40,6 +42,25 @@ func TestForeignLease(t *testing.T) {
 	}
 }
 
+// TestForeignRewritten: a lease of ours that was rewritten in place in the oldest form. The
+// directory's time does not change by that.
+func TestForeignRewritten(t *testing.T) {
+	for _, change := range []string{"10.1.0.2", "fd00::2", "10.1.0.2 fd00::2"} {
+		p := newPool(t, dual)
+		p.wantAdd("c1", "10.1.0.2 fd00::2")
+		for _, a := range strings.Fields(change) {
+			if err := os.WriteFile(filepath.Join(p.dir, a), []byte("c1"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := p.add("c1"); cni.Code(err) != cni.CodeConflict {
+			t.Errorf("%s: a second ADD: got %v, want a conflict", change, err)
+		}
+		p.wantDel("c1")
+		p.wantLeases("")
+	}
+}
+
 // TestForeignFirst: leases that were there before we made an index, and no lock
 // file. Directory and index then get the same time, but not the same content.
 func TestForeignFirst(t *testing.T) {
@@ -53,7 +74,7 @@ func TestForeignFirst(t *testing.T) {
 }
 
 // TestForeignUnknownBoot: nobody knows which boot such a lease is from, so it is
-// never taken for a dead one.
+// not dead in the boot that first sees it.
 func TestForeignUnknownBoot(t *testing.T) {
 	p := newPool(t, small)
 	p.wantAdd("c1", "10.1.0.2")
@@ -78,6 +99,22 @@ func TestForeignAfterReboot(t *testing.T) {
 		t.Errorf("got %v, want the pool to be full", err)
 	}
 	p.wantLeases("10.1.0.2=c2/eth0 10.1.0.3=c1/eth0")
+}
+
+// TestForeignSameAfterReboot: as before, and the reference has leased the same address.
+func TestForeignSameAfterReboot(t *testing.T) {
+	p := newPool(t, small)
+	p.wantAdd("c1", "10.1.0.2")
+	p.reboot()
+	p.foreign(func() error {
+		path, later := filepath.Join(p.dir, "10.1.0.2"), time.Now().Add(time.Second)
+		return errors.Join(os.Remove(path), p.write("10.1.0.2", "c1\r\neth0")(), os.Chtimes(path, later, later))
+	})
+	p.wantAdd("c2", "10.1.0.3")
+	if _, err := p.add("c3"); cni.Code(err) != cni.CodeExhausted {
+		t.Errorf("got %v, want the pool to be full", err)
+	}
+	p.wantLeases("10.1.0.2=c1/eth0 10.1.0.3=c2/eth0")
 }
 
 // TestForeignRemoval: what a person removes is gone for us too.
@@ -142,6 +179,56 @@ func TestForeignIndex(t *testing.T) {
 			p.wantLeases("10.1.0.3=c2/eth0")
 			p.wantDel("c2")
 			p.wantLeases("")
+		})
+	}
+}
+
+// TestForeignIndexBroken: DEL and GC read the files where the index can't be made anew. They
+// do not take it for a new one. ADD and STATUS say why they can't work.
+func TestForeignIndexBroken(t *testing.T) {
+	index := func(p *pool) string { return filepath.Join(p.data, indexName) }
+	tests := []struct {
+		name   string
+		broken func(p *pool) string // what stands in the way
+		plant  func(path string) error
+		status uint
+	}{
+		{"is a file", index, func(path string) error { return os.WriteFile(path, nil, 0o755) }, cni.CodeNotReady},
+		{"this network's is a file", func(p *pool) string { return index2(p).dir }, func(path string) error { return os.WriteFile(path, nil, 0o755) }, cni.CodeNotReady},
+		{"can't be tidied", func(p *pool) string { return filepath.Join(index2(p).dir, "sub") }, func(path string) error {
+			return errors.Join(os.MkdirAll(filepath.Join(path, "sub"), 0o755), os.Chtimes(filepath.Dir(path), time.Unix(1, 0), time.Unix(1, 0)))
+		}, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newPool(t, `[{"subnet": "10.1.0.0/24"}]`)
+			p.wantAdd("c1", "10.1.0.2")
+			p.wantAdd("c2", "10.1.0.3")
+			for address, text := range map[string]string{"10.1.0.7": "c7\r\neth0", "10.1.0.8": "c8", "10.1.0.9": "c9\r\neth0"} {
+				p.foreign(p.write(address, text))
+			}
+			path := tt.broken(p)
+			p.foreign(func() error { return errors.Join(os.RemoveAll(path), tt.plant(path)) })
+			if _, err := p.add("c3"); cni.Code(err) != cni.CodeIO {
+				t.Errorf("ADD: got %v, want code %d", err, cni.CodeIO)
+			}
+			if err := Status(p.request("", "")); err == nil != (tt.status == 0) || err != nil && cni.Code(err) != tt.status {
+				t.Errorf("STATUS: got %v, want code %d", err, tt.status)
+			}
+			p.wantDel("c1")
+			p.wantDel("c8")
+			if err := GC(p.request("", `, "cni.dev/valid-attachments": [{"containerID": "c2", "ifname": "eth0"}, {"containerID": "c9", "ifname": "eth0"}]`)); err != nil {
+				t.Error(err)
+			}
+			p.wantLeases("10.1.0.3=c2/eth0 10.1.0.9=c9/eth0")
+			if held, err := Held(p.request("c9", "")); err != nil || !slices.Equal(held, addrs("10.1.0.9")) {
+				t.Errorf("held: got %v, %v", held, err)
+			}
+			if err := os.RemoveAll(path); err != nil {
+				t.Fatal(err)
+			}
+			p.wantDel("c9")
+			p.wantLeases("10.1.0.3=c2/eth0")
 		})
 	}
 }

@@ -52,8 +52,8 @@ func (x index) write(o Owner, boot string, addrs []netip.Addr) error {
 	return os.Symlink(target, x.path(o))
 }
 
-// get returns the addresses of the owner's entry and the boot that they were leased in.
-// boot is "-" where it is not known, "" without an entry.
+// get returns the addresses of the owner's entry and the boot that they were leased in,
+// or first seen in. boot is "-" where it is not known, "" without an entry.
 func (x index) get(o Owner) (addrs []netip.Addr, boot string) {
 	target, err := os.Readlink(x.path(o))
 	if err != nil {
@@ -80,10 +80,10 @@ func (s *store) sync() error {
 	if boot, _ := idx.Atim.Unix(); err == nil && idx.Mtim == dir.Mtim && boot == bootMark().Unix() {
 		return nil
 	}
-	if err := s.makeDirs(); err != nil {
-		return err
+	if s.stale = s.makeDirs(); s.stale == nil {
+		s.stale = s.rebuild()
 	}
-	return s.rebuild()
+	return s.stale
 }
 
 func (s *store) rebuild() error {
@@ -96,11 +96,14 @@ func (s *store) rebuild() error {
 	}
 	for o, addrs := range found {
 		have, boot := s.index.get(o)
-		if slices.Equal(have, addrs) {
+		unknown := boot == "-" || slices.ContainsFunc(addrs, func(a netip.Addr) bool {
+			return !slices.Contains(have, a) || s.time(a).After(changed(s.index.path(o)))
+		})
+		if !unknown && slices.Equal(have, addrs) {
 			continue
 		}
-		if slices.ContainsFunc(addrs, func(a netip.Addr) bool { return !slices.Contains(have, a) }) {
-			boot = "-" // leased by something else, nobody knows when
+		if unknown {
+			boot = bootID() // nobody knows when something else leased it, but by the next boot it is dead
 		}
 		if err := s.index.write(o, boot, addrs); err != nil {
 			return ioError("write index", err)
@@ -137,7 +140,7 @@ func (x index) prune(found map[Owner][]netip.Addr) error {
 // verb: without the mark the next verb makes the index anew.
 func (s *store) stamp() {
 	now := time.Now()
-	if os.Chtimes(s.dir, time.Time{}, now) == nil {
+	if s.stale == nil && os.Chtimes(s.dir, time.Time{}, now) == nil {
 		_ = os.Chtimes(s.index.dir, bootMark(), now)
 	}
 }

@@ -116,7 +116,7 @@ func (s *store) drop(o Owner, addrs []netip.Addr) error {
 	for _, a := range addrs {
 		errs = append(errs, s.free(a))
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(errs...); err != nil || s.stale != nil {
 		return err
 	}
 	return ioError("remove index", remove(s.index.path(o)))
@@ -130,12 +130,17 @@ type holding struct {
 }
 
 // of finds the leases of an owner by the index, and compares them with the files. It brings
-// the index up to date first.
+// the index up to date first. Where it can't it reads all files.
 func (s *store) of(o Owner) (holding, error) {
-	if err := s.sync(); err != nil {
-		return holding{}, err
+	old := Owner{ContainerID: o.ContainerID}
+	if s.sync() != nil {
+		found, err := s.byOwner(func(_ netip.Addr, have Owner) bool { return have == o || have == old })
+		if len(found[o]) == 0 {
+			o = old
+		}
+		return holding{o, found[o], "-"}, err
 	}
-	for _, form := range []Owner{o, {ContainerID: o.ContainerID}} {
+	for _, form := range []Owner{o, old} {
 		hint, boot := s.index.get(form)
 		addrs, err := s.held(form, hint)
 		if err != nil || len(addrs) > 0 {
@@ -145,13 +150,15 @@ func (s *store) of(o Owner) (holding, error) {
 	return holding{owner: o}, nil
 }
 
+// held returns those of the addresses that the files give to o. A file that somebody has
+// rewritten in the oldest form still is o's.
 func (s *store) held(o Owner, hint []netip.Addr) (addrs []netip.Addr, err error) {
 	for _, a := range hint {
 		have, exists, err := s.owner(a)
 		if err != nil {
 			return nil, err
 		}
-		if exists && have == o {
+		if exists && (have == o || have == Owner{ContainerID: o.ContainerID}) {
 			addrs = append(addrs, a)
 		}
 	}

@@ -173,8 +173,10 @@ func (s RangeSet) Room() float64 {
 	return n
 }
 
+func (s RangeSet) contains(a netip.Addr) bool { return s.find(a) != nil }
+
 // Has says whether the address is one that the set may hand out.
-func (s RangeSet) Has(a netip.Addr) bool { return s.find(a) != nil && !s.isGateway(a) }
+func (s RangeSet) Has(a netip.Addr) bool { return s.contains(a) && !s.isGateway(a) }
 
 // count is the number of addresses from a to b, rounded as floats are.
 func count(a, b netip.Addr) float64 {

@@ -1,6 +1,8 @@
 package lease
 
 import (
+	"errors"
+	"os"
 	"testing"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
@@ -41,6 +43,33 @@ func TestReclaimBoot(t *testing.T) {
 	p.wantLeases("10.1.0.2=c3/eth0 10.1.0.3=c2/eth0")
 	if _, err := p.add("c4"); cni.Code(err) != cni.CodeExhausted {
 		t.Errorf("got %v, want the pool to be full", err)
+	}
+}
+
+// TestReclaimSeen: a lease whose boot nobody knows is dead by the boot after it was seen.
+func TestReclaimSeen(t *testing.T) {
+	for name, lose := range map[string]func(p *pool) error{
+		"the reference's": func(p *pool) error { return p.write("10.1.0.2", "c1\r\neth0")() },
+		"index removed": func(p *pool) error {
+			p.wantAdd("c1", "10.1.0.2")
+			return os.RemoveAll(index2(p).dir)
+		},
+		"seen without the boot's ID": func(p *pool) error {
+			p.wantAdd("c1", "10.1.0.2")
+			return errors.Join(os.Remove(index2(p).path(Owner{"c1", "eth0"})), os.Symlink("-,10.1.0.2", index2(p).path(Owner{"c1", "eth0"})))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPool(t, small)
+			p.foreign(func() error { return lose(p) })
+			p.wantAdd("c2", "10.1.0.3")
+			if _, err := p.add("c3"); cni.Code(err) != cni.CodeExhausted {
+				t.Errorf("got %v, want the pool to be full", err)
+			}
+			defer func(real func() string) { bootID = real }(bootID)
+			bootID = func() string { return "00000001" }
+			p.wantAdd("c3", "10.1.0.2")
+		})
 	}
 }
 

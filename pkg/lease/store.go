@@ -31,6 +31,7 @@ type store struct {
 	dir   string
 	index index
 	lock  int          // the lock file; 0 without the lock: then nothing may be changed
+	stale error        // why the index could not be made anew; then it must get no mark
 	used  []netip.Addr // addresses that must not be leased, whatever the files say
 }
 
@@ -45,12 +46,12 @@ func create(dataDir, network string) (*store, error) {
 	if err := trusted(dataDir, s.dir); err != nil {
 		return nil, err
 	}
-	err := s.takeLock()
+	err := s.takeLock(lockTimeout)
 	if errors.Is(err, os.ErrNotExist) {
 		if err := s.makeDirs(); err != nil {
 			return nil, err
 		}
-		err = s.takeLock()
+		err = s.takeLock(lockTimeout)
 	}
 	return s, err
 }
@@ -59,7 +60,7 @@ func create(dataDir, network string) (*store, error) {
 // which a network has from its first lease on.
 func existing(dataDir, network string, fn func(*store) error) error {
 	s := unlocked(dataDir, network)
-	err := s.takeLock()
+	err := s.takeLock(lockTimeout)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -72,13 +73,13 @@ func existing(dataDir, network string, fn func(*store) error) error {
 
 // takeLock returns an error with os.ErrNotExist where the directory is missing. It makes the
 // lock file as the reference does: opened for reading, mode 0750.
-func (s *store) takeLock() error {
+func (s *store) takeLock(wait time.Duration) error {
 	path := filepath.Join(s.dir, lockName)
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CREAT|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o750)
 	if err != nil {
 		return ioError("open lock", &os.PathError{Op: "open", Path: path, Err: err})
 	}
-	if err := flock.Take(fd, lockTimeout); err != nil {
+	if err := flock.Take(fd, wait); err != nil {
 		_ = unix.Close(fd) // read-only, nothing to lose
 		if errors.Is(err, flock.ErrTimeout) {
 			return cni.Errorf(cni.CodeTryLater, "leases: %s: %w", s.dir, err)

@@ -59,6 +59,18 @@ drwxr-xr-x net
 	}
 }
 
+// TestAddLongest: ADD makes no lease that DEL can't read whole.
+func TestAddLongest(t *testing.T) {
+	p := newPool(t, small)
+	longest := strings.Repeat("c", maxLease-len("\r\neth0"))
+	p.wantAdd(longest, "10.1.0.2")
+	p.foreign(func() error { return os.RemoveAll(index2(p).dir) })
+	p.wantDel(longest)
+	_, err := p.add(longest + "cc")
+	wantError(t, err, cni.CodeEnv, "CNI_CONTAINERID: 4092 characters: make it 2 shorter")
+	p.wantLeases("")
+}
+
 func TestAddDuplicate(t *testing.T) {
 	p := newPool(t, dual)
 	p.wantAdd("c1", "10.1.0.2 fd00::2")
@@ -116,10 +128,11 @@ func TestAddRequested(t *testing.T) {
 	}{
 		{"free", `"10.1.0.9"`, "10.1.0.9 fd00::3", 0, ""},
 		{"both, in any order", `"fd00::9", "10.1.0.9"`, "10.1.0.9 fd00::9", 0, ""},
+		{"one twice", `"10.1.0.9", "fd00::9", "10.1.0.9/24"`, "10.1.0.9 fd00::9", 0, ""},
 		{"taken", `"10.1.0.2"`, "", cni.CodeConflict, "requested IP address 10.1.0.2 is not available in range set 10.1.0.1-10.1.0.20 of 10.1.0.0/24: container c0 link eth0 has it"},
 		{"one taken, then neither is leased", `"10.1.0.9", "fd00::2"`, "", cni.CodeConflict, "requested IP address fd00::2 is not available in range set fd00::1-fd00::ffff:ffff:ffff:ffff of fd00::/64: container c0 link eth0 has it"},
 		{"gateway", `"10.1.0.1"`, "", cni.CodeConfig, "requested ip 10.1.0.1 is subnet's gateway"},
-		{"in the subnet, outside the range", `"10.1.0.99"`, "", cni.CodeConfig, "failed to allocate all requested IPs: 10.1.0.99: not in the range set 10.1.0.1-10.1.0.20 of 10.1.0.0/24"},
+		{"in the subnet, outside the range", `"10.1.0.99"`, "", cni.CodeConfig, "failed to allocate all requested IPs: 10.1.0.99: no range set is left that has them"},
 		{"elsewhere", `"10.2.0.9"`, "", cni.CodeConfig, "failed to allocate all requested IPs: 10.2.0.9: no range set is left that has them"},
 		{"two of one set", `"10.1.0.8", "10.1.0.9"`, "", cni.CodeConfig, "failed to allocate all requested IPs: 10.1.0.9: no range set is left that has them"},
 	}
@@ -135,6 +148,16 @@ func TestAddRequested(t *testing.T) {
 			p.wantDel("c1")
 			p.wantLeases("10.1.0.2=c0/eth0 fd00::2=c0/eth0")
 		})
+	}
+}
+
+// TestAddRequestedSecond: of a subnet's two sets, the one with the address gives it.
+func TestAddRequestedSecond(t *testing.T) {
+	for ips, want := range map[string]string{`"10.1.0.9"`: "10.1.0.2 10.1.0.9", `"10.1.0.10", "10.1.0.3"`: "10.1.0.3 10.1.0.10"} {
+		p := newPool(t, small+`, [{"subnet": "10.1.0.0/24", "rangeStart": "10.1.0.8"}]`)
+		if got, err := p.addWith("c1", `, "args": {"cni": {"ips": [`+ips+`]}}`); err != nil || got != want {
+			t.Errorf("%s: got %q, %v, want %q", ips, got, err, want)
+		}
 	}
 }
 

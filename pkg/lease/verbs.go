@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -33,6 +34,9 @@ func AddExcept(req *cni.Request, used []netip.Addr) (*current.Result, error) {
 	c, err := Parse(req)
 	if err != nil {
 		return nil, err
+	}
+	if n := len(ownerOf(req).text()) - maxLease; n > 0 { // DEL would not know the lease again
+		return nil, cni.Errorf(cni.CodeEnv, "CNI_CONTAINERID: %d characters: make it %d shorter", len(req.ContainerID), n)
 	}
 	s, err := create(c.DataDir, req.Network)
 	if err != nil {
@@ -147,9 +151,7 @@ func GC(req *cni.Request) error {
 	}
 	return existing(dataDir(req), req.Network, func(s *store) error {
 		s.index.tidy()
-		if err := s.sync(); err != nil {
-			return err
-		}
+		_ = s.sync() // GC reads the files
 		// The index keeps its entry for an owner until all leases of the owner are gone.
 		dead, err := s.invalid(valid)
 		errs := []error{err}
@@ -184,39 +186,45 @@ func (s *store) invalid(valid []types.GCAttachment) (map[Owner][]netip.Addr, err
 }
 
 // Status is nil if an ADD would get an address: the configuration is right, the store can
-// be written, and each range set has a free address.
+// be written, and each range set has a free address. It looks without the lock where somebody
+// else has it.
 func Status(req *cni.Request) error {
 	c, err := Parse(req)
 	if err != nil {
 		return err
 	}
-	if err := writable(filepath.Join(c.DataDir, req.Network)); err != nil {
-		return cni.Errorf(cni.CodeNotReady, "leases: %w", err)
+	s := unlocked(c.DataDir, req.Network)
+	if err := cmp.Or(writable(s.dir), writable(s.index.dir), trusted(c.DataDir, s.dir)); err != nil {
+		return cni.Errorf(cni.CodeNotReady, "%w", err)
 	}
-	// A network without a store has room.
-	return existing(c.DataDir, req.Network, func(s *store) error {
-		for i, set := range c.Sets {
-			if _, _, err := s.chooseFree(i, set, nil); cni.Code(err) == cni.CodeExhausted {
-				return cni.Errorf(cni.CodeNotReady, "no IP addresses available in range set: %s: all are leased; `bridgeport gc` removes leases of containers that are gone", set)
-			} else if err != nil {
-				return err
-			}
+	err = s.takeLock(0)
+	switch {
+	case err == nil:
+		defer s.close()
+	case cni.Code(err) != cni.CodeTryLater && !errors.Is(err, os.ErrNotExist): // a network without a store has room
+		return cni.Errorf(cni.CodeNotReady, "%w", err)
+	}
+	for i, set := range c.Sets {
+		if _, _, err := s.chooseFree(i, set, nil); cni.Code(err) == cni.CodeExhausted {
+			return cni.Errorf(cni.CodeNotReady, "no IP addresses available in range set: %s: all are leased; `bridgeport gc` removes leases of containers that are gone", set)
+		} else if err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // writable asks the kernel about the directory, or about the nearest one above it
-// that exists.
+// that exists. The dot makes a file in its place an error.
 func writable(dir string) error {
-	err := unix.Access(dir, unix.W_OK|unix.X_OK)
+	err := unix.Access(dir+"/.", unix.W_OK|unix.X_OK)
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, unix.ENOENT) && dir != "/":
 		return writable(filepath.Dir(dir))
 	}
-	return &os.PathError{Op: "write to", Path: dir, Err: err}
+	return ioError("write to "+dir, err)
 }
 
 // Moved returns those of the addresses that the configuration does not hand out any

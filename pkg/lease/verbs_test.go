@@ -1,10 +1,12 @@
 package lease
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 )
@@ -113,6 +115,43 @@ func TestStatus(t *testing.T) {
 	want(cni.CodeConfig, "ipam.ranges[0][0].subnet: 10.1.0.1/24 has host bits set, the network is 10.1.0.0/24")
 	p.ranges, p.data = small, "/dev/null/networks"
 	want(cni.CodeNotReady, "leases: write to /dev/null/networks/net: not a directory")
+}
+
+// TestStatusNever: where every ADD fails.
+func TestStatusNever(t *testing.T) {
+	for name, change := range map[string]func(p *pool) error{
+		"dataDir is a file":         func(p *pool) error { return os.WriteFile(p.data, nil, 0o755) },
+		"the network's is a file":   func(p *pool) error { return errors.Join(os.Mkdir(p.data, 0o755), os.WriteFile(p.dir, nil, 0o755)) },
+		"everybody may write to it": func(p *pool) error { return errors.Join(os.Mkdir(p.data, 0o755), os.Chmod(p.data, 0o777)) },
+		"the lock is a symbolic link": func(p *pool) error {
+			return errors.Join(os.MkdirAll(p.dir, 0o755), os.Symlink("x", filepath.Join(p.dir, lockName)))
+		},
+	} {
+		p := newPool(t, small)
+		p.foreign(func() error { return change(p) })
+		if _, err := p.add("c1"); err == nil {
+			t.Errorf("%s: ADD works", name)
+		}
+		if err := Status(p.request("", "")); cni.Code(err) != cni.CodeNotReady {
+			t.Errorf("%s: got %v, want code %d", name, err, cni.CodeNotReady)
+		}
+	}
+}
+
+// TestStatusLocked: STATUS does not wait for the lock.
+func TestStatusLocked(t *testing.T) {
+	p := newPool(t, small)
+	p.wantAdd("c1", "10.1.0.2")
+	s, err := create(p.data, "net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	begin := time.Now()
+	wantError(t, Status(p.request("", "")), 0, "")
+	if took := time.Since(begin); took > time.Second {
+		t.Errorf("took %s", took)
+	}
 }
 
 // TestStatusReboot: what an ADD would reclaim is room.
