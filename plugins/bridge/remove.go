@@ -36,7 +36,7 @@ func delKernel(req *cni.Request, addrs []netip.Prefix) error {
 	return plan.With(ns, func(s *plan.Session) error {
 		return errors.Join(
 			publish.Withdraw(req, s, addrs),
-			plan.Delete(s, rest.Veth, foreign.ReferenceLink{IfName: req.IfName, Addrs: addrs}, foreign.ReferenceMasquerade{Owner: o}),
+			plan.Delete(s, rest.Veth, foreign.ReferenceLink{IfName: req.IfName, Tag: o.Tag(), Addrs: addrs}, foreign.ReferenceMasquerade{Owner: o}),
 			bounds.Del(s))
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	. "github.com/bridgeport-cni/bridgeport/test/stage"
+	types100 "github.com/containernetworking/cni/pkg/types/100"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"github.com/vishvananda/netlink"
@@ -165,6 +166,20 @@ var _ = Describe("a container", func() {
 		for _, from := range []*Space{s.Host, sibling.Space} {
 			Eventually(func() []string { return neighbours(from, FirstV4) }).WithTimeout(Haste).
 				Should(ConsistOf("02:bb:00:00:00:07"))
+		}
+	})
+
+	It("whose link's other end was renamed is detached by DEL, and by GC", func() {
+		c := s.Bridge(SubnetV4)
+		for _, detach := range []func(*Box, *types100.Result){
+			func(b *Box, result *types100.Result) { s.Del(b, c, result) },
+			func(*Box, *types100.Result) { s.GC(c) },
+		} {
+			b, result := s.Attach(c)
+			Change(s.Host, result.Interfaces[1].Name, netlink.LinkSetDown)
+			Change(s.Host, result.Interfaces[1].Name, func(l netlink.Link) error { return netlink.LinkSetName(l, "renamed") })
+			detach(b, result)
+			Expect(HasLink(s.Host, "renamed")).To(BeFalse())
 		}
 	})
 
