@@ -161,6 +161,8 @@ func TestGatewayRoom(t *testing.T) {
 		{"in one subnet, no lease", false, false, "10.1.0.254/24 10.1.0.1/24", leased("10.1.0.1/24", false), "10.1.0.1/24"},
 		{"in one subnet, forced", false, false, "10.1.0.254/24 10.1.0.1/24", gateway("10.1.0.1/24", true), "10.1.0.1/24"},
 		{"somebody's", true, false, "10.2.0.1/24", gateway("10.1.0.1/24", false), `link br0: has address 10.2.0.1/24, but the gateway is to be 10.1.0.1/24: use another bridge, delete that address, or set "forceAddress": true: conflict`},
+		{"somebody's, 169.254", true, false, "169.254.2.1/24", gateway("169.254.1.1/24", false), `link br0: has address 169.254.2.1/24, but the gateway is to be 169.254.1.1/24: use another bridge, delete that address, or set "forceAddress": true: conflict`},
+		{"somebody's, 169.254, forced", true, false, "169.254.2.1/24", gateway("169.254.1.1/24", true), "169.254.1.1/24"},
 		{"somebody's, forced", true, false, "10.2.0.1/24", gateway("10.1.0.1/24", true), "10.1.0.1/24"},
 		{"somebody's, IPv6 overlaps", true, false, "fd00::9/60", gateway("fd00::1/64", false), `link br0: has address fd00::9/60, but the gateway is to be fd00::1/64: use another bridge, delete that address, or set "forceAddress": true: conflict`},
 	}
