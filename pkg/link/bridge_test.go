@@ -102,6 +102,21 @@ func TestBridgeConflict(t *testing.T) {
 	})
 }
 
+// TestAltName: a link has one name, however it is called.
+func TestAltName(t *testing.T) {
+	world.InWorld(t, func(w world.World) {
+		w.ForeignBridge("br0")
+		w.Must(netlink.LinkAddAltName(w.Link("br0"), "longname"))
+		f, err := Bridge{Name: "longname"}.Facts(w.Session)
+		if real := RealName(w.Session, "longname"); err != nil || f.Name != "br0" || real != "br0" {
+			t.Errorf("got %s, %s, %v", f.Name, real, err)
+		}
+		if f, err = (Bridge{Name: "br9"}).Facts(w.Session); err != nil || f.Name != "br9" || RealName(w.Session, "br9") != "br9" {
+			t.Errorf("got %s, %v", f.Name, err)
+		}
+	})
+}
+
 func gateway(text string, force bool, also ...string) Gateway {
 	g := Gateway{Link: "br0", Prefix: netip.MustParsePrefix(text), Force: force}
 	for _, a := range also {

@@ -55,6 +55,7 @@ func dropGateways(req *cni.Request, addrs []netip.Addr) error {
 		return nil // DEL goes on with any configuration
 	}
 	return plan.With(nil, func(s *plan.Session) error {
+		c.Bridge = link.RealName(s, c.Bridge)
 		return link.DropGateways(s, c.outLink(), func(p netip.Prefix) (bool, error) {
 			if slices.Contains(c.Gateways, p) || !slices.ContainsFunc(moved, p.Contains) {
 				return false, nil

@@ -129,6 +129,20 @@ var _ = Describe("ADD leaves the host what the host had", func() {
 		Expect(sysctl(s.Host, "net/ipv6/conf/uplink/accept_ra")).To(Equal("1"))
 	})
 
+	It("a bridge that the configuration calls by its altname, with the settings of the bridge", func() {
+		foreign(s, "br0", false)
+		Change(s.Host, "br0", func(l netlink.Link) error { return netlink.LinkAddAltName(l, "longname") })
+		c := s.Bridge(SubnetV4, SubnetV6).With(Conf{"bridge": "longname", "isolateFromLan": true})
+		b, result := s.Attach(c)
+		Expect(result.Interfaces[0].Name).To(Equal("br0"))
+		ExpectOK("CHECK", s.Check(b, c, result))
+		ExpectPing(b.Space, GatewayV4, GatewayV6, OutsideV4)
+		ExpectOK("STATUS", s.Status(c))
+		s.Del(b, c, result)
+		s.GC(c)
+		Expect(HasLink(s.Host, "br0")).To(BeTrue())
+	})
+
 	It("router advertisements on a bridge of the host's own, by which the host has its way out", func() {
 		foreign(s, "br0", false)
 		Expect(s.Host.SetSysctl("net/ipv6/conf/br0/accept_ra", "1")).To(Succeed())
