@@ -154,7 +154,7 @@ func madeBy(s *plan.Session, o plan.Owner, addrs []netip.Prefix, chains ...strin
 			places = append(places, "chain "+chain+" of iptables")
 		}
 	}
-	foreign, err := ReferenceLink{o.IfName, addrs}.found(s)
+	foreign, err := ReferenceLink{IfName: o.IfName, Addrs: addrs}.found(s)
 	if _, lerr := s.Host.Link(o.LinkName()); foreign && errors.Is(lerr, netlink.ErrNoLink) {
 		places = append(places, "link "+o.IfName)
 	}

@@ -13,9 +13,10 @@ import (
 )
 
 // ReferenceLink is a container's link that another plugin made for the attachment, such
-// as the reference before the node changed to us.
+// as the reference before the node changed to us, or our own whose other end was renamed.
 type ReferenceLink struct {
 	IfName string
+	Tag    string         // the attachment's; "" where a link of ours is none
 	Addrs  []netip.Prefix // the attachment's, by its lease or its result
 }
 
@@ -55,7 +56,8 @@ func (i ReferenceLink) found(s *plan.Session) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("container link %s: other end: %w", i.IfName, err)
 	}
-	return !label.IsTag(label.Tag(end.Alias)), nil
+	tag := label.Tag(end.Alias)
+	return !label.IsTag(tag) || tag == i.Tag, nil
 }
 
 func (i ReferenceLink) has(p netip.Prefix) bool {

@@ -17,7 +17,7 @@ import (
 type Names struct {
 	Tag   string
 	Count int // of a holder mark: how many elements its owner has; -1 elsewhere
-	// All of them or none. IfName may be cut, the others are whole.
+	// All of them or none. Network and IfName may be cut, Container is whole.
 	Network, Container, IfName string
 	Pod                        string // namespace/name; "" without one; it may be cut
 }

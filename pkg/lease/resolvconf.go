@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"os"
 	"strings"
 
 	"github.com/containernetworking/cni/pkg/types"
@@ -12,6 +13,9 @@ const maxResolvConf = 1 << 20
 // readResolvConf reads a resolv.conf(5) as glibc does (res_init.c): keywords and comments
 // begin a line, and the last of several search or domain lines counts.
 func readResolvConf(path string) (types.DNS, error) {
+	if path == os.DevNull { // no regular file, but how people say "none"
+		return types.DNS{}, nil
+	}
 	text, err := readText(path, 0, maxResolvConf)
 	return parseResolvConf(text), err
 }

@@ -22,6 +22,9 @@ func TestParseResolvConf(t *testing.T) {
 	if err != nil || !slices.Equal(c.DNS.Nameservers, []string{"10.1.0.1"}) {
 		t.Errorf("got %+v, %v", c, err)
 	}
+	if c, err = Parse(request(`{"ipam": {"subnet": "10.1.0.0/24", "resolvConf": "/dev/null"}}`)); err != nil || !c.DNS.IsEmpty() {
+		t.Errorf("got %+v, %v", c, err)
+	}
 }
 
 func TestResolvConf(t *testing.T) {

@@ -248,6 +248,7 @@ func (b Bridge) String() string {
 
 // Facts are what a plan needs to know of a bridge before it is made.
 type Facts struct {
+	Name    string // by which the kernel has its settings; a configuration may use an altname
 	MAC     net.HardwareAddr
 	MTU     int  // bytes
 	Foreign bool // somebody else made the bridge
@@ -258,7 +259,7 @@ type Facts struct {
 func (b Bridge) Facts(s *plan.Session) (Facts, error) {
 	link, err := s.HostLink(b.Name)
 	if errors.Is(err, netlink.ErrNoLink) {
-		return Facts{MAC: bridgeMAC(b.Name), MTU: cmp.Or(b.MTU, 1500)}, nil // ETH_DATA_LEN
+		return Facts{Name: b.Name, MAC: bridgeMAC(b.Name), MTU: cmp.Or(b.MTU, 1500)}, nil // ETH_DATA_LEN
 	}
 	if err == nil {
 		err = b.usable(link)
@@ -266,9 +267,17 @@ func (b Bridge) Facts(s *plan.Session) (Facts, error) {
 	if err != nil {
 		return Facts{}, fmt.Errorf("bridge %s: %w", b.Name, err)
 	}
-	f := Facts{MAC: b.address(link), MTU: link.MTU, Foreign: !ours(link)}
+	f := Facts{Name: link.Name, MAC: b.address(link), MTU: link.MTU, Foreign: !ours(link)}
 	if b.MTU > 0 && ours(link) {
 		f.MTU = b.MTU
 	}
 	return f, nil
+}
+
+// RealName is the name of the link that name, or an altname, leads to; name itself without a link.
+func RealName(s *plan.Session, name string) string {
+	if link, err := s.Host.Link(name); err == nil {
+		return link.Name
+	}
+	return name
 }

@@ -102,6 +102,21 @@ func TestBridgeConflict(t *testing.T) {
 	})
 }
 
+// TestAltName: a link has one name, however it is called.
+func TestAltName(t *testing.T) {
+	world.InWorld(t, func(w world.World) {
+		w.ForeignBridge("br0")
+		w.Must(netlink.LinkAddAltName(w.Link("br0"), "longname"))
+		f, err := Bridge{Name: "longname"}.Facts(w.Session)
+		if real := RealName(w.Session, "longname"); err != nil || f.Name != "br0" || real != "br0" {
+			t.Errorf("got %s, %s, %v", f.Name, real, err)
+		}
+		if f, err = (Bridge{Name: "br9"}).Facts(w.Session); err != nil || f.Name != "br9" || RealName(w.Session, "br9") != "br9" {
+			t.Errorf("got %s, %v", f.Name, err)
+		}
+	})
+}
+
 func gateway(text string, force bool, also ...string) Gateway {
 	g := Gateway{Link: "br0", Prefix: netip.MustParsePrefix(text), Force: force}
 	for _, a := range also {
@@ -161,6 +176,8 @@ func TestGatewayRoom(t *testing.T) {
 		{"in one subnet, no lease", false, false, "10.1.0.254/24 10.1.0.1/24", leased("10.1.0.1/24", false), "10.1.0.1/24"},
 		{"in one subnet, forced", false, false, "10.1.0.254/24 10.1.0.1/24", gateway("10.1.0.1/24", true), "10.1.0.1/24"},
 		{"somebody's", true, false, "10.2.0.1/24", gateway("10.1.0.1/24", false), `link br0: has address 10.2.0.1/24, but the gateway is to be 10.1.0.1/24: use another bridge, delete that address, or set "forceAddress": true: conflict`},
+		{"somebody's, 169.254", true, false, "169.254.2.1/24", gateway("169.254.1.1/24", false), `link br0: has address 169.254.2.1/24, but the gateway is to be 169.254.1.1/24: use another bridge, delete that address, or set "forceAddress": true: conflict`},
+		{"somebody's, 169.254, forced", true, false, "169.254.2.1/24", gateway("169.254.1.1/24", true), "169.254.1.1/24"},
 		{"somebody's, forced", true, false, "10.2.0.1/24", gateway("10.1.0.1/24", true), "10.1.0.1/24"},
 		{"somebody's, IPv6 overlaps", true, false, "fd00::9/60", gateway("fd00::1/64", false), `link br0: has address fd00::9/60, but the gateway is to be fd00::1/64: use another bridge, delete that address, or set "forceAddress": true: conflict`},
 	}

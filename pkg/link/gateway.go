@@ -130,10 +130,10 @@ func (g Gateway) flags() uint8 {
 }
 
 // stranger says whether the other address is of the same family and neither of this network nor
-// made by the kernel.
+// made by the kernel, which makes link-local addresses of IPv6 alone.
 func (g Gateway) stranger(other netip.Prefix) bool {
 	return other != g.Prefix && other.Addr().Is4() == g.Prefix.Addr().Is4() &&
-		!slices.Contains(g.Also, other) && !other.Addr().IsLinkLocalUnicast()
+		!slices.Contains(g.Also, other) && (other.Addr().Is4() || !other.Addr().IsLinkLocalUnicast())
 }
 
 // clashes says whether the gateway and the other address can't both be on a stranger's link. A

@@ -230,6 +230,22 @@ func Exists(s *plan.Session, name string) bool {
 	return err == nil
 }
 
+// DropTagged deletes the pairs whose owner's tag drop takes. It goes by the alias: somebody may have
+// renamed the host's end.
+func DropTagged(s *plan.Session, drop func(tag string) bool) error {
+	links, err := s.Host.Links()
+	if err != nil {
+		return fmt.Errorf("list links: %w", err)
+	}
+	var errs []error
+	for _, l := range links {
+		if l.Kind == "veth" && drop(label.Tag(l.Alias)) {
+			errs = append(errs, s.Host.DeleteLink(l.Name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // Del removes the pair.
 func (v Veth) Del(s *plan.Session) error { return s.Host.DeleteLink(v.Owner.LinkName()) }
 

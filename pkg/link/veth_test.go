@@ -23,7 +23,7 @@ func addresses(w world.World, name string) string {
 	w.Must(err)
 	var texts []string
 	for _, p := range list {
-		if !p.Addr().IsLinkLocalUnicast() {
+		if p.Addr().Is4() || !p.Addr().IsLinkLocalUnicast() {
 			texts = append(texts, p.String())
 		}
 	}

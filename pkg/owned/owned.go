@@ -129,6 +129,9 @@ func Sweep(s *plan.Session, network string, valid []plan.Owner, part Part) error
 	}
 	found, err := Owners(s, network, part)
 	errs := []error{err}
+	if part == Everything {
+		errs = append(errs, link.DropTagged(s, func(tag string) bool { return plan.OfNetwork(tag, network) && !tags[tag] }))
+	}
 	for _, tag := range found {
 		if !tags[tag] {
 			errs = append(errs, Remove(s, tag, part))
@@ -141,20 +144,17 @@ func Sweep(s *plan.Session, network string, valid []plan.Owner, part Part) error
 	return errors.Join(append(errs, foreign.SweepReferencePorts(s, network, ids))...)
 }
 
-// Remove removes an attachment of which only the tag is known: the link first, which the
-// rules keep in bounds.
+// Remove removes the rules of an attachment of which only the tag is known. Its link, which
+// the rules keep in bounds, goes before.
 func Remove(s *plan.Session, tag string, part Part) error {
-	var errs []error
-	if part == Everything {
-		errs = append(errs, s.Host.DeleteLink(label.LinkOf(tag)))
-	}
 	rules, err := s.Rules()
 	if errors.Is(err, nft.ErrUnsupported) {
-		return errors.Join(errs...)
+		return nil
 	}
 	if err != nil {
-		return errors.Join(append(errs, err)...)
+		return err
 	}
+	var errs []error
 	for _, mark := range marksOf(part) {
 		all, err := firewall.Tagged(rules, setsOf(mark), tag)
 		if err == nil && len(all) > 0 {

@@ -1,7 +1,6 @@
 package owned
 
 import (
-	"errors"
 	"net/netip"
 	"slices"
 	"testing"
@@ -12,6 +11,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/test/world"
 	"github.com/bridgeport-cni/bridgeport/test/world/attached"
+	"github.com/vishvananda/netlink"
 )
 
 // TestSweepUnmarked: an attachment that lost its mark is found by its ports.
@@ -43,11 +43,26 @@ func TestSweep(t *testing.T) {
 				t.Errorf("got %v, %v", tags, err)
 			}
 		}
-		w.Must(errors.Join(Remove(w.Session, world.Owner.Tag(), Everything), Remove(w.Session, world.Owner.Tag(), PortsOnly)))
+		w.Must(Sweep(w.Session, "net", nil, Everything))
 		if n := attached.CountElements(w, world.Owner.Tag()); n != 0 {
 			t.Errorf("%d elements left", n)
 		}
 		w.Must(w.Vacant(world.Owner))
 		w.WantCheck(m, "")
+	})
+}
+
+// TestSweepRenamed: a dead attachment's link goes under whatever name, a living one's stays.
+func TestSweepRenamed(t *testing.T) {
+	world.InWorld(t, func(w world.World) {
+		w.Add(link.Bridge{Name: "br0"}, attached.SomeVeth())
+		w.Must(netlink.LinkSetName(w.Link(world.Owner.LinkName()), "renamed"))
+		w.Must(Sweep(w.Session, "net", []plan.Owner{world.Owner}, Everything))
+		w.Must(Sweep(w.Session, "net2", nil, Everything))
+		w.Link("renamed")
+		w.Must(Sweep(w.Session, "net", nil, Everything))
+		if link.Exists(w.Session, "renamed") {
+			t.Error("the link is left")
+		}
 	})
 }

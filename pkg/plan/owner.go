@@ -57,9 +57,14 @@ func (o Owner) LinkName() string { return "veth" + o.digest()[:11] }
 // network, '-', and the digits of LinkName.
 func (o Owner) Tag() string { return networkTag(o.Network) + "-" + o.digest()[:11] }
 
-// Comment is Tag and the names for people, cut to at most limit bytes.
+// Comment is Tag and the names, cut to at most limit bytes. The network's name, for which the tag
+// stands, is cut first where the container's ID would be: label.SameContainer needs the ID whole.
 func (o Owner) Comment(limit int) string {
-	s := o.Tag() + " " + o.Network + "/" + o.ContainerID + "/" + o.IfName
+	network, rest := o.Network, "/"+o.ContainerID+"/"
+	if room := limit - len(o.Tag()+" "+rest+o.IfName); 0 < room && room+len(o.IfName) < len(network) {
+		network = network[:room]
+	}
+	s := o.Tag() + " " + network + rest + o.IfName
 	if o.Pod != "" {
 		s += " pod " + o.Pod
 	}

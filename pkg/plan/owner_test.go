@@ -35,6 +35,20 @@ func TestOwnerPinned(t *testing.T) {
 	}
 }
 
+// TestOwnerCut: the container's ID is whole in a comment, whatever the network is called.
+func TestOwnerCut(t *testing.T) {
+	id := strings.Repeat("c", 64)
+	for n, want := range map[int]string{
+		40: strings.Repeat("n", 40) + "/" + id + "/", 41: strings.Repeat("n", 36) + "/" + id + "/eth0", 200: strings.Repeat("n", 36) + "/" + id + "/eth0",
+	} {
+		o := Owner{Network: strings.Repeat("n", n), ContainerID: id, IfName: "eth0"}
+		got := o.Comment(127)
+		if _, names, _ := strings.Cut(got, " "); names != want || !label.SameContainer(got, Owner{Network: "net", ContainerID: id, IfName: "net1"}.Comment(127)) {
+			t.Errorf("%d: got %q, want %q", n, names, want)
+		}
+	}
+}
+
 // TestOwnerSeparators: parts that join to the same text are different owners.
 func TestOwnerSeparators(t *testing.T) {
 	seen := make(map[string]Owner)

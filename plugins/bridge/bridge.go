@@ -243,7 +243,7 @@ func GC(req *cni.Request) error {
 			errs = append(errs, pool.GC(req))
 		}
 		if len(valid) == 0 {
-			errs = append(errs, plan.Coded(foreign.RetireBridge(s, bridgeName(req))))
+			errs = append(errs, plan.Coded(foreign.RetireBridge(s, link.RealName(s, bridgeName(req)))))
 		}
 		return errors.Join(append(errs, plan.Coded(firewall.TidyRules(s)))...)
 	}))

@@ -141,6 +141,7 @@ func (c *Conf) check() error {
 		found bool
 		text  string
 	}{
+		{c.Bridge == "all" || c.Bridge == "default", "bridge: \"" + c.Bridge + "\" is no name for a link, the kernel keeps settings of many links under it: use another name"},
 		{c.HairpinMode && c.PromiscMode, "hairpinMode: cannot be true together with promiscMode, frames would arrive twice: use hairpinMode alone"},
 		{c.NoDefaultRoute && c.IsDefaultGateway, "noDefaultRoute: cannot be true together with isDefaultGateway: remove one of them"},
 		{c.IPAM != "" && c.DisableContainerInterface, "disableContainerInterface: cannot use IPAM when it is true, a link that is down has no use for addresses: remove it or \"ipam\""},

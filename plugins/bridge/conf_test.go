@@ -115,6 +115,8 @@ func TestParseErrors(t *testing.T) {
 		{`{"bridge": ""}`, cni.CodeConfig, `bridge: "" is not a name for a link`},
 		{`{"bridge": "a-name-that-is-too-long"}`, cni.CodeConfig, `bridge: "a-name-that-is-too-long" is longer than 15 characters, the kernel's limit`},
 		{`{"bridge": "a/b"}`, cni.CodeConfig, `bridge: "a/b" holds a slash, colon, percent sign or white space, which no link name may`},
+		{`{"bridge": "all"}`, cni.CodeConfig, `bridge: "all" is no name for a link, the kernel keeps settings of many links under it: use another name`},
+		{`{"bridge": "default"}`, cni.CodeConfig, `bridge: "default" is no name for a link, the kernel keeps settings of many links under it: use another name`},
 		{`{"bridge": 5}`, cni.CodeDecode, "bridge: wants a string, but has a number"},
 		{`{"mtu": 67}`, cni.CodeConfig, "mtu: 67 is outside 68-65535 bytes; 0 or none takes the bridge's"},
 		{`{"mtu": 65536}`, cni.CodeConfig, "mtu: 65536 is outside 68-65535 bytes; 0 or none takes the bridge's"},

@@ -33,7 +33,9 @@ func (in *inputs) look(s *plan.Session) (err error) {
 		}
 		c.MTU = mtu // without a way out, the bridge's
 	}
-	in.facts, err = link.Bridge{Name: c.Bridge, MTU: c.MTU, Gateway: c.IsGateway}.Facts(s)
+	if in.facts, err = (link.Bridge{Name: c.Bridge, MTU: c.MTU, Gateway: c.IsGateway}).Facts(s); err == nil {
+		c.Bridge = in.facts.Name
+	}
 	return err
 }
 
@@ -54,6 +56,7 @@ func statusKernel(c *Conf) error {
 		if !c.IsGateway || c.ForwardAccept {
 			return nil
 		}
+		c.Bridge = link.RealName(s, c.Bridge)
 		return cni.WithCode(cni.CodeLimited, foreign.ForwardBlocked(s, c.outLink()))
 	}))
 }

@@ -67,6 +67,9 @@ func (in *inputs) prefixes() []netip.Prefix {
 // none, the default route, and the container's MAC address.
 func (in *inputs) take(lease *current.Result) {
 	in.ips, in.routes = lease.IPs, lease.Routes
+	for _, r := range in.routes {
+		r.Dst = cni.IPNet(cni.Prefix(r.Dst).Masked()) // some IPAM plugins leave host bits in it
+	}
 	if in.conf.NoDefaultRoute {
 		in.routes = slices.DeleteFunc(in.routes, func(r *types.Route) bool { return cni.Prefix(r.Dst).Bits() == 0 && inMain(r) })
 	}

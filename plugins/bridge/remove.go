@@ -36,7 +36,7 @@ func delKernel(req *cni.Request, addrs []netip.Prefix) error {
 	return plan.With(ns, func(s *plan.Session) error {
 		return errors.Join(
 			publish.Withdraw(req, s, addrs),
-			plan.Delete(s, rest.Veth, foreign.ReferenceLink{IfName: req.IfName, Addrs: addrs}, foreign.ReferenceMasquerade{Owner: o}),
+			plan.Delete(s, rest.Veth, foreign.ReferenceLink{IfName: req.IfName, Tag: o.Tag(), Addrs: addrs}, foreign.ReferenceMasquerade{Owner: o}),
 			bounds.Del(s))
 	})
 }
@@ -55,6 +55,7 @@ func dropGateways(req *cni.Request, addrs []netip.Addr) error {
 		return nil // DEL goes on with any configuration
 	}
 	return plan.With(nil, func(s *plan.Session) error {
+		c.Bridge = link.RealName(s, c.Bridge)
 		return link.DropGateways(s, c.outLink(), func(p netip.Prefix) (bool, error) {
 			if slices.Contains(c.Gateways, p) || !slices.ContainsFunc(moved, p.Contains) {
 				return false, nil

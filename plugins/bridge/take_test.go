@@ -56,6 +56,7 @@ func TestTake(t *testing.T) {
 		{"default of table main by its number", `{"isDefaultGateway": true}`, `{"ips": [` + v4 + `], "routes": [{"dst": "0.0.0.0/0", "table": 254}]}`, "10.1.0.1", "0.0.0.0/0"},
 		{"one default for two addresses", `{"isDefaultGateway": true}`, `{"ips": [` + v4 + `, {"address": "10.2.0.2/24"}]}`, "10.1.0.1 10.2.0.1", "0.0.0.0/0 via 10.1.0.1"},
 		{"no default", `{"noDefaultRoute": true}`, `{"ips": [` + v4 + `], "routes": [{"dst": "0.0.0.0/0"}, {"dst": "10.9.0.0/16"}, {"dst": "::/0"}]}`, "<nil>", "10.9.0.0/16"},
+		{"host bits", `{}`, `{"ips": [` + v4 + `], "routes": [{"dst": "10.9.2.3/24"}, {"dst": "fd09::3/64", "gw": "fd00::7"}]}`, "<nil>", "10.9.2.0/24, fd09::/64 via fd00::7"},
 		{"layer 2", `{"isDefaultGateway": true}`, `{}`, "", ""},
 	}
 	for _, tt := range tests {

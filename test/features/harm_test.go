@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	. "github.com/bridgeport-cni/bridgeport/test/stage"
+	types100 "github.com/containernetworking/cni/pkg/types/100"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"github.com/vishvananda/netlink"
@@ -128,6 +129,20 @@ var _ = Describe("ADD leaves the host what the host had", func() {
 		Expect(sysctl(s.Host, "net/ipv6/conf/uplink/accept_ra")).To(Equal("1"))
 	})
 
+	It("a bridge that the configuration calls by its altname, with the settings of the bridge", func() {
+		foreign(s, "br0", false)
+		Change(s.Host, "br0", func(l netlink.Link) error { return netlink.LinkAddAltName(l, "longname") })
+		c := s.Bridge(SubnetV4, SubnetV6).With(Conf{"bridge": "longname", "isolateFromLan": true})
+		b, result := s.Attach(c)
+		Expect(result.Interfaces[0].Name).To(Equal("br0"))
+		ExpectOK("CHECK", s.Check(b, c, result))
+		ExpectPing(b.Space, GatewayV4, GatewayV6, OutsideV4)
+		ExpectOK("STATUS", s.Status(c))
+		s.Del(b, c, result)
+		s.GC(c)
+		Expect(HasLink(s.Host, "br0")).To(BeTrue())
+	})
+
 	It("router advertisements on a bridge of the host's own, by which the host has its way out", func() {
 		foreign(s, "br0", false)
 		Expect(s.Host.SetSysctl("net/ipv6/conf/br0/accept_ra", "1")).To(Succeed())
@@ -165,6 +180,20 @@ var _ = Describe("a container", func() {
 		for _, from := range []*Space{s.Host, sibling.Space} {
 			Eventually(func() []string { return neighbours(from, FirstV4) }).WithTimeout(Haste).
 				Should(ConsistOf("02:bb:00:00:00:07"))
+		}
+	})
+
+	It("whose link's other end was renamed is detached by DEL, and by GC", func() {
+		c := s.Bridge(SubnetV4)
+		for _, detach := range []func(*Box, *types100.Result){
+			func(b *Box, result *types100.Result) { s.Del(b, c, result) },
+			func(*Box, *types100.Result) { s.GC(c) },
+		} {
+			b, result := s.Attach(c)
+			Change(s.Host, result.Interfaces[1].Name, netlink.LinkSetDown)
+			Change(s.Host, result.Interfaces[1].Name, func(l netlink.Link) error { return netlink.LinkSetName(l, "renamed") })
+			detach(b, result)
+			Expect(HasLink(s.Host, "renamed")).To(BeFalse())
 		}
 	})
 
