@@ -2,10 +2,11 @@ package mend
 
 import (
 	"errors"
+	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/lease"
+	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
@@ -31,7 +32,7 @@ func Repair(n *node.Node, list []*attachment.Attachment, dry bool) []Mended {
 			continue
 		}
 		m := Mended{Name: a.Name(), Missing: a.Notes, Findings: a.Findings}
-		err := a.With(func(s *plan.Session, p plan.Plan) error { return mendPlan(s, p, dry, &m) })
+		err := a.With(func(s *plan.Session, p plan.Plan) error { return mendPlan(s, a, p, dry, &m) })
 		err = errors.Join(err, mendLease(a, n, dry, &m))
 		if err == nil && !dry {
 			err = a.With(func(s *plan.Session, p plan.Plan) error { return p.Check(s) })
@@ -48,14 +49,19 @@ func Repair(n *node.Node, list []*attachment.Attachment, dry bool) []Mended {
 
 // mendPlan adds each object that is not as it should be, in the order of the plan: what
 // comes first may be what the next one stands on.
-func mendPlan(s *plan.Session, p plan.Plan, dry bool, m *Mended) error {
-	for _, o := range p.Objects() {
+func mendPlan(s *plan.Session, a *attachment.Attachment, p plan.Plan, dry bool, m *Mended) error {
+	shared, bare := len(p.Before)+len(p.Shared), dry && attachment.Bare(s, p)
+	for i, o := range p.Objects() {
 		c, ok := o.(plan.Checker)
-		if !ok || c.Check(s) == nil {
+		if !ok || c.Check(s) == nil && !(bare && i < shared) {
 			continue
 		}
-		m.note(o)
+		if v, ok := o.(link.Veth); ok && !link.Exists(s, v.Owner.LinkName()) {
+			return fmt.Errorf("veth %s is missing: only a new ADD can make it: replace the container", v.Owner.LinkName())
+		}
+		commands := a.MendingCommands(s, o)
 		if dry {
+			m.Commands = append(m.Commands, commands...)
 			continue
 		}
 		mend := o.Add
@@ -65,17 +71,12 @@ func mendPlan(s *plan.Session, p plan.Plan, dry bool, m *Mended) error {
 		if err := errors.Join(mend(s), s.Flush()); err != nil {
 			return err
 		}
+		m.Commands = append(m.Commands, commands...)
 	}
 	if dry {
 		return nil
 	}
 	return p.Refill(s)
-}
-
-func (m *Mended) note(o plan.Object) {
-	if text := o.String(); text != "" {
-		m.Commands = append(m.Commands, strings.Split(text, "\n")...)
-	}
 }
 
 // mendLease leases again what the attachment has. An address that somebody else has
@@ -96,10 +97,13 @@ func mendLease(a *attachment.Attachment, n *node.Node, dry bool, m *Mended) erro
 			if !set.Has(addr.Addr()) || !a.Has(addr.Addr()) {
 				continue
 			}
-			m.Commands = append(m.Commands, lease.Command(w[i].DataDir, a.Network, owner, addr.Addr()))
 			if !dry {
-				errs = append(errs, lease.Restore(w[i].DataDir, a.Network, owner, addr.Addr()))
+				if err := lease.Restore(w[i].DataDir, a.Network, owner, addr.Addr()); err != nil {
+					errs = append(errs, err)
+					continue
+				}
 			}
+			m.Commands = append(m.Commands, lease.Command(w[i].DataDir, a.Network, owner, addr.Addr()))
 		}
 	}
 	return errors.Join(errs...)
