@@ -68,8 +68,11 @@ func (a *Attachment) checked() plan.Drift {
 	return plan.Findings(errors.Join(append(errs, err)...))
 }
 
-// wished are the ports that the runtime asked for, where no rule of our table tells
-// them: of the iptables backend, or lost. Those that ADD would reject are left out.
+// missingRules is the backend of a port without an element in our table.
+const missingRules = "missing"
+
+// wished are the ports that the runtime asked for, as rules of iptables or as if their
+// elements were lost. Those that ADD would reject are left out.
 func (a *Attachment) wished() (list []Port) {
 	if a.Cached == nil {
 		return nil
@@ -89,7 +92,7 @@ func (a *Attachment) wished() (list []Port) {
 			continue
 		}
 		ports, byIPTables, _ := asked.Ports(addrs) // none where an address is missing
-		backend := map[bool]string{true: "iptables", false: "missing"}[byIPTables]
+		backend := map[bool]string{true: "iptables", false: missingRules}[byIPTables]
 		for _, w := range ports {
 			w.Each(func(hostPort uint16, to netip.AddrPort) {
 				port := Port{HostIP: w.HostIP, Protocol: hostport.ProtocolName(w.Protocol), HostPort: hostPort, Container: to, Backend: backend}
