@@ -160,6 +160,8 @@ var _ = Describe("repair", func() {
 			Expect(os.Remove(n.Lease(stage.FirstV4))).To(Succeed())
 			Expect(os.Remove(n.Lease(stage.FirstV6))).To(Succeed())
 		},
+		"one lease of two": func(n *Node) { Expect(os.Remove(n.Lease(stage.FirstV6))).To(Succeed()) },
+		"the other lease":  func(n *Node) { Expect(os.Remove(n.Lease(stage.FirstV4))).To(Succeed()) },
 		"a container's address and route": func(n *Node) {
 			n.inside(0, "address flush dev eth0")
 		},
@@ -180,6 +182,16 @@ var _ = Describe("repair", func() {
 			}
 		})
 	}
+
+	It("leases a lost address again, and no other one", func() {
+		n := three()
+		Expect(os.Remove(n.Lease(stage.FirstV6))).To(Succeed())
+		Expect(n.ok("ls")).To(ContainSubstring("the lease of " + stage.FirstV6 + " is missing"))
+		names, _ := n.found()
+		Expect(names).To(ConsistOf("lease-missing"))
+		Expect(n.ok("repair")).To(And(ContainSubstring("leases/lan/"+stage.FirstV6), Not(ContainSubstring("leases/lan/"+stage.FirstV4))))
+		n.expectWell()
+	})
 
 	It("says what it can't put back", func() {
 		n := three()

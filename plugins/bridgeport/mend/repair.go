@@ -9,7 +9,6 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
-	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 )
 
 // Mended is what was missing of one attachment.
@@ -25,7 +24,7 @@ type Mended struct {
 // Repair puts back what living attachments lack, from libcni's cache, object by object:
 // what is as it should be is not touched, so connections go on. With dry it changes
 // nothing.
-func Repair(n *node.Node, list []*attachment.Attachment, dry bool) []Mended {
+func Repair(list []*attachment.Attachment, dry bool) []Mended {
 	out := []Mended{}
 	for _, a := range list {
 		if a.State != attachment.Drift {
@@ -33,7 +32,7 @@ func Repair(n *node.Node, list []*attachment.Attachment, dry bool) []Mended {
 		}
 		m := Mended{Name: a.Name(), Missing: a.Notes, Findings: a.Findings}
 		err := a.With(func(s *plan.Session, p plan.Plan) error { return mendPlan(s, a, p, dry, &m) })
-		err = errors.Join(err, mendLease(a, n, dry, &m))
+		err = errors.Join(err, mendLease(a, dry, &m))
 		if err == nil && !dry {
 			err = a.With(func(s *plan.Session, p plan.Plan) error { return p.Check(s) })
 			m.Restored = err == nil
@@ -81,30 +80,20 @@ func mendPlan(s *plan.Session, a *attachment.Attachment, p plan.Plan, dry bool, 
 
 // mendLease leases again what the attachment has. An address that somebody else has
 // got meanwhile is an error.
-func mendLease(a *attachment.Attachment, n *node.Node, dry bool, m *Mended) error {
-	if len(a.Leases) > 0 || a.Cached == nil || a.Inner == nil {
-		return nil
-	}
-	w := attachment.Networks(n, []*attachment.Attachment{a})
-	i := slices.IndexFunc(w, func(w attachment.Network) bool { return w.Name == a.Network })
-	if i < 0 || w[i].DataDir == "" {
+func mendLease(a *attachment.Attachment, dry bool, m *Mended) error {
+	if a.Inner == nil {
 		return nil
 	}
 	var errs []error
 	owner := lease.Owner{ContainerID: a.Container, IfName: a.IfName}
-	for _, set := range w[i].Sets {
-		for _, addr := range a.Inner.Addrs {
-			if !set.Has(addr.Addr()) || !a.Has(addr.Addr()) {
+	for _, l := range a.Unleased() {
+		if !dry {
+			if err := lease.Restore(l.Dir, l.Network, owner, l.Addr); err != nil {
+				errs = append(errs, err)
 				continue
 			}
-			if !dry {
-				if err := lease.Restore(w[i].DataDir, a.Network, owner, addr.Addr()); err != nil {
-					errs = append(errs, err)
-					continue
-				}
-			}
-			m.Commands = append(m.Commands, lease.Command(w[i].DataDir, a.Network, owner, addr.Addr()))
 		}
+		m.Commands = append(m.Commands, lease.Command(l.Dir, l.Network, owner, l.Addr))
 	}
 	return errors.Join(errs...)
 }
