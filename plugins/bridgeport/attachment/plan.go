@@ -25,6 +25,9 @@ type Step struct {
 // Plan is what an ADD would do, with nothing changed. given are addresses for an IPAM
 // plugin that can't be asked without leasing one.
 func Plan(net *node.Network, call node.Call, given []string) (steps []Step, err error) {
+	if err := node.Privileged(); err != nil {
+		return nil, err
+	}
 	h, err := plan.Open(nil)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/lint"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
 	"github.com/spf13/cobra"
 )
@@ -25,11 +26,11 @@ warnings are unknown keys and choices that are seldom meant. Exit status: 0 clea
 	}
 	c.RunE = o.run(func(p *show.Printer, files []string) error {
 		if len(files) == 0 {
-			n, _, err := o.look()
+			networks, err := node.Networks(o.place.Conf)
 			if err != nil {
 				return err
 			}
-			for _, net := range n.Networks {
+			for _, net := range networks {
 				files = append(files, net.File)
 			}
 		}

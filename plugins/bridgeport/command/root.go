@@ -88,6 +88,9 @@ func (o *options) run(fn func(*show.Printer, []string) error) func(*cobra.Comman
 			return fn(p, args)
 		}
 		path := o.netns
+		if err := node.Privileged(); err != nil {
+			return err
+		}
 		if !strings.Contains(path, "/") {
 			path = filepath.Join("/run/netns", path)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/file"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/lint"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/setup"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
 	"github.com/spf13/cobra"
@@ -72,14 +73,14 @@ before anything is changed. The configurations in --conf-dir are examined afterw
 
 // remarks tells what lint thinks of the configurations.
 func (o *options) remarks(p *show.Printer) {
-	n, _, err := o.look()
+	networks, err := node.Networks(o.place.Conf)
 	if err != nil {
 		return // nothing to do with the installation
 	}
-	if len(n.Networks) == 0 {
+	if len(networks) == 0 {
 		p.Line("%s has no configuration yet: bridgeport init", o.place.Conf)
 	}
-	for _, net := range n.Networks {
+	for _, net := range networks {
 		for _, problem := range lint.File(net.File, net.Bytes) {
 			p.Line("%s", problem)
 		}
@@ -135,9 +136,9 @@ the flags leave open is asked for; otherwise it has the defaults.`,
 			return err
 		}
 		p.Line("wrote %s", p.Name(path))
-		n, _, err := o.look()
-		if err == nil && len(n.Networks) > 1 && n.Networks[0].File != path {
-			p.Line("%s: runtimes that use one network take %s, which comes first", p.Warn("mind"), n.Networks[0].File)
+		networks, err := node.Networks(o.place.Conf)
+		if err == nil && len(networks) > 1 && networks[0].File != path {
+			p.Line("%s: runtimes that use one network take %s, which comes first", p.Warn("mind"), networks[0].File)
 		}
 		return nil
 	})

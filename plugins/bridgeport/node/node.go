@@ -47,11 +47,14 @@ type Lease struct {
 	Dir, Network string
 }
 
-// Read takes the look, in the calling thread's network namespace. It needs
-// CAP_NET_ADMIN for rules and CAP_SYS_ADMIN for containers.
+// Read takes the look, in the calling thread's network namespace. The
+// error is ErrNotRoot for a process that would not see all of it.
 func Read(p Place) (*Node, error) {
 	n := &Node{Place: p}
-	var err error
+	err := Privileged()
+	if err != nil {
+		return nil, err
+	}
 	n.Rules, n.NoRules = elements()
 	if n.Links, err = links(); err != nil {
 		return nil, err
@@ -62,7 +65,7 @@ func Read(p Place) (*Node, error) {
 	if n.Cached, err = cached(p.Cache); err != nil {
 		return nil, err
 	}
-	if n.Networks, err = networks(p.Conf); err != nil {
+	if n.Networks, err = Networks(p.Conf); err != nil {
 		return nil, err
 	}
 	n.Spaces = spaces()
