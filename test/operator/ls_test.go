@@ -67,6 +67,16 @@ var _ = Describe("ls", func() {
 		Expect(n.state("db")).To(Equal("orphan"))
 	})
 
+	It("knows the states", func() {
+		n := three()
+		Expect(n.ok("ls", "--state", "ok")).To(ContainSubstring("3 attachments"))
+		for _, state := range []string{"nonsense", "OK", "ok,drift"} {
+			r := n.ran("ls", "--state", state)
+			Expect(r.Status).To(Equal(1), state)
+			Expect(r.Err).To(ContainSubstring("none of ok, foreign, drift, orphan, unsure"))
+		}
+	})
+
 	It("has colours for terminals only", func() {
 		Expect(three().ok("ls")).NotTo(ContainSubstring("\x1b["))
 	})

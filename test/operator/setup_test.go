@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -38,6 +39,24 @@ var _ = Describe("init", func() {
 		left, err := os.ReadDir(n.conf())
 		Expect(err).NotTo(HaveOccurred())
 		Expect(left).To(HaveLen(3), "no temporary file is left")
+	})
+
+	It("asks only a person", func() {
+		n := newNode(nil)
+		for i, stdin := range []string{"/dev/null", "/dev/zero", filepath.Join(n.Bin, "bridgeport")} {
+			f, err := os.Open(stdin)
+			Expect(err).NotTo(HaveOccurred())
+			cmd := exec.Command(filepath.Join(n.Bin, "bridgeport"), append(n.flags(), "init", "--name", fmt.Sprint("n", i))...)
+			cmd.Stdin = f
+			out, err := cmd.CombinedOutput()
+			Expect(err).NotTo(HaveOccurred(), "%s", out)
+			Expect(string(out)).To(HavePrefix("wrote "), stdin)
+		}
+		for _, command := range []string{"metrics", "bundle", "init", "graph -f svg"} {
+			r := n.ran(append(strings.Fields(command), "-o", "json")...)
+			Expect(r.Status).To(Equal(1), command)
+			Expect(r.Err).To(ContainSubstring("-o json"), command)
+		}
 	})
 })
 

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"fmt"
 	"io"
 	"os"
 
@@ -38,7 +37,8 @@ warnings are unknown keys and choices that are seldom meant. Exit status: 0 clea
 		for _, f := range files {
 			name, data, err := input(c.InOrStdin(), f)
 			if err != nil {
-				return err
+				problems = append(problems, lint.Problem{File: name, Line: 1, Column: 1, Severity: "error", Text: err.Error()})
+				continue
 			}
 			problems = append(problems, lint.File(name, data)...)
 		}
@@ -70,8 +70,5 @@ func input(stdin io.Reader, file string) (string, []byte, error) {
 		return "stdin.conflist", data, err
 	}
 	data, err := os.ReadFile(file)
-	if err != nil {
-		return file, nil, fmt.Errorf("lint: %w", err)
-	}
-	return file, data, nil
+	return file, data, err
 }

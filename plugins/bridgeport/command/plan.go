@@ -76,12 +76,15 @@ func (o *options) network(c *cobra.Command, files []string) (*node.Network, erro
 		}
 		return &networks[i], nil
 	}
-	_, data, err := input(c.InOrStdin(), files[0])
-	if err != nil {
-		return nil, err
+	name, data, err := input(c.InOrStdin(), files[0])
+	var net node.Network
+	if err == nil {
+		net, err = node.ParseNetwork(data)
 	}
-	net, err := node.ParseNetwork(data)
-	return &net, err
+	if err != nil {
+		return nil, fmt.Errorf("plan: %s: %w", name, err)
+	}
+	return &net, nil
 }
 
 // capabilities are what a runtime would pass on.

@@ -16,6 +16,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/setup"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 )
 
 // besides is the directory of this executable, where its plugins are.
@@ -110,6 +111,9 @@ the flags leave open is asked for; otherwise it has the defaults.`,
 	f.BoolVar(&print, "print", false, "print it and write nothing")
 	f.BoolVar(&force, "force", false, "replace a file of the same name")
 	c.RunE = o.run(func(p *show.Printer, _ []string) error {
+		if err := o.textOnly("the configuration is JSON, and init prints no other"); err != nil {
+			return err
+		}
 		if terminal(c.InOrStdin()) && !print {
 			if err := ask(c); err != nil {
 				return err
@@ -145,13 +149,14 @@ the flags leave open is asked for; otherwise it has the defaults.`,
 	return c
 }
 
+// terminal says whether a person may sit there. /dev/null is a character device, too.
 func terminal(in io.Reader) bool {
 	f, ok := in.(*os.File)
 	if !ok {
 		return false
 	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && f.Name() != os.DevNull
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
 }
 
 // ask asks for each flag that was not given; an empty answer takes the default.

@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/containernetworking/cni/libcni"
@@ -67,9 +69,30 @@ type Container struct {
 	Port  int      `json:"port"`
 }
 
-// Up builds host and outside, unless they are there, and attaches the containers. On
-// error what was made stays: Down removes it.
+// allowed is what a container may be called: a part of a file's name and of libcni's.
+var allowed = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$`)
+
+// check says whether the containers may be called so. host and outside are the lab's own.
+func check(names []string) error {
+	for i, n := range names {
+		switch {
+		case !allowed.MatchString(n):
+			return fmt.Errorf("lab: %q is no name for a container: letters and digits, and between them . _ -", n)
+		case n == "host", n == "outside":
+			return fmt.Errorf("lab: %s is the lab's own: choose another name", n)
+		case slices.Contains(names[:i], n):
+			return fmt.Errorf("lab: %s stands there twice", n)
+		}
+	}
+	return nil
+}
+
+// Up builds host and outside, unless they are there, and attaches the containers. Names are
+// looked at before anything is made. After another error what was made stays: Down removes it.
 func (l Lab) Up(names []string) ([]Container, error) {
+	if err := check(names); err != nil {
+		return nil, err
+	}
 	if err := l.ground(); err != nil {
 		return nil, err
 	}
@@ -274,8 +297,14 @@ func (l Lab) names() []string {
 // Shell runs a command, or a shell, in a container, in "host" or in "outside".
 func (l Lab) Shell(name string, args []string) error {
 	path := l.Netns(name)
-	if name == "host" {
+	switch name {
+	case "host":
 		path = l.Host()
+	case "outside":
+	default:
+		if err := check([]string{name}); err != nil {
+			return err
+		}
 	}
 	ns, err := netns.Open(path)
 	if errors.Is(err, netns.ErrNotExist) {
