@@ -57,6 +57,9 @@ func Install(from, bin string) ([]Installed, error) {
 			return nil, err
 		}
 	}
+	if node.PluginVersion(filepath.Join(staged, Names[0])) == "" {
+		return nil, fmt.Errorf("install: %s: a program can't be executed there: is it mounted noexec? nothing was changed", bin)
+	}
 	return exchange(bin, staged)
 }
 
