@@ -183,6 +183,25 @@ var _ = Describe("repair", func() {
 		})
 	}
 
+	It("knows the namespace where libcni's cache does not", func() {
+		n := three()
+		for _, b := range n.Boxes {
+			path := filepath.Join(n.Dir, "cache/results/lan-"+b.ID+"-eth0")
+			var cached map[string]any
+			Expect(json.Unmarshal([]byte(stage.Read(GinkgoT(), path)), &cached)).To(Succeed())
+			delete(cached, "netns")
+			text, err := json.Marshal(cached)
+			Expect(err).NotTo(HaveOccurred())
+			n.write(path, string(text))
+		}
+		n.expectWell()
+		n.nft("flush ruleset")
+		Expect(n.state("web")).To(Equal("drift"))
+		n.ok("repair")
+		Expect(n.ok("ls", "--state", "ok")).To(ContainSubstring("3 attachments"))
+		n.expectWell()
+	})
+
 	It("leases a lost address again, and no other one", func() {
 		n := three()
 		Expect(os.Remove(n.Lease(stage.FirstV6))).To(Succeed())
@@ -245,6 +264,22 @@ var _ = Describe("gc", func() {
 		}
 		Expect(n.ok("gc", "--grace", "0s")).To(HavePrefix("nothing is dead"))
 	})
+
+	for name, text := range map[string]string{"empty": "", "cut": `{"kind":"cniCacheV1"`, "strange": "\x00\x00"} {
+		It("removes a file of libcni's cache that is "+name, func() {
+			n := three()
+			path := filepath.Join(n.Dir, "cache/results/lan-lost-eth0")
+			n.write(path, text)
+			Expect(n.ok("gc")).To(ContainSubstring("an ADD may be on its way"))
+			Expect(path).To(BeAnExistingFile())
+			Expect(n.ok("gc", "--grace", "0s")).To(ContainSubstring("libcni can't read it"))
+			Expect(path).NotTo(BeAnExistingFile())
+			n.expectWell()
+			for _, b := range n.Boxes {
+				b.Check(n.Net, n.ports[b.ID]...)
+			}
+		})
+	}
 
 	It("keeps what is in doubt", func() {
 		n := three()

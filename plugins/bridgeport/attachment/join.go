@@ -38,6 +38,7 @@ type joiner struct {
 
 // get finds the attachment or begins one. Names that are known once stay.
 func (j *joiner) get(known Attachment) *Attachment {
+	known.Pod = strings.TrimPrefix(known.Pod, "/") // podman's and nerdctl's pods have no namespace
 	a := j.byTag[known.Tag]
 	if a == nil {
 		a = &known

@@ -36,6 +36,8 @@ func (a *Attachment) With(fn func(*plan.Session, plan.Plan) error) (err error) {
 	if err != nil {
 		return fmt.Errorf("cached configuration: %w", err)
 	}
+	call := a.Cached.Call
+	call.NetNS = a.Netns // libcni before 1.2 does not write it
 	for _, p := range net.Plugins {
 		expected := map[string]func(*cni.Request, *plan.Session) (plan.Plan, error){
 			"bridge": bridge.Expected, "portmap": portmap.Expected,
@@ -43,7 +45,7 @@ func (a *Attachment) With(fn func(*plan.Session, plan.Plan) error) (err error) {
 		if expected == nil {
 			continue
 		}
-		req, err := node.Request(&net, p, a.Cached.Call, "ADD", a.Cached.RawResult)
+		req, err := node.Request(&net, p, call, "ADD", a.Cached.RawResult)
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.Type, err)
 		}

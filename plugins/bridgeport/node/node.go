@@ -36,6 +36,7 @@ type Node struct {
 	Routes   []Route
 	Leases   []Lease
 	Cached   []Cached
+	Broken   []Broken  // files of the cache that are none of libcni's
 	Networks []Network // of the configuration files, in the order of their names
 	Spaces   []Space   // other network namespaces that could be found
 	NoRules  error     // why Rules could not be read; nil if they could
@@ -62,7 +63,7 @@ func Read(p Place) (*Node, error) {
 	if n.Routes, err = routes(); err != nil {
 		return nil, err
 	}
-	if n.Cached, err = cached(p.Cache); err != nil {
+	if n.Cached, n.Broken, err = cached(p.Cache); err != nil {
 		return nil, err
 	}
 	if n.Networks, err = Networks(p.Conf); err != nil {
