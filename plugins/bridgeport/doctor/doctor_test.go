@@ -13,7 +13,7 @@ import (
 func TestNoRules(t *testing.T) {
 	p := &Patient{Node: &node.Node{NoRules: errors.New("the kernel has no nf_tables")}}
 	found := p.Run()
-	if len(found) != 1 || found[0].Check != "nf-tables" || !strings.Contains(found[0].Fix, "modprobe nf_tables") || Status(found) != 2 {
+	if len(found) != 1 || found[0].Check != "nf-tables" || !strings.Contains(found[0].Fix, "modprobe -a nf_tables ") || Status(found) != 2 {
 		t.Errorf("found %+v", found)
 	}
 }
