@@ -11,7 +11,6 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
-	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/setup"
 	"github.com/containernetworking/cni/pkg/version"
 )
 
@@ -97,7 +96,7 @@ func (p *Patient) installing(name string, present bool) string {
 	switch {
 	case present:
 		return "chmod 755 " + filepath.Join(p.Place.Bin, name)
-	case slices.Contains(setup.Names, name):
+	case slices.Contains(node.Names, name):
 		return "bridgeport install --bin-dir " + p.Place.Bin
 	}
 	return fmt.Sprintf("install %s into %s: it is not one of Bridgeport's; github.com/containernetworking/plugins has the usual ones", name, p.Place.Bin)
