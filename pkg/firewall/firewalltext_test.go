@@ -13,9 +13,9 @@ func TestGuardText(t *testing.T) {
 	text := plan.Plan{Own: []plan.Object{FrameRules{}, SpoofCheck{Owner: world.Owner, MAC: world.Owner.ContainerMAC(nil), IPs: true}}}.String()
 	at := 0
 	for _, want := range []string{
-		"nft add table bridge bridgeport", "nft add set bridge bridgeport guarded ", "nft add set bridge bridgeport macs ",
-		"nft add chain bridge bridgeport spoofed ", "nft add rule bridge bridgeport spoofed ",
-		"nft add chain bridge bridgeport bound-", "nft add element bridge bridgeport macs ", "nft add element bridge bridgeport bound ",
+		"nft add table bridge bridgeport", "nft 'add set bridge bridgeport guarded ", "nft 'add set bridge bridgeport macs ",
+		"nft 'add chain bridge bridgeport spoofed ", "nft 'add rule bridge bridgeport spoofed ",
+		"nft add chain bridge bridgeport bound-", "nft 'add element bridge bridgeport macs ", "nft 'add element bridge bridgeport bound ",
 	} {
 		i := strings.Index(text, want)
 		if i < at {

@@ -43,7 +43,7 @@ func eachFamily(do func(iptables.Family) error) error {
 func (f ForwardAccept) Check(s *plan.Session) error { return ForwardBlocked(s, f.Bridge) }
 
 func (f ForwardAccept) String() string {
-	return fmt.Sprintf("nft insert rule TABLE CHAIN iifname %q accept   # and oifname; for each forward chain that drops", f.Bridge)
+	return fmt.Sprintf("# nft insert rule FAMILY TABLE CHAIN iifname %q accept, and oifname, in each forward chain that drops", f.Bridge)
 }
 
 // ForwardBlocked is nil, or a Drift of ForwardKind that names the chains in the way.

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/shell"
 	"golang.org/x/sys/unix"
 )
 
@@ -67,7 +69,8 @@ func Path(dataDir, network string, a netip.Addr) string { return unlocked(dataDi
 
 // Command is a shell command that writes a lease, for people to read.
 func Command(dataDir, network string, o Owner, a netip.Addr) string {
-	return fmt.Sprintf("printf '%s' >%s", strings.ReplaceAll(o.text(), "\r\n", `\r\n`), Path(dataDir, network, a))
+	path := Path(dataDir, network, a)
+	return fmt.Sprintf("mkdir -p %s && printf '%%s\\r\\n%%s' %s %s >%s", shell.Quote(filepath.Dir(path)), shell.Quote(o.ContainerID), shell.Quote(o.IfName), shell.Quote(path))
 }
 
 // Reclaim gives back one lease, under the lock. done is false if the file has changed since

@@ -9,6 +9,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+	"github.com/bridgeport-cni/bridgeport/pkg/shell"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
@@ -252,7 +253,7 @@ func (v Veth) Del(s *plan.Session) error { return s.Host.DeleteLink(v.Owner.Link
 func (v Veth) String() string {
 	name, mtu := v.Owner.LinkName(), when(v.MTU > 0, " mtu %d", v.MTU)
 	flag := "\nip link set " + name + " type bridge_slave "
-	return fmt.Sprintf("ip link add %s address %s%s%s%s up type veth peer name %s address %s%s netns $CNI_NETNS\nip link set %s alias %q%s%s%s\nsysctl -w net.ipv6.conf.%s.disable_ipv6=1",
+	return fmt.Sprintf("ip link add %s address %s%s%s%s up type veth peer name %s address %s%s netns $CNI_NETNS\nip link set %s alias %s%s%s%s\nsysctl -w net.ipv6.conf.%s.disable_ipv6=1",
 		name, v.Owner.HostMAC(), mtu, when(v.Master != "", " master %s", v.Master), when(v.Group != 0, " group %d", v.Group), v.IfName, v.MAC, mtu,
-		name, v.Owner.Comment(aliasLimit), when(v.Static, "%slearning off", flag), when(v.Isolated, "%sisolated on", flag), when(v.Hairpin, "%shairpin on", flag), name)
+		name, shell.Quote(v.Owner.Comment(aliasLimit)), when(v.Static, "%slearning off", flag), when(v.Isolated, "%sisolated on", flag), when(v.Hairpin, "%shairpin on", flag), name)
 }

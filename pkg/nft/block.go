@@ -20,7 +20,7 @@ type Block struct {
 func (b Block) String() string {
 	var lines []string
 	if b.Place != InTraffic {
-		lines = append(lines, fmt.Sprintf("nft add table %s %s", b.Place.Family(), Table))
+		lines = append(lines, command("add table %s %s", b.Place.Family(), Table))
 	}
 	for _, s := range sets {
 		if s.Place == b.Place {

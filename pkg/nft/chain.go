@@ -71,13 +71,22 @@ func (c Chain) String() string {
 		at = " { " + c.Hook.String() + " ; }"
 	}
 	if c.Family == Netdev {
-		fmt.Fprintf(&b, "nft add table %s %s\n", c.Family, Table)
+		b.WriteString(command("add table %s %s", c.Family, Table) + "\n")
 	}
-	fmt.Fprintf(&b, "nft add chain %s %s %s%s", c.family(), Table, c.Name, at)
+	b.WriteString(command("add chain %s %s %s%s", c.family(), Table, c.Name, at))
+	return b.String() + c.rulesText()
+}
+
+// RefillText is the nft(8) commands that give a chain which exists its rules again.
+func (c Chain) RefillText() string {
+	return command("flush chain %s %s %s", c.family(), Table, c.Name) + c.rulesText()
+}
+
+func (c Chain) rulesText() (text string) {
 	for _, r := range c.Rules {
-		fmt.Fprintf(&b, "\nnft add rule %s %s %s %s comment %q", c.family(), Table, c.Name, r.Text, r.Comment)
+		text += "\n" + command("add rule %s %s %s %s comment %q", c.family(), Table, c.Name, r.Text, r.Comment)
 	}
-	return b.String()
+	return text
 }
 
 // Named is a chain of family inet whose name begins with prefix and ends in a digest of its

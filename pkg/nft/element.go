@@ -34,7 +34,7 @@ func (e Element) String() string {
 	if e.Comment != "" {
 		comment = fmt.Sprintf(" comment %q", e.Comment)
 	}
-	return fmt.Sprintf("nft add element %s %s %s { %s }", setOf(e.Set).Place.Family(), Table, e.Set, e.text(comment))
+	return command("add element %s %s %s { %s }", setOf(e.Set).Place.Family(), Table, e.Set, e.text(comment))
 }
 
 // text is the key, the comment and the value as nft prints them.

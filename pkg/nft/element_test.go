@@ -45,7 +45,7 @@ func TestElement(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if want := "nft add element " + fmt.Sprintf(tt.text, comment); tt.in.String() != want {
+			if want := "nft 'add element " + fmt.Sprintf(tt.text, comment) + "'"; tt.in.String() != want {
 				t.Errorf("text: got  %s\nwant %s", tt.in, want)
 			}
 			if got := hex.EncodeToString(tt.in.Key); got != tt.key {
@@ -68,7 +68,7 @@ func TestElement(t *testing.T) {
 
 func TestElementWithoutComment(t *testing.T) {
 	e := HostPort(noAddr, 6, 8080, to4, "")
-	if want := "nft add element inet bridgeport anyport4 { tcp . 8080 : 10.88.0.2 . 80 }"; e.String() != want {
+	if want := "nft 'add element inet bridgeport anyport4 { tcp . 8080 : 10.88.0.2 . 80 }'"; e.String() != want {
 		t.Errorf("got  %s\nwant %s", e, want)
 	}
 }

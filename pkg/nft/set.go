@@ -211,7 +211,10 @@ func (s Set) String() string {
 	if s.Counter {
 		count = "counter ; "
 	}
-	return fmt.Sprintf("nft add %s %s %s %s { type %s%s ; %scomment %q ; }", kind, s.Place.Family(), Table, s.Name, s.Key, value, count, s.Comment)
+	if s.Size > 0 {
+		count += fmt.Sprintf("flags dynamic ; size %d ; ", s.Size)
+	}
+	return command("add %s %s %s %s { type %s%s ; %scomment %q ; }", kind, s.Place.Family(), Table, s.Name, s.Key, value, count, s.Comment)
 }
 
 // in is the set as the library makes it.

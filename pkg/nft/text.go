@@ -9,8 +9,14 @@ import (
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
+	"github.com/bridgeport-cni/bridgeport/pkg/shell"
 	"github.com/google/nftables/userdata"
 )
+
+// command is a command of nft(8) as a person types it into a shell.
+func command(format string, args ...any) string {
+	return shell.Command("nft", fmt.Sprintf(format, args...))
+}
 
 // fieldsText prints a key or a value as nft does, by the names of its fields' types. Each
 // field is padded to 4 bytes. Of another length is what somebody else has written.

@@ -67,16 +67,58 @@ var _ = Describe("ls", func() {
 		Expect(n.state("db")).To(Equal("orphan"))
 	})
 
+	It("knows the states", func() {
+		n := three()
+		Expect(n.ok("ls", "--state", "ok")).To(ContainSubstring("3 attachments"))
+		for _, state := range []string{"nonsense", "OK", "ok,drift"} {
+			r := n.ran("ls", "--state", state)
+			Expect(r.Status).To(Equal(1), state)
+			Expect(r.Err).To(ContainSubstring("none of ok, foreign, drift, orphan, unsure"))
+		}
+	})
+
 	It("has colours for terminals only", func() {
 		Expect(three().ok("ls")).NotTo(ContainSubstring("\x1b["))
 	})
 })
 
 var _ = Describe("who", func() {
+	for name, c := range map[string]struct {
+		portmap stage.Conf
+		backend string
+	}{
+		"nothing said":       {nil, "missing"},
+		"a mark of nftables": {stage.Conf{"markMasqBit": 5}, "missing"},
+		"nftables":           {stage.Conf{"backend": "nftables", "markMasqBit": 5}, "missing"},
+		"iptables":           {stage.Conf{"backend": "iptables"}, "iptables"},
+	} {
+		It("tells whose rules a port has with "+name, func() {
+			n := newNode(nil)
+			list := stage.List(n.Bridge(stage.SubnetV4, stage.SubnetV6).With(stage.Conf{"hairpinMode": true}), stage.Portmap().With(c.portmap))
+			n.Net = n.Network(list)
+			n.add("web", stage.Port("tcp", 8080, 80))
+			if c.backend == "missing" {
+				Expect(n.ok("who", "8080")).To(ContainSubstring("rules: nftables"))
+				stage.EmptySet(n.Host, stage.NAT, "anyport6")
+				Expect(n.ok("who", "8080")).To(And(ContainSubstring("rules: nftables"), ContainSubstring("rules: missing")))
+				stage.EmptySet(n.Host, stage.NAT, "anyport4")
+			}
+			Expect(n.ok("who", "8080")).To(ContainSubstring("rules: " + c.backend))
+			Expect(n.ok("who", "8080")).NotTo(ContainSubstring("rules: nftables"))
+		})
+	}
+
 	It("finds the holder", func() {
 		n := three()
 		golden("who-address.txt", n.ok("who", stage.FirstV4))
 		golden("who-port.txt", n.ok("who", "tcp/8080"))
+		for _, word := range []string{"8080", "8080/tcp", "tcp/8080→80"} {
+			Expect(n.ok("who", word)).To(Equal(n.ok("who", "tcp/8080")), word)
+		}
+		Expect(n.ok("ls")).To(ContainSubstring("tcp/8080→80"))
+		Expect(n.ok("who", "udp/"+stage.HostV4+":53")).To(ContainSubstring("lan/dns/eth0"))
+		Expect(n.ran("who", "8081/tcp").Status).To(Equal(1))
+		Expect(n.ran("who", "8080/udp").Status).To(Equal(1))
 		link := n.listed().Attachments[1].HostLink
 		golden("who-link.txt", n.ok("who", link))
 		Expect(n.ok("who", stage.GatewayV4)).To(ContainSubstring("the host"))

@@ -160,6 +160,8 @@ var _ = Describe("repair", func() {
 			Expect(os.Remove(n.Lease(stage.FirstV4))).To(Succeed())
 			Expect(os.Remove(n.Lease(stage.FirstV6))).To(Succeed())
 		},
+		"one lease of two": func(n *Node) { Expect(os.Remove(n.Lease(stage.FirstV6))).To(Succeed()) },
+		"the other lease":  func(n *Node) { Expect(os.Remove(n.Lease(stage.FirstV4))).To(Succeed()) },
 		"a container's address and route": func(n *Node) {
 			n.inside(0, "address flush dev eth0")
 		},
@@ -180,6 +182,35 @@ var _ = Describe("repair", func() {
 			}
 		})
 	}
+
+	It("knows the namespace where libcni's cache does not", func() {
+		n := three()
+		for _, b := range n.Boxes {
+			path := filepath.Join(n.Dir, "cache/results/lan-"+b.ID+"-eth0")
+			var cached map[string]any
+			Expect(json.Unmarshal([]byte(stage.Read(GinkgoT(), path)), &cached)).To(Succeed())
+			delete(cached, "netns")
+			text, err := json.Marshal(cached)
+			Expect(err).NotTo(HaveOccurred())
+			n.write(path, string(text))
+		}
+		n.expectWell()
+		n.nft("flush ruleset")
+		Expect(n.state("web")).To(Equal("drift"))
+		n.ok("repair")
+		Expect(n.ok("ls", "--state", "ok")).To(ContainSubstring("3 attachments"))
+		n.expectWell()
+	})
+
+	It("leases a lost address again, and no other one", func() {
+		n := three()
+		Expect(os.Remove(n.Lease(stage.FirstV6))).To(Succeed())
+		Expect(n.ok("ls")).To(ContainSubstring("the lease of " + stage.FirstV6 + " is missing"))
+		names, _ := n.found()
+		Expect(names).To(ConsistOf("lease-missing"))
+		Expect(n.ok("repair")).To(And(ContainSubstring("leases/lan/"+stage.FirstV6), Not(ContainSubstring("leases/lan/"+stage.FirstV4))))
+		n.expectWell()
+	})
 
 	It("says what it can't put back", func() {
 		n := three()
@@ -233,6 +264,22 @@ var _ = Describe("gc", func() {
 		}
 		Expect(n.ok("gc", "--grace", "0s")).To(HavePrefix("nothing is dead"))
 	})
+
+	for name, text := range map[string]string{"empty": "", "cut": `{"kind":"cniCacheV1"`, "strange": "\x00\x00"} {
+		It("removes a file of libcni's cache that is "+name, func() {
+			n := three()
+			path := filepath.Join(n.Dir, "cache/results/lan-lost-eth0")
+			n.write(path, text)
+			Expect(n.ok("gc")).To(ContainSubstring("an ADD may be on its way"))
+			Expect(path).To(BeAnExistingFile())
+			Expect(n.ok("gc", "--grace", "0s")).To(ContainSubstring("libcni can't read it"))
+			Expect(path).NotTo(BeAnExistingFile())
+			n.expectWell()
+			for _, b := range n.Boxes {
+				b.Check(n.Net, n.ports[b.ID]...)
+			}
+		})
+	}
 
 	It("keeps what is in doubt", func() {
 		n := three()

@@ -102,10 +102,7 @@ func (n *Node) ranWith(env []string, stdin string, args ...string) Ran {
 	program := filepath.Join(n.Bin, "bridgeport")
 	_, err := os.Stat(program)
 	Expect(err).NotTo(HaveOccurred(), "run `make build`")
-	cmd := exec.Command(program, append([]string{
-		"--netns", n.Host.Path, "--data-dir", n.Data(), "--cache-dir", filepath.Join(n.Dir, "cache"),
-		"--conf-dir", n.conf(), "--bin-dir", n.Bin,
-	}, args...)...)
+	cmd := exec.Command(program, append(n.flags(), args...)...)
 	var out, errs bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errs
 	cmd.Env = append(os.Environ(), env...)
@@ -123,6 +120,34 @@ func (n *Node) ok(args ...string) string {
 	r := n.ran(args...)
 	Expect(r.Status).To(BeZero(), "%s\n%s", r.Out, r.Err)
 	return r.Out
+}
+
+// raw is what the command prints, with the paths of this run.
+func (n *Node) raw(args ...string) string {
+	GinkgoHelper()
+	out, err := exec.Command(filepath.Join(n.Bin, "bridgeport"), append(n.flags(), args...)...).Output()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		Expect(err).NotTo(HaveOccurred())
+	}
+	return string(out)
+}
+
+// shell runs a script as a person would on the node, with what it says of errors.
+func (n *Node) shell(script string, env ...string) string {
+	GinkgoHelper()
+	cmd := exec.Command("sh")
+	cmd.Stdin, cmd.Env = strings.NewReader(script), append(os.Environ(), env...)
+	var out []byte
+	Expect(n.Host.Do(func() error { out, _ = cmd.CombinedOutput(); return nil })).To(Succeed())
+	return string(out)
+}
+
+func (n *Node) flags() []string {
+	return []string{
+		"--netns", n.Host.Path, "--data-dir", n.Data(), "--cache-dir", filepath.Join(n.Dir, "cache"),
+		"--conf-dir", n.conf(), "--bin-dir", n.Bin,
+	}
 }
 
 // plain has none of the paths and names that differ from run to run.

@@ -13,7 +13,7 @@ import (
 
 var _ = Describe("plan", func() {
 	It("prints what ADD then makes, and changes nothing", func() {
-		n := three()
+		n := newNode(nil)
 		before := n.Settled()
 		text := n.ok("plan", "--container", "new", "--port", "8000:80", "--port", "127.0.0.1:5353:53/udp")
 		n.ExpectEqual(before)
@@ -23,7 +23,7 @@ var _ = Describe("plan", func() {
 		dns := stage.Port("udp", 5353, 53)
 		dns["hostIP"] = "127.0.0.1"
 		n.add("new", stage.Port("tcp", 8000, 80), dns)
-		a := n.listed().Attachments[3]
+		a := n.listed().Attachments[0]
 		for _, word := range append(a.Addresses, a.HostLink, a.MAC) {
 			Expect(text).To(ContainSubstring(word))
 		}
@@ -34,6 +34,46 @@ var _ = Describe("plan", func() {
 				Expect(text).To(ContainSubstring(strings.TrimSpace(line)))
 			}
 		}
+	})
+
+	// What the shell makes out of the plan works as what ADD makes.
+	for name, begin := range map[string]func() *Node{
+		"on an empty node":        func() *Node { return newNode(nil) },
+		"beside other containers": three,
+		"where the rules are partly gone": func() *Node {
+			n := three()
+			n.nft("flush chain inet bridgeport guard")
+			n.nft("delete chain inet bridgeport loopback6")
+			return n
+		},
+		"with checks, limits and a VLAN": func() *Node {
+			return newNode(stage.Conf{"macspoofchk": true, "ipspoofchk": true, "maxConnections": 100, "mtu": 1400, "portIsolation": true})
+		},
+	} {
+		It("makes a working attachment by the shell "+name, func() {
+			n := begin()
+			twin := &stage.Box{Space: n.Space("twin"), ID: "twin"}
+			port := []string{"--port", "9000:80", "--port", "127.0.0.1:9053:53/udp"}
+			script := n.raw(append([]string{"plan", "--container", "twin"}, port...)...)
+			Expect(script).NotTo(BeEmpty())
+			out := n.shell(script, "CNI_NETNS="+twin.Path)
+			Expect(out).NotTo(MatchRegexp("(?i)syntax error|not found|not complete|usage"), out)
+			stage.Serve(twin.Space, "tcp", 80)
+			stage.ExpectSeen(n.Outside, "tcp", stage.HostV4, "9000", stage.OutsideV4)
+			stage.ExpectPing(twin.Space, stage.OutsideV4, stage.OutsideV6)
+			Expect(n.state("twin")).To(Equal("ok"), n.ran("ls").Out)
+			Expect(n.ran("trace", stage.OutsideV4, "tcp/9000").Out).To(ContainSubstring("it arrives"))
+			Expect(out).NotTo(ContainSubstring("Error"), out)
+		})
+	}
+
+	It("makes an attachment that ADD's result checks", func() {
+		n := newNode(nil)
+		script := n.raw("plan", "--container", "twin", "--port", "9000:80")
+		twin := n.add("twin", stage.Port("tcp", 9000, 80))
+		n.Del(twin, n.Bridge(stage.SubnetV4, stage.SubnetV6), nil) // libcni's cache stays
+		n.shell(script, "CNI_NETNS="+twin.Path)
+		twin.Check(n.Net, n.ports["twin"]...)
 	})
 
 	It("says what is wrong", func() {

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -16,6 +17,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"golang.org/x/sys/unix"
 )
 
 var _ = Describe("init", func() {
@@ -38,6 +40,24 @@ var _ = Describe("init", func() {
 		left, err := os.ReadDir(n.conf())
 		Expect(err).NotTo(HaveOccurred())
 		Expect(left).To(HaveLen(3), "no temporary file is left")
+	})
+
+	It("asks only a person", func() {
+		n := newNode(nil)
+		for i, stdin := range []string{"/dev/null", "/dev/zero", filepath.Join(n.Bin, "bridgeport")} {
+			f, err := os.Open(stdin)
+			Expect(err).NotTo(HaveOccurred())
+			cmd := exec.Command(filepath.Join(n.Bin, "bridgeport"), append(n.flags(), "init", "--name", fmt.Sprint("n", i))...)
+			cmd.Stdin = f
+			out, err := cmd.CombinedOutput()
+			Expect(err).NotTo(HaveOccurred(), "%s", out)
+			Expect(string(out)).To(HavePrefix("wrote "), stdin)
+		}
+		for _, command := range []string{"metrics", "bundle", "init", "graph -f svg"} {
+			r := n.ran(append(strings.Fields(command), "-o", "json")...)
+			Expect(r.Status).To(Equal(1), command)
+			Expect(r.Err).To(ContainSubstring("-o json"), command)
+		}
 	})
 })
 
@@ -93,6 +113,24 @@ var _ = Describe("install", func() {
 		Expect(n.ran("install", "--from", n.Dir, "--bin-dir", dir).Err).To(ContainSubstring("does not say its version"))
 		Expect(n.ran("install", "--rollback", "--bin-dir", n.Dir).Err).To(ContainSubstring("no previous set"))
 	})
+})
+
+var _ = Describe("install into a directory", func() {
+	for name, flags := range map[string]uintptr{"noexec": unix.MS_NOEXEC, "noexec and nosuid": unix.MS_NOEXEC | unix.MS_NOSUID} {
+		It("says that it is mounted "+name, func() {
+			n := newNode(nil)
+			dir := filepath.Join(n.Dir, "opt")
+			Expect(os.Mkdir(dir, 0o755)).To(Succeed())
+			Expect(unix.Mount("tmpfs", dir, "tmpfs", flags, "")).To(Succeed())
+			DeferCleanup(unix.Unmount, dir, unix.MNT_DETACH)
+			r := n.ran("install", "--from", n.Bin, "--bin-dir", dir)
+			Expect(r.Status).To(Equal(1), r.Out)
+			Expect(r.Err).To(ContainSubstring("is it mounted noexec?"))
+			left, err := os.ReadDir(dir)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(left).To(BeEmpty())
+		})
+	}
 })
 
 var _ = Describe("metrics", func() {

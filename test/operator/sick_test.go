@@ -138,6 +138,9 @@ var sick = []struct {
 		})).To(Succeed())
 	}, nil},
 	{"conf-broken", func(n *Node) { n.write(n.conf("05-bad.conflist"), `{"name": "bad", `) }, nil},
+	{"cache-broken", func(n *Node) {
+		n.write(filepath.Join(n.Dir, "cache/results/lan-cut-eth0"), `{"kind":"cniCacheV1","contai`)
+	}, nil},
 	{"conf-shadow", func(n *Node) {
 		n.second("20-again.conflist", n.Bridge(stage.SubnetV4, stage.SubnetV6), stage.Portmap())
 	}, nil},

@@ -68,7 +68,7 @@ type Port struct {
 	Protocol  string         `json:"protocol"`
 	HostPort  uint16         `json:"hostPort"`
 	Container netip.AddrPort `json:"container"`
-	Backend   string         `json:"backend"`
+	Backend   string         `json:"backend"` // whose rules: nftables, iptables, missing, or another implementation
 	// AllowFrom are the clients that may use it; nil where everybody may.
 	AllowFrom   []netip.Prefix `json:"allowFrom,omitempty"`
 	Connections uint64         `json:"connections"` // since it was published
@@ -77,15 +77,16 @@ type Port struct {
 // Key is protocol and number: "tcp/8080".
 func (p Port) Key() string { return node.PortKey(p.Protocol, p.HostPort) }
 
+// String is the port as `who` reads it, too: "tcp/8080→80", "udp/192.0.2.1:53".
 func (p Port) String() string {
-	host := fmt.Sprint(p.HostPort)
+	text := p.Key()
 	if p.HostIP.IsValid() {
-		host = netip.AddrPortFrom(p.HostIP, p.HostPort).String()
+		text = p.Protocol + "/" + netip.AddrPortFrom(p.HostIP, p.HostPort).String()
 	}
 	if p.Container.Port() == p.HostPort {
-		return host + "/" + p.Protocol
+		return text
 	}
-	return fmt.Sprintf("%s→%d/%s", host, p.Container.Port(), p.Protocol)
+	return fmt.Sprintf("%s→%d", text, p.Container.Port())
 }
 
 // PortTexts are the ports as text, each once for both families.

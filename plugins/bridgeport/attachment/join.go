@@ -38,6 +38,7 @@ type joiner struct {
 
 // get finds the attachment or begins one. Names that are known once stay.
 func (j *joiner) get(known Attachment) *Attachment {
+	known.Pod = strings.TrimPrefix(known.Pod, "/") // podman's and nerdctl's pods have no namespace
 	a := j.byTag[known.Tag]
 	if a == nil {
 		a = &known
@@ -131,6 +132,11 @@ func (j *joiner) complete(a *Attachment) {
 	a.addresses()
 	a.ports()
 	j.judge(a)
+	for i := range a.Ports {
+		if a.State == Foreign && a.Ports[i].Backend == missingRules {
+			a.Ports[i].Backend = "another implementation"
+		}
+	}
 	a.Notes = a.Findings.Sentences()
 	if a.Inner != nil {
 		a.MAC, a.MTU = a.Inner.MAC, a.Inner.MTU
@@ -175,15 +181,15 @@ func (a *Attachment) ports() {
 		host, _ := e.HostIP()
 		a.Ports = append(a.Ports, Port{HostIP: host, Protocol: hostport.ProtocolName(proto), HostPort: port, Container: to, Backend: "nftables", Connections: e.Connections})
 	}
-	wished := a.wished()
-	if len(a.Ports) == 0 {
-		a.Ports = wished
-	}
-	for i := range a.Ports {
-		for _, w := range wished {
-			if w.Key() == a.Ports[i].Key() {
-				a.Ports[i].AllowFrom = w.AllowFrom
+	for _, w := range a.wished() {
+		found := false
+		for i, p := range a.Ports {
+			if w.Key() == p.Key() && w.HostIP == p.HostIP && w.Container == p.Container {
+				a.Ports[i].AllowFrom, found = w.AllowFrom, true
 			}
+		}
+		if !found {
+			a.Ports = append(a.Ports, w)
 		}
 	}
 	slices.SortFunc(a.Ports, func(p, q Port) int {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/lease"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
@@ -82,8 +83,8 @@ func (j *joiner) judgeLink(a *Attachment) {
 	if a.Host.Master == 0 {
 		a.note(Drift, plan.Finding{Kind: plan.LinkKind, Object: a.Link, Field: "port of bridge", Text: " is plugged into no bridge"})
 	}
-	if len(a.Leases) == 0 && a.Cached != nil && leased(a.Cached.Plugins) {
-		a.note(Drift, plan.Finding{Kind: plan.LeaseKind, Object: "the lease of " + show.List(a.Addresses), Text: " is missing: another container may get it"})
+	for _, l := range a.Unleased() {
+		a.note(Drift, plan.Finding{Kind: plan.LeaseKind, Object: "the lease of " + l.Addr.String(), Text: " is missing: another container may get it"})
 	}
 	if a.Cached != nil && a.Inside != nil {
 		a.note(Drift, a.checked()...)
@@ -95,8 +96,24 @@ func (j *joiner) judgeLink(a *Attachment) {
 // HostEnd is the field of a finding of LinkKind: the host's end of the pair does not exist.
 const HostEnd = "host end"
 
-func leased(list []node.Plugin) bool {
-	return slices.ContainsFunc(list, func(p node.Plugin) bool { return p.IPAM.Type == "host-local" })
+// Unleased are the leases that the attachment lacks: of its addresses in host-local's ranges.
+// There are none where libcni's cache does not know the configuration.
+func (a *Attachment) Unleased() (list []node.Lease) {
+	if a.Cached == nil {
+		return nil
+	}
+	for _, p := range a.Cached.Plugins {
+		if p.Lease == nil {
+			continue
+		}
+		for _, addr := range a.Addresses {
+			mine := func(l node.Lease) bool { return l.Addr == addr }
+			if slices.ContainsFunc(p.Lease.Sets, func(s lease.RangeSet) bool { return s.Has(addr) }) && !slices.ContainsFunc(a.Leases, mine) {
+				list = append(list, node.Lease{File: lease.File{Addr: addr}, Dir: p.Lease.DataDir, Network: a.Network})
+			}
+		}
+	}
+	return list
 }
 
 // masqueraded says whether the network's configuration file asks for rules.

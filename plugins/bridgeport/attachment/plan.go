@@ -25,6 +25,9 @@ type Step struct {
 // Plan is what an ADD would do, with nothing changed. given are addresses for an IPAM
 // plugin that can't be asked without leasing one.
 func Plan(net *node.Network, call node.Call, given []string) (steps []Step, err error) {
+	if err := node.Privileged(); err != nil {
+		return nil, err
+	}
 	h, err := plan.Open(nil)
 	if err != nil {
 		return nil, err
@@ -45,18 +48,18 @@ func Plan(net *node.Network, call node.Call, given []string) (steps []Step, err 
 			if draft, err = bridge.Planned(req, h, leased); err != nil {
 				return nil, err
 			}
-			steps = append(steps, Step{"bridge", "bridge: container " + call.ContainerID + ", interface " + call.IfName, draft.Plan.String()})
+			steps = append(steps, Step{"bridge", "bridge: container " + call.ContainerID + ", interface " + call.IfName, missing(h, draft.Plan, steps)})
 		case p.Type == "portmap" && draft != nil:
 			pub, err := publish.Parse(req)
 			if err != nil {
 				return nil, err
 			}
-			plan, err := pub.PlanBehind(draft.Addrs, draft.Out)
+			ports, err := pub.PlanBehind(draft.Addrs, draft.Out)
 			if err != nil {
 				return nil, err
 			}
-			about := map[bool]string{true: "published ports", false: "no ports are asked for (--port)"}[plan.String() != ""]
-			steps = append(steps, Step{"portmap", "portmap: " + about, plan.String()})
+			about := map[bool]string{true: "published ports", false: "no ports are asked for (--port)"}[ports.String() != ""]
+			steps = append(steps, Step{"portmap", "portmap: " + about, missing(h, ports, steps)})
 		default:
 			steps = append(steps, Step{p.Type, p.Type + ": not ours, not planned", ""})
 		}

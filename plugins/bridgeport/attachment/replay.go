@@ -36,6 +36,8 @@ func (a *Attachment) With(fn func(*plan.Session, plan.Plan) error) (err error) {
 	if err != nil {
 		return fmt.Errorf("cached configuration: %w", err)
 	}
+	call := a.Cached.Call
+	call.NetNS = a.Netns // libcni before 1.2 does not write it
 	for _, p := range net.Plugins {
 		expected := map[string]func(*cni.Request, *plan.Session) (plan.Plan, error){
 			"bridge": bridge.Expected, "portmap": portmap.Expected,
@@ -43,7 +45,7 @@ func (a *Attachment) With(fn func(*plan.Session, plan.Plan) error) (err error) {
 		if expected == nil {
 			continue
 		}
-		req, err := node.Request(&net, p, a.Cached.Call, "ADD", a.Cached.RawResult)
+		req, err := node.Request(&net, p, call, "ADD", a.Cached.RawResult)
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.Type, err)
 		}
@@ -68,8 +70,11 @@ func (a *Attachment) checked() plan.Drift {
 	return plan.Findings(errors.Join(append(errs, err)...))
 }
 
-// wished are the ports that the runtime asked for, where no rule of our table tells
-// them: of the iptables backend, or lost. Those that ADD would reject are left out.
+// missingRules is the backend of a port without an element in our table.
+const missingRules = "missing"
+
+// wished are the ports that the runtime asked for, as rules of iptables or as if their
+// elements were lost. Those that ADD would reject are left out.
 func (a *Attachment) wished() (list []Port) {
 	if a.Cached == nil {
 		return nil
@@ -89,7 +94,7 @@ func (a *Attachment) wished() (list []Port) {
 			continue
 		}
 		ports, byIPTables, _ := asked.Ports(addrs) // none where an address is missing
-		backend := map[bool]string{true: "iptables", false: "missing"}[byIPTables]
+		backend := map[bool]string{true: "iptables", false: missingRules}[byIPTables]
 		for _, w := range ports {
 			w.Each(func(hostPort uint16, to netip.AddrPort) {
 				port := Port{HostIP: w.HostIP, Protocol: hostport.ProtocolName(w.Protocol), HostPort: hostPort, Container: to, Backend: backend}

@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/playground"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
 	"github.com/spf13/cobra"
@@ -22,21 +23,31 @@ bridge, NAT and published ports by the plugins beside this executable (or in
   bridgeport lab sh outside
   bridgeport lab down`,
 	}
-	lab := func() playground.Lab {
+	lab := func() (playground.Lab, error) {
 		bin := o.place.Bin
 		if !c.Flag("bin-dir").Changed {
 			bin = besides()
 		}
-		return playground.New(bin)
+		return playground.New(bin), node.Privileged()
 	}
 	c.AddCommand(labUp(o, lab), &cobra.Command{
 		Use: "down", Short: "Remove the lab", Args: cobra.NoArgs,
-		RunE: o.run(func(p *show.Printer, _ []string) error { return lab().Down() }),
+		RunE: o.run(func(*show.Printer, []string) error {
+			l, err := lab()
+			if err != nil {
+				return err
+			}
+			return l.Down()
+		}),
 	}, &cobra.Command{
 		Use: "sh NAME [COMMAND…]", Short: "Open a shell, or run a command, in a container, in \"host\" or in \"outside\"", Args: cobra.MinimumNArgs(1),
 		DisableFlagParsing: true,
 		RunE: func(_ *cobra.Command, args []string) error {
-			err := lab().Shell(args[0], args[1:])
+			l, err := lab()
+			if err != nil {
+				return err
+			}
+			err = l.Shell(args[0], args[1:])
 			var exit *exec.ExitError
 			if errors.As(err, &exit) {
 				return Exit{Status: exit.ExitCode()}
@@ -47,12 +58,15 @@ bridge, NAT and published ports by the plugins beside this executable (or in
 	return c
 }
 
-func labUp(o *options, lab func() playground.Lab) *cobra.Command {
+func labUp(o *options, lab func() (playground.Lab, error)) *cobra.Command {
 	return &cobra.Command{
 		Use: "up NAME…", Short: "Build the lab, or add containers to it", Args: cobra.MinimumNArgs(1),
 		Example: "  bridgeport lab up red blue",
 		RunE: o.run(func(p *show.Printer, names []string) error {
-			l := lab()
+			l, err := lab()
+			if err != nil {
+				return err
+			}
 			made, err := l.Up(names)
 			if err != nil {
 				return err

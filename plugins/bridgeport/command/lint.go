@@ -1,11 +1,11 @@
 package command
 
 import (
-	"fmt"
 	"io"
 	"os"
 
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/lint"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
 	"github.com/spf13/cobra"
 )
@@ -25,11 +25,11 @@ warnings are unknown keys and choices that are seldom meant. Exit status: 0 clea
 	}
 	c.RunE = o.run(func(p *show.Printer, files []string) error {
 		if len(files) == 0 {
-			n, _, err := o.look()
+			networks, err := node.Networks(o.place.Conf)
 			if err != nil {
 				return err
 			}
-			for _, net := range n.Networks {
+			for _, net := range networks {
 				files = append(files, net.File)
 			}
 		}
@@ -37,7 +37,8 @@ warnings are unknown keys and choices that are seldom meant. Exit status: 0 clea
 		for _, f := range files {
 			name, data, err := input(c.InOrStdin(), f)
 			if err != nil {
-				return err
+				problems = append(problems, lint.Problem{File: name, Line: 1, Column: 1, Severity: "error", Text: err.Error()})
+				continue
 			}
 			problems = append(problems, lint.File(name, data)...)
 		}
@@ -69,8 +70,5 @@ func input(stdin io.Reader, file string) (string, []byte, error) {
 		return "stdin.conflist", data, err
 	}
 	data, err := os.ReadFile(file)
-	if err != nil {
-		return file, nil, fmt.Errorf("lint: %w", err)
-	}
-	return file, data, nil
+	return file, data, err
 }

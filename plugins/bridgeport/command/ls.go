@@ -11,6 +11,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// states are those of attachments, best first.
+var states = []string{attachment.OK, attachment.Foreign, attachment.Drift, attachment.Orphan, attachment.Doubt}
+
 func lsCommand(o *options) *cobra.Command {
 	var network, state string
 	var wide bool
@@ -34,7 +37,11 @@ it publishes and what it has sent and received. States:
 	c.Flags().StringVar(&network, "network", "", "of this network only")
 	c.Flags().StringVar(&state, "state", "", "in this state only")
 	c.Flags().BoolVarP(&wide, "wide", "w", false, "full names, MAC and MTU")
+	_ = c.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(states, cobra.ShellCompDirectiveNoFileComp))
 	c.RunE = o.looking(func(p *show.Printer, v view) error {
+		if state != "" && !slices.Contains(states, state) {
+			return fmt.Errorf("--state: %q is none of %s", state, strings.Join(states, ", "))
+		}
 		networks := attachment.Networks(v.Node, v.list)
 		v.list = slices.DeleteFunc(v.list, func(a *attachment.Attachment) bool {
 			return network != "" && a.Network != network || state != "" && a.State != state
@@ -109,7 +116,7 @@ func printAttachments(p *show.Printer, list []*attachment.Attachment, wide bool)
 		}
 	}
 	var sums []string
-	for _, s := range []string{attachment.OK, attachment.Foreign, attachment.Drift, attachment.Orphan, attachment.Doubt} {
+	for _, s := range states {
 		if counts[s] > 0 {
 			sums = append(sums, fmt.Sprint(counts[s], " ", p.State(s)))
 		}

@@ -104,7 +104,7 @@ go on. The exit status is 1 where something could not be mended.`,
 	}
 	c.Flags().BoolVar(&dry, "dry-run", false, "print the commands and change nothing")
 	c.RunE = o.looking(func(p *show.Printer, v view) error {
-		mended := mend.Repair(v.Node, v.list, dry)
+		mended := mend.Repair(v.list, dry)
 		failed := slices.ContainsFunc(mended, func(m mend.Mended) bool { return m.Error != "" })
 		return exit(p.Value(mended, func() { printMended(p, mended, dry) }), failed, 1)
 	})

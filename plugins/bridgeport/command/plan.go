@@ -66,22 +66,25 @@ file, from standard input with "-", or, without an argument, is the first one in
 // network reads the configuration that a command is about.
 func (o *options) network(c *cobra.Command, files []string) (*node.Network, error) {
 	if len(files) == 0 {
-		n, err := node.Read(o.place)
+		networks, err := node.Networks(o.place.Conf)
 		if err != nil {
 			return nil, err
 		}
-		i := slices.IndexFunc(n.Networks, func(net node.Network) bool { return net.Bad == nil })
+		i := slices.IndexFunc(networks, func(net node.Network) bool { return net.Bad == nil })
 		if i < 0 {
 			return nil, fmt.Errorf("plan: no configuration in %s: name a file, or - for standard input", o.place.Conf)
 		}
-		return &n.Networks[i], nil
+		return &networks[i], nil
 	}
-	_, data, err := input(c.InOrStdin(), files[0])
+	name, data, err := input(c.InOrStdin(), files[0])
+	var net node.Network
+	if err == nil {
+		net, err = node.ParseNetwork(data)
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("plan: %s: %w", name, err)
 	}
-	net, err := node.ParseNetwork(data)
-	return &net, err
+	return &net, nil
 }
 
 // capabilities are what a runtime would pass on.

@@ -50,6 +50,9 @@ rename.`,
 	c.Flags().StringVar(&textfile, "textfile", "", "write to this file")
 	c.Flags().StringArrayVar(&files, "log", nil, "a log of the plugins, beside those that configurations name")
 	c.RunE = o.looking(func(p *show.Printer, v view) error {
+		if err := o.textOnly("metrics are in Prometheus' text format only; doctor and ls have others"); err != nil {
+			return err
+		}
 		patient := doctor.Examine(v.Node, v.list)
 		text := report.Metrics(patient, patient.Run(), logs(v.Node, files))
 		if textfile != "" {
@@ -78,6 +81,9 @@ same ones by the same words.`,
 	c.Flags().BoolVar(&scrub, "scrub", false, "replace addresses and names")
 	c.Flags().StringArrayVar(&files, "log", nil, "a log of the plugins, beside those that configurations name")
 	c.RunE = o.looking(func(p *show.Printer, v view) (err error) {
+		if err := o.textOnly("a bundle is a tar"); err != nil {
+			return err
+		}
 		patient := doctor.Examine(v.Node, v.list)
 		name := "bridgeport-bundle.tar.gz"
 		if len(v.args) > 0 {

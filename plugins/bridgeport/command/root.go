@@ -3,6 +3,7 @@
 package command
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -74,7 +75,49 @@ anything.`,
 			root.AddCommand(c)
 		}
 	}
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.HasSubCommands() && !c.Runnable() {
+			c.Args, c.RunE = unknown, func(c *cobra.Command, _ []string) error { return c.Help() }
+		}
+		if c.Name() == "help" {
+			c.Run, c.RunE = nil, help
+		}
+	}
 	return root
+}
+
+// unknown is the error for a word that is no sub-command, with those that look like it.
+func unknown(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("%s: unknown command %q", c.CommandPath(), args[0])
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		text += ": did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return errors.New(text + " --help lists them")
+}
+
+// help is that of a sub-command.
+func help(c *cobra.Command, args []string) error {
+	of, rest, err := c.Root().Find(args)
+	if err != nil || of == nil {
+		return cmp.Or(err, unknown(c.Root(), args))
+	}
+	if err := unknown(of, rest); err != nil && of.HasSubCommands() {
+		return err
+	}
+	return of.Help()
+}
+
+// textOnly is an error where -o asks for another form than the one that the command has.
+func (o *options) textOnly(what string) error {
+	if o.output == "table" {
+		return nil
+	}
+	return fmt.Errorf("-o %s: %s", o.output, what)
 }
 
 // run makes a sub-command's function: it runs in the namespace that --netns names.
@@ -88,6 +131,9 @@ func (o *options) run(fn func(*show.Printer, []string) error) func(*cobra.Comman
 			return fn(p, args)
 		}
 		path := o.netns
+		if err := node.Privileged(); err != nil {
+			return err
+		}
 		if !strings.Contains(path, "/") {
 			path = filepath.Join("/run/netns", path)
 		}

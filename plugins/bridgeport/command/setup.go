@@ -12,9 +12,11 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/file"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/lint"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/setup"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 )
 
 // besides is the directory of this executable, where its plugins are.
@@ -72,14 +74,14 @@ before anything is changed. The configurations in --conf-dir are examined afterw
 
 // remarks tells what lint thinks of the configurations.
 func (o *options) remarks(p *show.Printer) {
-	n, _, err := o.look()
+	networks, err := node.Networks(o.place.Conf)
 	if err != nil {
 		return // nothing to do with the installation
 	}
-	if len(n.Networks) == 0 {
+	if len(networks) == 0 {
 		p.Line("%s has no configuration yet: bridgeport init", o.place.Conf)
 	}
-	for _, net := range n.Networks {
+	for _, net := range networks {
 		for _, problem := range lint.File(net.File, net.Bytes) {
 			p.Line("%s", problem)
 		}
@@ -109,6 +111,9 @@ the flags leave open is asked for; otherwise it has the defaults.`,
 	f.BoolVar(&print, "print", false, "print it and write nothing")
 	f.BoolVar(&force, "force", false, "replace a file of the same name")
 	c.RunE = o.run(func(p *show.Printer, _ []string) error {
+		if err := o.textOnly("the configuration is JSON, and init prints no other"); err != nil {
+			return err
+		}
 		if terminal(c.InOrStdin()) && !print {
 			if err := ask(c); err != nil {
 				return err
@@ -135,22 +140,23 @@ the flags leave open is asked for; otherwise it has the defaults.`,
 			return err
 		}
 		p.Line("wrote %s", p.Name(path))
-		n, _, err := o.look()
-		if err == nil && len(n.Networks) > 1 && n.Networks[0].File != path {
-			p.Line("%s: runtimes that use one network take %s, which comes first", p.Warn("mind"), n.Networks[0].File)
+		networks, err := node.Networks(o.place.Conf)
+		if err == nil && len(networks) > 1 && networks[0].File != path {
+			p.Line("%s: runtimes that use one network take %s, which comes first", p.Warn("mind"), networks[0].File)
 		}
 		return nil
 	})
 	return c
 }
 
+// terminal says whether a person may sit there. /dev/null is a character device, too.
 func terminal(in io.Reader) bool {
 	f, ok := in.(*os.File)
 	if !ok {
 		return false
 	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && f.Name() != os.DevNull
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
 }
 
 // ask asks for each flag that was not given; an empty answer takes the default.

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -9,7 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/trace"
@@ -20,7 +20,7 @@ func traceCommand(o *options) *cobra.Command {
 	var live bool
 	var duration time.Duration
 	c := &cobra.Command{
-		Use:   "trace SOURCE[:PORT] PROTOCOL/PORT | SOURCE[:PORT] ADDRESS:PORT[/PROTOCOL]",
+		Use:   "trace SOURCE[:PORT] PORT | SOURCE[:PORT] ADDRESS:PORT[/PROTOCOL]",
 		Short: "Follow a packet: published port, route, bridge port, container, reply",
 		Long: `Follow a packet from a source to a port of this host, or to an address and port,
 through rules, routes and links as they are now, and tell where it would be dropped.
@@ -69,28 +69,24 @@ func parsePacket(t *trace.Tracer, from, to string) (trace.Packet, error) {
 		source = netip.AddrPortFrom(addr, 40000) // any will do
 	}
 	p.From, p.Protocol = source, "tcp"
-	proto, port, is, err := parsePort(to)
+	port, is, err := parsePort(to)
 	if err != nil {
 		return p, err
+	}
+	p.Protocol = cmp.Or(port.Protocol, p.Protocol)
+	if is && port.Host.IsValid() {
+		p.To = netip.AddrPortFrom(port.Host, port.Number)
+		return p, nil
 	}
 	if is {
 		host := t.HostAddress(source.Addr())
 		if !host.IsValid() {
 			return p, fmt.Errorf("%s: this host has no route and so no address for %s: give address:port", to, source.Addr())
 		}
-		p.Protocol, p.To = proto, netip.AddrPortFrom(host, port)
+		p.To = netip.AddrPortFrom(host, port.Number)
 		return p, nil
 	}
-	if addr, proto, ok := strings.Cut(to, "/"); ok {
-		to, p.Protocol = addr, proto
-	}
-	if p.To, err = netip.ParseAddrPort(to); err != nil {
-		return p, fmt.Errorf("%q is neither protocol/port nor address:port", to)
-	}
-	if _, known := hostport.Protocol(p.Protocol); !known {
-		return p, fmt.Errorf("%q is none of tcp, udp, sctp", p.Protocol)
-	}
-	return p, nil
+	return p, fmt.Errorf("%q is neither protocol/port nor address:port, of tcp, udp or sctp", to)
 }
 
 func printHops(p *show.Printer, packet trace.Packet, hops []trace.Hop, arrives bool) {

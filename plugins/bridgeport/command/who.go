@@ -2,6 +2,7 @@ package command
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -26,14 +27,16 @@ type Finding struct {
 
 func whoCommand(o *options) *cobra.Command {
 	c := &cobra.Command{
-		Use:   "who ADDRESS|PROTOCOL/PORT|LINK|CONTAINER",
+		Use:   "who ADDRESS|PORT|LINK|CONTAINER",
 		Short: "Tell who holds an address, a port, a link; since when; alive or dead",
 		Example: `  bridgeport who 10.88.0.7
   bridgeport who tcp/8080
+  bridgeport who 8080
   bridgeport who veth1b753752339
   bridgeport who 0a:58:0a:58:00:07`,
 		Long: `Tell who holds an address (IP or MAC), a published port, a link, or what a
-container or pod holds. The exit status is 0 where somebody was found, and 1 where
+container or pod holds. A port is tcp/8080, 8080/tcp or 8080, with or without an
+address of the host before the number, or what ls prints. The exit status is 0 where somebody was found, and 1 where
 nobody holds it.`,
 		Args: cobra.ExactArgs(1),
 	}
@@ -86,10 +89,14 @@ func who(n *node.Node, list []*attachment.Attachment, word string) ([]Finding, e
 	if addr, err := netip.ParseAddr(word); err == nil {
 		return whoAddress(n, list, addr.Unmap()), nil
 	}
-	if proto, port, is, err := parsePort(word); is || err != nil {
-		return whoPort(list, proto, port), err
+	port, is, err := parsePort(word)
+	if err != nil {
+		return nil, err
 	}
 	var found []Finding
+	if is {
+		found = whoPort(list, port)
+	}
 	for _, a := range list {
 		switch {
 		case strings.EqualFold(a.MAC, word) && a.MAC != "":
@@ -110,17 +117,53 @@ func who(n *node.Node, list []*attachment.Attachment, word string) ([]Finding, e
 	return found, nil
 }
 
-// parsePort reads "tcp/8080"; is is false where the word is something else.
-func parsePort(word string) (proto string, port uint16, is bool, err error) {
-	proto, text, _ := strings.Cut(strings.ToLower(word), "/")
-	if _, known := hostport.Protocol(proto); !known {
-		return "", 0, false, nil
+// hostPort is a port of the host.
+type hostPort struct {
+	Protocol string     // "" for each
+	Host     netip.Addr // invalid for each
+	Number   uint16
+}
+
+// takes says whether the port may be the one.
+func (h hostPort) takes(protocol string, host netip.Addr, number uint16) bool {
+	return h.Number == number && (h.Protocol == "" || h.Protocol == protocol) &&
+		(!h.Host.IsValid() || !host.IsValid() || host.IsUnspecified() || h.Host == host)
+}
+
+// parsePort reads "tcp/8080", "8080/tcp", "8080" and these with an address before the number
+// or, as ls prints them, an arrow after it. is is false where the word is something else.
+func parsePort(word string) (h hostPort, is bool, err error) {
+	text, _, _ := strings.Cut(strings.ToLower(word), "→")
+	_, behind, _ := strings.Cut(word, "→")
+	first, second, slash := strings.Cut(text, "/")
+	_, isFirst := hostport.Protocol(first)
+	if _, proto, ok := strings.Cut(behind, "/"); ok {
+		second, slash = strings.ToLower(proto), true // 8080→80/tcp
 	}
-	n, err := strconv.ParseUint(text, 10, 16)
-	if err != nil || n == 0 {
-		return "", 0, false, fmt.Errorf("%s: %q is outside 1-65535", word, text)
+	switch _, isSecond := hostport.Protocol(second); {
+	case slash && isFirst:
+		h.Protocol, text = first, second
+	case slash && isSecond:
+		h.Protocol, text = second, first
+	case slash:
+		return h, false, nil
 	}
-	return proto, uint16(n), true, nil
+	if at, err := netip.ParseAddrPort(text); err == nil {
+		h.Host, text = at.Addr().Unmap(), fmt.Sprint(at.Port())
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	switch {
+	case err != nil && h.Protocol == "":
+		return h, false, nil
+	case err != nil || n == 0 || n > math.MaxUint16:
+		// A long number may be a container's ID.
+		if h.Protocol == "" && len(text) >= 6 {
+			return h, false, nil
+		}
+		return h, false, fmt.Errorf("%s: %q is outside 1-65535", word, text)
+	}
+	h.Number = uint16(n)
+	return h, true, nil
 }
 
 func finding(what string, a *attachment.Attachment, how string) Finding {
@@ -155,23 +198,22 @@ func whoAddress(n *node.Node, list []*attachment.Attachment, addr netip.Addr) []
 }
 
 // whoPort are attachments, and processes of the host: a published port wins over them.
-func whoPort(list []*attachment.Attachment, proto string, port uint16) []Finding {
+func whoPort(list []*attachment.Attachment, port hostPort) []Finding {
 	var found []Finding
-	key := node.PortKey(proto, port)
 	for _, a := range list {
 		for _, p := range a.Ports {
-			if p.Key() == key {
+			if port.takes(p.Protocol, p.HostIP, p.HostPort) {
 				at := "every address of the host"
 				if p.HostIP.IsValid() {
 					at = p.HostIP.String()
 				}
-				found = append(found, finding(key, a, fmt.Sprintf("%s leads to %s (%s)", at, p.Container, p.Backend)))
+				found = append(found, finding(p.Key(), a, fmt.Sprintf("%s leads to %s (rules: %s)", at, p.Container, p.Backend)))
 			}
 		}
 	}
 	for _, s := range node.Listeners() {
-		if s.Key() == key {
-			found = append(found, Finding{What: key, Holder: s.ProcessOf(), Alive: true, How: "listens on " + s.Addr.String()})
+		if port.takes(s.Protocol, s.Addr.Addr(), s.Addr.Port()) {
+			found = append(found, Finding{What: s.Key(), Holder: s.ProcessOf(), Alive: true, How: "listens on " + s.Addr.String()})
 		}
 	}
 	return found

@@ -67,9 +67,18 @@ func drifted(p *Patient) {
 		}
 		mine := slices.DeleteFunc(slices.Clone(a.Findings), func(f plan.Finding) bool { return checkOf(a, f) != p.check.Name })
 		if len(mine) > 0 {
-			p.tell("bridgeport repair", "%s: %v", a.Name(), mine)
+			p.tell(mending(a), "%s: %v", a.Name(), mine)
 		}
 	}
+}
+
+// mending is the command that mends the attachment. repair works by libcni's cache, and does
+// not make links.
+func mending(a *attachment.Attachment) string {
+	if a.Cached == nil || a.Host == nil {
+		return "replace the container: only a new ADD makes what is missing"
+	}
+	return "bridgeport repair"
 }
 
 // orphans tells how many things of a kind the dead have left.

@@ -55,7 +55,7 @@ func bridgeDown(p *Patient) {
 		case !b.Up:
 			p.tell("ip link set "+b.Name+" up", "bridge %s with %s is down", b.Name, show.Count(len(p.Ports(b)), "port"))
 		case !b.Carrier:
-			p.tell("ip -d link show master "+b.Name+" (which port is up?), then bridgeport repair", "bridge %s has %s, but no carrier", b.Name, show.Count(len(p.Ports(b)), "port"))
+			p.tell("bridgeport repair   # ip -d link show master "+b.Name+" tells which ports are down", "bridge %s has %s, but no carrier", b.Name, show.Count(len(p.Ports(b)), "port"))
 		}
 	}
 }
@@ -85,7 +85,7 @@ func gatewayMissing(p *Patient) {
 		for _, set := range wanted(w) {
 			// Of several ranges of one set only those in use have a gateway.
 			if !slices.ContainsFunc(set, func(g netip.Prefix) bool { return l.Has(g.Addr()) }) {
-				p.tell(fmt.Sprintf("bridgeport repair, or ip address add %s dev %s", set[0], l.Name), "bridge %s of network %s lacks %s", l.Name, w.Name, set[0])
+				p.tell(fmt.Sprintf("ip address add %s dev %s", set[0], l.Name), "bridge %s of network %s lacks %s", l.Name, w.Name, set[0])
 			}
 		}
 	}

@@ -18,6 +18,8 @@ func fileChecks() []Check {
 	return []Check{
 		fails("conf-broken", "configuration files can be read",
 			"the runtime skips the file, or reports the node as not ready", confBroken),
+		warns("cache-broken", "libcni's cache can be read",
+			"CHECK and DEL of that container may fail, and repair can't mend it", cacheBroken),
 		warns("conf-shadow", "no configuration hides another",
 			"a runtime takes the first file by name: what stands in the others has no effect", confShadow),
 		fails("cni-version", "configurations name a version that is known",
@@ -39,6 +41,12 @@ func confBroken(p *Patient) {
 	}
 }
 
+func cacheBroken(p *Patient) {
+	for _, c := range p.Broken {
+		p.tell("bridgeport gc --grace 0s   # then replace the container: its runtime has forgotten it", "%s: %v", c.File, c.Why)
+	}
+}
+
 func confShadow(p *Patient) {
 	var files []string
 	byName := make(map[string]string)
@@ -47,7 +55,7 @@ func confShadow(p *Patient) {
 			continue
 		}
 		if first := byName[n.Name]; first != "" {
-			p.tell("rename the network, or mv "+n.File+" "+n.File+".off", "%s and %s both name network %s", first, n.File, n.Name)
+			p.tell("mv "+n.File+" "+n.File+".off   # or rename the network", "%s and %s both name network %s", first, n.File, n.Name)
 		} else {
 			byName[n.Name] = n.File
 		}
@@ -76,11 +84,22 @@ func pluginMissing(p *Patient) {
 				info, err := os.Stat(path)
 				if name != "" && !slices.Contains(seen, name) && (err != nil || info.Mode()&0o111 == 0) {
 					seen = append(seen, name)
-					p.tell("bridgeport install --bin-dir "+p.Place.Bin, "%s needs %s, which is missing or not executable", n.File, path)
+					p.tell(p.installing(name, err == nil), "%s needs %s, which is missing or not executable", n.File, path)
 				}
 			}
 		}
 	}
+}
+
+// installing is how the plugin gets there.
+func (p *Patient) installing(name string, present bool) string {
+	switch {
+	case present:
+		return "chmod 755 " + filepath.Join(p.Place.Bin, name)
+	case slices.Contains(node.Names, name):
+		return "bridgeport install --bin-dir " + p.Place.Bin
+	}
+	return fmt.Sprintf("install %s into %s: it is not one of Bridgeport's; github.com/containernetworking/plugins has the usual ones", name, p.Place.Bin)
 }
 
 // maker is "bridgeport" and the version, or the first line of what the plugin says.

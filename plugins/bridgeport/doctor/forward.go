@@ -40,7 +40,8 @@ func forwarding(is4 bool, key string) func(*Patient) {
 		if node.Sysctl(key) != "0" {
 			return
 		}
-		i := slices.IndexFunc(p.gateways(), func(w attachment.Network) bool { return w.Has(is4) })
+		// ADD turns it on.
+		i := slices.IndexFunc(p.gateways(), func(w attachment.Network) bool { return w.Attachments > 0 && w.Has(is4) })
 		if key := strings.ReplaceAll(key, "/", "."); i >= 0 {
 			p.tell("sysctl -w "+key+"=1", "%s is 0, but network %s needs it", key, p.gateways()[i].Name)
 		}
@@ -67,7 +68,7 @@ func blocked(p *Patient) {
 		for _, b := range p.blockers(w.Bridge) {
 			if b.Legacy == "" { // of iptables-legacy the next check tells
 				rule := fmt.Sprintf("nft insert rule %s %s %s", b.Family, b.Table, b.Chain)
-				p.tell(fmt.Sprintf("set \"forwardAccept\": true in %s, or now: %s iifname %s accept; %s oifname %s accept", cmp.Or(w.File, "the network's configuration"), rule, w.Bridge, rule, w.Bridge),
+				p.tell(fmt.Sprintf("%s iifname %s accept; %s oifname %s accept   # for ever: \"forwardAccept\": true in %s", rule, w.Bridge, rule, w.Bridge, cmp.Or(w.File, "the network's configuration")),
 					"network %s: %s drops what no rule accepts, and none accepts packets of bridge %s (set by %s)", w.Name, b, w.Bridge, p.author(b))
 			}
 		}
@@ -130,7 +131,7 @@ func brNetfilter(p *Patient) {
 	}
 	for _, b := range p.bridges() {
 		if list := p.blockers(b.Name); len(list) > 0 {
-			p.tell("sysctl -w net.bridge.bridge-nf-call-iptables=0 (Kubernetes wants 1: then accept the bridge as forward-policy says)",
+			p.tell("sysctl -w net.bridge.bridge-nf-call-iptables=0   # Kubernetes wants 1: then accept the bridge as forward-policy says",
 				"net.bridge.bridge-nf-call-iptables is 1, and %s drops packets of bridge %s", list[0], b.Name)
 			return
 		}

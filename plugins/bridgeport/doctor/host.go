@@ -52,7 +52,7 @@ func conntrackFull(p *Patient) {
 	if total == 0 || used*10 < total*8 {
 		return
 	}
-	p.tell("sysctl -w net.netfilter.nf_conntrack_max="+strconv.Itoa(total*4)+" (in the host's own namespace)", "%d of %d connections are in the table", used, total)
+	p.tell("sysctl -w net.netfilter.nf_conntrack_max="+strconv.Itoa(total*4)+"   # in the host's own namespace", "%d of %d connections are in the table", used, total)
 }
 
 // setting is a number; 0 where the kernel has no such setting.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/shell"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
 	"golang.org/x/sys/unix"
 )
@@ -42,7 +43,7 @@ func poolFull(p *Patient) {
 func leaseEmpty(p *Patient) {
 	for _, l := range p.Leases {
 		if l.Owner.ContainerID == "" {
-			p.tell("rm "+l.Path()+" (bridgeport gc does it)", "%s is no lease", l.Path())
+			p.tell("rm "+shell.Quote(l.Path())+"   # or bridgeport gc", "%s is no lease", l.Path())
 		}
 	}
 }
@@ -50,7 +51,7 @@ func leaseEmpty(p *Patient) {
 func leaseClock(p *Patient) {
 	for _, l := range p.Leases {
 		if ahead := time.Until(l.Time); ahead > time.Minute {
-			p.tell("timedatectl (is the clock right?), then touch "+l.Path(), "%s is %s ahead of the clock", l.Path(), ahead.Round(time.Minute))
+			p.tell("touch "+shell.Quote(l.Path())+"   # once the clock is right: timedatectl", "%s is %s ahead of the clock", l.Path(), ahead.Round(time.Minute))
 		}
 	}
 }

@@ -46,7 +46,7 @@ func mtuPath(p *Patient) {
 	}
 	for _, b := range p.bridges() {
 		if smallest > 0 && b.MTU > smallest && p.Link(name) != b {
-			p.tell("set \"mtu\": \"auto\" in the network's configuration; for what exists: ip link set "+b.Name+fmt.Sprintf(" mtu %d", smallest),
+			p.tell(fmt.Sprintf("ip link set %s mtu %d   # and \"mtu\": \"auto\" in the network's configuration", b.Name, smallest),
 				"bridge %s has MTU %d, the way out %s only %d", b.Name, b.MTU, name, smallest)
 		}
 	}

@@ -39,7 +39,7 @@ func ruleChecks() []Check {
 
 func noRules(p *Patient) {
 	if p.NoRules != nil {
-		p.tell("modprobe nf_tables nft_nat nft_fib_inet, or set \"ipMasqBackend\": \"iptables\"", "%v", p.NoRules)
+		p.tell("modprobe -a nf_tables nft_nat nft_fib_inet   # or set \"ipMasqBackend\": \"iptables\"", "%v", p.NoRules)
 	}
 }
 
@@ -77,9 +77,14 @@ func loopbackGuard(p *Patient) {
 		return
 	}
 	for _, b := range p.bridges() {
-		if node.Sysctl("net/ipv4/conf/"+b.Name+"/route_localnet") == "1" {
-			p.tell(fmt.Sprintf("bridgeport repair, or sysctl -w net.ipv4.conf.%s.route_localnet=0", b.Name),
-				"net.ipv4.conf.%s.route_localnet is 1, and chain inet %s guard is missing or empty", b.Name, nft.Table)
+		mine := slices.ContainsFunc(p.alive(), func(a *attachment.Attachment) bool { return a.Bridge == b.Name && a.State != attachment.Foreign })
+		fix := fmt.Sprintf("sysctl -w net.ipv4.conf.%s.route_localnet=0", b.Name)
+		if mine {
+			fix = "bridgeport repair"
+		}
+		// The reference sets it for its containers, and has no guard.
+		if (mine || b.Ours()) && node.Sysctl("net/ipv4/conf/"+b.Name+"/route_localnet") == "1" {
+			p.tell(fix, "net.ipv4.conf.%s.route_localnet is 1, and chain inet %s guard is missing or empty", b.Name, nft.Table)
 		}
 	}
 }
@@ -109,10 +114,17 @@ func shadowed(p *Patient) {
 	}
 }
 
+// holdsForContainers says whether the process keeps ports of the host from others while a
+// container has them: podman's conmon, CRI-O.
+func holdsForContainers(process string) bool {
+	name, _, _ := strings.Cut(process, "[")
+	return name == "conmon" || name == "crio"
+}
+
 func listeners(p *Patient) {
 	ports := p.published()
 	for _, s := range node.Listeners() {
-		if a := ports[s.Key()]; a != nil {
+		if a := ports[s.Key()]; a != nil && !holdsForContainers(s.ProcessOf()) {
 			p.tell("stop it, or publish another port: bridgeport who "+s.Key(), "%s listens on %s, which %s publishes", s.ProcessOf(), s.Addr, a.Name())
 		}
 	}

@@ -1,7 +1,6 @@
 package lint
 
 import (
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -11,7 +10,7 @@ import (
 
 // doubts are choices that are allowed and seldom meant.
 func (l *linter) doubts(root *value, plugins []*value) {
-	l.version(root)
+	l.version(root, plugins)
 	if root.kid("name") == nil {
 		l.fail(root.at, "name: missing: every network needs one")
 	}
@@ -37,7 +36,7 @@ func (l *linter) doubts(root *value, plugins []*value) {
 
 func publishes(p *value) bool { return p.kid("capabilities").kid("portMappings").truth() }
 
-func (l *linter) version(root *value) {
+func (l *linter) version(root *value, plugins []*value) {
 	v := root.kid("cniVersion")
 	switch {
 	case v == nil:
@@ -45,10 +44,17 @@ func (l *linter) version(root *value) {
 	case !slices.Contains(version.All.SupportedVersions(), v.text()):
 		l.fail(v.at, "cniVersion: %q is none of %s", v.text(), strings.Join(version.All.SupportedVersions(), ", "))
 	default:
-		if ok, _ := version.GreaterThanOrEqualTo(newest(root), "1.1.0"); !ok {
+		if ok, _ := version.GreaterThanOrEqualTo(newest(root), "1.1.0"); !ok && !older(plugins) {
 			l.warn(v.at, "cniVersion: %s has no GC and STATUS: with \"1.1.0\" the runtime cleans up, and knows when the network is not ready", v.text())
 		}
 	}
+}
+
+// older says whether the list is for who calls neither GC nor STATUS: podman, which wants its
+// bridges named so, or another plugin that calls ours.
+func older(plugins []*value) bool {
+	i := slices.IndexFunc(plugins, func(p *value) bool { return p.kid("type").text() == "bridge" })
+	return i < 0 || strings.HasPrefix(plugins[i].kid("bridge").text(), "cni-podman")
 }
 
 // newest is the version that a runtime takes.
@@ -85,55 +91,8 @@ func (l *linter) bridge(p *value, ports bool) {
 			l.warn(mtu.at, "mtu: %.0f is more than most links carry: \"auto\" takes the one of the way out", f)
 		}
 	}
-	l.subnets(ipam)
-}
-
-// subnets are the values that name one, in both forms.
-func subnets(ipam *value) (list []*value) {
-	if ipam == nil {
-		return nil
+	if gateway && ipam.kid("type").text() == "dhcp" {
+		l.warn(ipam.kid("type").at, "dhcp with a gateway on the bridge: the bridge takes the address of the router that the DHCP server names, and cuts the LAN off from it: leave isGateway and isDefaultGateway out")
 	}
-	if s := ipam.kid("subnet"); s != nil {
-		list = append(list, s)
-	}
-	if ranges := ipam.kid("ranges"); ranges != nil {
-		for _, set := range ranges.kids {
-			for _, r := range set.kids {
-				if s := r.kid("subnet"); s != nil {
-					list = append(list, s)
-				}
-			}
-		}
-	}
-	return list
-}
-
-// routable says whether a subnet may be known to routers: not IPv4, or public.
-func routable(list []*value) bool {
-	for _, s := range list {
-		if p, err := netip.ParsePrefix(s.text()); err == nil && p.Addr().Is4() && p.Addr().IsPrivate() {
-			return false
-		}
-	}
-	return true
-}
-
-func (l *linter) subnets(ipam *value) {
-	for _, s := range subnets(ipam) {
-		p, err := netip.ParsePrefix(s.text())
-		if err != nil {
-			continue // an error already
-		}
-		a := p.Addr()
-		switch {
-		case a.Is4() && !a.IsPrivate() && !netip.MustParsePrefix("100.64.0.0/10").Contains(a):
-			l.warn(s.at, "%s is a public network: containers will not reach the hosts that really have these addresses", p)
-		case p.Overlaps(netip.MustParsePrefix("172.17.0.0/16")):
-			l.warn(s.at, "%s overlaps with 172.17.0.0/16, which Docker takes for docker0", p)
-		case a.Is6() && !a.IsPrivate() && !a.IsGlobalUnicast():
-			l.warn(s.at, "%s is no network for hosts", p)
-		case a.Is4() && p.Bits() >= 28:
-			l.warn(s.at, "%s has room for %d containers", p, 1<<(32-p.Bits())-3)
-		}
-	}
+	l.addresses(ipam, gateway)
 }

@@ -11,7 +11,8 @@ import (
 )
 
 // listKeys are those of the specification, section 1.
-var listKeys = []string{"cniVersion", "cniVersions", "name", "disableCheck", "disableGC", "loadOnlyInlinedPlugins", "plugins"}
+// Those of nerdctl are what it knows its networks by.
+var listKeys = []string{"cniVersion", "cniVersions", "name", "disableCheck", "disableGC", "loadOnlyInlinedPlugins", "plugins", "nerdctlID", "nerdctlLabels"}
 
 // commonKeys may stand in each plugin's configuration. Keys with a dot are another
 // specification's, or somebody's own.

@@ -124,8 +124,11 @@ func (l *linter) plugin(root, p *value) {
 	}
 	l.place(root, p, err)
 	if p.kid("ipam").kid("type").text() == "host-local" {
-		_, err := lease.Parse(req)
+		conf, err := lease.Parse(req)
 		l.place(root, p, err)
+		if err == nil {
+			l.room(p.kid("ipam"), conf)
+		}
 	}
 }
 

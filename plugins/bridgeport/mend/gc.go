@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
@@ -27,6 +28,7 @@ type Removal struct {
 	Error   string   `json:"error,omitempty"` // what went wrong while removing
 	orphan  *attachment.Attachment
 	strange node.Lease
+	broken  *node.Broken
 }
 
 // Dead lists what belongs to no living attachment. What is younger than grace, or from
@@ -48,6 +50,11 @@ func Dead(n *node.Node, list []*attachment.Attachment, grace time.Duration) []Re
 				Kept: young(&l.Time, grace), strange: l,
 			})
 		}
+	}
+	for _, b := range n.Broken {
+		out = append(out, Removal{
+			Name: filepath.Base(b.File), Why: "libcni can't read it: " + b.Why.Error(), Items: []string{"cache " + b.File}, Kept: young(&b.Time, grace), broken: &b,
+		})
 	}
 	return out
 }
@@ -78,7 +85,9 @@ func Remove(list []Removal) error {
 		if r.Kept != "" {
 			continue
 		}
-		if r.orphan == nil {
+		if r.broken != nil {
+			err = forget(r.broken.File, r.broken.Time)
+		} else if r.orphan == nil {
 			_, err = lease.Reclaim(r.strange.Dir, r.strange.Network, r.strange.File)
 		} else {
 			err = bury(s, r)
@@ -111,23 +120,23 @@ func bury(s *plan.Session, r *Removal) error {
 		errs = append(errs, err)
 	}
 	if a.Cached != nil {
-		if err := forget(a.Cached); err != nil {
+		if err := forget(a.Cached.File, a.Cached.Time); err != nil {
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// forget removes the cache's entry, unless an ADD has written it anew.
-func forget(c *node.Cached) error {
-	info, err := os.Stat(c.File)
+// forget removes the cache's file as it was seen, unless an ADD has written it anew.
+func forget(file string, seen time.Time) error {
+	info, err := os.Stat(file)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	if err != nil || info.ModTime().After(c.Time.Add(time.Second)) {
+	if err != nil || info.ModTime().After(seen.Add(time.Second)) {
 		return err
 	}
-	return os.Remove(c.File)
+	return os.Remove(file)
 }
 
 func changed(list []node.Lease) bool {

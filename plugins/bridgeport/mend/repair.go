@@ -2,13 +2,13 @@ package mend
 
 import (
 	"errors"
+	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/lease"
+	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
-	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 )
 
 // Mended is what was missing of one attachment.
@@ -24,15 +24,15 @@ type Mended struct {
 // Repair puts back what living attachments lack, from libcni's cache, object by object:
 // what is as it should be is not touched, so connections go on. With dry it changes
 // nothing.
-func Repair(n *node.Node, list []*attachment.Attachment, dry bool) []Mended {
+func Repair(list []*attachment.Attachment, dry bool) []Mended {
 	out := []Mended{}
 	for _, a := range list {
 		if a.State != attachment.Drift {
 			continue
 		}
 		m := Mended{Name: a.Name(), Missing: a.Notes, Findings: a.Findings}
-		err := a.With(func(s *plan.Session, p plan.Plan) error { return mendPlan(s, p, dry, &m) })
-		err = errors.Join(err, mendLease(a, n, dry, &m))
+		err := a.With(func(s *plan.Session, p plan.Plan) error { return mendPlan(s, a, p, dry, &m) })
+		err = errors.Join(err, mendLease(a, dry, &m))
 		if err == nil && !dry {
 			err = a.With(func(s *plan.Session, p plan.Plan) error { return p.Check(s) })
 			m.Restored = err == nil
@@ -48,14 +48,19 @@ func Repair(n *node.Node, list []*attachment.Attachment, dry bool) []Mended {
 
 // mendPlan adds each object that is not as it should be, in the order of the plan: what
 // comes first may be what the next one stands on.
-func mendPlan(s *plan.Session, p plan.Plan, dry bool, m *Mended) error {
-	for _, o := range p.Objects() {
+func mendPlan(s *plan.Session, a *attachment.Attachment, p plan.Plan, dry bool, m *Mended) error {
+	shared, bare := len(p.Before)+len(p.Shared), dry && attachment.Bare(s, p)
+	for i, o := range p.Objects() {
 		c, ok := o.(plan.Checker)
-		if !ok || c.Check(s) == nil {
+		if !ok || c.Check(s) == nil && !(bare && i < shared) {
 			continue
 		}
-		m.note(o)
+		if v, ok := o.(link.Veth); ok && !link.Exists(s, v.Owner.LinkName()) {
+			return fmt.Errorf("veth %s is missing: only a new ADD can make it: replace the container", v.Owner.LinkName())
+		}
+		commands := a.MendingCommands(s, o)
 		if dry {
+			m.Commands = append(m.Commands, commands...)
 			continue
 		}
 		mend := o.Add
@@ -65,6 +70,7 @@ func mendPlan(s *plan.Session, p plan.Plan, dry bool, m *Mended) error {
 		if err := errors.Join(mend(s), s.Flush()); err != nil {
 			return err
 		}
+		m.Commands = append(m.Commands, commands...)
 	}
 	if dry {
 		return nil
@@ -72,35 +78,22 @@ func mendPlan(s *plan.Session, p plan.Plan, dry bool, m *Mended) error {
 	return p.Refill(s)
 }
 
-func (m *Mended) note(o plan.Object) {
-	if text := o.String(); text != "" {
-		m.Commands = append(m.Commands, strings.Split(text, "\n")...)
-	}
-}
-
 // mendLease leases again what the attachment has. An address that somebody else has
 // got meanwhile is an error.
-func mendLease(a *attachment.Attachment, n *node.Node, dry bool, m *Mended) error {
-	if len(a.Leases) > 0 || a.Cached == nil || a.Inner == nil {
-		return nil
-	}
-	w := attachment.Networks(n, []*attachment.Attachment{a})
-	i := slices.IndexFunc(w, func(w attachment.Network) bool { return w.Name == a.Network })
-	if i < 0 || w[i].DataDir == "" {
+func mendLease(a *attachment.Attachment, dry bool, m *Mended) error {
+	if a.Inner == nil {
 		return nil
 	}
 	var errs []error
 	owner := lease.Owner{ContainerID: a.Container, IfName: a.IfName}
-	for _, set := range w[i].Sets {
-		for _, addr := range a.Inner.Addrs {
-			if !set.Has(addr.Addr()) || !a.Has(addr.Addr()) {
+	for _, l := range a.Unleased() {
+		if !dry {
+			if err := lease.Restore(l.Dir, l.Network, owner, l.Addr); err != nil {
+				errs = append(errs, err)
 				continue
 			}
-			m.Commands = append(m.Commands, lease.Command(w[i].DataDir, a.Network, owner, addr.Addr()))
-			if !dry {
-				errs = append(errs, lease.Restore(w[i].DataDir, a.Network, owner, addr.Addr()))
-			}
 		}
+		m.Commands = append(m.Commands, lease.Command(l.Dir, l.Network, owner, l.Addr))
 	}
 	return errors.Join(errs...)
 }

@@ -44,25 +44,40 @@ func (c Call) Args() cni.Args {
 	return args
 }
 
-// cached reads the cache. A file that is not what libcni writes is left out: it may be
-// half written this very moment.
-func cached(dir string) ([]Cached, error) {
+// Broken is a file of the cache that can't be read: a crash left it, or it is half written
+// this very moment.
+type Broken struct {
+	File string
+	Time time.Time // of the last write
+	Why  error
+}
+
+// cached reads the cache. What an old libcni wrote, which is JSON of another kind, is left out.
+func cached(dir string) (list []Cached, broken []Broken, err error) {
 	entries, err := os.ReadDir(filepath.Join(dir, "results"))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cache: %w", err)
+		return nil, nil, fmt.Errorf("cache: %w", err)
 	}
-	var list []Cached
 	for _, e := range entries {
 		c := Cached{File: filepath.Join(dir, "results", e.Name())}
-		data, err := os.ReadFile(c.File)
-		if err != nil || json.Unmarshal(data, &c.Call) != nil || c.Kind != "cniCacheV1" || c.NetworkName == "" {
-			continue
-		}
 		if info, err := e.Info(); err == nil {
 			c.Time = info.ModTime()
+		}
+		data, err := os.ReadFile(c.File)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // deleted meanwhile
+		}
+		if err == nil {
+			err = json.Unmarshal(data, &c.Call)
+		}
+		if err != nil && !e.IsDir() {
+			broken = append(broken, Broken{c.File, c.Time, err})
+		}
+		if err != nil || c.Kind != "cniCacheV1" || c.NetworkName == "" {
+			continue
 		}
 		if res, err := create.CreateFromBytes(c.RawResult); err == nil {
 			c.Result, _ = current.NewResultFromResult(res) // nil where it can't be read
@@ -72,5 +87,5 @@ func cached(dir string) ([]Cached, error) {
 		}
 		list = append(list, c)
 	}
-	return list, nil
+	return list, broken, nil
 }

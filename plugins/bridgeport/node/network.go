@@ -111,9 +111,9 @@ func Request(n *Network, p Plugin, call Call, command string, prev json.RawMessa
 	}, bytes.NewReader(text))
 }
 
-// networks reads the configuration files as libcni does: *.conf, *.conflist and *.json,
+// Networks reads the configuration files as libcni does: *.conf, *.conflist and *.json,
 // sorted by name.
-func networks(dir string) ([]Network, error) {
+func Networks(dir string) ([]Network, error) {
 	files, err := libcni.ConfFiles(dir, []string{".conf", ".conflist", ".json"})
 	if err != nil {
 		return nil, fmt.Errorf("configurations: %w", err)

@@ -21,6 +21,9 @@ type Place struct {
 	Bin   string // plugins
 }
 
+// Names are the plugins of a set, and the command itself, which is installed beside them.
+var Names = []string{"bridge", "portmap", "host-local", "loopback", "bridgeport"}
+
 // Default is where container runtimes look.
 func Default() Place {
 	return Place{Data: lease.DefaultDataDir, Cache: "/var/lib/cni", Conf: "/etc/cni/net.d", Bin: "/opt/cni/bin"}
@@ -36,6 +39,7 @@ type Node struct {
 	Routes   []Route
 	Leases   []Lease
 	Cached   []Cached
+	Broken   []Broken  // files of the cache that are none of libcni's
 	Networks []Network // of the configuration files, in the order of their names
 	Spaces   []Space   // other network namespaces that could be found
 	NoRules  error     // why Rules could not be read; nil if they could
@@ -47,11 +51,14 @@ type Lease struct {
 	Dir, Network string
 }
 
-// Read takes the look, in the calling thread's network namespace. It needs
-// CAP_NET_ADMIN for rules and CAP_SYS_ADMIN for containers.
+// Read takes the look, in the calling thread's network namespace. The
+// error is ErrNotRoot for a process that would not see all of it.
 func Read(p Place) (*Node, error) {
 	n := &Node{Place: p}
-	var err error
+	err := Privileged()
+	if err != nil {
+		return nil, err
+	}
 	n.Rules, n.NoRules = elements()
 	if n.Links, err = links(); err != nil {
 		return nil, err
@@ -59,10 +66,10 @@ func Read(p Place) (*Node, error) {
 	if n.Routes, err = routes(); err != nil {
 		return nil, err
 	}
-	if n.Cached, err = cached(p.Cache); err != nil {
+	if n.Cached, n.Broken, err = cached(p.Cache); err != nil {
 		return nil, err
 	}
-	if n.Networks, err = networks(p.Conf); err != nil {
+	if n.Networks, err = Networks(p.Conf); err != nil {
 		return nil, err
 	}
 	n.Spaces = spaces()

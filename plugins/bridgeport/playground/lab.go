@@ -67,9 +67,12 @@ type Container struct {
 	Port  int      `json:"port"`
 }
 
-// Up builds host and outside, unless they are there, and attaches the containers. On
-// error what was made stays: Down removes it.
+// Up builds host and outside, unless they are there, and attaches the containers. Names are
+// looked at before anything is made. After another error what was made stays: Down removes it.
 func (l Lab) Up(names []string) ([]Container, error) {
+	if err := check(names); err != nil {
+		return nil, err
+	}
 	if err := l.ground(); err != nil {
 		return nil, err
 	}
@@ -274,8 +277,14 @@ func (l Lab) names() []string {
 // Shell runs a command, or a shell, in a container, in "host" or in "outside".
 func (l Lab) Shell(name string, args []string) error {
 	path := l.Netns(name)
-	if name == "host" {
+	switch name {
+	case "host":
 		path = l.Host()
+	case "outside":
+	default:
+		if err := check([]string{name}); err != nil {
+			return err
+		}
 	}
 	ns, err := netns.Open(path)
 	if errors.Is(err, netns.ErrNotExist) {

@@ -13,9 +13,6 @@ import (
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 )
 
-// Names are the plugins of a set. The command itself is installed beside them.
-var Names = []string{"bridge", "portmap", "host-local", "loopback", "bridgeport"}
-
 // previous is the directory that keeps the set before; no runtime looks into it.
 const previous = ".bridgeport-previous"
 
@@ -29,7 +26,7 @@ type Installed struct {
 // Install copies the set of the directory from into bin, each file by a rename, and
 // keeps the files that were there for Rollback. Every new file is tried first.
 func Install(from, bin string) ([]Installed, error) {
-	for _, name := range Names {
+	for _, name := range node.Names {
 		if node.PluginVersion(filepath.Join(from, name)) == "" && name != "bridgeport" {
 			return nil, fmt.Errorf("install: %s: does not say its version: is it a plugin for this machine?", filepath.Join(from, name))
 		}
@@ -42,11 +39,11 @@ func Install(from, bin string) ([]Installed, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(staged) // empty by then
-	for i, name := range Names {
+	for i, name := range node.Names {
 		source, target := filepath.Join(from, name), filepath.Join(staged, name)
 		// The plugins are one file under three names.
-		if i > 0 && SameFile(source, filepath.Join(from, Names[0])) {
-			if err := os.Link(filepath.Join(staged, Names[0]), target); err == nil {
+		if i > 0 && SameFile(source, filepath.Join(from, node.Names[0])) {
+			if err := os.Link(filepath.Join(staged, node.Names[0]), target); err == nil {
 				continue
 			}
 		}
@@ -56,6 +53,9 @@ func Install(from, bin string) ([]Installed, error) {
 		if err := file.Copy(source, target, 0o755); err != nil {
 			return nil, err
 		}
+	}
+	if node.PluginVersion(filepath.Join(staged, node.Names[0])) == "" {
+		return nil, fmt.Errorf("install: %s: a program can't be executed there: is it mounted noexec? nothing was changed", bin)
 	}
 	return exchange(bin, staged)
 }
@@ -95,7 +95,7 @@ func keep(from, to string) error {
 	if err := errors.Join(os.RemoveAll(to), os.Mkdir(to, 0o755)); err != nil {
 		return err
 	}
-	for _, name := range Names {
+	for _, name := range node.Names {
 		source, target := filepath.Join(from, name), filepath.Join(to, name)
 		err := ignoreMissing(os.Link(source, target))
 		if err != nil { // a mount, or a file system without hard links
@@ -121,7 +121,7 @@ func exchange(bin, staged string) ([]Installed, error) {
 		return nil, err
 	}
 	var list []Installed
-	for _, name := range Names {
+	for _, name := range node.Names {
 		path := filepath.Join(bin, name)
 		done := Installed{Path: path, Was: short(path)}
 		err := os.Rename(filepath.Join(staged, name), path)

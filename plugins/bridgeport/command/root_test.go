@@ -1,0 +1,93 @@
+package command
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"testing"
+)
+
+// ran is the command with its arguments, in this process.
+func ran(t *testing.T, args ...string) (out string, status int) {
+	t.Helper()
+	var b bytes.Buffer
+	root := Root()
+	root.SetArgs(args)
+	root.SetOut(&b)
+	root.SetErr(&b)
+	root.SetIn(strings.NewReader(""))
+	err := root.Execute()
+	if err != nil {
+		b.WriteString(err.Error())
+	}
+	return b.String(), Status(err)
+}
+
+func TestUnknownWords(t *testing.T) {
+	for args, want := range map[string]string{
+		"docter":                      "doctor",
+		"lab upp":                     "up",
+		"lab nonsense":                "unknown command",
+		"lab nonsense red":            "unknown command",
+		"completion tcsh":             "unknown command",
+		"completion bas":              "bash",
+		"help nonsense":               "unknown command",
+		"help lab upp":                "up",
+		"help doctor x":               "",
+		"ls extra":                    "unknown command",
+		"ls --nonsense":               "unknown flag",
+		"ls -o xml":                   "none of table, json, yaml",
+		"init --print --runtime rkt":  "none of containerd",
+		"init --print -o json":        "-o json",
+		"plan /nonexistent":           "plan: /nonexistent",
+		"gc --grace soon":             "invalid",
+		"init --print --subnet ten":   "CIDR",
+		"init --print --name ../x":    "name",
+		"init --print --mtu sometime": "mtu",
+	} {
+		out, status := ran(t, strings.Fields(args)...)
+		if want != "" && (status != 1 || !strings.Contains(out, want)) {
+			t.Errorf("%s: status %d, want 1 and %q: %s", args, status, want, out)
+		}
+		if strings.Contains(out, "lint:") {
+			t.Errorf("%s: speaks of lint: %s", args, out)
+		}
+	}
+	for _, args := range []string{"", "lab", "help", "help lab up", "help doctor", "--help", "lab up --help", "completion", "doctor --list", "init --print"} {
+		if out, status := ran(t, strings.Fields(args)...); status != 0 || out == "" && args != "doctor --list" {
+			t.Errorf("%s: status %d: %s", args, status, out)
+		}
+	}
+}
+
+func TestLintGoesOn(t *testing.T) {
+	dir := t.TempDir()
+	bad := dir + "/bad.conflist"
+	if err := os.WriteFile(bad, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, status := ran(t, "lint", dir+"/none.conflist", dir, bad)
+	if status != 2 || !strings.Contains(out, "no such file") || !strings.Contains(out, "is a directory") || !strings.Contains(out, "not valid JSON") || !strings.Contains(out, "3 files: 3 errors") {
+		t.Errorf("status %d: %s", status, out)
+	}
+}
+
+// A character device is no terminal by that.
+func TestTerminal(t *testing.T) {
+	for _, path := range []string{"/dev/null", "/dev/zero", "/dev/stdin", t.TempDir()} {
+		f, err := os.Open(path)
+		if path == "/dev/stdin" {
+			null, nerr := os.Open(os.DevNull)
+			if nerr != nil {
+				t.Fatal(nerr)
+			}
+			f, err = os.NewFile(null.Fd(), path), nil
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if terminal(f) {
+			t.Errorf("%s: is no terminal", path)
+		}
+	}
+}
