@@ -179,10 +179,16 @@ func (e entry) try() (noticed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	build := exec.Command("go", "build", "-overlay", overlay, "-o", filepath.Join(dir, "bridge"), "./plugins")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return false, fmt.Errorf("it does not even compile: %s", out)
+	programs := [][2]string{{"bridge", "./plugins"}}
+	if strings.HasPrefix(e.file, "plugins/bridgeport/") {
+		programs = append(programs, [2]string{"bridgeport", "./plugins/bridgeport"})
+	}
+	for _, p := range programs {
+		build := exec.Command("go", "build", "-overlay", overlay, "-o", filepath.Join(dir, p[0]), p[1])
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			return false, fmt.Errorf("it does not even compile: %s", out)
+		}
 	}
 	for _, name := range []string{"portmap", "host-local"} {
 		if err := os.Link(filepath.Join(dir, "bridge"), filepath.Join(dir, name)); err != nil {

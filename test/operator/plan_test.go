@@ -43,6 +43,7 @@ var _ = Describe("plan", func() {
 		"where the rules are partly gone": func() *Node {
 			n := three()
 			n.nft("flush chain inet bridgeport guard")
+			n.nft("add rule inet bridgeport guard iiftype != loopback ip daddr 127.0.0.0/8 drop")
 			n.nft("delete chain inet bridgeport loopback6")
 			return n
 		},
@@ -64,6 +65,8 @@ var _ = Describe("plan", func() {
 			Expect(n.state("twin")).To(Equal("ok"), n.ran("ls").Out)
 			Expect(n.ran("trace", stage.OutsideV4, "tcp/9000").Out).To(ContainSubstring("it arrives"))
 			Expect(out).NotTo(ContainSubstring("Error"), out)
+			guard := stage.Program(n.Host, "", "nft", "list", "chain", "inet", "bridgeport", "guard")
+			Expect(strings.Count(guard, "drop")).To(Equal(2), "each rule once:\n%s", guard)
 		})
 	}
 
