@@ -16,8 +16,8 @@ func TestTheShellReadsTheSame(t *testing.T) {
 		if err != nil || string(out) != text {
 			t.Errorf("%q: the shell reads %q: %v", text, out, err)
 		}
-		out, err = exec.Command("sh", "-c", shell.Command("echo", text)).Output()
-		if err != nil || string(out) != text+"\n" {
+		out, err = exec.Command("sh", "-c", `args() { printf %s "$*"; }; `+shell.Command("args", text)).Output()
+		if err != nil || string(out) != text {
 			t.Errorf("%q: the program gets %q: %v", text, out, err)
 		}
 	}
