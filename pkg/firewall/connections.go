@@ -13,11 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// forgetForwarded deletes the tracked connections that elements of port maps led to
-// containers: exactly those with the element's protocol, port and target. Where an
-// element has counted none there is nothing to look for, and no need to have the kernel
-// walk the table of all namespaces' connections: 5 ms with 262,144 buckets, half of the
-// CPU of a DEL (ctnetlink_dump_table).
+// forgetForwarded deletes the tracked connections that elements of port maps sent to containers:
+// those with an element's protocol, port and target. An element that has counted no connection needs
+// no search: the kernel would read the connections of all namespaces (ctnetlink_dump_table), 5 ms
+// with 262,144 buckets, half of the CPU of a DEL.
 func forgetForwarded(elements []nft.Element) error {
 	type flow struct {
 		proto uint8
@@ -25,46 +24,41 @@ func forgetForwarded(elements []nft.Element) error {
 		to    netip.AddrPort
 	}
 	flows := make(map[flow]bool)
-	targets := make(map[netip.Addr]bool)
+	var targets []netip.Addr
 	for _, e := range elements {
 		if proto, port, to, ok := e.Forward(); ok && !(e.Counted && e.Connections == 0) {
-			flows[flow{proto, port, to}], targets[to.Addr()] = true, true
+			flows[flow{proto, port, to}], targets = true, append(targets, to.Addr())
 		}
 	}
-	var filters []conntrack.Filter
-	for target := range targets {
-		filters = append(filters, conntrack.Filter{
-			IPv6: !target.Is4(), Server: target,
-			Match: func(f conntrack.Flow) bool { return flows[flow{f.Protocol, f.Dest.Port(), f.Server}] },
-		})
-	}
-	return conntrack.Forget(filters...)
+	return forgetTo(targets, func(f conntrack.Flow) bool { return flows[flow{f.Protocol, f.Dest.Port(), f.Server}] })
 }
 
 // ForgetRules is forgetForwarded for rules of iptables.
 func ForgetRules(list []iptables.Forward) error {
-	targets := make(map[netip.Addr][]iptables.Forward)
+	var targets []netip.Addr
 	for _, f := range list {
-		targets[f.Target] = append(targets[f.Target], f)
+		targets = append(targets, f.Target)
 	}
-	var filters []conntrack.Filter
-	for target, list := range targets {
-		filters = append(filters, conntrack.Filter{
-			IPv6: !target.Is4(), Server: target,
-			Match: func(f conntrack.Flow) bool {
-				return f.Dest != f.Server && slices.ContainsFunc(list, func(r iptables.Forward) bool {
-					return r.Protocol == hostport.ProtocolName(f.Protocol) && r.First <= f.Dest.Port() && f.Dest.Port() <= r.Last
-				})
-			},
+	return forgetTo(targets, func(f conntrack.Flow) bool {
+		return f.Dest != f.Server && slices.ContainsFunc(list, func(r iptables.Forward) bool {
+			return r.Target == f.Server.Addr() && r.Protocol == hostport.ProtocolName(f.Protocol) && r.First <= f.Dest.Port() && f.Dest.Port() <= r.Last
 		})
+	})
+}
+
+// forgetTo deletes the tracked connections to containers' addresses for which match returns true.
+func forgetTo(targets []netip.Addr, match func(conntrack.Flow) bool) error {
+	slices.SortFunc(targets, netip.Addr.Compare)
+	var filters []conntrack.Filter
+	for _, to := range slices.Compact(targets) {
+		filters = append(filters, conntrack.Filter{IPv6: !to.Is4(), Server: to, Match: match})
 	}
 	return conntrack.Forget(filters...)
 }
 
-// ForgetOthers deletes connections to ports that have just been published: clients of
-// protocols without a handshake may have been sending all along, to the host itself or to a
-// container that is gone, and the kernel would lead them there for as long as they send. The
-// step comes after the elements of the ports.
+// ForgetOthers deletes tracked connections to ports that have just been published. A client of a
+// protocol without a handshake may have sent all along to the host itself or to a container that is
+// gone; the kernel would send its packets there as long as they come. The step comes after Ports.
 func ForgetOthers(ports []hostport.Mapping) plan.Step {
 	if !slices.ContainsFunc(ports, stateless) {
 		return plan.Step{Run: func(*plan.Session) error { return nil }}
@@ -95,7 +89,7 @@ func forgetOthers(s *plan.Session, ports []hostport.Mapping) error {
 	return conntrack.Forget(filters...)
 }
 
-// stale says whether a flow to the port leads elsewhere than to the container.
+// stale says whether a flow to the port goes to anything but the container.
 func stale(p hostport.Mapping, f conntrack.Flow, local map[netip.Addr]bool) bool {
 	mine := f.Dest.Addr() == p.HostIP
 	if p.Any() {

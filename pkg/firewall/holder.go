@@ -14,21 +14,15 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
-// Somebody has a port that is wanted. Its attachment may be gone without a DEL: the
-// machine was restarted with saved rules, or a runtime forgot it.
-
-// Gone says whether the attachment that holds an element is gone. Its link is the
-// proof that it is not; where another plugin made the link, routes and bridge ports
-// tell. In doubt it is there: taking a port from somebody who uses it is worse than an
-// error.
+// Gone says whether the attachment that holds an element is gone without a DEL: the machine was
+// restarted with saved rules, or a runtime forgot the attachment. The attachment's link proves that
+// it is there; where another plugin made the link, routes and bridge ports decide. In doubt it is
+// there: an error is better than a port taken from somebody who uses it.
 func Gone(s *plan.Session, wanted, held nft.Element) (bool, error) {
 	_, _, target, ok := held.Forward()
-	if !ok {
-		return false, nil
-	}
 	tag := label.Tag(held.Comment)
-	if !label.IsTag(tag) {
-		return false, nil // somebody's own element, or of a version to come
+	if !ok || !label.IsTag(tag) {
+		return false, nil // a stranger's element, or a later version's
 	}
 	link, err := s.Host.Link(label.LinkOf(tag))
 	if err == nil {
@@ -42,16 +36,18 @@ func Gone(s *plan.Session, wanted, held nft.Element) (bool, error) {
 	return Vanished(s, target.Addr(), mine.Addr(), func(alias string) bool { return label.Same(alias, tag) })
 }
 
-// GoneByName is the same where only network and container are known, by the comments
-// of rules.
-func GoneByName(s *plan.Session, network, containerID string, target, mine netip.Addr) (bool, error) {
-	return Vanished(s, target, mine, func(alias string) bool {
-		return label.IsTag(label.Tag(alias)) && strings.Contains(alias, " "+network+"/"+containerID+"/")
-	})
+// GoneBy is Gone for rules whose comments have only network and container. target is where the
+// rules send packets, mine the address of the container that wants the port.
+func GoneBy(s *plan.Session) func(network, containerID string, target, mine netip.Addr) (bool, error) {
+	return func(network, containerID string, target, mine netip.Addr) (bool, error) {
+		return Vanished(s, target, mine, func(alias string) bool {
+			return label.IsTag(label.Tag(alias)) && strings.Contains(alias, " "+network+"/"+containerID+"/")
+		})
+	}
 }
 
-// Vanished says whether nothing is left of the attachment with the target's address.
-// is recognises the alias of its link; mine is the address of who asks.
+// Vanished says whether nothing is left of the attachment with the address target. is recognises the
+// alias of its link. mine is the address of the container that asks.
 func Vanished(s *plan.Session, target, mine netip.Addr, is func(alias string) bool) (bool, error) {
 	links, err := s.Host.Links()
 	if err != nil {
@@ -66,7 +62,7 @@ func Vanished(s *plan.Session, target, mine netip.Addr, is func(alias string) bo
 		}
 	}
 	if target == mine {
-		return true, nil // its address was given to another
+		return true, nil // the container that asks has the address now
 	}
 	index, gateway, err := link.RouteTo(s, target)
 	if err != nil {
@@ -78,8 +74,7 @@ func Vanished(s *plan.Session, target, mine netip.Addr, is func(alias string) bo
 	return onlyOurs(links, index), nil
 }
 
-// onlyOurs says whether the link is a bridge of which each port that could be a
-// container's tells whose it is.
+// onlyOurs says whether the link is a bridge, and each port that could be a container's has our tag.
 func onlyOurs(links []*netlink.Link, index int) bool {
 	isBridge := false
 	for _, l := range links {
@@ -91,8 +86,8 @@ func onlyOurs(links []*netlink.Link, index int) bool {
 	return isBridge
 }
 
-// HeldBy is the error for a person: which port, and whose it is. The link's alias may
-// have more than fits into an element's comment.
+// HeldBy is the error for people: the port and its holder. The link's alias may have more of the
+// holder than fits into an element's comment.
 func HeldBy(s *plan.Session, held *nft.HeldError) error {
 	holder := held.Holder
 	if link, err := s.Host.Link(label.LinkOf(label.Tag(holder))); err == nil && strings.HasPrefix(link.Alias, holder) {
@@ -121,11 +116,4 @@ func portName(e nft.Element) string {
 		return fmt.Sprintf("hostPort %s/%s", netip.AddrPortFrom(host, port), name)
 	}
 	return fmt.Sprintf("hostPort %d/%s", port, name)
-}
-
-// GoneBy is goneByName for rules of iptables.
-func GoneBy(s *plan.Session) func(network, containerID string, target, mine netip.Addr) (bool, error) {
-	return func(network, containerID string, target, mine netip.Addr) (bool, error) {
-		return GoneByName(s, network, containerID, target, mine)
-	}
 }
