@@ -30,7 +30,7 @@ func (f Family) absent(table string, lines []string, all bool) ([]string, error)
 					return nil, err
 				}
 			}
-			if !slices.Contains(have[chain], asListed(line)) && (all || !leads(have[chain], line)) {
+			if !slices.Contains(have[chain], asListed(line)) && (all || !jumpsAlike(have[chain], line)) {
 				missing = append(missing, line)
 			}
 		}
@@ -45,9 +45,9 @@ func (f Family) absent(table string, lines []string, all bool) ([]string, error)
 	return look(func(string) bool { return true })
 }
 
-// leads says whether one of the rules jumps to the same chain of ours as the line, however this
+// jumpsAlike says whether one of the rules jumps to the same chain of ours as the line, however this
 // version of iptables prints the rest. Otherwise each ADD would write the line once more.
-func leads(rules []string, line string) bool {
+func jumpsAlike(rules []string, line string) bool {
 	_, chain, found := strings.Cut(line, " -j "+ChainPrefix)
 	return found && slices.ContainsFunc(rules, func(r string) bool { return strings.HasSuffix(r, " -j "+ChainPrefix+chain) })
 }

@@ -1,7 +1,7 @@
-// Package iptables is the compatible backend: the chains and rules of the reference
-// plugins, for those who read them or whose kernel has no nf_tables. It is the only
-// place that executes programs besides delegation: one iptables-restore for each
-// family and change, and one listing where rules must be found.
+// Package iptables is the compatible backend: the chains and rules of the reference plugins, for
+// people who read them and for kernels without nf_tables. It executes programs, as only delegation
+// does beside it: one iptables-restore for each family and change, and one listing for each chain
+// that must be read.
 package iptables
 
 import (

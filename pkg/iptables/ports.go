@@ -20,7 +20,7 @@ const (
 
 	// GuardChain is in table raw of IPv4. The reference has no such chain.
 	GuardChain = "CNI-HOSTPORT-GUARD"
-	guardJump  = "PREROUTING ! -i lo -j " + GuardChain // the rule that leads to it
+	guardJump  = "PREROUTING ! -i lo -j " + GuardChain // the rule that jumps to it
 )
 
 // perRule is how many ports the multiport match takes (XT_MULTI_PORTS).
@@ -39,8 +39,8 @@ type Ports struct {
 	Conditions6          []string
 	// Services are local addresses that are services', not the host's, in order.
 	Services []netip.Addr
-	// Gone says whether another container, whose port leads to target, is gone, so
-	// that its rules may be removed; nil: never. mine is where the port is to lead.
+	// Gone says whether another container with the port is gone, so that Add may remove its rules;
+	// nil: never. target is that container's address, mine the address of this one.
 	Gone func(network, containerID string, target, mine netip.Addr) (bool, error)
 }
 

@@ -15,7 +15,7 @@ import (
 // Names is what a label says.
 type Names struct {
 	Tag   string
-	Count int // of a holder mark: how many elements its owner has; -1 elsewhere
+	Count int // of a holder mark: how many elements its owner has; -1 in other labels
 	// All of them or none. IfName may be cut, the others are whole.
 	Network, Container, IfName string
 	Pod                        string // namespace/name; "" without one; it may be cut

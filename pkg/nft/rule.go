@@ -31,7 +31,7 @@ func NewRule(comment string, parts ...Part) Rule {
 // Part is a piece of a rule: a match, a statement or a verdict. Each is named as nft(8)
 // says it.
 type Part struct {
-	left, right string // of a comparison; right is "" elsewhere
+	left, right string // of a comparison; right is "" in other parts
 	exprs       []expr.Any
 }
 
@@ -246,7 +246,7 @@ func DaddrLocal() Part {
 	}}
 }
 
-// Dnat leads a packet to the container that a map of ports has for it:
+// Dnat sends a packet to the container that a map of ports has for the packet:
 // dnat ip to [ip daddr .] meta l4proto . th dport map @set
 func Dnat(set string) Part {
 	is4 := setOf(set).is4()
@@ -263,7 +263,7 @@ func Dnat(set string) Part {
 func PortVmap(set string) Part {
 	s := setOf(set)
 	text, exprs := portKey(set)
-	if s.Key == port { // as nft prints it: nothing else tells the family
+	if s.Key == port { // as nft prints it: nothing else has the family
 		text = map[bool]string{true: "meta nfproto ipv4 ", false: "meta nfproto ipv6 "}[s.is4()] + text
 	}
 	return Part{left: fmt.Sprintf("%s vmap @%s", text, set), exprs: append(exprs, verdictOf(set))}
