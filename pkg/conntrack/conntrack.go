@@ -1,6 +1,6 @@
-// Package conntrack forgets connections that the kernel tracks. NAT is decided by a
-// connection's first packet, so a client that keeps sending from one port would be
-// led to a container that is gone, or past a new one, for as long as it sends.
+// Package conntrack forgets connections that the kernel tracks. The first packet of a connection
+// decides about NAT. So packets of a client that keeps sending from one port would go to a
+// container that is gone, or past a new one, as long as the client sends.
 package conntrack
 
 import (
@@ -31,11 +31,11 @@ type Flow struct {
 	Client   netip.AddrPort
 	Dest     netip.AddrPort
 	Server   netip.AddrPort
-	orig     []byte // CTA_TUPLE_ORIG as it came, which names the flow
+	orig     []byte // CTA_TUPLE_ORIG as the kernel wrote it, by which the kernel finds the flow
 }
 
-// Filter says which flows to forget. The kernel applies what it can (since 5.8), to
-// keep a busy node's table out of this process; Match has the last word.
+// Filter says which flows to forget. From Linux 5.8 on the kernel applies all but Match, so that this
+// process does not read a busy node's whole table.
 type Filter struct {
 	IPv6     bool
 	Protocol uint8      // 0: all
@@ -79,7 +79,7 @@ func forget(c *netlink.Conn, f Filter) error {
 		m.Flags = unix.NLM_F_ACK
 		return m
 	}, func(int, []byte) error { return nil })
-	if err != nil { // a flow that has ended by itself is none
+	if err != nil { // a flow that has ended by itself is no error
 		return fmt.Errorf("conntrack: delete flows: %w", err)
 	}
 	return nil
@@ -99,10 +99,7 @@ func list(c *netlink.Conn, f Filter) (flows []Flow, err error) {
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) {
 		err = ask(nil) // a kernel before 5.8
 	}
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {
-		return nil, nil // no connection tracking
-	}
-	if err != nil {
+	if err = netlink.Ignore(err, unix.EINVAL, unix.ENOENT); err != nil { // else no connection tracking
 		return nil, fmt.Errorf("conntrack: list: %w", err)
 	}
 	return flows, nil

@@ -60,23 +60,10 @@ type tuple struct {
 	protocol uint8
 }
 
-// parse reads the attributes of a flow; false where an address is missing. The flow has
-// parts of b.
+// parse reads the attributes of a flow; false where an address is missing. The flow refers to b.
 func parse(b []byte) (Flow, bool) {
-	attrs, err := netlink.Attributes(b)
-	if err != nil {
-		return Flow{}, false
-	}
-	var flow Flow
-	var orig, reply tuple
-	for _, a := range attrs {
-		switch a.Type {
-		case tupleOrig:
-			orig, flow.orig = parseTuple(a.Value), a.Value
-		case tupleReply:
-			reply = parseTuple(a.Value)
-		}
-	}
+	flow := Flow{orig: netlink.Nested(b, tupleOrig)}
+	orig, reply := parseTuple(flow.orig), parseTuple(netlink.Nested(b, tupleReply))
 	flow.Protocol = orig.protocol
 	flow.Client = netip.AddrPortFrom(orig.src, orig.from)
 	flow.Dest = netip.AddrPortFrom(orig.dst, orig.to)
@@ -84,7 +71,7 @@ func parse(b []byte) (Flow, bool) {
 	return flow, orig.dst.IsValid() && reply.src.IsValid()
 }
 
-// parseTuple reads what is there; what is broken lacks an address.
+// parseTuple reads a tuple. A broken tuple lacks an address.
 func parseTuple(data []byte) (t tuple) {
 	ip, proto := netlink.Nested(data, tupleIP), netlink.Nested(data, tupleProto)
 	address := func(four, six uint16) netip.Addr {

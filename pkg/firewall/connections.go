@@ -14,10 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// forgetForwarded deletes the tracked connections that elements of port maps led to
-// containers: exactly those with the element's protocol, port and target. The elements'
-// counters do not say whether there are any: somebody may have reset them, or loaded the
-// rules anew.
+// forgetForwarded deletes the tracked connections that elements of port maps sent to containers:
+// those with an element's protocol, port and target. The elements' counters do not say whether
+// there are any: somebody may have reset them, or loaded the rules anew.
 func forgetForwarded(elements []nft.Element) error {
 	type flow struct {
 		proto uint8
@@ -25,46 +24,41 @@ func forgetForwarded(elements []nft.Element) error {
 		to    netip.AddrPort
 	}
 	flows := make(map[flow]bool)
-	targets := make(map[netip.Addr]bool)
+	var targets []netip.Addr
 	for _, e := range elements {
 		if proto, port, to, ok := e.Forward(); ok {
-			flows[flow{proto, port, to}], targets[to.Addr()] = true, true
+			flows[flow{proto, port, to}], targets = true, append(targets, to.Addr())
 		}
 	}
-	var filters []conntrack.Filter
-	for target := range targets {
-		filters = append(filters, conntrack.Filter{
-			IPv6: !target.Is4(), Server: target,
-			Match: func(f conntrack.Flow) bool { return flows[flow{f.Protocol, f.Dest.Port(), f.Server}] },
-		})
-	}
-	return conntrack.Forget(filters...)
+	return forgetTo(targets, func(f conntrack.Flow) bool { return flows[flow{f.Protocol, f.Dest.Port(), f.Server}] })
 }
 
 // ForgetRules is forgetForwarded for rules of iptables.
 func ForgetRules(list []iptables.Forward) error {
-	targets := make(map[netip.Addr][]iptables.Forward)
+	var targets []netip.Addr
 	for _, f := range list {
-		targets[f.Target] = append(targets[f.Target], f)
+		targets = append(targets, f.Target)
 	}
-	var filters []conntrack.Filter
-	for target, list := range targets {
-		filters = append(filters, conntrack.Filter{
-			IPv6: !target.Is4(), Server: target,
-			Match: func(f conntrack.Flow) bool {
-				return f.Dest != f.Server && slices.ContainsFunc(list, func(r iptables.Forward) bool {
-					return r.Protocol == hostport.ProtocolName(f.Protocol) && r.First <= f.Dest.Port() && f.Dest.Port() <= r.Last
-				})
-			},
+	return forgetTo(targets, func(f conntrack.Flow) bool {
+		return f.Dest != f.Server && slices.ContainsFunc(list, func(r iptables.Forward) bool {
+			return r.Target == f.Server.Addr() && r.Protocol == hostport.ProtocolName(f.Protocol) && r.First <= f.Dest.Port() && f.Dest.Port() <= r.Last
 		})
+	})
+}
+
+// forgetTo deletes the tracked connections to containers' addresses for which match returns true.
+func forgetTo(targets []netip.Addr, match func(conntrack.Flow) bool) error {
+	slices.SortFunc(targets, netip.Addr.Compare)
+	var filters []conntrack.Filter
+	for _, to := range slices.Compact(targets) {
+		filters = append(filters, conntrack.Filter{IPv6: !to.Is4(), Server: to, Match: match})
 	}
 	return conntrack.Forget(filters...)
 }
 
-// ForgetOthers deletes connections to ports that have just been published: clients of
-// protocols without a handshake may have been sending all along, to the host itself or to a
-// container that is gone, and the kernel would lead them there for as long as they send. The
-// step comes after the elements of the ports.
+// ForgetOthers deletes tracked connections to ports that have just been published. A client of a
+// protocol without a handshake may have sent all along to the host itself or to a container that is
+// gone; the kernel would send its packets there as long as they come. The step comes after Ports.
 func ForgetOthers(ports []hostport.Mapping) plan.Step {
 	if !slices.ContainsFunc(ports, stateless) {
 		return plan.Step{Run: func(*plan.Session) error { return nil }}
@@ -136,7 +130,7 @@ func ofOneAddress(rules *nft.Conn, f conntrack.Flow) bool {
 	return to == f.Server
 }
 
-// stale says whether a flow to the port leads elsewhere than to the container.
+// stale says whether a flow to the port goes to anything but the container.
 func stale(p hostport.Mapping, f conntrack.Flow, local map[netip.Addr]bool) bool {
 	mine := f.Dest.Addr() == p.HostIP
 	if p.Any() {

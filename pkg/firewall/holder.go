@@ -15,19 +15,16 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
-// Somebody has a port that is wanted. Its attachment may be gone without a DEL: the
-// machine was restarted with saved rules, or a runtime forgot it.
-
-// Gone says whether the attachment that holds an element is gone, which needs proof: its
-// link is gone, and the link was made by bridge. Elements that only bridge makes prove that,
-// and so does an address behind a bridge of which each port tells whose it is. Another plugin
-// may have made the link under another name, and routes come and go: without a proof the
-// attachment is there, since taking a port or an address from somebody who uses it is worse
-// than an error.
+// Gone says whether the attachment that holds an element is gone without a DEL: the machine was
+// restarted with saved rules, or a runtime forgot the attachment. That needs proof: its link is
+// gone, and the link was made by bridge. Elements that only bridge makes prove that, and so does
+// an address behind a bridge of which each port tells whose it is. Another plugin may have made
+// the link under another name, and routes come and go: without a proof the attachment is there,
+// since an error is better than a port or an address taken from somebody who uses it.
 func Gone(s *plan.Session, wanted, held nft.Element) (bool, error) {
 	tag := label.Tag(held.Comment)
 	if !label.IsTag(tag) {
-		return false, nil // somebody's own element, or of a version to come
+		return false, nil // a stranger's element, or a later version's
 	}
 	link, err := s.Host.Link(label.LinkOf(tag))
 	if err == nil {
@@ -61,16 +58,18 @@ func madeByBridge(s *plan.Session, tag string) (bool, error) {
 	return slices.ContainsFunc(found, func(e *nft.Element) bool { return e != nil && label.Same(e.Comment, tag) }), err
 }
 
-// GoneByName is the same where only network and container are known, by the comments
-// of rules.
-func GoneByName(s *plan.Session, network, containerID string, target, mine netip.Addr) (bool, error) {
-	return Vanished(s, target, mine, func(alias string) bool {
-		return label.IsTag(label.Tag(alias)) && strings.Contains(alias, " "+network+"/"+containerID+"/")
-	})
+// GoneBy is Gone for rules whose comments have only network and container. target is where the
+// rules send packets, mine the address of the container that wants the port.
+func GoneBy(s *plan.Session) func(network, containerID string, target, mine netip.Addr) (bool, error) {
+	return func(network, containerID string, target, mine netip.Addr) (bool, error) {
+		return Vanished(s, target, mine, func(alias string) bool {
+			return label.IsTag(label.Tag(alias)) && strings.Contains(alias, " "+network+"/"+containerID+"/")
+		})
+	}
 }
 
-// Vanished says whether nothing is left of the attachment with the target's address.
-// is recognises the alias of its link; mine is the address of who asks.
+// Vanished says whether nothing is left of the attachment with the address target. is recognises the
+// alias of its link. mine is the address of the container that asks.
 func Vanished(s *plan.Session, target, mine netip.Addr, is func(alias string) bool) (bool, error) {
 	links, err := s.Host.Links()
 	if err != nil {
@@ -85,7 +84,7 @@ func Vanished(s *plan.Session, target, mine netip.Addr, is func(alias string) bo
 		}
 	}
 	if target == mine {
-		return true, nil // its address was given to another
+		return true, nil // the container that asks has the address now
 	}
 	index, gateway, err := link.RouteTo(s, target)
 	if err != nil {
@@ -97,8 +96,7 @@ func Vanished(s *plan.Session, target, mine netip.Addr, is func(alias string) bo
 	return onlyOurs(links, index), nil
 }
 
-// onlyOurs says whether the link is a bridge of which each port that could be a
-// container's tells whose it is.
+// onlyOurs says whether the link is a bridge, and each port that could be a container's has our tag.
 func onlyOurs(links []*netlink.Link, index int) bool {
 	isBridge := false
 	for _, l := range links {
@@ -110,8 +108,8 @@ func onlyOurs(links []*netlink.Link, index int) bool {
 	return isBridge
 }
 
-// HeldBy is the error for a person: which port, and whose it is. The link's alias may
-// have more than fits into an element's comment.
+// HeldBy is the error for people: the port and its holder. The link's alias may have more of the
+// holder than fits into an element's comment.
 func HeldBy(s *plan.Session, held *nft.HeldError) error {
 	holder := held.Holder
 	if link, err := s.Host.Link(label.LinkOf(label.Tag(holder))); err == nil && strings.HasPrefix(link.Alias, holder) {
@@ -143,11 +141,4 @@ func portName(e nft.Element) string {
 		return fmt.Sprintf("hostPort %s/%s", netip.AddrPortFrom(host, port), name)
 	}
 	return fmt.Sprintf("hostPort %d/%s", port, name)
-}
-
-// GoneBy is goneByName for rules of iptables.
-func GoneBy(s *plan.Session) func(network, containerID string, target, mine netip.Addr) (bool, error) {
-	return func(network, containerID string, target, mine netip.Addr) (bool, error) {
-		return GoneByName(s, network, containerID, target, mine)
-	}
 }

@@ -6,17 +6,17 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
-// NoListeners looks for processes of the host that wait at ports which are to be published:
-// from then on their clients reach the container. With strict such a process is an
-// ErrConflict, else a warning on stderr. SCTP is not looked at.
+// NoListeners looks for processes of the host that listen on ports that are to be published: their
+// clients would reach the container. With strict such a process is an ErrConflict, else a warning on
+// stderr. NoListeners does not look at SCTP.
 func NoListeners(ports []hostport.Mapping, strict bool) plan.Step {
 	return plan.Step{Name: "no process of the host listens on these ports", Run: func(*plan.Session) error { return noListeners(ports, strict) }}
 }
@@ -24,12 +24,7 @@ func NoListeners(ports []hostport.Mapping, strict bool) plan.Step {
 func noListeners(wanted []hostport.Mapping, strict bool) error {
 	var found []listener
 	for _, proto := range []uint8{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
-		var ports []hostport.Mapping
-		for _, p := range wanted {
-			if p.Protocol == proto {
-				ports = append(ports, p)
-			}
-		}
+		ports := slices.DeleteFunc(slices.Clone(wanted), func(p hostport.Mapping) bool { return p.Protocol != proto })
 		if len(ports) == 0 {
 			continue
 		}
@@ -42,7 +37,7 @@ func noListeners(wanted []hostport.Mapping, strict bool) error {
 	if len(found) == 0 {
 		return nil
 	}
-	// One is enough for an error; the first of a protocol says it all.
+	// One listener is enough for an error.
 	text := fmt.Sprintf("%s: a process of the host listens on %s (user %d): its clients would reach the container instead; `ss -lnp 'sport = :%d'` names it",
 		found[0].name(), found[0].addr, found[0].uid, found[0].addr.Port())
 	if strict {
@@ -56,7 +51,7 @@ func noListeners(wanted []hostport.Mapping, strict bool) error {
 type listener struct {
 	proto uint8
 	addr  netip.AddrPort
-	both  bool // of IPv6, but for clients of IPv4, too
+	both  bool // an IPv6 socket that takes clients of IPv4, too
 	uid   uint32
 }
 
@@ -64,7 +59,7 @@ func (l listener) name() string {
 	return fmt.Sprintf("hostPort %d/%s", l.addr.Port(), hostport.ProtocolName(l.proto))
 }
 
-// Of linux/inet_diag.h and net/tcp_states.s.
+// Of linux/inet_diag.h and net/tcp_states.h.
 const (
 	diagByFamily = 20 // SOCK_DIAG_BY_FAMILY
 	diagV6Only   = 11 // INET_DIAG_SKV6ONLY
@@ -90,17 +85,15 @@ func listenersOf(proto uint8, ports []hostport.Mapping) ([]listener, error) {
 	}
 	var found []listener
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		req := nl.NewNetlinkRequest(diagByFamily, 0)
-		req.AddData(diagRequest{family, proto, 1 << state, one})
+		req := netlink.Request(diagByFamily, 0, diagRequest{family, proto, 1 << state, one})
 		var list []listener
 		err := c.Dump(req, func() { list = nil }, func(data []byte) error {
-			s, ok := parseListener(proto, data)
-			if ok && s.hidden(ports) {
+			if s, ok := parseListener(proto, data); ok && s.hidden(ports) {
 				list = append(list, s)
 			}
 			return nil
 		})
-		if errors.Is(err, unix.ENOENT) { // the kernel lacks the module that tells
+		if errors.Is(err, unix.ENOENT) { // the kernel lacks the module for the answer
 			continue
 		}
 		if err != nil {
@@ -128,27 +121,22 @@ func (d diagRequest) Serialize() []byte {
 	return b
 }
 
-// parseListener reads struct inet_diag_msg; false for one that is connected.
+// parseListener reads struct inet_diag_msg; false for a connected socket.
 func parseListener(proto uint8, data []byte) (listener, bool) {
 	if len(data) < diagSize {
 		return listener{}, false
 	}
-	addr, raw := netip.Addr{}, data[8:24]
+	raw := data[8:24]
 	if data[0] == unix.AF_INET {
-		addr = netip.AddrFrom4([4]byte(raw))
-	} else {
-		addr = netip.AddrFrom16([16]byte(raw))
+		raw = raw[:4]
 	}
-	s := listener{
+	addr, _ := netip.AddrFromSlice(raw) // of 4 or 16 bytes
+	v6Only := netlink.Nested(data[diagSize:], diagV6Only)
+	return listener{
 		proto: proto, addr: netip.AddrPortFrom(addr.Unmap(), binary.BigEndian.Uint16(data[4:])),
-		uid: binary.NativeEndian.Uint32(data[64:]),
-	}
-	if attrs, err := netlink.Attributes(data[diagSize:]); err == nil && data[0] == unix.AF_INET6 {
-		for _, a := range attrs {
-			s.both = s.both || a.Type == diagV6Only && len(a.Value) > 0 && a.Value[0] == 0 && addr.IsUnspecified()
-		}
-	}
-	return s, binary.BigEndian.Uint16(data[6:]) == 0
+		both: data[0] == unix.AF_INET6 && len(v6Only) > 0 && v6Only[0] == 0 && addr.IsUnspecified(),
+		uid:  binary.NativeEndian.Uint32(data[64:]),
+	}, binary.BigEndian.Uint16(data[6:]) == 0
 }
 
 // hidden says whether one of the ports takes clients from the socket.

@@ -5,15 +5,12 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
-// localnet ends the key of the setting by which a link's packets may have loopback
-// addresses.
-const localnet = "/route_localnet"
+// localnetKey is the setting by which a link's packets may have loopback addresses.
+func localnetKey(link string) string { return "net/ipv4/conf/" + link + "/route_localnet" }
 
-func localnetKey(link string) string { return "net/ipv4/conf/" + link + localnet }
-
-// LocalNet routes packets for 127.0.0.0/8 to the link and from it, so that
-// 127.0.0.1:hostPort works. LocalNet is shared. The guard of Rules comes first: it drops
-// such packets that come in from elsewhere.
+// LocalNet routes packets for 127.0.0.0/8 to the link and from it, so that 127.0.0.1:hostPort works.
+// LocalNet is shared, and needs Rules before it: the guard drops such packets that come in by a link
+// other than lo.
 type LocalNet struct{ Link string }
 
 func (l LocalNet) sysctl() link.Sysctl { return link.Sysctl{Key: localnetKey(l.Link), Value: "1"} }
@@ -21,8 +18,8 @@ func (l LocalNet) sysctl() link.Sysctl { return link.Sysctl{Key: localnetKey(l.L
 // Add writes the setting.
 func (l LocalNet) Add(s *plan.Session) error { return l.sysctl().Add(s) }
 
-// Secure makes the guard again where an ADD fails: GC of another network may have taken the
-// empty table with the guard.
+// Secure makes the guard again where an ADD fails: GC of another network may have deleted the empty
+// table together with the guard.
 func (l LocalNet) Secure(s *plan.Session) error {
 	if !s.Tx.HasBase() {
 		return nil

@@ -176,8 +176,8 @@ func checkElements(s *plan.Session, object string, owner plan.Owner, elements []
 				d.Want("owner of "+e.Name(), owner.Tag(), have.Comment)
 				continue
 			}
-			// The port leads to this container's address on another network, and has that
-			// network's gate.
+			// The port sends packets to this container's address on another network, and has
+			// that network's gate.
 			gate, _ := nft.AtGate(e, "")
 			elsewhere[gate.Name()] = true
 		case !label.Same(have.Comment, owner.Tag()):

@@ -6,14 +6,12 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
-// ServiceAddresses keeps ports that are published on every address of the host away
-// from addresses that are local for another reason: those of dummy devices, where
-// kube-proxy (kube-ipvs0), node-local DNS and others have the addresses of services.
-// It is shared. Addresses that come later are known from the next Add on.
+// ServiceAddresses keeps ports that are published on every address of the host away from addresses
+// of services. Kube-proxy (kube-ipvs0), node-local DNS and others have these on dummy devices.
+// ServiceAddresses is shared, and needs Rules before it. The next Add learns of later addresses.
 type ServiceAddresses struct{}
 
-// Add queues what brings the sets up to date. Without a dummy device it asks one
-// question.
+// Add queues the changes of the sets. Without a dummy device it asks one question.
 func (ServiceAddresses) Add(s *plan.Session) error {
 	vips, err := s.Host.AddressesOfKind("dummy")
 	if err != nil {

@@ -1,13 +1,12 @@
-// Package foreign is everything of strangers that concerns attachments: ports that another
-// backend or the reference plugins have published (NoConflicts), rules and links that the
-// reference left for an attachment that is ours by now (ReferencePorts, ReferenceMasquerade,
-// ReferenceLink), and rules of the host's firewall that drop what a bridge forwards
-// (ForwardAccept, ForwardBlocked). Nothing of strangers is changed but what an attachment of
-// ours has inherited, and what "forwardAccept" asks for.
+// Package foreign is what strangers have that concerns attachments: ports that another backend or
+// the reference plugins have published (NoConflicts), rules and links that the reference left for
+// an attachment that is ours by now (ReferencePorts, ReferenceMasquerade, ReferenceLink), and rules
+// of the host's firewall that drop what a bridge forwards (ForwardAccept, ForwardBlocked). The
+// package deletes only what the reference left for attachments of ours, and inserts only the rules
+// of "forwardAccept".
 package foreign
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -16,35 +15,31 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/label"
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft/strangers"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
-// NoConflicts looks for ports that are published already, but not by the backend that is to
-// publish them (iptables says which): by our other one, or by the reference. Rules of
-// iptables and of the reference come before ours of nftables, so that a taken port would
-// lead elsewhere without a word. Such a port is an ErrConflict. Where nobody uses another
-// backend the look is one system call.
+// NoConflicts looks for ports that our other backend or the reference has published already.
+// iptables says which backend is to publish the ports. Rules of iptables and of the reference come
+// before ours of nftables, so that a taken port would silently go to another container. Such a port
+// is an ErrConflict. Where nobody uses another backend the look is one system call.
 func NoConflicts(o plan.Owner, ports []hostport.Mapping, iptables bool) plan.Step {
-	c := conflicts{o, ports, iptables}
-	return plan.Step{Name: "nobody else publishes these ports", Run: c.look}
+	return plan.Step{Name: "nobody else publishes these ports", Run: conflicts{o, ports, iptables}.look}
 }
 
 // conflicts is the ports that an attachment wants.
 type conflicts struct {
 	Owner    plan.Owner
 	Ports    []hostport.Mapping
-	IPTables bool // the ports are to be published by iptables
+	IPTables bool // iptables is to publish the ports
 }
 
 func (o conflicts) look(s *plan.Session) error {
 	rules, err := s.Rules()
-	if errors.Is(err, nft.ErrUnsupported) {
-		return nil
-	}
 	if err != nil {
-		return err
+		return netlink.Ignore(err, nft.ErrUnsupported)
 	}
 	if o.IPTables {
 		return o.inOurTable(s, rules)
@@ -53,13 +48,13 @@ func (o conflicts) look(s *plan.Session) error {
 	if err != nil {
 		return err
 	}
-	if others.Theirs {
-		if err := o.inTheirTables(s, rules); err != nil {
+	if others.Reference {
+		if err := o.inReferenceTables(s, rules); err != nil {
 			return err
 		}
 	}
-	for _, ipv6 := range []bool{false, true} {
-		if err := o.inIPTables(s, ipv6, others.Chain4 && !ipv6 || others.Chain6 && ipv6); err != nil {
+	for _, f := range iptables.Families() {
+		if err := o.inIPTables(s, f, others.Chain4 && !f.IPv6 || others.Chain6 && f.IPv6); err != nil {
 			return err
 		}
 	}
@@ -94,13 +89,13 @@ func (o conflicts) inOurTable(s *plan.Session, rules *nft.Conn) error {
 	return nil
 }
 
-// inTheirTables looks for rules of the reference; those of who is gone are removed.
-func (o conflicts) inTheirTables(s *plan.Session, rules *nft.Conn) error {
-	list, err := strangers.TheirPorts(rules)
+// inReferenceTables looks for rules of the reference, and deletes those of containers that are gone.
+func (o conflicts) inReferenceTables(s *plan.Session, rules *nft.Conn) error {
+	list, err := strangers.ReferencePorts(rules)
 	if err != nil {
 		return err
 	}
-	var stale []strangers.TheirRule
+	var stale []strangers.ReferenceRule
 	for _, r := range list {
 		for _, p := range o.Ports {
 			to := p.Container.Addr()
@@ -121,29 +116,30 @@ func (o conflicts) inTheirTables(s *plan.Session, rules *nft.Conn) error {
 			break
 		}
 	}
-	return strangers.DeleteTheirs(rules, stale)
+	return strangers.DeleteReference(rules, stale)
 }
 
-// inIPTables looks for rules of our other backend and of the reference.
-func (o conflicts) inIPTables(s *plan.Session, ipv6, overNFT bool) error {
+// inIPTables looks for rules of our other backend and of the reference. overNFT says that iptables
+// over nf_tables has the chain of published ports.
+func (o conflicts) inIPTables(s *plan.Session, f iptables.Family, overNFT bool) error {
 	p := firewall.PortRules(o.Owner, o.Ports)
 	p.Gone = firewall.GoneBy(s)
 	var variants []iptables.Variant
 	if overNFT {
 		variants = append(variants, "nft")
 	}
-	if f := (iptables.Family{IPv6: ipv6}); f.LegacyInUse("nat") {
+	if f.LegacyInUse("nat") {
 		found, err := f.LegacyHasChain("nat", iptables.EntryChain)
 		if err != nil {
 			return err
 		}
 		if found {
-			variants = append(variants, "legacy")
+			variants = append(variants, iptables.Legacy)
 		}
 	}
-	for _, v := range variants {
-		err := p.Free(iptables.Family{IPv6: ipv6, Variant: v})
-		if err != nil && !errors.Is(err, iptables.ErrMissing) { // nobody can ask
+	for _, f.Variant = range variants {
+		err := netlink.Ignore(p.Free(f), iptables.ErrMissing) // nobody can ask
+		if err != nil {
 			return fmt.Errorf("published ports: %w", firewall.InWords(err))
 		}
 	}

@@ -7,17 +7,18 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft/strangers"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 )
 
-// ForwardAccept lets the bridge's packets through where somebody's rules drop what
-// they do not know. It is shared, and goes when the bridge is retired.
+// ForwardAccept lets the bridge's packets through where strangers' rules drop packets that no rule
+// accepts. It is shared, needs the Bridge before it, and goes when the bridge is retired.
 type ForwardAccept struct{ Bridge string }
 
-// Add puts the rules where the host's own firewall decides.
+// Add inserts the rules into the chains of the host's own firewall.
 func (f ForwardAccept) Add(s *plan.Session) error {
 	rules, err := s.Rules()
 	if err != nil {
@@ -29,24 +30,24 @@ func (f ForwardAccept) Add(s *plan.Session) error {
 	return eachLegacy(func(l iptables.Family) error { return l.AcceptLegacy(f.Bridge) })
 }
 
-// eachLegacy does the same to the legacy tables of both families, under the lock.
+// eachLegacy calls do for both families, under the lock.
 func eachLegacy(do func(iptables.Family) error) error {
 	return plan.Locked(func() error { return eachFamily(do) })
 }
 
-// eachFamily does the same to both families.
+// eachFamily calls do for both families.
 func eachFamily(do func(iptables.Family) error) error {
 	return errors.Join(do(iptables.Family{}), do(iptables.Family{IPv6: true}))
 }
 
-// Check says which chains drop the bridge's packets all the same.
+// Check lists the chains that drop the bridge's packets all the same.
 func (f ForwardAccept) Check(s *plan.Session) error { return ForwardBlocked(s, f.Bridge) }
 
 func (f ForwardAccept) String() string {
 	return fmt.Sprintf("# nft insert rule FAMILY TABLE CHAIN iifname %q accept, and oifname, in each forward chain that drops", f.Bridge)
 }
 
-// ForwardBlocked is nil, or a Drift of ForwardKind that names the chains in the way.
+// ForwardBlocked is nil, or a Drift of ForwardKind with the chains that drop the bridge's packets.
 func ForwardBlocked(s *plan.Session, bridge string) error {
 	list, err := Blockers(s, bridge)
 	if err != nil || len(list) == 0 {
@@ -62,7 +63,7 @@ func ForwardBlocked(s *plan.Session, bridge string) error {
 	}}
 }
 
-// Blocker is somebody's chain that drops what a bridge forwards.
+// Blocker is a stranger's chain that drops what a bridge forwards.
 type Blocker struct {
 	Family, Table, Chain string // of nf_tables, as nft(8) has them
 	Legacy               string // the program whose chain FORWARD it is; "" for one of nf_tables
@@ -75,23 +76,20 @@ func (b Blocker) String() string {
 	return fmt.Sprintf("chain %s %s %s", b.Family, b.Table, b.Chain)
 }
 
-// Blockers lists the chains in the bridge's way: first those of iptables-legacy.
+// Blockers lists the chains that drop the bridge's packets: first those of iptables-legacy.
 func Blockers(s *plan.Session, bridge string) (list []Blocker, err error) {
-	for _, family := range []iptables.Family{{}, {IPv6: true}} {
-		blocked, err := family.LegacyForward(bridge)
+	for _, f := range iptables.Families() {
+		blocked, err := f.LegacyForward(bridge)
 		if err != nil {
 			return nil, err
 		}
 		if blocked {
-			list = append(list, Blocker{Legacy: map[bool]string{true: "ip6tables-legacy", false: "iptables-legacy"}[family.IPv6]})
+			list = append(list, Blocker{Legacy: map[bool]string{true: "ip6tables-legacy", false: "iptables-legacy"}[f.IPv6]})
 		}
 	}
 	rules, err := s.Rules()
-	if errors.Is(err, nft.ErrUnsupported) {
-		return list, nil
-	}
 	if err != nil {
-		return nil, err
+		return list, netlink.Ignore(err, nft.ErrUnsupported)
 	}
 	chains, err := strangers.Blockers(rules, bridge)
 	for _, c := range chains {
@@ -112,11 +110,8 @@ func retireRules(s *plan.Session, name string) error {
 		return f.UnacceptLegacy(func(link string) bool { return nft.OfBridge(link, name) })
 	})
 	rules, nerr := s.Rules()
-	if errors.Is(nerr, nft.ErrUnsupported) {
-		return err
-	}
 	if nerr != nil {
-		return errors.Join(err, nerr)
+		return errors.Join(err, netlink.Ignore(nerr, nft.ErrUnsupported))
 	}
 	return errors.Join(err, ruleset.RetireBridge(rules, name))
 }

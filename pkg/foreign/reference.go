@@ -2,7 +2,6 @@ package foreign
 
 import (
 	"crypto/sha512"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -17,112 +16,93 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
-// ReferencePorts are ports that the reference's portmap published by nftables, before the
-// node changed to us. Its rules tell the container, not the network: with Addrs only
-// those that lead to one of these go, so that the container's other networks keep
-// theirs.
+// ReferencePorts are ports that the reference's portmap published by nftables, before the node
+// changed to us. The reference's rules have the container, not the network. With Addrs Del removes
+// only the rules that send packets to one of these addresses, so that the container's other
+// networks keep their rules.
 type ReferencePorts struct {
 	Owner plan.Owner
 	Addrs []netip.Prefix
 }
 
-// Del removes the rules, and the connections that they led to the container.
+// Del removes the rules, and the tracked connections to their targets.
 func (t ReferencePorts) Del(s *plan.Session) error {
 	rules, mine, err := t.find(s)
-	if err != nil || len(mine) == 0 {
-		return err
-	}
-	errs := []error{strangers.DeleteTheirs(rules, mine)}
+	errs := []error{err, strangers.DeleteReference(rules, mine)}
 	seen := make(map[netip.Addr]bool)
 	for _, r := range mine {
-		if r.Target.IsValid() && !seen[r.Target] {
-			seen[r.Target] = true
-			errs = append(errs, forgetTranslated(r.Target))
+		if to := r.Target; to.IsValid() && !seen[to] {
+			seen[to] = true
+			errs = append(errs, conntrack.Forget(conntrack.Filter{
+				IPv6: !to.Is4(), Server: to,
+				Match: func(f conntrack.Flow) bool { return f.Dest != f.Server },
+			}))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// forgetTranslated deletes the connections that were led to a container that is gone.
-func forgetTranslated(target netip.Addr) error {
-	return conntrack.Forget(conntrack.Filter{
-		IPv6: !target.Is4(), Server: target,
-		Match: func(f conntrack.Flow) bool { return f.Dest != f.Server },
-	})
-}
-
-func (t ReferencePorts) find(s *plan.Session) (*nft.Conn, []strangers.TheirRule, error) {
-	return referenceRules(s, strangers.TheirPorts, func(r strangers.TheirRule) bool {
+func (t ReferencePorts) find(s *plan.Session) (*nft.Conn, []strangers.ReferenceRule, error) {
+	return referenceRules(s, strangers.ReferencePorts, func(r strangers.ReferenceRule) bool {
 		return r.Comment == t.Owner.ContainerID && (len(t.Addrs) == 0 ||
 			slices.ContainsFunc(t.Addrs, func(a netip.Prefix) bool { return r.Mentions(a.Addr()) }))
 	})
 }
 
-// referenceRules lists the reference's rules that pick takes.
-func referenceRules(s *plan.Session, list func(*nft.Conn) ([]strangers.TheirRule, error), pick func(strangers.TheirRule) bool) (*nft.Conn, []strangers.TheirRule, error) {
+// referenceRules lists the reference's rules for which pick returns true.
+func referenceRules(s *plan.Session, list func(*nft.Conn) ([]strangers.ReferenceRule, error), pick func(strangers.ReferenceRule) bool) (*nft.Conn, []strangers.ReferenceRule, error) {
 	rules, err := s.Rules()
-	if errors.Is(err, nft.ErrUnsupported) {
-		return nil, nil, nil
-	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, netlink.Ignore(err, nft.ErrUnsupported)
 	}
 	all, err := list(rules)
-	return rules, slices.DeleteFunc(all, func(r strangers.TheirRule) bool { return !pick(r) }), err
+	return rules, slices.DeleteFunc(all, func(r strangers.ReferenceRule) bool { return !pick(r) }), err
 }
 
-// ReferenceMasquerade is the same for the rules of the reference's bridge.
+// ReferenceMasquerade is the masquerade rules of the reference's bridge.
 type ReferenceMasquerade struct{ Owner plan.Owner }
 
 // Del removes the rules.
 func (t ReferenceMasquerade) Del(s *plan.Session) error {
 	rules, mine, err := t.find(s)
-	if err != nil || len(mine) == 0 {
-		return err
-	}
-	return strangers.DeleteTheirs(rules, mine)
+	return errors.Join(err, strangers.DeleteReference(rules, mine))
 }
 
-func (t ReferenceMasquerade) find(s *plan.Session) (*nft.Conn, []strangers.TheirRule, error) {
-	return referenceRules(s, strangers.TheirMasquerade, func(r strangers.TheirRule) bool {
+func (t ReferenceMasquerade) find(s *plan.Session) (*nft.Conn, []strangers.ReferenceRule, error) {
+	return referenceRules(s, strangers.ReferenceMasquerade, func(r strangers.ReferenceRule) bool {
 		return strings.HasPrefix(r.Comment, referenceTag(t.Owner))
 	})
 }
 
-// referenceTag is what the reference's comments for an attachment begin with
-// (hashForInstance).
+// referenceTag begins the reference's comments for an attachment (hashForInstance).
 func referenceTag(o plan.Owner) string {
 	return referenceHash(o.Network) + "-" + referenceHash(o.IfName+":"+o.ContainerID)
 }
 
 func referenceHash(text string) string {
-	sum := sha512.Sum512([]byte(text))
-	return hex.EncodeToString(sum[:])[:16]
+	return fmt.Sprintf("%x", sha512.Sum512([]byte(text)))[:16]
 }
 
 // SweepReferenceMasquerade removes the reference's masquerade rules of a network's
 // attachments that are not valid.
 func SweepReferenceMasquerade(s *plan.Session, network string, valid []plan.Owner) error {
-	rules, stale, err := referenceRules(s, strangers.TheirMasquerade, func(r strangers.TheirRule) bool {
+	rules, stale, err := referenceRules(s, strangers.ReferenceMasquerade, func(r strangers.ReferenceRule) bool {
 		return strings.HasPrefix(r.Comment, referenceHash(network)+"-") &&
 			!slices.ContainsFunc(valid, func(o plan.Owner) bool { return strings.HasPrefix(r.Comment, referenceTag(o)) })
 	})
-	if err != nil || len(stale) == 0 {
-		return err
-	}
-	return strangers.DeleteTheirs(rules, stale)
+	return errors.Join(err, strangers.DeleteReference(rules, stale))
 }
 
-// SweepReferencePorts removes the reference's rules for ports of containers that are not
-// valid. The rules don't tell the network: only those go that lead to nobody any more.
+// SweepReferencePorts removes the reference's rules for ports of containers that are not valid. The
+// rules don't have the network: only rules whose target is gone are removed.
 func SweepReferencePorts(s *plan.Session, network string, valid map[string]bool) error {
 	var errs []error
 	gone := make(map[string]bool) // by container
-	rules, stale, err := referenceRules(s, strangers.TheirPorts, func(r strangers.TheirRule) bool {
+	rules, stale, err := referenceRules(s, strangers.ReferencePorts, func(r strangers.ReferenceRule) bool {
 		if r.Comment == "" || valid[r.Comment] || !r.Target.IsValid() {
 			return false
 		}
-		is, err := firewall.GoneByName(s, network, r.Comment, r.Target, netip.Addr{})
+		is, err := firewall.GoneBy(s)(network, r.Comment, r.Target, netip.Addr{})
 		errs = append(errs, err)
 		gone[r.Comment] = is
 		return is
@@ -130,15 +110,15 @@ func SweepReferencePorts(s *plan.Session, network string, valid map[string]bool)
 	if err := errors.Join(append(errs, err)...); err != nil || len(stale) == 0 {
 		return err
 	}
-	all, err := strangers.TheirPorts(rules) // with those that masquerade
+	all, err := strangers.ReferencePorts(rules) // the rules that masquerade, too
 	if err != nil {
 		return err
 	}
-	return strangers.DeleteTheirs(rules, slices.DeleteFunc(all, func(r strangers.TheirRule) bool { return !gone[r.Comment] }))
+	return strangers.DeleteReference(rules, slices.DeleteFunc(all, func(r strangers.ReferenceRule) bool { return !gone[r.Comment] }))
 }
 
-// madeBy names what the reference plugins made for the owner, or one of the given
-// chains of iptables; "" for nothing. CHECK asks it when the plan is not there.
+// madeBy lists, for people, what the reference plugins made for the owner, and those of the given
+// chains of iptables that exist; "" for nothing.
 func madeBy(s *plan.Session, o plan.Owner, addrs []netip.Prefix, chains ...string) (string, error) {
 	_, ports, err1 := ReferencePorts{Owner: o, Addrs: addrs}.find(s)
 	_, masq, err2 := ReferenceMasquerade{Owner: o}.find(s)
@@ -162,8 +142,8 @@ func madeBy(s *plan.Session, o plan.Owner, addrs []netip.Prefix, chains ...strin
 	return strings.Join(slices.Compact(places), ", "), errors.Join(append(errs, err)...)
 }
 
-// Explain says of a difference that CHECK found, where it is so, that the attachment was made
-// by the reference plugins or, as the given chains of iptables show, by our other backend.
+// Explain adds to a difference that CHECK found that another plugin or backend made the attachment:
+// the reference plugins, or our other backend, which has the given chains of iptables.
 func Explain(s *plan.Session, o plan.Owner, addrs []netip.Prefix, drift error, chains ...string) error {
 	where, err := madeBy(s, o, addrs, chains...)
 	if err != nil || where == "" {

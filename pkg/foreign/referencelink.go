@@ -12,16 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ReferenceLink is a container's link that another plugin made for the attachment, such
-// as the reference before the node changed to us, or our own whose other end was renamed.
+// ReferenceLink is a container's link that another plugin made for the attachment: the reference,
+// before the node changed to us. Or it is our own, whose other end was renamed.
 type ReferenceLink struct {
 	IfName string
 	Tag    string         // the attachment's; "" where a link of ours is none
 	Addrs  []netip.Prefix // the attachment's, by its lease or its result
 }
 
-// Del removes a veth of the name that has one of the attachment's addresses. Any
-// other link of that name is somebody else's.
+// Del removes a veth of the name that has one of the attachment's addresses. Any other link of that
+// name is a stranger's.
 func (i ReferenceLink) Del(s *plan.Session) error {
 	if found, err := i.found(s); err != nil || !found {
 		return err
@@ -47,8 +47,8 @@ func (i ReferenceLink) found(s *plan.Session) (bool, error) {
 	if link.Kind != "veth" || !slices.ContainsFunc(have, i.has) {
 		return false, nil
 	}
-	// One of ours is its own attachment's to delete: name, path of the namespace and address
-	// may be another container's by now.
+	// A link of ours is deleted by its own attachment's DEL only: the name, the namespace's path and
+	// the address may be another container's by now.
 	end, err := s.Host.LinkByIndex(link.Peer)
 	if errors.Is(err, unix.ENODEV) { // it is in another namespace
 		return true, nil

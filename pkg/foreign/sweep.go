@@ -11,11 +11,11 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
-// SweepIPTables removes the rules of a network's containers that are not valid, of
-// our compatible backend and of the reference plugins, and the shared chains with
-// the last of them. Their rules know the container, not the interface. Where neither
-// variant of iptables is used it executes nothing; where the programs are missing it is an
-// error only if there is something to remove (table nat may be kube-proxy's).
+// SweepIPTables removes the rules of a network's containers that are not valid, of our compatible
+// backend and of the reference plugins, and with the last of them the shared chains. These rules
+// have the container, not the interface. SweepIPTables executes nothing where neither variant of
+// iptables is used. Missing programs are an error only if there is something to remove (table nat
+// may be kube-proxy's).
 func SweepIPTables(s *plan.Session, network string, valid map[string]bool) error {
 	var errs []error
 	families, err := firewall.FamiliesWith(s, "")
@@ -38,8 +38,8 @@ func SweepIPTables(s *plan.Session, network string, valid map[string]bool) error
 	return errors.Join(errs...)
 }
 
-// onlyIfOurs is nil where the family has no chain of ours or of the reference. Nobody can
-// ask the legacy tables without their programs.
+// onlyIfOurs is nil where the family has no chain of ours or of the reference. The legacy tables
+// can't be listed without their programs.
 func onlyIfOurs(s *plan.Session, f iptables.Family, missing error) error {
 	rules, err := s.Rules()
 	if err != nil || f.Variant != "nft" {

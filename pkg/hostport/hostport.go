@@ -1,5 +1,5 @@
-// Package hostport is the one struct of a published port, which configurations are parsed to
-// and both backends make rules of.
+// Package hostport is the one struct of a published port: what configurations say, and what both
+// backends make rules of.
 //
 //	m := hostport.Mapping{Protocol: 6, HostPort: 8080, Container: netip.MustParseAddrPort("10.88.0.2:80")}
 //	fmt.Println(m) // 8080/tcp
@@ -18,7 +18,7 @@ type Mapping struct {
 	HostIP   netip.Addr // invalid or unspecified: every address of the host
 	Protocol uint8      // IP protocol number
 	HostPort uint16
-	// Container is where the ports lead to. Its address is invalid before that is known.
+	// Container is the container's address and first port. The address is invalid until it is known.
 	Container netip.AddrPort
 	// Range is how many ports there are, from HostPort and the container's on; 0 is 1.
 	Range uint16

@@ -13,9 +13,9 @@ func asListed(line string) string {
 	return strings.Replace(line, "-I ", "-A ", 1)
 }
 
-// absent are those of the lines that are not in the table. Each chain is one process:
-// unless all is asked for, it looks first only where the kernel's PREROUTING and
-// POSTROUTING lead to the others, and believes that what they lead to is whole.
+// absent are those of the lines that are not in the table. Each chain takes a process. Without all,
+// absent first looks only at PREROUTING and POSTROUTING: if their rules are there, it takes the
+// chains that these jump to for whole.
 func (f Family) absent(table string, lines []string, all bool) ([]string, error) {
 	chainOf := func(line string) string { return strings.Fields(asListed(line))[1] }
 	have := make(map[string][]string)
@@ -30,7 +30,7 @@ func (f Family) absent(table string, lines []string, all bool) ([]string, error)
 					return nil, err
 				}
 			}
-			if !slices.Contains(have[chain], asListed(line)) && (all || !leads(have[chain], line)) {
+			if !slices.Contains(have[chain], asListed(line)) && (all || !jumpsAlike(have[chain], line)) {
 				missing = append(missing, line)
 			}
 		}
@@ -45,9 +45,9 @@ func (f Family) absent(table string, lines []string, all bool) ([]string, error)
 	return look(func(string) bool { return true })
 }
 
-// leads says whether one of the rules leads to the same chain of ours as the line, however
-// this version of iptables prints the rest: ADD must not write it once more each time.
-func leads(rules []string, line string) bool {
+// jumpsAlike says whether one of the rules jumps to the same chain of ours as the line, however this
+// version of iptables prints the rest. Otherwise each ADD would write the line once more.
+func jumpsAlike(rules []string, line string) bool {
 	_, chain, found := strings.Cut(line, " -j "+ChainPrefix)
 	return found && slices.ContainsFunc(rules, func(r string) bool { return strings.HasSuffix(r, " -j "+ChainPrefix+chain) })
 }

@@ -14,7 +14,7 @@ import (
 // HeldError says that another container has the port.
 type HeldError struct {
 	Port        hostport.Mapping
-	Network     string // of the holder; "" where its rule does not tell
+	Network     string // of the holder; "" where its rule does not say
 	ContainerID string
 	Rule        string // the comment of its rule
 }
@@ -23,13 +23,13 @@ func (e *HeldError) Error() string {
 	return fmt.Sprintf("port %s is held by %s", e.Port, e.Rule)
 }
 
-// EntryChain is the chain that leads to those of all containers with published ports.
+// EntryChain jumps to the chains of all containers with published ports.
 const EntryChain = topDNAT
 
-// Free is nil if no other container has one of the ports, or only ones that are gone,
-// whose rules it removes. It is for a backend that would come after iptables.
+// Free is nil if no other container has one of the ports. It removes the rules of containers that
+// are gone. It is for a backend whose rules come after those of iptables.
 func (p Ports) Free(f Family) error {
-	top, err := f.List(topDNAT)
+	top, err := f.list("nat", topDNAT)
 	if err != nil {
 		return err
 	}
@@ -40,9 +40,9 @@ func (p Ports) Free(f Family) error {
 	return f.Restore(lines)
 }
 
-// conflict looks for another container's rules for one of the ports. The entry rules
-// tell protocol and ports, the container's chain the host's address. It returns the
-// lines that remove the rules of containers that are gone.
+// conflict looks for another container's rules for one of the ports. The entry rules have protocol
+// and ports, the container's chain has the host's address. It returns the lines that remove the
+// rules of containers that are gone.
 func (p Ports) conflict(f Family, top []string) ([]string, error) {
 	var lines []string
 	chains := make(map[string][]string) // those that have been looked at
@@ -59,7 +59,7 @@ func (p Ports) conflict(f Family, top []string) ([]string, error) {
 			own, known := chains[chain]
 			if !known {
 				var err error
-				if own, err = f.List(chain); err != nil {
+				if own, err = f.list("nat", chain); err != nil {
 					return nil, err
 				}
 				chains[chain] = own
@@ -96,12 +96,12 @@ func (p Ports) gone(held *HeldError, target netip.Addr) error {
 	return err
 }
 
-// removal are the lines that remove a container's chain and what leads to it.
+// removal are the lines that remove a container's chain and the jumps to it.
 func removal(chain string, top []string) []string {
 	var lines []string
 	for _, line := range top {
 		if strings.HasSuffix(line, " -j "+chain) {
-			lines = append(lines, "-D"+strings.TrimPrefix(line, "-A"))
+			lines = append(lines, deletion(line))
 		}
 	}
 	return append(lines, "-F "+chain, "-X "+chain)
@@ -126,8 +126,8 @@ func span(text string) (low, high uint16, ok bool) {
 	return uint16(from), uint16(to), err1 == nil && err2 == nil
 }
 
-// in says whether one of the lines takes clients of the port, and where it leads: one
-// for the same address of the host, and one for all of them, which would come first.
+// in says whether one of the lines takes clients of the port, and where it sends them: a line for
+// the same address of the host, or a line for all addresses, which would come first.
 func (p mapping) in(lines []string) (netip.Addr, bool) {
 	dest := ""
 	if p.dest() != "" {

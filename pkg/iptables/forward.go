@@ -10,17 +10,17 @@ import (
 // Legacy is the programs of legacy tables, by the names that they have beside others.
 const Legacy Variant = "legacy"
 
-// dockerUser is the chain that Docker leaves to the administrator.
+// dockerUser is the chain that Docker keeps for the administrator's rules.
 const dockerUser = "DOCKER-USER"
 
 // forwardHook is NF_INET_FORWARD.
 const forwardHook = 2
 
-// hookEntries and hookDefaults are where struct ipt_getinfo has the places at which the
-// chains of the hooks begin, and of the rules that are their policies.
+// hookEntries and hookDefaults are where struct ipt_getinfo has the places of the hooks' first
+// rules, and of the rules that are the chains' policies.
 const hookEntries, hookDefaults = tableName + 4, tableName + 4 + 5*4
 
-// acceptComment marks our rules in others' chains, as package nft does.
+// acceptComment is the comment of our rules in strangers' chains, as in package strangers.
 func acceptComment(bridge string) string { return "bridgeport: forward " + bridge }
 
 // forwardTable is the legacy table filter.
@@ -49,14 +49,10 @@ func (f Family) forwardTable() (*forwardTable, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := layout4
-	if f.IPv6 {
-		l = layout6
-	}
-	t := &forwardTable{rules: legacyRules(l, table)}
+	t := &forwardTable{rules: legacyRules(map[bool]layout{false: layout4, true: layout6}[f.IPv6], table)}
 	t.first = t.at(int(binary.NativeEndian.Uint32(info[hookEntries+forwardHook*4:])))
 	t.last = t.at(int(binary.NativeEndian.Uint32(info[hookDefaults+forwardHook*4:])))
-	if t.first < 0 || t.last < 0 {
+	if t.first < 0 || t.last < t.first {
 		return nil, fmt.Errorf("legacy iptables: table filter of %d bytes has no chain FORWARD", len(table))
 	}
 	return t, nil
@@ -67,35 +63,25 @@ func (t *forwardTable) at(place int) int {
 	return slices.IndexFunc(t.rules, func(r legacyRule) bool { return r.place == place })
 }
 
-// drops says whether a packet that no rule accepts is dropped: by the policy, or by a
-// last rule without a condition.
+// drops says whether a packet that no rule accepts is dropped: by the policy, or by a last rule
+// without a condition.
 func (t *forwardTable) drops() bool {
-	for _, i := range []int{t.last, t.last - 1} {
-		if i < t.first {
-			break
-		}
-		r := t.rules[i]
-		if v, standard := r.verdict(); r.unconditional() && (standard && v == verdictDrop || r.target.name == "REJECT") {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(t.rules[max(t.first, t.last-1):t.last+1], func(r legacyRule) bool {
+		v, standard := r.verdict()
+		return r.unconditional() && (standard && v == verdictDrop || r.target == "REJECT")
+	})
 }
 
-// mayAccept says whether a rule from first on, up to the chain's end, or of a chain that
-// one leads to, may accept any new connection from the bridge.
+// mayAccept says whether a rule from first on, up to the chain's end, or of a chain that such a
+// rule jumps to, may accept any new connection from the bridge.
 func (t *forwardTable) mayAccept(first, last int, bridge string, seen map[int]bool) bool {
 	if seen[first] {
 		return false
 	}
 	seen[first] = true
-	for i := first; i < last; i++ {
-		r := t.rules[i]
-		if r.target.name == "ERROR" { // the head of the next chain
-			break
-		}
-		v, standard := r.verdict()
-		if !standard || r.notFor(bridge) {
+	for i := first; i < last && t.rules[i].target != "ERROR"; i++ { // the head of the next chain
+		v, standard := t.rules[i].verdict()
+		if !standard || t.rules[i].notFor(bridge) {
 			continue
 		}
 		if v == verdictAccept {
@@ -108,24 +94,27 @@ func (t *forwardTable) mayAccept(first, last int, bridge string, seen map[int]bo
 	return false
 }
 
-// accepted says whether our own rules are there.
-func (t *forwardTable) accepted(bridge string) bool {
-	return slices.ContainsFunc(t.rules, func(r legacyRule) bool { return r.comment() == acceptComment(bridge) })
+// accepts says whether the table has one of our rules, for a link that belongs says yes to.
+func (t *forwardTable) accepts(belongs func(link string) bool) bool {
+	return slices.ContainsFunc(t.rules, func(r legacyRule) bool { return isOurs(r.comment, belongs) })
+}
+
+func isOurs(comment string, belongs func(link string) bool) bool {
+	link, is := strings.CutPrefix(comment, acceptComment(""))
+	return is && belongs(link)
 }
 
 // has says whether the table has a chain of that name.
 func (t *forwardTable) has(chain string) bool {
-	return slices.ContainsFunc(t.rules, func(r legacyRule) bool {
-		return r.target.name == "ERROR" && text(r.target.data) == chain
-	})
+	return slices.ContainsFunc(t.rules, func(r legacyRule) bool { return r.target == "ERROR" && text(r.of) == chain })
 }
 
-// AcceptLegacy puts rules that accept packets from and to the bridge to the head of the
-// legacy FORWARD chain, or of the one that Docker leaves for such rules. Where that chain
-// drops nothing, or has them already, it executes nothing.
+// AcceptLegacy inserts rules that accept packets from and to the bridge at the head of the legacy
+// FORWARD chain, or of Docker's chain for such rules. AcceptLegacy executes nothing where FORWARD
+// drops nothing, or has the rules already.
 func (f Family) AcceptLegacy(bridge string) error {
 	t, err := f.forwardTable()
-	if err != nil || t == nil || !t.drops() || t.accepted(bridge) {
+	if err != nil || t == nil || !t.drops() || t.accepts(func(link string) bool { return link == bridge }) {
 		return err
 	}
 	chain := "FORWARD"
@@ -140,19 +129,12 @@ func (f Family) AcceptLegacy(bridge string) error {
 	return f.restore(map[string][]string{"filter": lines})
 }
 
-// UnacceptLegacy removes the rules of AcceptLegacy for the links that belong to a
-// bridge. Without any it executes nothing.
+// UnacceptLegacy removes the rules of AcceptLegacy for the links that belong to a bridge. Without
+// such rules it executes nothing.
 func (f Family) UnacceptLegacy(belongs func(link string) bool) error {
 	t, err := f.forwardTable()
-	if err != nil || t == nil {
+	if err != nil || t == nil || !t.accepts(belongs) {
 		return err
-	}
-	ours := func(comment string) bool {
-		link, is := strings.CutPrefix(comment, acceptComment(""))
-		return is && belongs(link)
-	}
-	if !slices.ContainsFunc(t.rules, func(r legacyRule) bool { return ours(r.comment()) }) {
-		return nil
 	}
 	f.Variant = Legacy
 	var lines []string
@@ -163,8 +145,8 @@ func (f Family) UnacceptLegacy(belongs func(link string) bool) error {
 		}
 		for _, line := range list {
 			_, comment, _ := strings.Cut(line, `--comment "`)
-			if comment, _, _ = strings.Cut(comment, `"`); ours(comment) {
-				lines = append(lines, "-D"+strings.TrimPrefix(line, "-A"))
+			if comment, _, _ = strings.Cut(comment, `"`); isOurs(comment, belongs) {
+				lines = append(lines, deletion(line))
 			}
 		}
 	}

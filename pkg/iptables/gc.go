@@ -6,27 +6,20 @@ import (
 	"strings"
 )
 
-// Containers lists the IDs of a network's containers that have rules in the family,
-// from the rules' comments.
+// Containers lists the IDs of a network's containers that have rules in the family. The IDs are in
+// the rules' comments.
 func (f Family) Containers(network string) ([]string, error) {
+	lists, err := f.lists("POSTROUTING", topDNAT)
 	var ids []string
-	for _, chain := range []string{"POSTROUTING", topDNAT} {
-		lines, err := f.List(chain)
-		if err != nil {
-			return nil, err
-		}
-		for _, line := range lines {
-			id, found := idOf(line, network)
-			if found && !slices.Contains(ids, id) {
-				ids = append(ids, id)
-			}
+	for _, line := range slices.Concat(lists...) {
+		if id, found := idOf(line, network); found && !slices.Contains(ids, id) {
+			ids = append(ids, id)
 		}
 	}
-	return ids, nil
+	return ids, err
 }
 
-// idOf reads `name: "<network>" id: "<container>"` out of a rule that leads to a
-// container's chain.
+// idOf reads `name: "<network>" id: "<container>"` out of a rule that jumps to a container's chain.
 func idOf(line, network string) (string, bool) {
 	if !strings.Contains(line, " -j "+ChainPrefix) {
 		return "", false
@@ -39,9 +32,8 @@ func idOf(line, network string) (string, bool) {
 	return id, found
 }
 
-// Tidy removes the chains of published ports that all containers share, if no
-// container uses them any more. Somebody may flush them between the look and the
-// change, so it looks again.
+// Tidy removes the chains of published ports that all containers share, if no container uses them
+// any more. Somebody may flush the chains between the look and the change: then Tidy looks again.
 func (f Family) Tidy() error {
 	err := f.tidy()
 	for try := 0; err != nil && try < 2; try++ {
@@ -54,7 +46,7 @@ func (f Family) tidy() error {
 	var top []string
 	if f.Variant != "legacy" || f.LegacyInUse("nat") { // asking would load the table
 		var err error
-		if top, err = f.List(topDNAT); err != nil {
+		if top, err = f.list("nat", topDNAT); err != nil {
 			return err
 		}
 	}
@@ -83,25 +75,21 @@ func (f Family) tidy() error {
 
 // sharedLines remove what all containers share in table nat.
 func (f Family) sharedLines() (lines []string, err error) {
-	for _, from := range []string{"PREROUTING", "OUTPUT", "POSTROUTING"} {
-		list, err := f.List(from)
-		if err != nil {
-			return nil, err
-		}
-		for _, line := range list {
-			if strings.HasSuffix(line, " -j "+topDNAT) || strings.HasSuffix(line, " -j "+masqChain) {
-				lines = append(lines, "-D"+strings.TrimPrefix(line, "-A"))
-			}
+	jumps, err := f.lists("PREROUTING", "OUTPUT", "POSTROUTING")
+	if err != nil {
+		return nil, err
+	}
+	for _, line := range slices.Concat(jumps...) {
+		if strings.HasSuffix(line, " -j "+topDNAT) || strings.HasSuffix(line, " -j "+masqChain) {
+			lines = append(lines, deletion(line))
 		}
 	}
-	for _, chain := range []string{topDNAT, masqChain, setMark} {
-		have, err := f.List(chain)
-		if err != nil {
-			return nil, err
-		}
-		if have != nil {
-			lines = append(lines, "-F "+chain, "-X "+chain)
+	chains := []string{topDNAT, masqChain, setMark}
+	have, err := f.lists(chains...)
+	for i := range have {
+		if have[i] != nil {
+			lines = append(lines, "-F "+chains[i], "-X "+chains[i])
 		}
 	}
-	return lines, nil
+	return lines, err
 }

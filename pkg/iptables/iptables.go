@@ -1,7 +1,7 @@
-// Package iptables is the compatible backend: the chains and rules of the reference
-// plugins, for those who read them or whose kernel has no nf_tables. It is the only
-// place that executes programs besides delegation: one iptables-restore for each
-// family and change, and one listing where rules must be found.
+// Package iptables is the compatible backend: the chains and rules of the reference plugins, for
+// people who read them and for kernels without nf_tables. It executes programs, as only delegation
+// does beside it: one iptables-restore for each family and change, and one listing for each chain
+// that must be read.
 package iptables
 
 import (
@@ -120,8 +120,8 @@ func run(stdin, program string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, file, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
-	// If we are killed the program must not go on: it would add rules behind the DEL that
-	// follows. The signal comes at the end of the thread that started it.
+	// If we are killed, the program must not go on: it would add rules after the DEL that follows.
+	// The kernel sends the signal when the thread that started the program ends.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := netns.Stay(cmd.Run); err != nil {
 		return "", &RunError{Program: program, Text: strings.TrimSpace(stderr.String()), Err: err}
@@ -129,7 +129,7 @@ func run(stdin, program string, args ...string) (string, error) {
 	return stdout.String(), nil
 }
 
-// RunError is a program's failure with what it said.
+// RunError is a program's failure, with the program's text.
 type RunError struct {
 	Program, Text string
 	Err           error
@@ -141,9 +141,8 @@ func (e *RunError) Error() string {
 
 func (e *RunError) Unwrap() error { return e.Err }
 
-// Restore applies lines of table nat in one transaction: all or nothing. Lines are
-// those of iptables-save(8), without the table and COMMIT; a chain's declaration
-// empties it.
+// Restore applies lines of table nat in one transaction: all or nothing. The lines are those of
+// iptables-save(8), without the table and COMMIT. A chain's declaration empties the chain.
 func (f Family) Restore(lines []string) error {
 	return f.restore(map[string][]string{"nat": lines})
 }
@@ -164,10 +163,8 @@ func (f Family) restore(tables map[string][]string) error {
 	return err
 }
 
-// List is the rules of a chain of table nat as `iptables -S` prints them, the
-// chain's own line first; nil where there is no such chain.
-func (f Family) List(chain string) ([]string, error) { return f.list("nat", chain) }
-
+// list is the rules of a chain as `iptables -S` prints them, the chain's own line first; nil where
+// there is no such chain.
 func (f Family) list(table, chain string) ([]string, error) {
 	out, err := run("", f.program(""), "--wait", waitSeconds, "-t", table, "-S", chain)
 	var failed *RunError
@@ -180,14 +177,29 @@ func (f Family) list(table, chain string) ([]string, error) {
 	return strings.Split(strings.TrimSpace(out), "\n"), nil
 }
 
+// lists is list for several chains of table nat, each of which takes a process.
+func (f Family) lists(chains ...string) (all [][]string, err error) {
+	for _, chain := range chains {
+		list, err := f.list("nat", chain)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, list)
+	}
+	return all, nil
+}
+
+// deletion is the line that deletes a rule of a list.
+func deletion(rule string) string { return "-D" + strings.TrimPrefix(rule, "-A") }
+
 // noChain knows what the variants say of a chain that is not there; 1.8.9 over
 // nf_tables calls it incompatible.
 func noChain(text, chain string) bool {
 	return strings.Contains(text, "No chain/target/match") || strings.Contains(text, "chain `"+chain+"' in table")
 }
 
-// LegacyInUse says whether the namespace has the legacy table. Looking at it any other
-// way would load the modules.
+// LegacyInUse says whether the namespace has the legacy table. Any other look at the table would
+// load the modules.
 func (f Family) LegacyInUse(table string) bool {
 	name := "/proc/thread-self/net/ip_tables_names"
 	if f.IPv6 {

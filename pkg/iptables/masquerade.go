@@ -2,7 +2,6 @@ package iptables
 
 import (
 	"crypto/sha512"
-	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -22,13 +21,18 @@ type Masquerade struct {
 }
 
 // Chain is the name of the container's chain: CNI- and 24 hex digits.
-func (m Masquerade) Chain() string {
-	sum := sha512.Sum512([]byte(m.Network + m.ContainerID))
-	return ChainPrefix + hex.EncodeToString(sum[:])[:24]
+func (m Masquerade) Chain() string { return ChainPrefix + digest(m.Network, m.ContainerID, 24) }
+
+// digest is the first n hex digits of a container's SHA-512, as the reference has them.
+func digest(network, containerID string, n int) string {
+	return fmt.Sprintf("%x", sha512.Sum512([]byte(network+containerID)))[:n]
 }
 
-func (m Masquerade) comment() string {
-	text := fmt.Sprintf(`name: \"%s\" id: \"%s\"`, m.Network, m.ContainerID)
+func (m Masquerade) comment() string { return comment("", m.Network, m.ContainerID) }
+
+// comment is the match of a container's comment, which begins with kind.
+func comment(kind, network, containerID string) string {
+	text := fmt.Sprintf(`%sname: \"%s\" id: \"%s\"`, kind, network, containerID)
 	if len(text) > maxComment {
 		text = strings.TrimRight(text[:maxComment], `\`)
 	}
@@ -66,7 +70,7 @@ func (m Masquerade) rules(ipv6 bool) []string {
 	return append(lines, fmt.Sprintf("-A %s ! -d %s %s -j MASQUERADE", m.Chain(), multicast, m.comment()))
 }
 
-// jumps are the lines that lead to the chain, one for each address.
+// jumps are the lines that jump to the chain, one for each address.
 func (m Masquerade) jumps(ipv6 bool) []string {
 	var lines []string
 	for _, a := range m.addrs(ipv6) {
@@ -87,52 +91,39 @@ func (m Masquerade) Lines(ipv6 bool) []string {
 // Add writes the rules.
 func (m Masquerade) Add(f Family) error { return f.Restore(m.Lines(f.IPv6)) }
 
-// Missing names the rules that are not there.
+// Missing lists the rules that are not there.
 func (m Masquerade) Missing(f Family) ([]string, error) {
 	if len(m.addrs(f.IPv6)) == 0 {
 		return nil, nil
 	}
-	own, err := f.List(m.Chain())
-	if err != nil {
-		return nil, err
-	}
-	top, err := f.List("POSTROUTING")
+	have, err := f.lists(m.Chain(), "POSTROUTING")
 	if err != nil {
 		return nil, err
 	}
 	var missing []string
 	for _, want := range append(m.rules(f.IPv6), m.jumps(f.IPv6)...) {
-		if !slices.Contains(own, want) && !slices.Contains(top, want) {
+		if !slices.Contains(slices.Concat(have...), want) {
 			missing = append(missing, f.program("")+" -t nat "+want)
 		}
 	}
 	return missing, nil
 }
 
-// Del removes the jumps of the addresses, or without any all jumps, and with the
-// last jump the chain. Absent rules are success.
+// Del removes the jumps of the addresses, or without addresses all jumps, and with the last jump
+// the chain. Absent rules are success.
 func (m Masquerade) Del(f Family) error {
-	top, err := f.List("POSTROUTING")
+	have, err := f.lists("POSTROUTING", m.Chain())
 	if err != nil {
 		return err
 	}
-	own, err := f.List(m.Chain())
-	if err != nil {
-		return err
-	}
+	jumps := slices.DeleteFunc(have[0], func(line string) bool { return !strings.HasSuffix(line, " -j "+m.Chain()) })
 	var lines []string
-	left := 0
-	for _, line := range top {
-		if !strings.HasSuffix(line, " -j "+m.Chain()) {
-			continue
+	for _, line := range jumps {
+		if len(m.Addrs) == 0 || m.mine(line) {
+			lines = append(lines, deletion(line))
 		}
-		if len(m.Addrs) > 0 && !m.mine(line) {
-			left++
-			continue
-		}
-		lines = append(lines, "-D"+strings.TrimPrefix(line, "-A"))
 	}
-	if left == 0 && own != nil {
+	if len(lines) == len(jumps) && have[1] != nil {
 		lines = append(lines, "-F "+m.Chain(), "-X "+m.Chain())
 	}
 	return f.Restore(lines)

@@ -31,8 +31,8 @@ func (p mapping) numbers() string {
 	return fmt.Sprintf("%d:%d", p.HostPort, p.Last())
 }
 
-// target is where DNAT leads. Without a port each keeps its own; a range that is
-// shifted names its base, too (kernel 4.18, iptables 1.8).
+// target is the destination of DNAT. Without a port each packet keeps its own. A range that is
+// shifted has its base, too (kernel 4.18, iptables 1.8).
 func (p mapping) target() string {
 	switch first, n := p.Container.Port(), max(p.Range, 1); {
 	case n == 1:

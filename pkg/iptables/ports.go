@@ -1,8 +1,7 @@
 package iptables
 
 import (
-	"crypto/sha512"
-	"encoding/hex"
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -21,7 +20,7 @@ const (
 
 	// GuardChain is in table raw of IPv4. The reference has no such chain.
 	GuardChain = "CNI-HOSTPORT-GUARD"
-	guardJump  = "PREROUTING ! -i lo -j " + GuardChain // the rule that leads to it
+	guardJump  = "PREROUTING ! -i lo -j " + GuardChain // the rule that jumps to it
 )
 
 // perRule is how many ports the multiport match takes (XT_MULTI_PORTS).
@@ -40,19 +39,18 @@ type Ports struct {
 	Conditions6          []string
 	// Services are local addresses that are services', not the host's, in order.
 	Services []netip.Addr
-	// Gone says whether another container, whose port leads to target, is gone, so
-	// that its rules may be removed; nil: never. mine is where the port is to lead.
+	// Gone says whether another container with the port is gone, so that Add may remove its rules;
+	// nil: never. target is that container's address, mine the address of this one.
 	Gone func(network, containerID string, target, mine netip.Addr) (bool, error)
 }
 
 // Chain is the name of the container's chain: CNI-DN- and 21 hex digits.
 func (p Ports) Chain() string {
-	sum := sha512.Sum512([]byte(p.Network + p.ContainerID))
-	return portsPrefix + hex.EncodeToString(sum[:])[:21]
+	return portsPrefix + digest(p.Network, p.ContainerID, 21)
 }
 
-// of are the ports of a family, as they were given, but for those of one address of
-// the host: they come first where one for all addresses would take their clients.
+// of are the ports of a family, in the configuration's order. Ports of one address of the host come
+// first where a port of all addresses would take their clients.
 func (p Ports) of(ipv6 bool) []mapping {
 	list := slices.DeleteFunc(p.ports(), func(port mapping) bool { return port.Container.Addr().Is4() == ipv6 })
 	isAny := func(port mapping) bool { return port.dest() == "" }
@@ -69,7 +67,7 @@ func (p Ports) of(ipv6 bool) []mapping {
 
 func (p Ports) mark() string { return fmt.Sprintf("0x%x", 1<<p.MarkBit) }
 
-// leading are the lines that lead all attachments' packets to their chains.
+// leading are the lines that send all attachments' packets to their chains.
 func leading() []string {
 	return []string{
 		":" + topDNAT + " - [0:0]",
@@ -78,8 +76,8 @@ func leading() []string {
 	}
 }
 
-// marking are the lines that mark packets and masquerade what is marked; none where
-// no client is masqueraded, or somebody's chain does it.
+// marking are the lines that mark packets and masquerade marked ones; nil where no client is
+// masqueraded, or a stranger's chain masquerades.
 func (p Ports) marking() []string {
 	if p.MarkChain != "" || !p.MasqAll && len(p.Subnets) == 0 {
 		return nil
@@ -126,12 +124,7 @@ func (p Ports) own(ipv6 bool) []string {
 	return lines
 }
 
-func (p Ports) markChain() string {
-	if p.MarkChain != "" {
-		return p.MarkChain
-	}
-	return setMark
-}
+func (p Ports) markChain() string { return cmp.Or(p.MarkChain, setMark) }
 
 // masqueraded are the networks of clients to masquerade; an invalid one is everybody.
 func (p Ports) masqueraded(ipv6 bool) []netip.Prefix {
@@ -150,7 +143,7 @@ func (p Ports) masqueraded(ipv6 bool) []netip.Prefix {
 	return list
 }
 
-// entries are the lines that lead to the container's chain.
+// entries are the lines that jump to the container's chain.
 func (p Ports) entries(ipv6 bool) []string {
 	conditions := p.Conditions4
 	if ipv6 {
@@ -196,16 +189,9 @@ func chunks(numbers []string) [][]string {
 	return list
 }
 
-func (p Ports) comment() string {
-	text := fmt.Sprintf(`dnat name: \"%s\" id: \"%s\"`, p.Network, p.ContainerID)
-	if len(text) > maxComment {
-		text = strings.TrimRight(text[:maxComment], `\`)
-	}
-	return `-m comment --comment "` + text + `"`
-}
+func (p Ports) comment() string { return comment("dnat ", p.Network, p.ContainerID) }
 
-// quote makes one word of iptables-restore's input. It has been checked to hold no
-// line break.
+// quote makes one word of iptables-restore's input. The word must have no line break.
 func quote(word string) string {
 	if !strings.ContainsAny(word, " \t\"'\\") {
 		return word
@@ -218,7 +204,7 @@ func (p Ports) Add(f Family) error {
 	if len(p.of(f.IPv6)) == 0 {
 		return nil
 	}
-	top, err := f.List(topDNAT)
+	top, err := f.list("nat", topDNAT)
 	if err != nil {
 		return err
 	}
@@ -249,7 +235,7 @@ func (p Ports) Lines(ipv6 bool) []string {
 	return slices.Concat(p.shared(), []string{":" + p.Chain() + " - [0:0]"}, p.own(ipv6), p.entries(ipv6))
 }
 
-// Missing names the rules that are not there.
+// Missing lists the rules that are not there.
 func (p Ports) Missing(f Family) ([]string, error) {
 	if len(p.of(f.IPv6)) == 0 {
 		return nil, nil
@@ -272,11 +258,13 @@ func (p Ports) Missing(f Family) ([]string, error) {
 		return nil, err
 	}
 	tell("nat", lines)
-	top, err := f.List(topDNAT)
+	top, err := f.list("nat", topDNAT)
 	if err != nil {
 		return nil, err
 	}
-	for _, want := range p.unconditional().entries(f.IPv6) {
+	// Conditions are not compared: iptables prints their words in an order and form of its own.
+	p.Conditions4, p.Conditions6 = nil, nil
+	for _, want := range p.entries(f.IPv6) {
 		if !slices.ContainsFunc(top, func(line string) bool { return hasWords(line, want) }) {
 			tell("nat", []string{want})
 		}
@@ -284,32 +272,20 @@ func (p Ports) Missing(f Family) ([]string, error) {
 	return missing, nil
 }
 
-// unconditional is p without conditions, whose words iptables puts into an order and
-// form of its own.
-func (p Ports) unconditional() Ports {
-	p.Conditions4, p.Conditions6 = nil, nil
-	return p
-}
-
 // hasWords says whether the line has all words of want.
 func hasWords(line, want string) bool {
 	words := strings.Fields(line)
-	for _, w := range strings.Fields(want) {
-		if !slices.Contains(words, w) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(strings.Fields(want), func(w string) bool { return !slices.Contains(words, w) })
 }
 
-// Del removes the container's chain and what leads to it, and says where its ports led.
-// Absent rules are success.
+// Del removes the container's chain and the jumps to it, and returns where its ports led. Absent
+// rules are success.
 func (p Ports) Del(f Family) ([]Forward, error) {
-	own, err := f.List(p.Chain())
+	own, err := f.list("nat", p.Chain())
 	if err != nil || own == nil {
 		return nil, err
 	}
-	top, err := f.List(topDNAT)
+	top, err := f.list("nat", topDNAT)
 	if err != nil {
 		return nil, err
 	}

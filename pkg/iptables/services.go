@@ -30,7 +30,7 @@ func (p Ports) services(ipv6 bool, top []string) []string {
 	}
 	for _, line := range top {
 		if isService(line) && !slices.Contains(want, line) {
-			lines = append(lines, "-D"+strings.TrimPrefix(line, "-A"))
+			lines = append(lines, deletion(line))
 		}
 	}
 	return lines

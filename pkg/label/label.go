@@ -3,8 +3,7 @@
 //
 //	TAG[ COUNT] NETWORK/CONTAINER/IFNAME[ pod NAMESPACE/NAME]
 //
-// The text may be cut at its end. So the tag alone tells whose something is; the names are
-// for people.
+// The text may be cut at its end. So the tag alone says whose something is. The names are for people.
 package label
 
 import (
@@ -16,7 +15,7 @@ import (
 // Names is what a label says.
 type Names struct {
 	Tag   string
-	Count int // of a holder mark: how many elements its owner has; -1 elsewhere
+	Count int // of a holder mark: how many elements its owner has; -1 in other labels
 	// All of them or none. Network and IfName may be cut, Container is whole.
 	Network, Container, IfName string
 	Pod                        string // namespace/name; "" without one; it may be cut
@@ -47,7 +46,7 @@ func Parse(text string) (Names, bool) {
 	return n, true
 }
 
-// Tag is the first word of a label. Nobody says that it is a tag: see IsTag.
+// Tag is the first word of a label. IsTag says whether the word is a tag.
 func Tag(text string) string {
 	tag, _, _ := strings.Cut(text, " ")
 	return tag
@@ -74,9 +73,9 @@ func LinkOf(tag string) string {
 	return "veth" + digits
 }
 
-// SameContainer says whether two labels are of one container, on two networks: a
-// runtime hands each of them the same ports, and the first that has one keeps it. A label
-// that was cut within its container's ID is nobody's.
+// SameContainer says whether two labels are of one container, on two networks. A runtime gives each
+// of these networks the same ports, and the first with a port keeps it. A label that is cut within
+// the container's ID is of no container.
 func SameContainer(a, b string) bool {
 	x, _ := Parse(a)
 	y, _ := Parse(b)

@@ -49,28 +49,17 @@ func (r Route) Add(s *plan.Session) error {
 	if err != nil {
 		return err
 	}
-	table := 0 // the message has a byte for smaller ones
-	if r.table() > 255 {
-		table = r.table()
+	msg, table := nl.NewRtMsg(), r.table()
+	msg.Family, msg.Dst_len, msg.Scope = uint8(netlink.Family(r.Dst.Addr())), uint8(r.Dst.Bits()), uint8(r.scope())
+	if msg.Table = unix.RT_TABLE_UNSPEC; table <= 255 { // the message has one byte
+		msg.Table, table = uint8(table), 0
 	}
-	req := netlink.Request(unix.RTM_NEWROUTE, unix.NLM_F_CREATE, r.message(),
+	req := netlink.Request(unix.RTM_NEWROUTE, unix.NLM_F_CREATE, msg,
 		netlink.Bytes(unix.RTA_DST, r.Dst.Addr().AsSlice()), netlink.Number(unix.RTA_OIF, index), netlink.Bytes(unix.RTA_GATEWAY, r.Gw.AsSlice()),
 		netlink.Number(unix.RTA_PRIORITY, r.Priority), netlink.Number(unix.RTA_TABLE, table),
 		netlink.Nest(unix.RTA_METRICS, netlink.Number(unix.RTAX_MTU, r.MTU), netlink.Number(unix.RTAX_ADVMSS, r.AdvMSS)))
 	s.Container.Queue(req, "container link %s: add route %s", r.IfName, r.text())
 	return nil
-}
-
-func (r Route) message() *nl.RtMsg {
-	msg := nl.NewRtMsg()
-	msg.Family = uint8(netlink.Family(r.Dst.Addr()))
-	msg.Dst_len = uint8(r.Dst.Bits())
-	msg.Scope = uint8(r.scope())
-	msg.Table = unix.RT_TABLE_UNSPEC // RTA_TABLE says it
-	if r.table() <= 255 {
-		msg.Table = uint8(r.table())
-	}
-	return msg
 }
 
 // Check looks for the route with all its attributes, in its own table. The Veth reports a missing

@@ -60,11 +60,7 @@ func (v Vlans) wanted() []vlanInfo {
 }
 
 func (v Vlans) dropsDefault() bool {
-	return !v.KeepDefault && v.PVID != defaultPVID && !v.has(defaultPVID)
-}
-
-func (v Vlans) has(vid uint16) bool {
-	return slices.ContainsFunc(v.Tagged, func(r VlanRange) bool { return r.First <= vid && vid <= r.Last })
+	return !v.KeepDefault && v.PVID != defaultPVID && !slices.ContainsFunc(v.Tagged, func(r VlanRange) bool { return r.First <= defaultPVID && defaultPVID <= r.Last })
 }
 
 // Add sets all VLANs in one request, after the port was made.

@@ -48,9 +48,8 @@ func (c *Change) Wants(p Place) bool {
 // step queues a part of a transaction.
 type step func() error
 
-// chainSteps makes blocks and chains part of the transaction where they are missing.
-// Looking first keeps the rules from being there twice, and an aborted transaction
-// would cost an RCU wait.
+// chainSteps makes missing blocks and chains part of the transaction. It looks first: otherwise rules
+// would be there twice, and an aborted transaction costs an RCU wait.
 func (c *Conn) chainSteps(change Change) ([]step, error) {
 	var wanted []Chain
 	for _, b := range change.Blocks {
@@ -82,7 +81,7 @@ func (c *Conn) chainSteps(change Change) ([]step, error) {
 		}
 		steps = append(steps, func() error {
 			if old {
-				c.nl.DelChain(&nftables.Chain{Table: c.tableOf(ch), Name: ch.Name})
+				c.nl.DelChain(&nftables.Chain{Table: c.tables[ch.family()], Name: ch.Name})
 			}
 			c.queueChain(ch)
 			return nil

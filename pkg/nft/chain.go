@@ -3,7 +3,6 @@ package nft
 import (
 	"cmp"
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"strings"
 
@@ -23,22 +22,25 @@ const (
 	Netdev Family = "netdev" // chains at the ingress of a device
 )
 
-// Chain is a chain of our tables with its rules. Chains are never changed once
-// they exist: the name of a network's chain ends in a digest of its rules, so a
-// changed configuration makes a new chain and old attachments keep theirs.
+// Chain is a chain of our tables with its rules. An existing chain never changes: the name of a
+// network's chain ends in a digest of its rules, so that a changed configuration makes a new chain
+// and old attachments keep the old one.
 type Chain struct {
 	Name   string
 	Family Family // of its table; "" is Inet
 	Hook   *Hook  // nil for a chain that others jump to
 	Rules  []Rule
-	// Anew makes the chain again where it is there: one at the ingress of a device that was
-	// deleted is bound to nothing.
+	// Anew makes an existing chain again: a chain at the ingress of a deleted device is bound to
+	// nothing.
 	Anew bool
 }
 
 func (c Chain) family() Family { return cmp.Or(c.Family, Inet) }
 
-// Hook is where a base chain hangs.
+// label is the chain in a sentence.
+func (c Chain) label() string { return fmt.Sprintf("chain %s %s %s", c.family(), Table, c.Name) }
+
+// Hook is where packets enter a base chain.
 type Hook struct {
 	Type         string // "filter" or "nat"
 	Name         string // "prerouting", "output", "postrouting" or "ingress"
@@ -98,5 +100,5 @@ func Named(prefix string, rules []Rule) Chain {
 	}
 	sum := sha256.Sum256([]byte(text.String()))
 	// A chain's name may be 255 bytes (NFT_NAME_MAXLEN); a network's is not limited.
-	return Chain{Name: prefix[:min(len(prefix), 100)] + "-" + hex.EncodeToString(sum[:4]), Rules: rules}
+	return Chain{Name: prefix[:min(len(prefix), 100)] + fmt.Sprintf("-%x", sum[:4]), Rules: rules}
 }

@@ -25,7 +25,7 @@ func (s *seen) is(want *Hook) bool {
 func (c *Conn) look(chains ...Chain) ([]*seen, error) {
 	found := make([]*seen, len(chains))
 	err := c.ask.AskAll(len(chains), func(i int) netlink.Netfilter {
-		return ChainQuestion(c.tableOf(chains[i]).Family, Table, chains[i].Name)
+		return ChainQuestion(c.tables[chains[i].family()].Family, Table, chains[i].Name)
 	}, func(i int, attrs []byte) error {
 		found[i] = parseChain(attrs)
 		return nil

@@ -1,7 +1,6 @@
 package nft
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,12 +13,11 @@ type Change struct {
 	Blocks   []Block // made if missing
 	Chains   []Chain // shared; made if missing, never changed
 	Elements []Element
-	// Exactly is, for a class, all elements that its sets shall have; those of other classes
-	// keep theirs.
+	// Exactly is all elements that the sets of a class shall have. Sets of other classes keep their
+	// elements.
 	Exactly map[Class][]Element
-	// Gone says whether the attachment that holds an element is gone, so that the
-	// element may be replaced by the wanted one; nil: never. It is asked only where
-	// an element is in the way.
+	// Gone says whether the attachment that holds an element is gone, so that the wanted element may
+	// replace it; nil: never. Add asks only where an element is in the way.
 	Gone func(wanted, held Element) (bool, error)
 }
 
@@ -28,8 +26,7 @@ func (c *Change) Empty() bool {
 	return len(c.Blocks) == 0 && len(c.Chains) == 0 && len(c.Elements) == 0 && len(c.Exactly) == 0
 }
 
-// Share adds what attachments share of another change: tables, chains of theirs, addresses
-// of services.
+// Share adds what attachments share of another change: blocks, and addresses of services.
 func (c *Change) Share(of Change) {
 	for _, b := range of.Blocks {
 		c.Want(b)
@@ -50,9 +47,9 @@ func (e *HeldError) Error() string {
 	return fmt.Sprintf("%s is held by %s", e.Element.Name(), e.Holder)
 }
 
-// elements are those to delete and to add. The keys are read first: the kernel silently
-// accepts an element with the same key and value as another owner's and keeps that
-// one's comment.
+// elements are the elements to delete and to add. It reads the keys first: the kernel silently
+// accepts an element with the key and value of another owner's element, and keeps the other
+// owner's comment.
 func (c *Conn) elements(change Change) (del, add []Element, err error) {
 	wanted := unique(change.Elements)
 	found, err := c.FindAll(wanted)
@@ -111,7 +108,8 @@ func (c *Conn) exactly(class Class, want []Element) (del, add []Element, err err
 	return without(have, want), without(want, have), nil
 }
 
-// replace says what must go beside an element of somebody who is gone.
+// replace are the elements that must go together with the held element, whose owner is gone; a
+// HeldError where the owner is not gone.
 func (c *Conn) replace(change Change, wanted, held Element) ([]Element, error) {
 	gone := false
 	if change.Gone != nil {
@@ -126,18 +124,11 @@ func (c *Conn) replace(change Change, wanted, held Element) ([]Element, error) {
 	if wanted.Class() != ClassPort {
 		return nil, nil
 	}
-	// Its gate would stand before our port.
+	// The holder's gate would stand before our port, unless the change has a gate of its own there.
 	gate, _ := AtGate(wanted, "")
 	gate, found, err := c.Find(gate)
-	if err != nil || !found || !sameOwner(gate.Comment, held.Comment) || gated(change, gate) {
+	if err != nil || !found || !sameOwner(gate.Comment, held.Comment) || slices.ContainsFunc(change.Elements, gate.SameKey) {
 		return nil, err
 	}
 	return []Element{gate}, nil
-}
-
-// gated says whether the change has an element of its own in the gate's place.
-func gated(change Change, gate Element) bool {
-	return slices.ContainsFunc(change.Elements, func(e Element) bool {
-		return e.Set == gate.Set && bytes.Equal(e.Key, gate.Key)
-	})
 }

@@ -2,9 +2,9 @@ package nft
 
 import "golang.org/x/sys/unix"
 
-// Close closes the socket, and leaves the waiting to the kernel. After a deletion of rules,
-// by whomever, the close of such a socket waits for an RCU grace period (nft_rcv_nl_event):
-// 6 to 18 ms, in each process that closes one.
+// Close hands the socket to the kernel's garbage collector, so that nobody waits for its end. After a
+// deletion of rules, by anybody, the close of such a socket waits 6 to 18 ms for an RCU grace period
+// (nft_rcv_nl_event), in each process that closes one.
 func (c *Conn) Close() error {
 	queue, peer := c.bequeath()
 	err := c.nl.CloseLasting()
@@ -13,11 +13,10 @@ func (c *Conn) Close() error {
 	return err
 }
 
-// bequeath sends the socket through a pair of Unix sockets, together with the end that the
-// message waits in. When both ends are closed nobody can read the message, and the kernel
-// closes what is in it (net/unix/garbage.c): in a worker, from Linux 6.9 on and in later
-// releases of 6.1 and 6.6; before that within the close of peer, which then takes as long.
-// Errors are as good as not to have tried: Close waits.
+// bequeath sends the socket through a pair of Unix sockets, together with the end that the message
+// waits in. When both ends are closed, nobody can read the message, and the kernel closes what is in
+// it (net/unix/garbage.c): from Linux 6.9 on, and in later releases of 6.1 and 6.6, in a worker;
+// before that within the close of peer, which then waits. After an error Close waits, too.
 func (c *Conn) bequeath() (queue, peer int) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -39,15 +39,15 @@ type Conn struct {
 	// The tables and sets as the library knows them.
 	tables map[Family]*nftables.Table
 	sets   map[string]*nftables.Set
-	// others are tables of others, and whether they exist, once that was asked.
+	// others are strangers' tables that Tables was asked for, and whether they exist.
 	others    map[nftables.Table]bool
 	basesMade int
 }
 
 // Open opens the socket. ErrUnsupported where the kernel lacks nf_tables.
 func Open() (*Conn, error) {
-	// Lasting: the library would otherwise close its socket after each change,
-	// and each close after a deletion waits for an RCU grace period.
+	// AsLasting: otherwise the library closes its socket after each change, and each close after a
+	// deletion waits for an RCU grace period.
 	conn := &Conn{
 		tables: map[Family]*nftables.Table{
 			Inet:   {Name: Table, Family: nftables.TableFamilyINet},
@@ -90,18 +90,16 @@ func (c *Conn) tune(s *library.Conn) error {
 	return errors.Join(s.SetReadBuffer(bufferSize), s.SetWriteBuffer(bufferSize))
 }
 
-// Add makes the change in one transaction: all of it or nothing. An element that
-// is there already with the same owner's tag and value is success; one of another
-// owner is a *HeldError, except in maps keyed by a container's own address, where
-// the newest owner of the address is right and a dead one's entry is replaced.
+// Add makes the change in one transaction: all of it or nothing. An existing element with the same
+// owner's tag and value is success. A port of another owner is a *HeldError. In other sets the
+// newest owner of a key is right, and its element replaces the old one.
 func (c *Conn) Add(change Change) error {
 	unlock, err := flock.Netns()
 	if err != nil {
 		return err
 	}
 	defer unlock.Close()
-	// The library has no way to drop what was queued, so nothing is queued before
-	// everything is decided.
+	// The library can't drop what is queued. So Add decides everything before it queues anything.
 	steps, err := c.chainSteps(change)
 	if err != nil {
 		return err
@@ -131,7 +129,7 @@ func (c *Conn) Add(change Change) error {
 func (c *Conn) BasesMade() int { return c.basesMade }
 
 func (c *Conn) queueChain(ch Chain) {
-	k := &nftables.Chain{Table: c.tableOf(ch), Name: ch.Name}
+	k := &nftables.Chain{Table: c.tables[ch.family()], Name: ch.Name}
 	if ch.Family == Netdev {
 		c.nl.AddTable(k.Table)
 	}
@@ -152,12 +150,8 @@ func (c *Conn) queueRules(k *nftables.Chain, list []Rule) {
 	}
 }
 
-func (c *Conn) tableOf(ch Chain) *nftables.Table {
-	return c.tables[ch.family()]
-}
-
-// withSets gives look-ups the transaction's number of their set, which a set that
-// is made in the same transaction is known by.
+// withSets gives look-ups the transaction's number of their set: a new set of the same transaction
+// has no other name yet.
 func (c *Conn) withSets(exprs []expr.Any) []expr.Any {
 	for _, e := range exprs {
 		switch e := e.(type) {
@@ -170,9 +164,9 @@ func (c *Conn) withSets(exprs []expr.Any) []expr.Any {
 	return exprs
 }
 
-// HasBridge says whether the kernel has nf_tables for bridges. Reading does not tell: what a
-// family that it lacks would have is not there either. So it is asked to make a table in a
-// transaction that can't succeed, with a chain in a table that nobody has.
+// HasBridge says whether the kernel has nf_tables for bridges. Reading can't say it: a missing table
+// looks like a missing family. So HasBridge makes a table in a transaction that can't succeed, with
+// a chain in a table that nobody has.
 func (c *Conn) HasBridge() (bool, error) { return c.hasFamily(nftables.TableFamilyBridge) }
 
 func (c *Conn) hasFamily(family nftables.TableFamily) (bool, error) {
@@ -188,10 +182,10 @@ func (c *Conn) hasFamily(family nftables.TableFamily) (bool, error) {
 	}
 }
 
-// Library is the library's connection, for package strangers, which reads rules of others.
+// Library is the library's connection, for package strangers.
 func (c *Conn) Library() *nftables.Conn { return c.nl }
 
-// Tables are those of the tables of others that exist. It asks once, for all of them at once.
+// Tables are those of the strangers' tables that exist. A Conn asks once, for all of them at once.
 func (c *Conn) Tables(tables ...nftables.Table) (exist []*nftables.Table, err error) {
 	if _, asked := c.others[tables[0]]; !asked {
 		err = c.ask.AskAll(len(tables), func(i int) netlink.Netfilter {

@@ -17,7 +17,7 @@ type Element struct {
 	Set     string // name of the set or map
 	Key     []byte // as the kernel wants it: each field padded to 4 bytes
 	Value   []byte // of a map; nil in sets and verdict maps
-	Chain   string // of a verdict map: where to go; "" elsewhere
+	Chain   string // of a verdict map: where to go; "" in other sets
 	Comment string // begins with the owner's tag
 	// Connections that matched since the element was added, of elements that were read from maps
 	// of ports.

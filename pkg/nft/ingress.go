@@ -1,9 +1,10 @@
 package nft
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 )
@@ -14,8 +15,8 @@ func (c *Conn) Has(ch Chain) (bool, error) {
 	return err == nil && seen[0] != nil, err
 }
 
-// DropIngress deletes a chain of family netdev and an element that belongs to it, and with
-// the last such chain the table. The caller has the lock of flock.Netns.
+// DropIngress deletes a chain of family netdev and its element mark, and with the last such chain
+// the table. The caller must have the lock of flock.Netns.
 func (c *Conn) DropIngress(ch Chain, mark Element) error {
 	found, err := c.FindAll([]Element{mark})
 	if err != nil {
@@ -25,14 +26,9 @@ func (c *Conn) DropIngress(ch Chain, mark Element) error {
 	if err != nil {
 		return fmt.Errorf("rules: list chains: %w", err)
 	}
-	left, there := 0, false
-	for _, other := range chains {
-		if other.Table.Name == Table {
-			left++
-			there = there || other.Name == ch.Name
-		}
-	}
-	// Before Linux 6.12 or so the chain goes with its device, and only the table stays.
+	chains = slices.DeleteFunc(chains, func(other *nftables.Chain) bool { return other.Table.Name != Table })
+	there := slices.ContainsFunc(chains, func(other *nftables.Chain) bool { return other.Name == ch.Name })
+	// Before about Linux 6.12 the chain goes with its device, and only the table stays.
 	table := c.tables[Netdev]
 	exists, err := c.Exist(TableQuestion(table.Family, Table))
 	if err != nil {
@@ -44,12 +40,12 @@ func (c *Conn) DropIngress(ch Chain, mark Element) error {
 		}
 	}
 	switch {
-	case exists[0] && (left == 0 || there && left == 1):
+	case exists[0] && (len(chains) == 0 || there && len(chains) == 1):
 		c.nl.DelTable(table)
 	case there:
 		c.nl.DelChain(&nftables.Chain{Table: table, Name: ch.Name})
 	}
-	if err := c.nl.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
+	if err := netlink.Ignore(c.nl.Flush(), unix.ENOENT); err != nil {
 		return fmt.Errorf("rules: delete chain %s: %w", ch.Name, err)
 	}
 	return nil

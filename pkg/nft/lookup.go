@@ -14,8 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Find reads the element with e's key, without a dump. false where it, its map or
-// the table does not exist.
+// Find reads the element with e's key; false where the element, its map or the table does not exist.
 func (c *Conn) Find(e Element) (Element, bool, error) {
 	found, err := c.FindAll([]Element{e})
 	if err != nil || found[0] == nil {
@@ -24,8 +23,8 @@ func (c *Conn) Find(e Element) (Element, bool, error) {
 	return *found[0], true, nil
 }
 
-// FindAll reads the elements with the given keys, many with each system call; nil for
-// those that do not exist. The library asks for one at a time and waits.
+// FindAll reads the elements with the given keys, many with each system call; nil for a missing one.
+// The library asks for one at a time and waits.
 func (c *Conn) FindAll(elements []Element) ([]*Element, error) {
 	found := make([]*Element, len(elements))
 	err := c.ask.AskAll(len(elements), func(i int) netlink.Netfilter {
@@ -65,7 +64,7 @@ func question(kind uint16, family nftables.TableFamily, attrs []byte) netlink.Ne
 
 func nameAttr(kind uint16, name string) []byte { return netlink.AppendName(nil, kind, name) }
 
-// Exist says which of the objects exist that the questions ask for.
+// Exist says for each question whether its object exists.
 func (c *Conn) Exist(questions ...netlink.Netfilter) ([]bool, error) {
 	found := make([]bool, len(questions))
 	err := c.ask.AskAll(len(questions), func(i int) netlink.Netfilter { return questions[i] },
@@ -75,25 +74,16 @@ func (c *Conn) Exist(questions ...netlink.Netfilter) ([]bool, error) {
 
 // parseElement reads one element of a set. Its bytes are copied.
 func parseElement(set *nftables.Set, item []byte) Element {
-	w := nftables.SetElement{}
-	attrs, _ := netlink.Attributes(item) // what stands before a wrong length is as good as any
-	for _, a := range attrs {
-		switch a.Type {
-		case unix.NFTA_SET_ELEM_KEY:
-			w.Key = bytes.Clone(netlink.Nested(a.Value, unix.NFTA_DATA_VALUE))
-		case unix.NFTA_SET_ELEM_DATA:
-			value := netlink.Nested(a.Value, unix.NFTA_DATA_VALUE)
-			if value == nil {
-				value = netlink.Nested(a.Value, unix.NFTA_DATA_VERDICT)
-			}
-			w.Val = bytes.Clone(value)
-		case unix.NFTA_SET_ELEM_USERDATA:
-			w.Comment = commentIn(a.Value, userdata.NFTNL_UDATA_SET_ELEM_COMMENT)
-		case unix.NFTA_SET_ELEM_EXPR:
-			w.Counter = parseCounter(a.Value)
-		}
+	data := netlink.Nested(item, unix.NFTA_SET_ELEM_DATA)
+	value := netlink.Nested(data, unix.NFTA_DATA_VALUE)
+	if value == nil {
+		value = netlink.Nested(data, unix.NFTA_DATA_VERDICT)
 	}
-	return fromWire(set, w)
+	return fromWire(set, nftables.SetElement{
+		Key: bytes.Clone(netlink.Nested(netlink.Nested(item, unix.NFTA_SET_ELEM_KEY), unix.NFTA_DATA_VALUE)), Val: bytes.Clone(value),
+		Comment: commentIn(netlink.Nested(item, unix.NFTA_SET_ELEM_USERDATA), userdata.NFTNL_UDATA_SET_ELEM_COMMENT),
+		Counter: parseCounter(netlink.Nested(item, unix.NFTA_SET_ELEM_EXPR)),
+	})
 }
 
 // parseCounter reads an expression of an element; nil where it is no counter.

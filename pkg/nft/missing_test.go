@@ -30,7 +30,7 @@ func wantMissing(t *testing.T, c *Conn, chains []Chain, want ...string) {
 
 func (c *Conn) listed(t *testing.T, ch Chain) []*nftables.Rule {
 	t.Helper()
-	rules, err := c.nl.GetRules(c.tableOf(ch), &nftables.Chain{Name: ch.Name, Table: c.tableOf(ch)})
+	rules, err := c.nl.GetRules(c.tables[ch.family()], &nftables.Chain{Name: ch.Name, Table: c.tables[ch.family()]})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestMissingRule(t *testing.T) {
 // restore writes the chain's rules anew.
 func (c *Conn) restore(t *testing.T, ch Chain) {
 	t.Helper()
-	c.nl.FlushChain(&nftables.Chain{Name: ch.Name, Table: c.tableOf(ch)})
+	c.nl.FlushChain(&nftables.Chain{Name: ch.Name, Table: c.tables[ch.family()]})
 	c.queueChain(ch)
 	c.flush(t)
 }
@@ -81,7 +81,7 @@ func TestMissingChain(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			c.nl.DelChain(&nftables.Chain{Name: ch.Name, Table: c.tableOf(ch)})
+			c.nl.DelChain(&nftables.Chain{Name: ch.Name, Table: c.tables[ch.family()]})
 			c.flush(t)
 			wantMissing(t, c, []Chain{ch}, "chain "+string(ch.family())+" bridgeport "+ch.Name+" is missing")
 		}

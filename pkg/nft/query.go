@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxTries bounds how often a deletion starts again because someone else changed
-// the ruleset between our read and our commit (a window of about 40 us).
+// maxTries bounds how often a deletion starts again because somebody changed the rules between the
+// read and the commit (a window of about 40 us).
 const maxTries = 20
 
 // ErrFewer says that there are fewer elements of the owner than expected.
@@ -55,8 +55,8 @@ func (c *Conn) List(name string) ([]Element, error) {
 	return elements, nil
 }
 
-// Everything lists the elements of all sets and maps of our tables, in the order of
-// the sets. It is for people who look: see List for what it costs.
+// Everything lists the elements of all sets and maps of our tables, in the order of the sets. It
+// costs what List costs, for each set.
 func (c *Conn) Everything() ([]Element, error) {
 	return c.listWhere(func(Set) bool { return true })
 }
@@ -83,22 +83,17 @@ func fromWire(set *nftables.Set, w nftables.SetElement) Element {
 	}
 	switch {
 	case set.IsMap && set.DataType.Name == nftables.TypeVerdict.Name:
-		e.Chain = verdictChain(w.Val)
+		e.Chain = netlink.CString(netlink.Nested(w.Val, unix.NFTA_VERDICT_CHAIN))
 	case set.IsMap:
 		e.Value = w.Val
 	}
 	return e
 }
 
-// verdictChain reads the chain from NFTA_VERDICT_CODE and NFTA_VERDICT_CHAIN.
-func verdictChain(data []byte) string {
-	return netlink.CString(netlink.Nested(data, unix.NFTA_VERDICT_CHAIN))
-}
-
-// Delete removes the elements, by their keys, but only those whose comment has the
-// tag: an address or port that belongs to the next attachment survives a late DEL.
-// Absent ones are success, but with fewer than atLeast it changes nothing and
-// returns ErrFewer. What it removed is returned as it was.
+// Delete removes those elements, by their keys, whose comment has the tag: an address or port that
+// belongs to the next attachment survives a late DEL. Absent elements are success. With fewer than
+// atLeast elements Delete changes nothing and returns ErrFewer. It returns the deleted elements as
+// the kernel had them.
 func (c *Conn) Delete(tag string, elements []Element, atLeast int) ([]Element, error) {
 	unlock, err := flock.Netns()
 	if err != nil {
@@ -113,8 +108,8 @@ func (c *Conn) Delete(tag string, elements []Element, atLeast int) ([]Element, e
 	}
 }
 
-// deleteOnce commits only if nothing changed since it read the owners. Not guarded,
-// it relies on our lock alone.
+// deleteOnce commits only if nothing changed since it read the owners. With guarded false it relies
+// on our lock alone.
 func (c *Conn) deleteOnce(tag string, elements []Element, atLeast int, guarded bool) ([]Element, error) {
 	var generation uint32
 	if guarded {
@@ -157,22 +152,17 @@ func unique(elements []Element) []Element {
 	})
 }
 
-// id is what no other element has.
+// id is the element's place: no other element of our tables has it.
 func (e Element) id() string { return e.Set + string(e.Key) }
 
-// keys are the elements as a deletion needs them.
-func keys(elements []Element) []Element {
-	list := make([]Element, len(elements))
-	for i, e := range elements {
-		list[i] = Element{Set: e.Set, Key: e.Key}
-	}
-	return list
-}
-
-// queueDelete makes the deletion of elements that were read part of the transaction;
-// with a bound port that of its chain too, which nothing else leads to.
+// queueDelete makes the deletion of elements that were read part of the transaction. With the element
+// of a bound port the port's own chain goes.
 func (c *Conn) queueDelete(elements []Element) error {
-	if err := c.queueElements(keys(elements), c.nl.SetDeleteElements); err != nil {
+	keys := make([]Element, len(elements))
+	for i, e := range elements {
+		keys[i] = Element{Set: e.Set, Key: e.Key}
+	}
+	if err := c.queueElements(keys, c.nl.SetDeleteElements); err != nil {
 		return err
 	}
 	for _, e := range elements {
@@ -206,27 +196,34 @@ type Difference struct {
 	Text  string // what follows the chain's name in a sentence
 }
 
-// Missing compares chains with the kernel.
-func (c *Conn) Missing(chains ...Chain) ([]Difference, error) {
-	have, err := c.look(chains...)
-	if err != nil {
-		return nil, err
+// compare reads the chains, nil for a missing one, and the differences of each chain's rules.
+func (c *Conn) compare(chains []Chain) (have []*seen, bad [][]Difference, err error) {
+	if have, err = c.look(chains...); err != nil {
+		return nil, nil, err
 	}
 	rules, err := c.rulesOf(chains)
+	for i := range rules {
+		bad = append(bad, compareRules(chains[i].label(), chains[i].Rules, rules[i]))
+	}
+	return have, bad, err
+}
+
+// Missing compares chains with the kernel.
+func (c *Conn) Missing(chains ...Chain) ([]Difference, error) {
+	have, rules, err := c.compare(chains)
 	if err != nil {
 		return nil, err
 	}
 	var bad []Difference
 	for i, want := range chains {
-		name := fmt.Sprintf("chain %s %s %s", want.family(), Table, want.Name)
 		if have[i] == nil {
-			bad = append(bad, Difference{Chain: name, Text: " is missing"})
+			bad = append(bad, Difference{Chain: want.label(), Text: " is missing"})
 			continue
 		}
 		if want.Hook != nil && !have[i].is(want.Hook) {
-			bad = append(bad, Difference{Chain: name, Text: " is not a base chain with " + want.Hook.String()})
+			bad = append(bad, Difference{Chain: want.label(), Text: " is not a base chain with " + want.Hook.String()})
 		}
-		bad = append(bad, compareRules(name, want.Rules, rules[i])...)
+		bad = append(bad, rules[i]...)
 	}
 	return bad, nil
 }
@@ -235,15 +232,15 @@ func (c *Conn) Missing(chains ...Chain) ([]Difference, error) {
 // networks, and is read as a whole; that of family bridge has some for each attachment.
 func (c *Conn) rulesOf(chains []Chain) ([][]kernelRule, error) {
 	list := make([][]kernelRule, len(chains))
-	var table map[string][]kernelRule
+	var all map[string][]kernelRule
 	for i, ch := range chains {
-		from, err := table, error(nil)
+		table, from, err := c.tables[ch.family()], all, error(nil)
 		switch {
 		case ch.family() == Bridge:
-			from, err = c.rules(c.tableOf(ch), ch.Name)
-		case table == nil:
-			table, err = c.rules(c.tableOf(ch), "")
-			from = table
+			from, err = c.rules(table, ch.Name)
+		case all == nil:
+			all, err = c.rules(table, "")
+			from = all
 		}
 		if err != nil {
 			return nil, err
@@ -253,8 +250,8 @@ func (c *Conn) rulesOf(chains []Chain) ([][]kernelRule, error) {
 	return list, nil
 }
 
-// compareRules finds each rule by its comment and its expressions, in their order;
-// rules that somebody added are not our business.
+// compareRules looks for each rule by its comment and its expressions, in their order. Rules that
+// somebody added are no difference.
 func compareRules(chain string, want []Rule, have []kernelRule) []Difference {
 	var bad []Difference
 	used := make([]bool, len(have))

@@ -7,28 +7,24 @@ import (
 	"github.com/google/nftables"
 )
 
-// Refill gives chains that are there, but lack a rule or have them in another order, all
-// of their rules again, and nothing else's: in one transaction, so that no packet passes
-// between the two. Add makes those that are not there.
+// Refill writes all rules of those chains anew that lack a rule or have their rules in another order.
+// Rules that somebody added go. It is one transaction, so that no packet passes in between. Add
+// makes missing chains.
 func (c *Conn) Refill(chains ...Chain) error {
 	unlock, err := flock.Netns()
 	if err != nil {
 		return err
 	}
 	defer unlock.Close()
-	have, err := c.look(chains...)
-	if err != nil {
-		return err
-	}
-	rules, err := c.rulesOf(chains)
+	have, bad, err := c.compare(chains)
 	if err != nil {
 		return err
 	}
 	for i, ch := range chains {
-		if have[i] == nil || len(compareRules(ch.Name, ch.Rules, rules[i])) == 0 {
+		if have[i] == nil || len(bad[i]) == 0 {
 			continue
 		}
-		k := &nftables.Chain{Table: c.tableOf(ch), Name: ch.Name}
+		k := &nftables.Chain{Table: c.tables[ch.family()], Name: ch.Name}
 		c.nl.FlushChain(k)
 		c.queueRules(k, ch.Rules)
 	}

@@ -8,12 +8,13 @@ import (
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 )
 
-// Tidy deletes the networks' chains that no element leads to any more. The kernel
-// refuses to delete one that is in use (EBUSY), so asking is the check.
+// Tidy deletes the networks' chains to which no element leads any more. The kernel refuses to delete
+// a chain that is in use (EBUSY).
 func (c *Conn) Tidy() error {
 	unlock, err := flock.Netns()
 	if err != nil {
@@ -25,8 +26,8 @@ func (c *Conn) Tidy() error {
 	})
 }
 
-// DropChains deletes the chains of family inet whose names are wanted, with their rules;
-// those that something leads to stay. The caller has the lock of flock.Netns.
+// DropChains deletes the chains of family inet for whose names is returns true. A chain that is in
+// use stays. The caller must have the lock of flock.Netns.
 func (c *Conn) DropChains(is func(name string) bool) error {
 	chains, err := c.chains(is)
 	if err != nil {
@@ -34,7 +35,7 @@ func (c *Conn) DropChains(is func(name string) bool) error {
 	}
 	for _, ch := range chains {
 		c.nl.DelChain(ch)
-		if err := c.nl.Flush(); err != nil && !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.ENOENT) {
+		if err := netlink.Ignore(c.nl.Flush(), unix.EBUSY, unix.ENOENT); err != nil {
 			return fmt.Errorf("rules: delete chain %s: %w", ch.Name, err)
 		}
 	}
@@ -59,17 +60,16 @@ func OfBridge(link, bridge string) bool {
 	return err == nil && vid == fmt.Sprintf(".%d", n)
 }
 
-// Retire deletes each of our tables of families inet and bridge if no attachment is left in
-// it, and no chain of family inet that stays for itself. needed says which of the tables is to stay for
-// its rules alone. It is asked under the lock: who comes to need them meanwhile looks for
-// the table afterwards.
-func (c *Conn) Retire(needed func() (base, link bool, err error), stays func(chain string) bool) error {
+// Retire deletes each of our tables of families inet and bridge that has no element of an attachment
+// and, in family inet, no chain for which stays returns true. needed says which table must stay for
+// its rules alone. Retire asks it under the lock: whoever needs a table later looks for it afterwards.
+func (c *Conn) Retire(needed func() (base, frames bool, err error), stays func(chain string) bool) error {
 	unlock, err := flock.Netns()
 	if err != nil {
 		return err
 	}
 	defer unlock.Close()
-	base, link, err := needed()
+	base, frames, err := needed()
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (c *Conn) Retire(needed func() (base, link bool, err error), stays func(cha
 	if !base {
 		errs = append(errs, c.retire(Inet, stays))
 	}
-	if !link {
+	if !frames {
 		errs = append(errs, c.retire(Bridge, stays))
 	}
 	return errors.Join(errs...)
@@ -102,7 +102,7 @@ func (c *Conn) retire(family Family, stays func(chain string) bool) error {
 		}
 	}
 	c.nl.DelTable(t)
-	if err := c.nl.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
+	if err := netlink.Ignore(c.nl.Flush(), unix.ENOENT); err != nil {
 		return fmt.Errorf("rules: delete table: %w", err)
 	}
 	return nil

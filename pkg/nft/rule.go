@@ -31,7 +31,7 @@ func NewRule(comment string, parts ...Part) Rule {
 // Part is a piece of a rule: a match, a statement or a verdict. Each is named as nft(8)
 // says it.
 type Part struct {
-	left, right string // of a comparison; right is "" elsewhere
+	left, right string // of a comparison; right is "" in other parts
 	exprs       []expr.Any
 }
 
@@ -97,7 +97,7 @@ func anyOf(mask uint32, load expr.Any) []expr.Any {
 	return []expr.Any{load, masked(native(mask)), &expr.Cmp{Op: expr.CmpOpNeq, Register: reg1, Data: make([]byte, 4)}}
 }
 
-// isFamily matches IPv4 or IPv6; in family inet every look at an address needs it.
+// isFamily matches IPv4 or IPv6. In family inet it must stand before each look at an address.
 func isFamily(is4 bool) []expr.Any {
 	proto := byte(unix.NFPROTO_IPV6)
 	if is4 {
@@ -115,18 +115,14 @@ func ipName(is4 bool) string {
 
 // address loads the source or destination address into register 1.
 func address(is4, dst bool) *expr.Payload {
-	p := &expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseNetworkHeader}
-	switch {
-	case is4 && dst:
-		p.Offset, p.Len = 16, 4 // struct iphdr
-	case is4:
-		p.Offset, p.Len = 12, 4
-	case dst:
-		p.Offset, p.Len = 24, 16 // struct ipv6hdr
-	default:
-		p.Offset, p.Len = 8, 16
+	offset, length := uint32(8), uint32(16) // struct ipv6hdr
+	if is4 {
+		offset, length = 12, 4 // struct iphdr
 	}
-	return p
+	if dst { // which follows the source
+		offset += length
+	}
+	return &expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length}
 }
 
 // Daddr matches the destination address: ip daddr 10.1.0.0/16
@@ -139,11 +135,7 @@ func inPrefix(p netip.Prefix, dst bool, field string) Part {
 	is4 := p.Addr().Is4()
 	exprs := append(isFamily(is4), address(is4, dst))
 	if p.Bits() < p.Addr().BitLen() {
-		mask := make([]byte, p.Addr().BitLen()/8)
-		for i := range p.Bits() {
-			mask[i/8] |= 0x80 >> (i % 8)
-		}
-		exprs = append(exprs, masked(mask))
+		exprs = append(exprs, masked(net.CIDRMask(p.Bits(), p.Addr().BitLen())))
 	}
 	text := p.Masked().String()
 	if p.IsSingleIP() {
@@ -254,7 +246,7 @@ func DaddrLocal() Part {
 	}}
 }
 
-// Dnat leads a packet to the container that a map of ports has for it:
+// Dnat sends a packet to the container that a map of ports has for the packet:
 // dnat ip to [ip daddr .] meta l4proto . th dport map @set
 func Dnat(set string) Part {
 	is4 := setOf(set).is4()
@@ -271,7 +263,7 @@ func Dnat(set string) Part {
 func PortVmap(set string) Part {
 	s := setOf(set)
 	text, exprs := portKey(set)
-	if s.Key == port { // as nft prints it: nothing else tells the family
+	if s.Key == port { // as nft prints it: nothing else has the family
 		text = map[bool]string{true: "meta nfproto ipv4 ", false: "meta nfproto ipv6 "}[s.is4()] + text
 	}
 	return Part{left: fmt.Sprintf("%s vmap @%s", text, set), exprs: append(exprs, verdictOf(set))}

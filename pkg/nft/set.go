@@ -135,7 +135,7 @@ func setOf(name string) Set {
 	return Set{}
 }
 
-// nameOf is the set of a class, of those with fields of addresses the one of IPv4 or IPv6.
+// nameOf is the set of a class whose key is an address of IPv4 or IPv6.
 func nameOf(class Class, is4 bool) string {
 	return pick(func(s Set) bool { return s.Class == class && strings.HasPrefix(s.Key, addressType(is4)) })
 }
@@ -176,8 +176,7 @@ func names(is func(Set) bool) (list []string) {
 	return list
 }
 
-// sharedChains is what the names of all chains begin with that elements of several owners
-// lead to.
+// sharedChains begin the names of all chains to which elements of several owners lead.
 func sharedChains() (prefixes []string) {
 	for _, s := range sets {
 		if s.Chains != "" && s.Chains != BoundChains {
@@ -188,7 +187,7 @@ func sharedChains() (prefixes []string) {
 	return slices.Compact(prefixes)
 }
 
-// is4 says whether the set is for IPv4; false where it is for both families, too.
+// is4 says whether the set is for IPv4; false where it is for both families.
 func (s Set) is4() bool {
 	switch s.Class {
 	case ClassGate:
@@ -234,11 +233,10 @@ func (s Set) in(t *nftables.Table) *nftables.Set {
 
 // datatype finds the library's type by nft's names of its fields.
 func datatype(fields string) nftables.SetDatatype {
-	list := datatypes(fields)
-	if len(list) == 1 {
-		return list[0]
+	if list := datatypes(fields); len(list) > 1 {
+		return nftables.MustConcatSetType(list...)
 	}
-	return nftables.MustConcatSetType(list...)
+	return datatypes(fields)[0]
 }
 
 func datatypes(fields string) []nftables.SetDatatype {

@@ -19,7 +19,7 @@ func command(format string, args ...any) string {
 }
 
 // fieldsText prints a key or a value as nft does, by the names of its fields' types. Each
-// field is padded to 4 bytes. Of another length is what somebody else has written.
+// field is padded to 4 bytes. A stranger may have written a key or a value of another length.
 func fieldsText(types string, b []byte) string {
 	var texts []string
 	rest := b

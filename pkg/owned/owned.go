@@ -17,6 +17,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
 	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
@@ -79,9 +80,8 @@ func marksOf(part Part) []string {
 // setsOf are the sets in which owners have elements for one purpose, the mark first.
 func setsOf(mark string) []string { return append([]string{mark}, nft.CountedBy(mark)...) }
 
-// Owners lists the tags of the attachments of a network that exist in the kernel, as links
-// or as rules. GC may read whole maps: one may be left without the mark where somebody else
-// deleted something.
+// Owners lists the tags of a network's attachments that have links or rules in the kernel. It reads
+// whole maps, as only GC may: elements may be left without their mark where a stranger deleted it.
 func Owners(s *plan.Session, network string, part Part) ([]string, error) {
 	var tags []string
 	if part == Everything {
@@ -96,11 +96,8 @@ func Owners(s *plan.Session, network string, part Part) ([]string, error) {
 		}
 	}
 	rules, err := s.Rules()
-	if errors.Is(err, nft.ErrUnsupported) {
-		return tags, nil
-	}
 	if err != nil {
-		return tags, err
+		return tags, netlink.Ignore(err, nft.ErrUnsupported)
 	}
 	for _, mark := range marksOf(part) {
 		for _, set := range setsOf(mark) {
@@ -148,11 +145,8 @@ func Sweep(s *plan.Session, network string, valid []plan.Owner, part Part) error
 // the rules keep in bounds, goes before.
 func Remove(s *plan.Session, tag string, part Part) error {
 	rules, err := s.Rules()
-	if errors.Is(err, nft.ErrUnsupported) {
-		return nil
-	}
 	if err != nil {
-		return err
+		return netlink.Ignore(err, nft.ErrUnsupported)
 	}
 	var errs []error
 	for _, mark := range marksOf(part) {

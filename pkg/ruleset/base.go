@@ -1,8 +1,8 @@
-// Package ruleset is the chains that Bridgeport writes: published ports, masquerade, the
-// checks of what a container sends, limits, and [::1] through a bridge. They are static; what
-// attachments own are elements of the sets that package nft has the table of.
+// Package ruleset is the chains that Bridgeport writes: published ports, masquerade, the checks of
+// what a container sends, limits, and [::1] through a bridge. The chains are static. Attachments own
+// elements of the sets in package nft's table.
 //
-//	fmt.Println(firewall.Base()) // as nft(8) would make it
+//	fmt.Println(ruleset.Base()) // as nft(8) would make it
 package ruleset
 
 import (
@@ -70,8 +70,8 @@ func baseChains() []nft.Chain {
 	}
 }
 
-// Services is the addresses that are local, but not the host's, with the device that has
-// each: what Change.Exactly wants. nil leaves them as they are known.
+// Services is Change.Exactly for the addresses of services, each with its device. Nil devices leave
+// the sets as they are.
 func Services(devices map[netip.Addr]string) map[nft.Class][]nft.Element {
 	if devices == nil {
 		return nil

@@ -17,10 +17,10 @@ const (
 	listenerReport        = 143
 )
 
-// BoundChain accepts what a port sends from its own addresses, and what a container
-// must send before it has one. Everything else is dropped, unknown protocols too:
-// whatever carries an address in a place that is not looked at. Since it has the
-// port's name it is the port's alone, and goes with the element that leads to it.
+// BoundChain accepts what a port sends from its own addresses, and what a container must send before
+// it has an address. It drops everything else, unknown protocols, too: they may have an address in a
+// place that the rules don't look at. The chain has the port's name, is of this port alone, and goes
+// with its element.
 func BoundChain(linkName string, mac net.HardwareAddr, addrs []netip.Addr) nft.Chain {
 	var v4, v6 []netip.Addr
 	for _, a := range addrs {

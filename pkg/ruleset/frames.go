@@ -7,11 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The table of family bridge is what frames from a container pass first, before the bridge
-// looks where they go.
+// The table of family bridge filters a container's frames before the bridge forwards them.
 
-// ContainerGroup is the link group (IFLA_GROUP) of ports whose control frames are
-// dropped: a mark that costs nothing to set and goes with the port. It reads "bp".
+// ContainerGroup is the link group (IFLA_GROUP) of ports whose control frames are dropped. Setting
+// the group costs nothing, and it goes with the port. The number reads "bp".
 const ContainerGroup = 0x6270
 
 // lastFrames is the name of the only chain of Frames.
@@ -24,8 +23,8 @@ func Frames() nft.Block {
 
 func first() *nft.Hook { return &nft.Hook{Type: "filter", Name: "prerouting", Priority: -300} }
 
-// SpoofedChain looks at what guarded and bound ports send. It comes with the first of them:
-// each frame of all ports meets it, at 1 to 2 % of the rate of a stream.
+// SpoofedChain checks what ports with a spoof check send. It is made with the first such port: each
+// frame of all ports meets the chain, which costs a stream 1 to 2 % of its rate.
 func SpoofedChain() nft.Chain {
 	return nft.Chain{Name: "spoofed", Family: nft.Bridge, Hook: first(), Rules: []nft.Rule{
 		nft.NewRule("frames from a guarded port with another's MAC address", nft.IifnameIn(nft.MarkGuarded), nft.SourceNotIn("macs"), nft.Drop()),
@@ -33,8 +32,8 @@ func SpoofedChain() nft.Chain {
 	}}
 }
 
-// controlChain drops what only switches, routers and DHCP servers send. A container
-// that sends it wants to change how its neighbours or the host's network work.
+// controlChain drops frames that only switches, routers and DHCP servers send. A container that sends
+// such a frame wants to change how its neighbours or the host's network work.
 func controlChain() nft.Chain {
 	drop := func(comment string, parts ...nft.Part) nft.Rule {
 		return nft.NewRule(comment, nft.Iifgroup(ContainerGroup), nft.All(parts...), nft.Drop())
@@ -43,8 +42,8 @@ func controlChain() nft.Chain {
 		redirect4, routerAdvertisement = 5, 134
 		vlan, vlanOutside              = 0x00, 0xa8 // second bytes of 0x8100 and 0x88a8
 	)
-	// What a container sends most goes past the other rules: a stream of TCP between two
-	// containers is 4 % faster for it.
+	// The most frequent frames pass before the other rules: a stream of TCP between two containers is
+	// 4 % faster for it.
 	pass := func(family string, kind ...byte) nft.Rule {
 		return nft.NewRule("none of these: TCP over "+family+", untagged, to a single station",
 			nft.L4proto(unix.IPPROTO_TCP), nft.EtherType.Is(kind...),

@@ -17,8 +17,8 @@ const (
 	Mark                     // of the packet
 )
 
-// Condition is one thing that a packet must have, or with Not must not have, to be led
-// to the container. One of several values is enough.
+// Condition is what a packet must have, or with Not must not have, to reach the container. One of
+// several values is enough.
 type Condition struct {
 	Field    Field
 	Not      bool
@@ -30,7 +30,7 @@ type Condition struct {
 // MarkValue is met by marks that have Value in the bits of Mask.
 type MarkValue struct{ Value, Mask uint32 }
 
-// Gate says which clients may use a port, and what is noted of them.
+// Gate says which clients may use a port, and which bits their packets' marks get.
 type Gate struct {
 	Conditions []Condition // all of them
 	Allow      []netip.Prefix
@@ -41,11 +41,11 @@ type Gate struct {
 	MarkAll  bool
 }
 
-// Open says that the gate lets everybody in and notes nothing, so that none is needed.
+// Open says that the gate lets everybody in and marks nothing, so that no gate is needed.
 func (g Gate) Open() bool { return len(g.Conditions) == 0 && !g.Limited && g.MarkBits == 0 }
 
-// GateChain is the gate as a chain. Who may not enter is accepted there: no
-// destination is translated, and the packet goes to the host itself.
+// GateChain is the gate as a chain. It accepts packets that may not enter: the chain of published
+// ports does not see them, and they go to the host itself.
 func GateChain(network string, g Gate) nft.Chain {
 	var rules []nft.Rule
 	for _, c := range g.Conditions {
@@ -71,9 +71,8 @@ func GateChain(network string, g Gate) nft.Chain {
 	return nft.Named(nft.GateChains+network, rules)
 }
 
-// otherwise is the matches of packets that the condition is not true of, each list a
-// rule: "not one of these" needs a rule for each, "one of these" a single rule in which
-// none matches.
+// otherwise are the matches of packets that do not meet the condition, each list a rule. "None of
+// these" needs a rule for each value, "one of these" a single rule in which no value matches.
 func (c Condition) otherwise() [][]nft.Part {
 	var values []nft.Part
 	for _, p := range c.Prefixes {

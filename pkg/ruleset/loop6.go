@@ -6,13 +6,12 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 )
 
-// A reply to [::1]:hostPort comes back through the bridge, and the kernel takes a
-// packet for ::1 from no device but lo. A second local route for ::1 through the
-// bridge lifts that for routed packets. Under br_netfilter the reply is translated
-// back while it is still being bridged, and then dropped by ip6_rcv (RFC 4291,
-// section 2.5.3); so it is marked there, and at the bridge's ingress handed to lo.
-// Nothing else can get in: ip6_rcv drops frames for ::1 before prerouting, and a
-// mark does not cross namespaces.
+// A reply to [::1]:hostPort comes back through the bridge, and the kernel takes packets for ::1 from
+// lo only. A second local route for ::1 through the bridge lifts that for routed packets. Under
+// br_netfilter the kernel translates the reply back on the bridge, and ip6_rcv drops it there (RFC
+// 4291, section 2.5.3). So Loop6Chain marks such a reply, and the chain at the bridge's ingress hands
+// it to lo. Nothing else gets in: ip6_rcv drops frames for ::1 before prerouting, and a mark does not
+// cross namespaces.
 
 // replyMark is a bit that kube-proxy (0x4000, 0x8000), Calico and Cilium do not use.
 const replyMark = 0x00800000
@@ -42,13 +41,12 @@ func ingress(bridge string) nft.Chain {
 	}
 }
 
-// Loop6 makes [::1]:hostPort work through a bridge, under br_netfilter too. fresh
-// says that the bridge has just been made: a chain that is left from one of the same
-// name is bound to nothing.
+// Loop6 makes [::1]:hostPort work through a bridge under br_netfilter. fresh says that the bridge is
+// new: an existing chain at the ingress of an older bridge of the name is bound to nothing.
 func Loop6(c *nft.Conn, bridge string, fresh bool) error {
 	own := ingress(bridge)
 	own.Anew = fresh
-	// GC of another network may have taken the table since it was made.
+	// GC of another network may have deleted the table since it was made: Base again.
 	return c.Add(nft.Change{
 		Blocks: []nft.Block{Base()}, Chains: []nft.Chain{Loop6Chain(), own},
 		Elements: []nft.Element{nft.Loopback6(bridge)},

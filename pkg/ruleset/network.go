@@ -8,8 +8,8 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 )
 
-// MasqueradeChain masquerades, except to the given prefixes and to multicast.
-// skip are the network's own subnets and what else must see container addresses.
+// MasqueradeChain masquerades packets except those to multicast and to the prefixes in skip: the
+// network's own subnets, and destinations that must see the containers' addresses.
 func MasqueradeChain(network string, skip []netip.Prefix) nft.Chain {
 	var rules []nft.Rule
 	for _, p := range sorted(skip) {
@@ -22,9 +22,9 @@ func MasqueradeChain(network string, skip []netip.Prefix) nft.Chain {
 	return nft.Named(nft.MasqueradeChains+network, rules)
 }
 
-// ReplyChain masquerades clients whose replies would otherwise not pass through
-// this host's connection tracking: those in the container's own subnets (the
-// container itself included) and those on loopback. With all, every client.
+// ReplyChain masquerades clients whose replies would not pass through this host's connection tracking:
+// clients in the container's own subnets, such as the container itself, and clients on loopback. With
+// all it masquerades every client.
 func ReplyChain(network string, subnets []netip.Prefix, all bool) nft.Chain {
 	if all {
 		return nft.Named(nft.ReplyChains+network, []nft.Rule{nft.NewRule("masqAll: every client of a published port", nft.Masq())})

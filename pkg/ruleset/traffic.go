@@ -5,9 +5,9 @@ import "github.com/bridgeport-cni/bridgeport/pkg/nft"
 // lastTraffic is the name of the only chain of Traffic.
 const lastTraffic = "traffic"
 
-// Traffic is the block that looks at connections before any address is translated: what is
-// for a container's own address was not published. It exists only where a network asks for
-// it.
+// Traffic is the block that looks at connections before the kernel translates an address: a packet
+// for a container's own address did not come by a published port. The block exists only where a
+// network asks for it.
 func Traffic() nft.Block {
 	return nft.Block{Place: nft.InTraffic, Last: lastTraffic, Chains: func() []nft.Chain { return []nft.Chain{trafficChain()} }}
 }

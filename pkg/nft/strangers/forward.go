@@ -1,6 +1,6 @@
-// Package strangers reads rules of others over nf_tables: who drops what a bridge forwards, what
-// the reference plugins have written, and chains of iptables. It puts the rules that accept a
-// bridge's packets into others' chains.
+// Package strangers reads strangers' rules of nf_tables: chains that drop what a bridge forwards,
+// rules of the reference plugins, and chains of iptables. It inserts the rules that accept a
+// bridge's packets into strangers' chains.
 package strangers
 
 import (
@@ -19,18 +19,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dockerUser is the chain that Docker leaves to the administrator; its own rules
-// come after it.
+// dockerUser is the chain that Docker keeps for the administrator's rules. Docker's own rules come
+// after it.
 const dockerUser = "DOCKER-USER"
 
-// acceptComment marks the rules that we put into others' chains.
+// acceptComment is the comment of our rules in strangers' chains.
 func acceptComment(bridge string) string { return "bridgeport: forward " + bridge }
 
-// Blocker is a base chain of somebody else that drops what it does not know.
+// Blocker is a stranger's base chain that drops packets that no rule accepts.
 type Blocker struct {
 	chain *nftables.Chain
 	place *nftables.Chain // where a rule of ours would go
-	// rules by chain: of the chain and of place, and if it drops of the whole table.
+	// rules of chain and place, by chain; of the whole table if chain drops.
 	rules map[string][]*nftables.Rule
 }
 
@@ -50,9 +50,8 @@ func familyName(t *nftables.Table) string {
 	}[t.Family]
 }
 
-// Blockers are the base chains at the forward hook that drop packets from and to
-// the bridge. In nftables each of them has a veto, so one is enough to block. A chain
-// with a rule that may accept them is given the benefit of the doubt.
+// Blockers are the base chains at the forward hook that drop packets from and to the bridge. One
+// such chain is enough to block. A chain with a rule that may accept the packets is no Blocker.
 func Blockers(c *nft.Conn, bridge string) ([]Blocker, error) {
 	all, err := forwardChains(c)
 	if err != nil {
@@ -85,8 +84,8 @@ func forwardChains(c *nft.Conn) ([]Blocker, error) {
 	return list, nil
 }
 
-// blocker reads the rules that decide. Where the chain drops nothing these are its own: a
-// table may have thousands of others, and STATUS and CHECK come often.
+// blocker reads the rules that decide. Where the chain drops nothing, these are the rules of the
+// chain and of place: a table may have thousands of others, and STATUS and CHECK come often.
 func blocker(c *nft.Conn, ch *nftables.Chain, chains []*nftables.Chain) (Blocker, error) {
 	b := Blocker{chain: ch, place: ch, rules: make(map[string][]*nftables.Rule)}
 	table := []*nftables.Chain{ch}
@@ -144,9 +143,9 @@ func (b Blocker) drops() bool {
 	return false
 }
 
-// mayAccept says whether a rule of the chain, or of one that it leads to, may accept
-// any new connection from the bridge. Only rules for other links, for a state of the
-// connection, for one protocol or for some ports are known not to.
+// mayAccept says whether a rule of the chain, or of a chain that it jumps to, may accept any new
+// connection from the bridge. Rules for other links, for a state of the connection, for one
+// protocol or for some ports can't.
 func (b Blocker) mayAccept(chain, bridge string, seen map[string]bool) bool {
 	if seen[chain] {
 		return false
@@ -211,21 +210,20 @@ func notFor(r *nftables.Rule, bridge string) bool {
 // accepted says whether our own rules are there.
 func (b Blocker) accepted(bridge string) bool {
 	return slices.ContainsFunc(b.rules[b.place.Name], func(r *nftables.Rule) bool {
-		comment := nft.CommentOf(r.UserData)
-		return comment == acceptComment(bridge)
+		return nft.CommentOf(r.UserData) == acceptComment(bridge)
 	})
 }
 
-// matchesName: a link's name is compared with its terminating zero, a pattern such
-// as "br+" without it.
+// matchesName says whether a rule's data matches a link's name. The data of a name has the zero at
+// its end, the data of a pattern such as "br+" has none.
 func matchesName(data []byte, name string) bool {
 	full := nft.IfName(name)
 	return len(data) > 0 && bytes.HasPrefix(full, bytes.TrimRight(data, "\x00")) &&
 		(data[len(data)-1] != 0 || netlink.CString(data) == name)
 }
 
-// Accept puts rules that accept packets from and to the bridge before the others of
-// each chain that drops them, or into the chain that Docker leaves for such rules.
+// Accept inserts rules that accept packets from and to the bridge at the head of each chain that
+// drops them, or of Docker's chain for such rules.
 func Accept(c *nft.Conn, bridge string) error {
 	unlock, err := flock.Netns()
 	if err != nil {
@@ -267,8 +265,7 @@ func Unaccept(c *nft.Conn, bridge string) error {
 	found := false
 	for _, b := range chains {
 		for _, r := range b.rules[b.place.Name] {
-			comment := nft.CommentOf(r.UserData)
-			if link, is := strings.CutPrefix(comment, acceptComment("")); !is || !nft.OfBridge(link, bridge) {
+			if link, is := strings.CutPrefix(nft.CommentOf(r.UserData), acceptComment("")); !is || !nft.OfBridge(link, bridge) {
 				continue
 			}
 			found = true
@@ -280,7 +277,7 @@ func Unaccept(c *nft.Conn, bridge string) error {
 	if !found {
 		return nil
 	}
-	if err := c.Library().Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
+	if err := netlink.Ignore(c.Library().Flush(), unix.ENOENT); err != nil {
 		return fmt.Errorf("rules: take back forwarding of %s: %w", bridge, err)
 	}
 	return nil

@@ -117,11 +117,11 @@ func TestOthers(t *testing.T) {
 			if got, err := FindOthers(c, "EXAMPLE"); err != nil || got != want {
 				t.Errorf("got %+v, %v, want %+v", got, err, want)
 			}
-			if want.Theirs {
+			if want.Reference {
 				return
 			}
 			addForeign(t, c)
-			want = Others{Chain6: true, Theirs: true}
+			want = Others{Chain6: true, Reference: true}
 		}
 	})
 }
@@ -131,6 +131,6 @@ func addForeign(t *testing.T, c *nft.Conn) {
 	t.Helper()
 	nat := c.Library().AddTable(&nftables.Table{Family: nftables.TableFamilyIPv6, Name: "nat"})
 	c.Library().AddChain(&nftables.Chain{Table: nat, Name: "EXAMPLE"})
-	c.Library().AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: theirPorts})
+	c.Library().AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: portsTable})
 	wantNil(t, c.Library().Flush())
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -17,22 +18,22 @@ import (
 // What the reference plugins' nftables backends write (portmap_nftables.go,
 // ipmasq_nftables_linux.go): rules, each with its container in the comment.
 const (
-	theirPorts      = "cni_hostport"           // families ip and ip6
-	theirMasquerade = "cni_plugins_masquerade" // family inet
+	portsTable      = "cni_hostport"           // families ip and ip6
+	masqueradeTable = "cni_plugins_masquerade" // family inet
 )
 
-// TheirRule is one rule of an attachment that the reference plugins made.
-type TheirRule struct {
-	Comment string     // a container ID in tables of ports; begins with hashes in that of masquerading
-	Target  netip.Addr // where it leads; invalid for the rules that masquerade
+// ReferenceRule is a rule that the reference plugins made for an attachment.
+type ReferenceRule struct {
+	Comment string     // of a port: the container's ID; of masquerading: it begins with hashes
+	Target  netip.Addr // where DNAT sends packets; invalid for rules that masquerade
 	rule    *nftables.Rule
 }
 
 // Table is where the rule is, as nft(8) names it.
-func (r TheirRule) Table() string { return tableName(r.rule.Table) }
+func (r ReferenceRule) Table() string { return tableName(r.rule.Table) }
 
 // Mentions says whether the rule has the address in a match or a target.
-func (r TheirRule) Mentions(a netip.Addr) bool {
+func (r ReferenceRule) Mentions(a netip.Addr) bool {
 	return slices.ContainsFunc(r.rule.Exprs, func(e expr.Any) bool {
 		switch e := e.(type) {
 		case *expr.Immediate:
@@ -44,49 +45,45 @@ func (r TheirRule) Mentions(a netip.Addr) bool {
 	})
 }
 
-// TheirPorts lists the reference's rules for published ports, of all its containers.
-// Where it has no table this is one question, asked once.
-func TheirPorts(c *nft.Conn) ([]TheirRule, error) {
-	return theirs(c, theirPorts, "hostports", "hostip_hostports", "masquerading")
+// ReferencePorts lists the reference's rules for published ports, of all containers. Without a table
+// of the reference the list costs one question for each Conn.
+func ReferencePorts(c *nft.Conn) ([]ReferenceRule, error) {
+	return referenceRules(c, portsTable, "hostports", "hostip_hostports", "masquerading")
 }
 
-// TheirMasquerade lists the reference's rules that masquerade containers.
-func TheirMasquerade(c *nft.Conn) ([]TheirRule, error) {
-	return theirs(c, theirMasquerade, "masq_checks")
+// ReferenceMasquerade lists the reference's rules that masquerade containers.
+func ReferenceMasquerade(c *nft.Conn) ([]ReferenceRule, error) {
+	return referenceRules(c, masqueradeTable, "masq_checks")
 }
 
-func theirs(c *nft.Conn, table string, chains ...string) ([]TheirRule, error) {
-	// All of them at once: a DEL wants both kinds.
+func referenceRules(c *nft.Conn, table string, chains ...string) ([]ReferenceRule, error) {
+	// One question is for all tables: a DEL wants both kinds.
 	tables, err := c.Tables(
-		nftables.Table{Family: nftables.TableFamilyIPv4, Name: theirPorts},
-		nftables.Table{Family: nftables.TableFamilyIPv6, Name: theirPorts},
-		nftables.Table{Family: nftables.TableFamilyINet, Name: theirMasquerade})
+		nftables.Table{Family: nftables.TableFamilyIPv4, Name: portsTable},
+		nftables.Table{Family: nftables.TableFamilyIPv6, Name: portsTable},
+		nftables.Table{Family: nftables.TableFamilyINet, Name: masqueradeTable})
 	if err != nil {
 		return nil, fmt.Errorf("rules: look for tables of the reference plugins: %w", err)
 	}
-	var list []TheirRule
+	var list []ReferenceRule
 	for _, t := range tables {
 		if t.Name != table {
 			continue
 		}
 		for _, chain := range chains {
 			rules, err := c.Library().GetRules(t, &nftables.Chain{Name: chain, Table: t})
-			if errors.Is(err, unix.ENOENT) {
-				continue
-			}
-			if err != nil {
+			if netlink.Ignore(err, unix.ENOENT) != nil {
 				return nil, fmt.Errorf("rules: list chain %s %s: %w", t.Name, chain, err)
 			}
 			for _, r := range rules {
-				comment := nft.CommentOf(r.UserData)
-				list = append(list, TheirRule{Comment: comment, Target: target(r.Exprs), rule: r})
+				list = append(list, ReferenceRule{Comment: nft.CommentOf(r.UserData), Target: target(r.Exprs), rule: r})
 			}
 		}
 	}
 	return list, nil
 }
 
-// target is the address that a rule of DNAT leads to.
+// target is the address to which a rule of DNAT sends packets.
 func target(exprs []expr.Any) netip.Addr {
 	if !slices.ContainsFunc(exprs, func(e expr.Any) bool { _, ok := e.(*expr.NAT); return ok }) {
 		return netip.Addr{}
@@ -100,28 +97,28 @@ func target(exprs []expr.Any) netip.Addr {
 	return netip.Addr{}
 }
 
-// Others is where rules for published ports may be that are not in our table.
+// Others is where rules for published ports may be outside of our table.
 type Others struct {
 	Chain4, Chain6 bool // in table nat of iptables over nf_tables
-	Theirs         bool // in tables of the reference
+	Reference      bool // in tables of the reference
 }
 
-// FindOthers looks for chain, which leads to those of iptables, and for the reference's
-// tables, with one system call for all questions.
+// FindOthers looks for chain in the tables nat of iptables, and for the reference's tables. It asks
+// all questions with one system call.
 func FindOthers(c *nft.Conn, chain string) (Others, error) {
 	ip4, ip6 := nftables.TableFamilyIPv4, nftables.TableFamilyIPv6
 	found, err := c.Exist(
 		nft.ChainQuestion(ip4, "nat", chain), nft.ChainQuestion(ip6, "nat", chain),
-		nft.TableQuestion(ip4, theirPorts), nft.TableQuestion(ip6, theirPorts))
+		nft.TableQuestion(ip4, portsTable), nft.TableQuestion(ip6, portsTable))
 	if err != nil {
 		return Others{}, fmt.Errorf("rules: look for other backends: %w", err)
 	}
-	return Others{Chain4: found[0], Chain6: found[1], Theirs: found[2] || found[3]}, nil
+	return Others{Chain4: found[0], Chain6: found[1], Reference: found[2] || found[3]}, nil
 }
 
-// Takes says whether the rule leads clients of the port elsewhere. hostIP is invalid for
-// every address of the host.
-func (r TheirRule) Takes(hostIP netip.Addr, proto uint8, holds func(port uint16) bool) bool {
+// Takes says whether the rule takes clients of the port. hostIP is invalid for every address of the
+// host.
+func (r ReferenceRule) Takes(hostIP netip.Addr, proto uint8, holds func(port uint16) bool) bool {
 	if !r.Target.IsValid() {
 		return false
 	}
@@ -147,8 +144,12 @@ func (r TheirRule) Takes(hostIP netip.Addr, proto uint8, holds func(port uint16)
 	return protocol == int(proto) && port >= 0 && holds(uint16(port)) && (!dest.IsValid() || dest == hostIP)
 }
 
-// DeleteTheirs deletes rules of the reference. Those that are gone are success.
-func DeleteTheirs(c *nft.Conn, rules []TheirRule) error {
+// DeleteReference deletes rules of the reference. A rule that is gone is success. c may be nil
+// where there is no rule.
+func DeleteReference(c *nft.Conn, rules []ReferenceRule) error {
+	if len(rules) == 0 {
+		return nil
+	}
 	for _, r := range rules {
 		if err := c.Library().DelRule(r.rule); err != nil {
 			return fmt.Errorf("rules: %s: %w", r.Table(), err)
@@ -156,15 +157,15 @@ func DeleteTheirs(c *nft.Conn, rules []TheirRule) error {
 	}
 	err := c.Library().Flush()
 	if errors.Is(err, unix.ENOENT) && len(rules) > 1 {
-		// Somebody deleted one of them: one by one.
+		// Somebody deleted one of the rules: each needs a transaction of its own.
 		for _, r := range rules {
-			if err := DeleteTheirs(c, []TheirRule{r}); err != nil {
+			if err := DeleteReference(c, []ReferenceRule{r}); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	if err != nil && !errors.Is(err, unix.ENOENT) {
+	if netlink.Ignore(err, unix.ENOENT) != nil {
 		return fmt.Errorf("rules: delete rules of the reference plugins: %w", err)
 	}
 	return nil
