@@ -12,7 +12,7 @@ import (
 	rtnl "github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 	"github.com/bridgeport-cni/bridgeport/test/world"
 	"github.com/vishvananda/netlink"
 )
@@ -130,7 +130,7 @@ func seesDying(t *testing.T) bool {
 	t.Helper()
 	seen := 0
 	world.InWorld(t, func(w world.World) {
-		box := lab.OpenSpace(t, "box")
+		box := stage.OpenSpace(t, "box")
 		h, err := plan.Open(box.NS)
 		w.Must(err)
 		old := testPorts()

@@ -10,7 +10,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 	"golang.org/x/sys/unix"
 )
 
@@ -32,7 +32,7 @@ func TestLocked(t *testing.T) {
 		"legacy": func() error { return eachLegacy(func(iptables.Family) error { return held() }) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := lab.NewSpace("locked" + name)
+			s, err := stage.NewSpace("locked" + name)
 			if err != nil {
 				t.Fatal(err)
 			}

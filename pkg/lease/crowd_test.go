@@ -8,7 +8,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // crowdVar makes the test program one of the crowd: it holds dataDir and a number.
@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	lab.MainIfRoot(m.Run) // for the mount of onCoarse
+	stage.MainIfRoot(m.Run) // for the mount of onCoarse
 }
 
 // member adds three attachments, prints their addresses and gives one back.

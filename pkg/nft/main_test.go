@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // The chains are package ruleset's, which imports this one: SetChains is called by the
@@ -24,17 +24,17 @@ func SetChains(base, frames, traffic func() Block, masq, snat, gate Chain) {
 func baseChains() []Chain { return Base().Chains() }
 
 // TestMain moves the tests into namespaces of their own, where it may.
-func TestMain(m *testing.M) { lab.MainIfRoot(m.Run) }
+func TestMain(m *testing.M) { stage.MainIfRoot(m.Run) }
 
 var spaces atomic.Int32
 
 // space is an empty network namespace for one test.
-func space(t *testing.T) *lab.Space {
+func space(t *testing.T) *stage.Space {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root to make a network namespace")
 	}
-	return lab.OpenSpace(t, fmt.Sprint("nft", spaces.Add(1)))
+	return stage.OpenSpace(t, fmt.Sprint("nft", spaces.Add(1)))
 }
 
 // withConn runs fn in a namespace of its own. fn must not call t.Run, which would

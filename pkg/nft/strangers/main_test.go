@@ -9,11 +9,11 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
-	"github.com/bridgeport-cni/bridgeport/test/lab"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 // TestMain moves the tests into namespaces of their own, where it may.
-func TestMain(m *testing.M) { lab.MainIfRoot(m.Run) }
+func TestMain(m *testing.M) { stage.MainIfRoot(m.Run) }
 
 var spaces atomic.Int32
 
@@ -24,7 +24,7 @@ func withConn(t *testing.T, fn func(c *nft.Conn)) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root to make a network namespace")
 	}
-	wantNil(t, lab.OpenSpace(t, fmt.Sprint("others", spaces.Add(1))).Do(func() error {
+	wantNil(t, stage.OpenSpace(t, fmt.Sprint("others", spaces.Add(1))).Do(func() error {
 		c, err := nft.Open()
 		if err != nil {
 			return err
