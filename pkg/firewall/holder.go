@@ -33,6 +33,11 @@ func Gone(s *plan.Session, wanted, held nft.Element) (bool, error) {
 	if !errors.Is(err, netlink.ErrNoLink) {
 		return false, err
 	}
+	is := func(alias string) bool { return label.Same(alias, tag) }
+	links, alive, err := living(s, is) // somebody may have renamed the link
+	if err != nil || alive {
+		return false, err
+	}
 	_, _, target, isPort := held.Forward()
 	if !isPort {
 		return true, nil // of masquerade and the like, which bridge makes
@@ -41,7 +46,25 @@ func Gone(s *plan.Session, wanted, held nft.Element) (bool, error) {
 		return ours, err
 	}
 	_, _, mine, _ := wanted.Forward()
-	return Vanished(s, target.Addr(), mine.Addr(), func(alias string) bool { return label.Same(alias, tag) })
+	return unreached(s, links, target.Addr(), mine.Addr())
+}
+
+// living lists the host's links, and says whether one of them, with an alias that is recognises,
+// leads to a container.
+func living(s *plan.Session, is func(alias string) bool) (links []*netlink.Link, alive bool, err error) {
+	links, err = s.Host.Links()
+	if err != nil {
+		return nil, false, fmt.Errorf("list links: %w", err)
+	}
+	for _, l := range links {
+		if !is(l.Alias) {
+			continue
+		}
+		if dying, err := s.Host.Dying(l); err != nil || !dying {
+			return nil, true, err
+		}
+	}
+	return links, false, nil
 }
 
 // madeByBridge says whether the attachment has marks of what only bridge makes.
@@ -71,18 +94,15 @@ func GoneBy(s *plan.Session) func(network, containerID string, target, mine neti
 // Vanished says whether nothing is left of the attachment with the address target. is recognises the
 // alias of its link. mine is the address of the container that asks.
 func Vanished(s *plan.Session, target, mine netip.Addr, is func(alias string) bool) (bool, error) {
-	links, err := s.Host.Links()
-	if err != nil {
-		return false, fmt.Errorf("list links: %w", err)
+	links, alive, err := living(s, is)
+	if err != nil || alive {
+		return false, err
 	}
-	for _, l := range links {
-		if !is(l.Alias) {
-			continue
-		}
-		if dying, err := s.Host.Dying(l); err != nil || !dying {
-			return false, err
-		}
-	}
+	return unreached(s, links, target, mine)
+}
+
+// unreached says whether no container can have the address target any more.
+func unreached(s *plan.Session, links []*netlink.Link, target, mine netip.Addr) (bool, error) {
 	if target == mine {
 		return true, nil // the container that asks has the address now
 	}

@@ -47,6 +47,11 @@ func TestHolderGone(t *testing.T) {
 		{"no route, but bridge masqueraded it", func(w world.World) {
 			w.Add(Rules{}, testMasquerade())
 		}, gone},
+		{"bridge masqueraded it, and its link is there under another name", func(w world.World) {
+			w.Add(link.Bridge{Name: "br0"}, someVeth(), Rules{}, testMasquerade())
+			l := w.Link(world.Owner.LinkName())
+			w.Must(errors.Join(netlink.LinkSetDown(l), netlink.LinkSetName(l, "renamed"), netlink.LinkSetUp(l)))
+		}, live},
 		{"a gateway, but bridge checked its frames", func(w world.World) {
 			ptp(w, "up0", "up1")
 			via(w, "", "up0", "192.0.2.1")
