@@ -17,6 +17,7 @@ const (
 	filterOrig, filterReply    = 1, 2
 	flagIPSrc                  = 1 << 0
 	flagProtoNum               = 1 << 3
+	flagSrcPort                = 1 << 4
 	flagDstPort                = 1 << 5
 )
 
@@ -27,30 +28,43 @@ func nest(kind uint16, attrs ...[]byte) []byte {
 
 func attr(kind uint16, data ...byte) []byte { return netlink.AppendAttr(nil, kind, data...) }
 
-// attributes are CTA_TUPLE_*, what to look for, and CTA_FILTER, which of it counts.
+// attributes are CTA_TUPLE_*, what to look for, and CTA_FILTER, which of it counts. An IPv6 address is
+// none of it: the kernel takes the flows of all other addresses (ctnetlink_filter_match_tuple has
+// !ipv6_addr_cmp, seen up to Linux 6.18).
 func (f Filter) attributes() []byte {
-	var out, filter []byte
-	if f.Protocol != 0 {
-		proto, flags := attr(protoNum, f.Protocol), uint32(flagProtoNum)
-		if f.DestPort != 0 {
-			proto = append(proto, attr(dstPort, binary.BigEndian.AppendUint16(nil, f.DestPort)...)...)
-			flags |= flagDstPort
-		}
-		out = nest(tupleOrig, nest(tupleProto, proto))
-		filter = attr(filterOrig, binary.NativeEndian.AppendUint32(nil, flags)...)
+	var orig, reply, out, filter []byte
+	var origFlags, replyFlags uint32
+	if f.Server.Addr().Is4() {
+		reply, replyFlags = nest(tupleIP, attr(ip4Src, f.Server.Addr().AsSlice()...)), flagIPSrc
 	}
-	if f.Server.IsValid() {
-		kind := uint16(ip4Src)
-		if f.IPv6 {
-			kind = ip6Src
+	if f.Protocol != 0 {
+		ports, flags := protocol(f.Protocol, dstPort, f.DestPort, flagDstPort)
+		orig, origFlags = ports, flags
+		if f.Server.Port() != 0 {
+			ports, flags = protocol(f.Protocol, srcPort, f.Server.Port(), flagSrcPort)
+			reply, replyFlags = append(reply, ports...), replyFlags|flags
 		}
-		out = append(out, nest(tupleReply, nest(tupleIP, attr(kind, f.Server.AsSlice()...)))...)
-		filter = append(filter, attr(filterReply, binary.NativeEndian.AppendUint32(nil, flagIPSrc)...)...)
+	}
+	if origFlags != 0 {
+		out = nest(tupleOrig, orig)
+		filter = attr(filterOrig, binary.NativeEndian.AppendUint32(nil, origFlags)...)
+	}
+	if replyFlags != 0 {
+		out = append(out, nest(tupleReply, reply)...)
+		filter = append(filter, attr(filterReply, binary.NativeEndian.AppendUint32(nil, replyFlags)...)...)
 	}
 	if len(filter) == 0 {
 		return nil
 	}
 	return append(out, nest(attrFilter, filter)...)
+}
+
+// protocol is CTA_TUPLE_PROTO with a protocol and, unless it is 0, a port, and the flags for them.
+func protocol(number uint8, kind, port uint16, flag uint32) ([]byte, uint32) {
+	if port == 0 {
+		return nest(tupleProto, attr(protoNum, number)), flagProtoNum
+	}
+	return nest(tupleProto, attr(protoNum, number), attr(kind, binary.BigEndian.AppendUint16(nil, port)...)), flagProtoNum | flag
 }
 
 // tuple is one direction of a flow.

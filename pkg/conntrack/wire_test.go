@@ -69,7 +69,15 @@ func TestFilter(t *testing.T) {
 		{"all", Filter{}, ""},
 		{"protocol", Filter{Protocol: 17}, "1000 0180 0c00 0280 0500 0100 11000000 0c00 1980 0800 0100 08000000"},
 		{"port", Filter{Protocol: 17, DestPort: 53}, "1800 0180 1400 0280 0500 0100 11000000 0600 0300 00350000 0c00 1980 0800 0100 28000000"},
-		{"server", Filter{Server: netip.MustParseAddr("10.88.0.2")}, "1000 0280 0c00 0180 0800 0100 0a580002 0c00 1980 0800 0200 01000000"},
+		{"server", Filter{Server: netip.MustParseAddrPort("10.88.0.2:0")}, "1000 0280 0c00 0180 0800 0100 0a580002 0c00 1980 0800 0200 01000000"},
+		{"an IPv6 server, which the kernel would get wrong", Filter{IPv6: true, Server: netip.MustParseAddrPort("[fd00::2]:0")}, ""},
+		{
+			"server's port",
+			Filter{Protocol: 17, DestPort: 53, Server: netip.MustParseAddrPort("10.88.0.2:5353")},
+			"1800 0180 1400 0280 0500 0100 11000000 0600 0300 00350000" +
+				"2400 0280 0c00 0180 0800 0100 0a580002 1400 0280 0500 0100 11000000 0600 0200 14e90000" +
+				"1400 1980 0800 0100 28000000 0800 0200 19000000",
+		},
 	}
 	for _, tt := range tests {
 		if got := hex.EncodeToString(tt.in.attributes()); got != strings.ReplaceAll(tt.want, " ", "") {
@@ -86,10 +94,11 @@ func TestMatches(t *testing.T) {
 		want bool
 	}{
 		{"all", Filter{}, true},
-		{"this", Filter{Protocol: 17, DestPort: 53, Server: netip.MustParseAddr("10.88.0.2"), Match: func(Flow) bool { return true }}, true},
+		{"this", Filter{Protocol: 17, DestPort: 53, Server: netip.MustParseAddrPort("10.88.0.2:0"), Match: func(Flow) bool { return true }}, true},
 		{"protocol", Filter{Protocol: 6}, false},
 		{"port", Filter{Protocol: 17, DestPort: 54}, false},
-		{"server", Filter{Server: netip.MustParseAddr("10.88.0.3")}, false},
+		{"server", Filter{Server: netip.MustParseAddrPort("10.88.0.3:0")}, false},
+		{"server's port", Filter{Server: netip.MustParseAddrPort("10.88.0.2:54")}, false},
 		{"the caller's word is the last", Filter{Match: func(Flow) bool { return false }}, false},
 	}
 	for _, tt := range tests {

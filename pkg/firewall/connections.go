@@ -17,43 +17,43 @@ import (
 // forgetForwarded deletes the tracked connections that elements of port maps sent to containers:
 // those with an element's protocol, port and target. The elements' counters do not say whether
 // there are any: somebody may have reset them, or loaded the rules anew.
-func forgetForwarded(elements []nft.Element) error {
-	type flow struct {
-		proto uint8
-		port  uint16
-		to    netip.AddrPort
-	}
-	flows := make(map[flow]bool)
-	var targets []netip.Addr
+func forgetForwarded(s *plan.Session, elements []nft.Element) error {
+	var filters []conntrack.Filter
 	for _, e := range elements {
 		if proto, port, to, ok := e.Forward(); ok {
-			flows[flow{proto, port, to}], targets = true, append(targets, to.Addr())
+			filters = append(filters, conntrack.Filter{IPv6: !to.Addr().Is4(), Protocol: proto, DestPort: port, Server: to})
 		}
 	}
-	return forgetTo(targets, func(f conntrack.Flow) bool { return flows[flow{f.Protocol, f.Dest.Port(), f.Server}] })
+	return Forget(s, filters...)
+}
+
+// Forget deletes tracked connections. It asks on the socket that the session has for rules.
+func Forget(s *plan.Session, filters ...conntrack.Filter) error {
+	if len(filters) == 0 {
+		return nil
+	}
+	rules, err := s.Rules()
+	if errors.Is(err, nft.ErrUnsupported) {
+		return conntrack.Forget(nil, filters...)
+	}
+	if err != nil {
+		return err
+	}
+	return conntrack.Forget(rules.Socket(), filters...)
 }
 
 // ForgetRules is forgetForwarded for rules of iptables.
-func ForgetRules(list []iptables.Forward) error {
-	var targets []netip.Addr
-	for _, f := range list {
-		targets = append(targets, f.Target)
-	}
-	return forgetTo(targets, func(f conntrack.Flow) bool {
-		return f.Dest != f.Server && slices.ContainsFunc(list, func(r iptables.Forward) bool {
-			return r.Target == f.Server.Addr() && r.Protocol == hostport.ProtocolName(f.Protocol) && r.First <= f.Dest.Port() && f.Dest.Port() <= r.Last
-		})
-	})
-}
-
-// forgetTo deletes the tracked connections to containers' addresses for which match returns true.
-func forgetTo(targets []netip.Addr, match func(conntrack.Flow) bool) error {
-	slices.SortFunc(targets, netip.Addr.Compare)
+func ForgetRules(s *plan.Session, list []iptables.Forward) error {
 	var filters []conntrack.Filter
-	for _, to := range slices.Compact(targets) {
-		filters = append(filters, conntrack.Filter{IPv6: !to.Is4(), Server: to, Match: match})
+	for _, r := range list {
+		proto, _ := hostport.Protocol(r.Protocol)
+		filter := conntrack.Filter{IPv6: !r.Target.Is4(), Protocol: proto, DestPort: r.First, Server: netip.AddrPortFrom(r.Target, 0)}
+		if r.Last != r.First {
+			filter.DestPort, filter.Match = 0, func(f conntrack.Flow) bool { return r.First <= f.Dest.Port() && f.Dest.Port() <= r.Last }
+		}
+		filters = append(filters, filter)
 	}
-	return conntrack.Forget(filters...)
+	return Forget(s, filters...)
 }
 
 // ForgetOthers deletes tracked connections to ports that have just been published. A client of a
@@ -78,6 +78,9 @@ func forgetOthers(s *plan.Session, ports []hostport.Mapping) error {
 	if err != nil && !errors.Is(err, nft.ErrUnsupported) {
 		return err
 	}
+	// A port of one address of the host, which another container may have, comes before the same
+	// port of all addresses.
+	except := func(f conntrack.Flow) bool { return ofOneAddress(rules, f) }
 	var filters []conntrack.Filter
 	for _, ipv6 := range []bool{false, true} { // one walk of the kernel's table for each family
 		mine := slices.DeleteFunc(slices.Clone(ports), func(p hostport.Mapping) bool {
@@ -86,19 +89,18 @@ func forgetOthers(s *plan.Session, ports []hostport.Mapping) error {
 		if len(mine) == 0 {
 			continue
 		}
-		filter := conntrack.Filter{IPv6: ipv6, Match: staleFor(mine, local, rules)}
+		filter := conntrack.Filter{IPv6: ipv6, Match: staleFor(mine, local), Except: except}
 		if len(mine) == 1 && mine[0].Count() == 1 { // the kernel's filter knows one port
 			filter.Protocol, filter.DestPort = mine[0].Protocol, mine[0].HostPort
 		}
 		filters = append(filters, filter)
 	}
-	return conntrack.Forget(filters...)
+	return Forget(s, filters...)
 }
 
 // staleFor says of a flow whether it uses one of the ports and leads elsewhere than to the
-// port's container. A port of one address of the host, which another container may have, comes
-// before the same port of all addresses.
-func staleFor(ports []hostport.Mapping, local map[netip.Addr]bool, rules *nft.Conn) func(conntrack.Flow) bool {
+// port's container.
+func staleFor(ports []hostport.Mapping, local map[netip.Addr]bool) func(conntrack.Flow) bool {
 	type key struct {
 		protocol uint8
 		port     uint16
@@ -111,9 +113,7 @@ func staleFor(ports []hostport.Mapping, local map[netip.Addr]bool, rules *nft.Co
 		})
 	}
 	return func(f conntrack.Flow) bool {
-		return slices.ContainsFunc(by[key{f.Protocol, f.Dest.Port()}], func(p hostport.Mapping) bool {
-			return stale(p, f, local) && !(p.Any() && ofOneAddress(rules, f))
-		})
+		return slices.ContainsFunc(by[key{f.Protocol, f.Dest.Port()}], func(p hostport.Mapping) bool { return stale(p, f, local) })
 	}
 }
 

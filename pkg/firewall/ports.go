@@ -141,7 +141,7 @@ func (p Ports) Del(s *plan.Session) error {
 		}
 		gone = known
 	}
-	return errors.Join(err, forgetForwarded(gone))
+	return errors.Join(err, forgetForwarded(s, gone))
 }
 
 func (p Ports) String() string { return p.own().String() }

@@ -91,7 +91,7 @@ func (p PortsIPTables) Del(s *plan.Session) error {
 	var forget []error
 	err := delIPTables(s, "published ports", p.Chain(), func(f iptables.Family) error {
 		gone, err := p.rules().Del(f)
-		forget = append(forget, ForgetRules(gone))
+		forget = append(forget, ForgetRules(s, gone))
 		return err
 	})
 	return errors.Join(append(forget, err)...)

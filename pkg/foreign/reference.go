@@ -33,8 +33,8 @@ func (t ReferencePorts) Del(s *plan.Session) error {
 	for _, r := range mine {
 		if to := r.Target; to.IsValid() && !seen[to] {
 			seen[to] = true
-			errs = append(errs, conntrack.Forget(conntrack.Filter{
-				IPv6: !to.Is4(), Server: to,
+			errs = append(errs, firewall.Forget(s, conntrack.Filter{
+				IPv6: !to.Is4(), Server: netip.AddrPortFrom(to, 0),
 				Match: func(f conntrack.Flow) bool { return f.Dest != f.Server },
 			}))
 		}

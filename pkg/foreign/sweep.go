@@ -21,7 +21,7 @@ func SweepIPTables(s *plan.Session, network string, valid map[string]bool) error
 	families, err := firewall.FamiliesWith(s, "")
 	errs = append(errs, err)
 	for _, f := range families {
-		err := sweepFamily(f, network, valid)
+		err := sweepFamily(s, f, network, valid)
 		if errors.Is(err, iptables.ErrMissing) {
 			err = onlyIfOurs(s, f, err)
 		}
@@ -52,7 +52,7 @@ func onlyIfOurs(s *plan.Session, f iptables.Family, missing error) error {
 	return err
 }
 
-func sweepFamily(f iptables.Family, network string, valid map[string]bool) error {
+func sweepFamily(s *plan.Session, f iptables.Family, network string, valid map[string]bool) error {
 	ids, err := f.Containers(network)
 	if err != nil {
 		return fmt.Errorf("iptables: %w", err)
@@ -61,7 +61,7 @@ func sweepFamily(f iptables.Family, network string, valid map[string]bool) error
 	for _, id := range ids {
 		if !valid[id] {
 			gone, err := iptables.Ports{Network: network, ContainerID: id}.Del(f)
-			errs = append(errs, err, firewall.ForgetRules(gone),
+			errs = append(errs, err, firewall.ForgetRules(s, gone),
 				iptables.Masquerade{Network: network, ContainerID: id}.Del(f))
 		}
 	}

@@ -11,10 +11,11 @@ import (
 
 // Netfilter is a request to a part of netfilter: struct nfgenmsg and attributes.
 type Netfilter struct {
-	Type   uint16 // NFNL_SUBSYS_* << 8 | the message's number
-	Flags  uint16 // NLM_F_*, beside NLM_F_REQUEST
-	Family uint8  // NFPROTO_*
-	Attrs  []byte // what AppendAttr makes
+	Type    uint16 // NFNL_SUBSYS_* << 8 | the message's number
+	Flags   uint16 // NLM_F_*, beside NLM_F_REQUEST
+	Family  uint8  // NFPROTO_*
+	Version uint8  // NFNETLINK_V0; 1 for a deletion of connections by family (ctnetlink_del_conntrack)
+	Attrs   []byte // what AppendAttr makes
 }
 
 // nfgenmsg is the size of struct nfgenmsg.
@@ -27,7 +28,7 @@ func (m Netfilter) Append(b []byte, seq uint32) []byte {
 	b = binary.NativeEndian.AppendUint16(b, m.Flags|unix.NLM_F_REQUEST)
 	b = binary.NativeEndian.AppendUint32(b, seq)
 	b = binary.NativeEndian.AppendUint32(b, 0)
-	b = append(b, m.Family, unix.NFNETLINK_V0, 0, 0)
+	b = append(b, m.Family, m.Version, 0, 0)
 	return append(b, m.Attrs...)
 }
 

@@ -71,6 +71,9 @@ func Open() (*Conn, error) {
 	return conn, nil
 }
 
+// Socket is the socket, for questions to other parts of netfilter.
+func (c *Conn) Socket() *netlink.Conn { return c.ask }
+
 // bufferSize bounds what the library sends in one piece: the largest change, 20,000 ports
 // with two elements each, is about 8 MB. It is a limit, not an allocation.
 const bufferSize = 32 << 20
