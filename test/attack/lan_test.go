@@ -48,6 +48,14 @@ var _ = row("T3", "a neighbour on the LAN reaches a container's ports that are n
 	ExpectPing(v.Space, OutsideV4, OutsideV6)
 	ExpectOK("CHECK", s.Check(sibling.Box, c, sibling.result))
 
+	s = ours()
+	c = alternative(s, both(s)).With(Conf{"isolateFromLan": true})
+	v, sibling = attach(s, c), enter(s, c)
+	for _, a := range []string{v.v4.String(), v.v6.String()} {
+		r.Fails("isolateFromLan on a bridge called by its altname: "+a, func() bool { return asks(s.Outside, a, "81") })
+		Expect(asks(sibling.Space, a, "81")).To(BeTrue(), "a sibling")
+	}
+
 	// Answers come in although nobody masquerades.
 	s = ours()
 	v = attach(s, both(s).With(Conf{"isolateFromLan": true, "ipMasq": nil}))

@@ -50,7 +50,26 @@ var _ = row("T4", "a router advertisement from a container configures the host",
 	a = enter(s, both(s))
 	disarm(s.Host, Frames, "control")
 	r.Fails("the sysctl alone", func() bool { advertise(a, p2); return configured(s.Host, BridgeName, p2) })
+
+	// A bridge that the host made, with settings that are the host's. The network calls it by another name.
+	s = ours()
+	a = enter(s, alternative(s, both(s)))
+	Expect(s.Host.SetSysctl(key, "2")).To(Succeed())
+	r.Fails("the rule alone, on a bridge called by its altname", func() bool { advertise(a, p1); return configured(s.Host, BridgeName, p1) })
+	disarm(s.Host, Frames, "control")
+	r.Works("no rule, on a bridge called by its altname", func() bool { advertise(a, p2); return configured(s.Host, BridgeName, p2) })
 })
+
+// alternative is a configuration that calls a bridge, which is there already, by another name.
+func alternative(s *Stage, c Conf) Conf {
+	GinkgoHelper()
+	Inside(s.Host, func() error {
+		return netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: BridgeName}})
+	})
+	Change(s.Host, BridgeName, netlink.LinkSetUp)
+	Change(s.Host, BridgeName, func(l netlink.Link) error { return netlink.LinkAddAltName(l, "alternative") })
+	return c.With(Conf{"bridge": "alternative"})
+}
 
 // viaOf is the gateway that a space uses for a destination.
 func viaOf(s *Space, dst string) (via string) {
@@ -108,6 +127,14 @@ var _ = row("T5", "a router advertisement or redirect from a container changes a
 	r.Fails("the rule alone: an IPv4 redirect", func() bool { return misroute(s, a, v, FarV4) })
 	disarm(s.Host, Frames, "control")
 	r.Works("a victim that listens, and no rule: an IPv4 redirect", func() bool { return misroute(s, a, v, FarV4) })
+	for _, forwards := range []string{"0", "1"} {
+		b := s.Container()
+		// What all links may do counts for each link of a host that forwards nothing (IN_DEV_RX_REDIRECTS).
+		Expect(b.SetSysctl("net/ipv4/conf/all/accept_redirects", "1")).To(Succeed())
+		Expect(b.SetSysctl("net/ipv4/ip_forward", forwards)).To(Succeed())
+		quiet := known(b, s.Add(b, both(s)))
+		r.Fails("the container's settings alone, with ip_forward="+forwards, func() bool { return misroute(s, a, quiet, FarV4) })
+	}
 	r.Works("no rule: an IPv6 redirect", func() bool { return arrives(a, frame, v.Space, "eth0") })
 })
 
