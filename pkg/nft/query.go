@@ -259,7 +259,7 @@ func compareRules(chain string, want []Rule, have []kernelRule) []Difference {
 	for _, w := range want {
 		at := -1
 		for i, h := range have {
-			if !used[i] && h.comment == w.Comment && sameShape(w.exprs, h.exprs) {
+			if !used[i] && h.comment == w.Comment && (sameShape(w.exprs, h.exprs) || sameMeaning(w.exprs, h.exprs)) {
 				used[i], at = true, i
 				break
 			}

@@ -123,16 +123,18 @@ func (w *world) run(plugin, verb string, a attachment, stdin []byte, how enemy) 
 	return stdout.Bytes(), err
 }
 
-// enemies are those of everybody: the rules are flushed, the disk is full.
+// enemies are those of everybody.
 func (w *world) enemies(rng *rand.Rand, end time.Time) {
 	for time.Now().Before(end) {
 		time.Sleep(time.Duration(500+rng.IntN(3000)) * time.Millisecond)
-		var err error
-		if rng.IntN(2) == 0 {
-			err = w.flushRules()
-		} else {
-			err = w.fillDisk(time.Duration(rng.IntN(400)) * time.Millisecond)
-		}
+		during := time.Duration(rng.IntN(400)) * time.Millisecond
+		err := []func() error{
+			w.flushRules,
+			w.reloadRules,
+			func() error { return w.fillDisk(during) },
+			func() error { return w.useInodes(during) },
+			func() error { return w.removeLeases(w.networks[rng.IntN(len(w.networks))]) },
+		}[rng.IntN(5)]()
 		if err != nil {
 			w.t.Errorf("enemy: %v", err)
 		}
@@ -154,6 +156,36 @@ func (w *world) flushRules() error {
 	})
 }
 
+// reloadRules saves our rules and loads them again. What changed meanwhile is lost, or is there again.
+func (w *world) reloadRules() error {
+	w.lost()
+	defer w.lost()
+	var text strings.Builder
+	for _, table := range []string{"inet bridgeport", "bridge bridgeport"} {
+		list := append([]string{"-s", "list", "table"}, strings.Fields(table)...)
+		saved, err := stage.Try(w.Host, "", "nft", list...)
+		if err != nil {
+			continue // nobody has made it yet
+		}
+		fmt.Fprintf(&text, "table %s\ndelete table %s\n%s\n", table, table, saved)
+	}
+	_, err := stage.Try(w.Host, text.String(), "nft", "-f", "-")
+	return err
+}
+
+// removeLeases is somebody who tidies up. Attachments that were complete keep their addresses.
+func (w *world) removeLeases(n *network) error {
+	w.lost()
+	defer w.lost()
+	n.lostLeases.Add(1)
+	defer n.lostLeases.Add(1)
+	err := os.RemoveAll(filepath.Join(w.Data(), n.name))
+	if errors.Is(err, unix.ENOTEMPTY) { // somebody has just written another
+		return nil
+	}
+	return err
+}
+
 func (h *history) lost() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -170,4 +202,20 @@ func (w *world) fillDisk(during time.Duration) error {
 	}
 	time.Sleep(during)
 	return os.Remove(path)
+}
+
+// useInodes makes files until no more can be made.
+func (w *world) useInodes(during time.Duration) error {
+	w.diskFull.Store(true)
+	defer w.diskFull.Store(false)
+	dir := filepath.Join(w.Dir, "many")
+	err := os.Mkdir(dir, 0o700)
+	for i := 0; err == nil; i++ {
+		err = os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), nil, 0o600)
+	}
+	if !errors.Is(err, unix.ENOSPC) {
+		return fmt.Errorf("there are inodes left: %w", err)
+	}
+	time.Sleep(during)
+	return os.RemoveAll(dir)
 }

@@ -18,27 +18,29 @@ type history struct {
 }
 
 type claim struct {
-	owner string
-	flush int
+	owner  string
+	flush  int
+	leased bool // the leases were not lost while ADD ran
 }
 
-// claim takes note of the success of an ADD that began after so many flushes. Ports are
-// forgotten with the rules.
-func (h *history) claim(n *network, a attachment, addrs []string, flushes int) {
+// claim takes note of the success of an ADD that began after so many flushes, and losses of leases.
+// Ports are forgotten with the rules.
+func (h *history) claim(n *network, a attachment, addrs []string, flushes int, losses int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	leased := losses%2 == 0 && losses == n.lostLeases.Load()
 	for _, key := range addrs {
 		key = n.name + " " + key
-		if other, taken := h.held[key]; taken {
+		if other, taken := h.held[key]; taken && other.leased && leased {
 			h.violated("%s belongs to %s and %s", key, other.owner, a.id)
 		}
-		h.held[key] = claim{a.id, flushes}
+		h.held[key] = claim{a.id, flushes, leased}
 	}
 	key := fmt.Sprint("port ", a.port)
 	if other, taken := h.held[key]; taken && unflushed(other.flush, h.flush) {
 		h.violated("%s belongs to %s and %s", key, other.owner, a.id)
 	}
-	h.held[key] = claim{a.id, flushes}
+	h.held[key] = claim{a.id, flushes, leased}
 }
 
 // waive is before DEL.

@@ -66,6 +66,7 @@ func (k *worker) attach(n *network, a attachment, flushes int) []byte {
 	n.gc.RLock()
 	defer n.gc.RUnlock()
 	k.adds.Add(1)
+	losses := n.lostLeases.Load()
 	out, err := k.call(n, "ADD", a, k.enemy())
 	if err != nil {
 		return nil
@@ -80,7 +81,7 @@ func (k *worker) attach(n *network, a attachment, flushes int) []byte {
 	for _, ip := range res.IPs {
 		addrs = append(addrs, ip.Address.IP.String())
 	}
-	k.claim(n, a, addrs, flushes)
+	k.claim(n, a, addrs, flushes, losses)
 	return out
 }
 

@@ -18,6 +18,8 @@ type network struct {
 	gateway string
 	plugins []stage.Conf
 	gc      sync.RWMutex // GC's list must be complete: no ADD meanwhile
+	// lostLeases counts the beginning and the end of each loss of the leases.
+	lostLeases atomic.Int64
 }
 
 // attachment is a container's place in a network, with one published port.
@@ -39,12 +41,15 @@ type world struct {
 
 // diskSize is small, so that it can be filled, but not by leases: each is a page, and
 // there is one in each place of the freed ones, too.
-const diskSize = 8 << 20
+const (
+	diskSize = 8 << 20
+	inodes   = 4000
+)
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{Stage: stage.Bare(t), t: t}
-	w.Must(unix.Mount("soak", w.Dir, "tmpfs", 0, fmt.Sprint("size=", diskSize)))
+	w.Must(unix.Mount("soak", w.Dir, "tmpfs", 0, fmt.Sprintf("size=%d,nr_inodes=%d", diskSize, inodes)))
 	t.Cleanup(func() { w.Must(unix.Unmount(w.Dir, unix.MNT_DETACH)) })
 	w.history.world = w
 	w.history.held = make(map[string]claim)

@@ -30,6 +30,7 @@ func TestWalk(t *testing.T) {
 	}
 	w.probeAll()
 	w.leave()
+	w.removeHandmade()
 	w.ExpectEqual(before)
 	fmt.Printf("walk: %d steps:%s\n", steps, w.counts())
 }

@@ -31,8 +31,12 @@ func (w *world) expectPromises() {
 			keys = a.portKeys()
 		}
 		for _, addr := range a.addrs {
-			keys = append(keys, addr.String())
-			leases[a.net.name] = append(leases[a.net.name], addr.String())
+			if !a.forgotten() {
+				keys = append(keys, addr.String())
+			}
+			if !a.unleased {
+				leases[a.net.name] = append(leases[a.net.name], addr.String())
+			}
 		}
 		for _, key := range keys {
 			if other := holders[key]; other != nil {
@@ -49,16 +53,17 @@ func (w *world) expectPromises() {
 			w.t.Fatalf("network %s has leases %v, want %v", n.name, have, want)
 		}
 	}
+	w.expectHandmade()
 	if alive := w.alive(); len(alive) > 0 {
 		w.expectCheck(pick(w, alive))
 	}
 }
 
 // expectCheck wants CHECK to pass, unless another ADD has changed the MTU of the
-// bridge in the meantime: that CHECK tells of.
+// bridge in the meantime, or the lease was removed: that CHECK tells of.
 func (w *world) expectCheck(a *attachment) {
 	w.t.Helper()
-	if w.bridgeMTU(a.net.bridge) != a.mtu {
+	if a.unleased || w.bridgeMTU(a.net.bridge) != a.mtu {
 		return
 	}
 	if err := w.check(a); err != nil {

@@ -21,7 +21,12 @@ type attachment struct {
 	addrs   []netip.Addr
 	mtu     int  // of the bridge, at the time of ADD
 	masq    bool // likewise
+	// unleased says that somebody has removed the lease.
+	unleased bool
 }
+
+// forgotten says that nothing is left of the attachment's addresses: others may have them.
+func (a *attachment) forgotten() bool { return a.unleased && a.box.lost }
 
 func (a *attachment) String() string { return a.net.name + "/" + a.box.ID + "/" + a.ifName }
 

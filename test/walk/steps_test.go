@@ -31,6 +31,7 @@ var kinds = []kind{
 // step does one thing at random.
 func (w *world) step(i int) {
 	w.t.Helper()
+	kinds := slices.Concat(kinds, enemies)
 	for {
 		total := 0
 		for _, k := range kinds {
@@ -74,6 +75,9 @@ func (w *world) stepAdd() string {
 	if dead := w.unproven(a); code == 0 && err != nil && dead != "" {
 		code, why = 101, dead
 	}
+	if w.full && err != nil && len(a.net.subnets) > 0 {
+		code, why = w.refusal(err), "no inodes"
+	}
 	if code == 0 {
 		if err != nil {
 			w.t.Fatalf("%s: %v", text, err)
@@ -96,6 +100,15 @@ func (w *world) stepAdd() string {
 	return text + " fails as it should: " + why
 }
 
+// refusal is the code of an ADD for which the disk has no room: of no address (102), or of the disk.
+func (w *world) refusal(err error) uint {
+	var failed *callError
+	if errors.As(err, &failed) && failed.code() == 5 {
+		return 5
+	}
+	return 102
+}
+
 // port is one of 12, on all addresses of the host or on one.
 func (w *world) port(n *network, number int) map[string]any {
 	p := stage.Port(pick(w, []string{"tcp", "udp"}), 8000+number, 80)
@@ -107,7 +120,7 @@ func (w *world) port(n *network, number int) map[string]any {
 
 // obstacle predicts that an ADD fails, by its code and reason.
 func (w *world) obstacle(a *attachment) (code uint, why string) {
-	leases := len(w.of(func(o *attachment) bool { return o.net == a.net }))
+	leases := len(w.of(func(o *attachment) bool { return o.net == a.net && !o.forgotten() }))
 	if a.net.pool > 0 && a.net.has4() && leases >= a.net.pool {
 		return 102, "a full pool"
 	}

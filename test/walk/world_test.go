@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/test/stage"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 const maxBoxes = 20
@@ -27,8 +29,10 @@ type world struct {
 	networks []*network // all that there ever were
 	boxes    []*box     // that runtimes know
 	attached []*attachment
-	detached []*attachment // the last ones
-	made     int           // networks so far
+	detached []*attachment               // the last ones
+	made     int                         // networks so far
+	handmade map[string]net.HardwareAddr // bridges that the host made
+	full     bool                        // no file can be made
 	kinds    map[string]int
 }
 
@@ -42,7 +46,10 @@ type box struct {
 func newWorld(t *testing.T, rng *rand.Rand) *world {
 	t.Helper()
 	w := &world{Stage: stage.NewStage(t), t: t, rng: rng, kinds: make(map[string]int)}
+	w.Must(unix.Mount("walk", w.Dir, "tmpfs", 0, fmt.Sprint("nr_inodes=", inodes)))
+	t.Cleanup(func() { w.Must(unix.Unmount(w.Dir, unix.MNT_DETACH)) })
 	w.Burial = burial
+	w.allowHandmade()
 	stage.Serve(w.Outside, "tcp", 80)
 	for i := range w.slots {
 		w.replace(i)
