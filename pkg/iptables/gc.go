@@ -24,10 +24,7 @@ func idOf(line, network string) (string, bool) {
 	if !strings.Contains(line, " -j "+ChainPrefix) {
 		return "", false
 	}
-	_, rest, found := strings.Cut(line, `name: \"`+network+`\" id: \"`)
-	if !found {
-		return "", false
-	}
+	_, rest, _ := strings.Cut(line, `name: \"`+network+`\" id: \"`)
 	id, _, found := strings.Cut(rest, `\"`)
 	return id, found
 }
