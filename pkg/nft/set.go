@@ -148,9 +148,7 @@ func portSet(one, is4 bool) string {
 }
 
 // ofLinks is the set of a class that is keyed by links.
-func ofLinks(class Class) string {
-	return pick(func(s Set) bool { return s.Class == class })
-}
+func ofLinks(class Class) string { return pick(func(s Set) bool { return s.Class == class }) }
 
 func pick(is func(Set) bool) string { return sets[slices.IndexFunc(sets, is)].Name }
 
@@ -233,10 +231,11 @@ func (s Set) in(t *nftables.Table) *nftables.Set {
 
 // datatype finds the library's type by nft's names of its fields.
 func datatype(fields string) nftables.SetDatatype {
-	if list := datatypes(fields); len(list) > 1 {
-		return nftables.MustConcatSetType(list...)
+	list := datatypes(fields)
+	if len(list) == 1 {
+		return list[0]
 	}
-	return datatypes(fields)[0]
+	return nftables.MustConcatSetType(list...)
 }
 
 func datatypes(fields string) []nftables.SetDatatype {

@@ -249,10 +249,7 @@ func Accept(c *nft.Conn, bridge string) error {
 			})
 		}
 	}
-	if err := c.Library().Flush(); err != nil {
-		return fmt.Errorf("rules: accept forwarding of %s: %w", bridge, err)
-	}
-	return nil
+	return c.Flush("accept forwarding of " + bridge)
 }
 
 // Unaccept removes the rules of Accept for the bridge and the gateways of its VLANs. The
@@ -277,10 +274,7 @@ func Unaccept(c *nft.Conn, bridge string) error {
 	if !found {
 		return nil
 	}
-	if err := netlink.Ignore(c.Library().Flush(), unix.ENOENT); err != nil {
-		return fmt.Errorf("rules: take back forwarding of %s: %w", bridge, err)
-	}
-	return nil
+	return c.Flush("take back forwarding of "+bridge, unix.ENOENT)
 }
 
 // HasChains says whether a table nat of IPv4 or IPv6 has a chain whose name begins so.

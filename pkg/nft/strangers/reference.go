@@ -155,7 +155,7 @@ func DeleteReference(c *nft.Conn, rules []ReferenceRule) error {
 			return fmt.Errorf("rules: %s: %w", r.Table(), err)
 		}
 	}
-	err := c.Library().Flush()
+	err := c.Flush("delete rules of the reference plugins")
 	if errors.Is(err, unix.ENOENT) && len(rules) > 1 {
 		// Somebody deleted one of the rules: each needs a transaction of its own.
 		for _, r := range rules {
@@ -165,8 +165,5 @@ func DeleteReference(c *nft.Conn, rules []ReferenceRule) error {
 		}
 		return nil
 	}
-	if netlink.Ignore(err, unix.ENOENT) != nil {
-		return fmt.Errorf("rules: delete rules of the reference plugins: %w", err)
-	}
-	return nil
+	return netlink.Ignore(err, unix.ENOENT)
 }
