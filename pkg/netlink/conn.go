@@ -293,18 +293,17 @@ func ackError(h unix.NlMsghdr, data []byte) error {
 		return nil
 	}
 	e := &kernelError{Errno: unix.Errno(-code)}
-	if h.Flags&unix.NLM_F_ACK_TLVS == 0 || len(data) < 4+unix.SizeofNlMsghdr {
+	skip := 4 + unix.SizeofNlMsghdr
+	if h.Flags&unix.NLM_F_ACK_TLVS == 0 || len(data) < skip {
 		return e
 	}
-	skip := 4 + unix.SizeofNlMsghdr
 	if h.Flags&unix.NLM_F_CAPPED == 0 {
 		// The request itself stands between header and attributes.
 		skip = 4 + (int(binary.NativeEndian.Uint32(data[4:]))+3)&^3
 	}
-	if skip > len(data) {
-		return e
+	if skip <= len(data) {
+		e.Text = CString(Nested(data[skip:], unix.NLMSGERR_ATTR_MSG))
 	}
-	e.Text = CString(Nested(data[skip:], unix.NLMSGERR_ATTR_MSG))
 	return e
 }
 
