@@ -72,7 +72,6 @@ func (s *store) choose(c *Conf, preferred []netip.Addr) (leases []Lease, dead []
 	for i, set := range c.Sets {
 		var lease Lease
 		var more []holding
-		var err error
 		if at := slices.IndexFunc(requested, set.contains); at >= 0 {
 			lease, more, err = s.chooseRequested(set, requested[at])
 			requested = slices.Delete(requested, at, at+1)

@@ -218,10 +218,7 @@ func Status(req *cni.Request) error {
 // that exists. The dot makes a file in its place an error.
 func writable(dir string) error {
 	err := unix.Access(dir+"/.", unix.W_OK|unix.X_OK)
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, unix.ENOENT) && dir != "/":
+	if errors.Is(err, unix.ENOENT) && dir != "/" {
 		return writable(filepath.Dir(dir))
 	}
 	return ioError("write to "+dir, err)
