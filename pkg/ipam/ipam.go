@@ -31,11 +31,9 @@ import (
 )
 
 const (
-	// timeout bounds a delegate's run. A DHCP lease may take a minute; runtimes give
-	// an ADD two to four.
+	// timeout: a DHCP lease may take a minute; runtimes give an ADD two to four.
 	timeout = 100 * time.Second
-	// busyTries and busyPause: while an installer writes the file, executing it fails
-	// with ETXTBSY for a moment.
+	// busyTries: executing a file that an installer is writing fails with ETXTBSY.
 	busyTries = 20
 	busyPause = 100 * time.Millisecond
 	// maxSaid is how much of a plugin's nonsense is passed on, in bytes.
@@ -88,8 +86,7 @@ func find(kind string, dirs []string) string {
 	return ""
 }
 
-// isThisProgram says whether the file is this program: the same file, or a copy of it with
-// the same build ID.
+// isThisProgram says whether the file is this program, or a copy with the same build ID.
 func isThisProgram(path string) bool {
 	const self = "/proc/self/exe"
 	a, errA := os.Stat(path)

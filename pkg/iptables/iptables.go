@@ -69,8 +69,7 @@ func (f Family) program(suffix string) string {
 	return name + suffix
 }
 
-// path finds a program in PATH and where administrators' programs are, since
-// runtimes start plugins with little in PATH.
+// path finds a program in PATH and beside it: runtimes start plugins with little in PATH.
 func path(name string) (string, error) {
 	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin", "/sbin", "/usr/local/sbin") {
 		file := filepath.Join(dir, name)
@@ -160,8 +159,7 @@ func (f Family) restore(tables map[string][]string) error {
 	return err
 }
 
-// list is the rules of a chain as `iptables -S` prints them, the chain's own line first; nil where
-// there is no such chain.
+// list is a chain as `iptables -S` prints it, its own line first; nil without such a chain.
 func (f Family) list(table, chain string) ([]string, error) {
 	out, err := run("", f.program(""), "--wait", waitSeconds, "-t", table, "-S", chain)
 	var failed *RunError
@@ -239,14 +237,12 @@ func jumpsAlike(rules []string, line string) bool {
 // deletion is the line that deletes a rule of a list.
 func deletion(rule string) string { return "-D" + strings.TrimPrefix(rule, "-A") }
 
-// noChain knows what the variants say of a chain that is not there; 1.8.9 over
-// nf_tables calls it incompatible.
+// noChain knows what variants say of a missing chain; 1.8.9 over nf_tables: "incompatible".
 func noChain(text, chain string) bool {
 	return strings.Contains(text, "No chain/target/match") || strings.Contains(text, "chain `"+chain+"' in table")
 }
 
-// LegacyInUse says whether the namespace has the legacy table. Any other look at the table would
-// load the modules.
+// LegacyInUse says whether the namespace has the legacy table. Other ways would load the modules.
 func (f Family) LegacyInUse(table string) bool {
 	name := "/proc/thread-self/net/ip_tables_names"
 	if f.IPv6 {

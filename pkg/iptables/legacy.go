@@ -73,8 +73,7 @@ func getsockopt(fd, level, option int, buf []byte) error {
 	return nil
 }
 
-// Verdicts of the standard target (linux/netfilter/x_tables.h). A verdict from 0 on is the place
-// that the rule jumps to.
+// Verdicts of the standard target (linux/netfilter/x_tables.h); one from 0 on is a place to jump to.
 const (
 	verdictDrop   = -1
 	verdictAccept = -2

@@ -11,9 +11,8 @@ import (
 // maxComment is XT_MAX_COMMENT_LEN less the terminating zero.
 const maxComment = 255
 
-// Masquerade is the rules that give a container's connections the host's address,
-// named and written as the reference does. Both interfaces of a container in one
-// network share the chain.
+// Masquerade is the rules that give a container's connections the host's address, named and written
+// as the reference does. Both interfaces of a container in one network share the chain.
 type Masquerade struct {
 	Network, ContainerID string
 	Addrs                []netip.Prefix // the container's, each with its subnet

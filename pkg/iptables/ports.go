@@ -27,8 +27,7 @@ const (
 // perRule is how many ports the multiport match takes (XT_MULTI_PORTS).
 const perRule = 15
 
-// Ports is the rules of a container's published ports, named and written as the
-// reference does.
+// Ports is the rules of a container's published ports, named and written as the reference does.
 type Ports struct {
 	Network, ContainerID string
 	Ports                []hostport.Mapping
@@ -266,8 +265,7 @@ func hasWords(line, want string) bool {
 	return !slices.ContainsFunc(strings.Fields(want), func(w string) bool { return !slices.Contains(words, w) })
 }
 
-// Del removes the container's chain and the jumps to it, and returns where its ports led. Absent
-// rules are success.
+// Del removes the container's chain and the jumps to it, if any, and returns where its ports led.
 func (p Ports) Del(f Family) ([]Forward, error) {
 	own, err := f.list("nat", p.Chain())
 	if err != nil || own == nil {

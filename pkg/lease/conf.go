@@ -13,8 +13,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 )
 
-// DefaultDataDir is where leases are when a configuration names no dataDir. The reference
-// keeps its leases there, too.
+// DefaultDataDir is where leases are without dataDir, those of the reference, too.
 const DefaultDataDir = "/var/lib/cni/networks"
 
 // Conf is the configuration, parsed and valid.
@@ -63,8 +62,7 @@ type wireRoute struct {
 	Scope    *int   `json:"scope"`
 }
 
-// Parse reads and checks the whole configuration. Errors carry a code, and name the key,
-// the value and the cure.
+// Parse reads and checks the whole configuration. Errors name the key, the value and the cure.
 func Parse(req *cni.Request) (*Conf, error) {
 	var w wire
 	if err := req.Decode(&w); err != nil {
@@ -98,8 +96,7 @@ func Parse(req *cni.Request) (*Conf, error) {
 	return c, nil
 }
 
-// sets reads all range sets in the reference's order: the runtime's, the old style's, the
-// new style's.
+// sets reads all range sets in the reference's order: the runtime's, the old and the new style's.
 func (w *wire) sets() ([]RangeSet, error) {
 	type named struct {
 		key    string

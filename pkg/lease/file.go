@@ -35,8 +35,7 @@ func Networks(dataDir string) (list []string, err error) {
 	return list, nil
 }
 
-// Files lists the leases of a network. It takes no lock, so a lease that is made or released
-// meanwhile may be missing.
+// Files lists the leases of a network. It takes no lock: what changes meanwhile may be missing.
 func Files(dataDir, network string) (list []File, err error) {
 	s := unlocked(dataDir, network)
 	addrs, err := s.names()

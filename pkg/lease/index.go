@@ -72,8 +72,7 @@ func (x index) get(o Owner) (addrs []netip.Addr, boot string) {
 }
 
 // sync makes the index anew if something else has changed the directory of leases since
-// our last change, or if the machine was started since then: a power cut may have lost any
-// part of the index or the leases.
+// our last change, or if the machine was started since then: a power cut may have lost any part.
 func (s *store) sync() error {
 	var dir, idx unix.Stat_t
 	if err := unix.Stat(s.dir, &dir); err != nil {
@@ -148,8 +147,7 @@ func (s *store) stamp() {
 	}
 }
 
-// bootID is 8 digits that differ from boot to boot of the machine; "-" where the kernel's
-// can't be read.
+// bootID is 8 digits that differ from boot to boot; "-" where the kernel's can't be read.
 var bootID = sync.OnceValue(func() string {
 	data, err := file.Read("/proc/sys/kernel/random/boot_id")
 	if err != nil || len(data) < 8 {
@@ -158,8 +156,7 @@ var bootID = sync.OnceValue(func() string {
 	return string(data[:8])
 })
 
-// past says whether a boot is over. A boot that is not known is not over. Where this boot's
-// ID can't be read none is.
+// past says whether a boot is over. None is where that boot or this one is not known.
 func past(boot string) bool {
 	now := bootID()
 	return boot != "" && boot != "-" && now != "-" && boot != now
@@ -177,14 +174,12 @@ func bootMark() time.Time {
 // may still take its next owner for the last one.
 const rest = 30 * time.Second
 
-// restName is the directory in the index for leases that were released. The time of the
-// move (ctime) is the beginning of the rest.
+// restName is the index's directory of released leases. Their rest begins with the move (ctime).
 const restName = "freed"
 
 func (x index) resting(a netip.Addr) string { return filepath.Join(x.dir, restName, a.String()) }
 
-// free gives an address back. A missing file is success. Moving the file costs as much as
-// removing it.
+// free gives an address back. A missing file is success. A move costs as much as a removal.
 func (s *store) free(a netip.Addr) error {
 	if os.Rename(s.path(a), s.index.resting(a)) != nil {
 		// The file is gone, or it is a directory that somebody planted, or the disk is full.
@@ -208,8 +203,7 @@ func remove(path string) error {
 // rested are forgotten. An IPv6 pool never comes back to them by itself.
 const forgetEvery = 64
 
-// forget removes the files of addresses that have rested. The next call tries again what
-// can't be removed.
+// forget removes the files of addresses that have rested. What can't be removed stays.
 func (s *store) forget() {
 	entries, err := os.ReadDir(filepath.Join(s.index.dir, restName))
 	if err != nil {
@@ -222,8 +216,7 @@ func (s *store) forget() {
 	}
 }
 
-// rests says whether the address was released less than rest ago. A clock that was set
-// back ends the rest.
+// rests says whether the address was released less than rest ago. Setting the clock back ends it.
 func (s *store) rests(a netip.Addr) bool {
 	var st unix.Stat_t
 	if unix.Lstat(s.index.resting(a), &st) != nil {

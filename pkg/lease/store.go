@@ -56,8 +56,7 @@ func create(dataDir, network string) (*store, error) {
 	return s, err
 }
 
-// existing runs fn on a network's store, under its lock. It does not run fn without a store,
-// which a network has from its first lease on.
+// existing runs fn on a network's store under its lock, if there ever was a lease.
 func existing(dataDir, network string, fn func(*store) error) error {
 	s := unlocked(dataDir, network)
 	err := s.takeLock(lockTimeout)

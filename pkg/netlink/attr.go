@@ -16,9 +16,8 @@ type Attr struct {
 	Value []byte // a part of the message
 }
 
-// Attributes lists a message's attributes, or those of a nested attribute. The last
-// attribute may lack its padding. An attribute with a wrong length is an error; the list has
-// the attributes before it.
+// Attributes lists a message's attributes, or those of a nested attribute. The last may lack its
+// padding. One with a wrong length is an error; the list has those before it.
 func Attributes(b []byte) (list []Attr, err error) {
 	for len(b) >= unix.SizeofNlAttr {
 		a, rest, ok := cut(b)
@@ -40,8 +39,7 @@ func cut(b []byte) (a Attr, rest []byte, ok bool) {
 	return Attr{kind, b[unix.SizeofNlAttr:n]}, b[min((n+3)&^3, len(b)):], true
 }
 
-// Nested is the value of the first attribute of the type; nil without one. Nested searches as
-// far as the attributes' lengths are right.
+// Nested is the value of the first attribute of the type; nil without one before a wrong length.
 func Nested(b []byte, kind uint16) []byte {
 	for len(b) >= unix.SizeofNlAttr {
 		a, rest, ok := cut(b)
@@ -53,8 +51,7 @@ func Nested(b []byte, kind uint16) []byte {
 	return nil
 }
 
-// AppendAttr appends an attribute with its padding. kind may have flags (NLA_F_NESTED). The
-// value must be shorter than 64 KiB.
+// AppendAttr appends an attribute of less than 64 KiB, padded. kind may have flags (NLA_F_NESTED).
 func AppendAttr(b []byte, kind uint16, value ...byte) []byte {
 	b = binary.NativeEndian.AppendUint16(b, uint16(unix.SizeofNlAttr+len(value)))
 	b = append(binary.NativeEndian.AppendUint16(b, kind), value...)
@@ -151,8 +148,7 @@ func Nest(kind int, attrs ...*nl.RtAttr) *nl.RtAttr {
 	return nest
 }
 
-// LinkInfo is IFLA_LINKINFO for a new link of the kind, such as "bridge", with what the kind
-// has of its own.
+// LinkInfo is IFLA_LINKINFO for a new link of the kind, such as "bridge", with what is its own.
 func LinkInfo(kind string, own ...*nl.RtAttr) *nl.RtAttr {
 	return Nest(unix.IFLA_LINKINFO, nl.NewRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated(kind)), Nest(nl.IFLA_INFO_DATA, own...))
 }

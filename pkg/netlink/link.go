@@ -27,9 +27,8 @@ type Link struct {
 	Group     uint32
 	Port      *PortInfo // nil unless a bridge port
 	Filtering bool      // a bridge that tells VLANs apart
-	// IPv6 says whether the link has settings of IPv6, and NoIPv6 whether these switch it off
-	// (disable_ipv6).
-	IPv6, NoIPv6 bool
+	IPv6      bool      // it has settings of IPv6
+	NoIPv6    bool      // which switch IPv6 off (disable_ipv6)
 }
 
 // PortInfo is the state of a bridge port (IFLA_BRPORT_*).
@@ -162,8 +161,7 @@ func (l *Link) parseInfo(data []byte) {
 	}
 }
 
-// DeleteLink removes the link called name, and with a veth its peer; a missing one
-// is success.
+// DeleteLink removes the link called name, and with a veth its peer, if it is there.
 func (c *Conn) DeleteLink(name string) error {
 	c.Queue(LinkRequest(unix.RTM_DELLINK, 0, name, false), "link %s: delete", name)
 	return Ignore(c.Flush(), unix.ENODEV)

@@ -15,8 +15,7 @@ type Change struct {
 	Blocks   []Block // made if missing
 	Chains   []Chain // shared; made if missing, never changed
 	Elements []Element
-	// Exactly is all elements that the sets of a class shall have. Sets of other classes keep their
-	// elements.
+	// Exactly is all elements that the sets of a class shall have. Other sets keep theirs.
 	Exactly map[Class][]Element
 	// Gone says whether the attachment that holds an element is gone, so that the wanted element may
 	// replace it; nil: never. Add asks only where an element is in the way.
@@ -49,9 +48,8 @@ func (e *HeldError) Error() string {
 	return fmt.Sprintf("%s is held by %s", e.Element.Name(), e.Holder)
 }
 
-// elements are the elements to delete and to add. It reads the keys first: the kernel silently
-// accepts an element with the key and value of another owner's element, and keeps the other
-// owner's comment.
+// elements are the elements to delete and to add. It reads the keys first: the kernel accepts the
+// key and value of another owner's element, and silently keeps that owner's comment.
 func (c *Conn) elements(change Change) (del, add []Element, err error) {
 	wanted := unique(change.Elements)
 	found, err := c.FindAll(wanted)
@@ -110,8 +108,7 @@ func (c *Conn) exactly(class Class, want []Element) (del, add []Element, err err
 	return without(have, want), without(want, have), nil
 }
 
-// replace are the elements that must go together with the held element, whose owner is gone; a
-// HeldError where the owner is not gone.
+// replace are the elements that go together with one whose owner is gone; else a HeldError.
 func (c *Conn) replace(change Change, wanted, held Element) ([]Element, error) {
 	gone := false
 	if change.Gone != nil {

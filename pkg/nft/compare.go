@@ -70,8 +70,7 @@ func (c *Conn) rulesOf(chains []Chain) ([][]kernelRule, error) {
 	return list, nil
 }
 
-// compareRules looks for each rule by its comment and its expressions, in their order. Rules that
-// somebody added are no difference.
+// compareRules looks for each rule by comment and expressions, in order. Others' are no difference.
 func compareRules(chain string, want []Rule, have []kernelRule) []Difference {
 	var bad []Difference
 	have = slices.Clone(have)
@@ -92,9 +91,8 @@ func compareRules(chain string, want []Rule, have []kernelRule) []Difference {
 	return bad
 }
 
-// Refill writes all rules of those chains anew that lack a rule or have their rules in another order.
-// Rules that somebody added go. It is one transaction, so that no packet passes in between. Add
-// makes missing chains.
+// Refill writes all rules of those chains anew that lack a rule or have them in another order, in
+// one transaction: no packet passes in between. Rules that somebody added go. Add makes missing chains.
 func (c *Conn) Refill(chains ...Chain) error {
 	unlock, err := flock.Netns()
 	if err != nil {

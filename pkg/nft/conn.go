@@ -24,8 +24,7 @@ import (
 // ErrUnsupported says that the kernel has no nf_tables.
 var ErrUnsupported = errors.New("the kernel has no nf_tables")
 
-// Unsupported says whether err comes of a kernel without nf_tables, or without its
-// part for bridges (CONFIG_NF_TABLES_BRIDGE).
+// Unsupported: the kernel has no nf_tables, or no part for bridges (CONFIG_NF_TABLES_BRIDGE).
 func Unsupported(err error) bool {
 	return errors.Is(err, ErrUnsupported) || errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP)
 }
@@ -46,8 +45,7 @@ type Conn struct {
 
 // Open opens the socket. ErrUnsupported where the kernel lacks nf_tables.
 func Open() (*Conn, error) {
-	// AsLasting: otherwise the library closes its socket after each change, and each close after a
-	// deletion waits for an RCU grace period.
+	// AsLasting: each close of a socket after a deletion waits for an RCU grace period.
 	conn := &Conn{
 		tables: map[Family]*nftables.Table{
 			Inet:   {Name: Table, Family: nftables.TableFamilyINet},
@@ -154,8 +152,7 @@ func (c *Conn) queueRules(k *nftables.Chain, list []Rule) {
 	}
 }
 
-// withSets gives look-ups the transaction's number of their set: a new set of the same transaction
-// has no other name yet.
+// withSets gives look-ups the number of their set, a new set's only name in its transaction.
 func (c *Conn) withSets(exprs []expr.Any) []expr.Any {
 	for _, e := range exprs {
 		switch e := e.(type) {
@@ -168,9 +165,8 @@ func (c *Conn) withSets(exprs []expr.Any) []expr.Any {
 	return exprs
 }
 
-// HasBridge says whether the kernel has nf_tables for bridges. Reading can't say it: a missing table
-// looks like a missing family. So HasBridge makes a table in a transaction that can't succeed, with
-// a chain in a table that nobody has.
+// HasBridge says whether the kernel has nf_tables for bridges. To a reader a missing table looks like
+// a missing family. So it makes a table in a transaction that fails for a chain in nobody's table.
 func (c *Conn) HasBridge() (bool, error) { return c.hasFamily(nftables.TableFamilyBridge) }
 
 func (c *Conn) hasFamily(family nftables.TableFamily) (bool, error) {

@@ -55,8 +55,7 @@ func (c *Conn) List(name string) ([]Element, error) {
 	return elements, nil
 }
 
-// Everything lists the elements of all sets and maps of our tables, in the order of the sets. It
-// costs what List costs, for each set.
+// Everything lists the elements of all sets and maps, in the order of the sets. It costs a List each.
 func (c *Conn) Everything() ([]Element, error) { return c.listWhere(func(Set) bool { return true }) }
 
 func (c *Conn) listWhere(is func(Set) bool) ([]Element, error) {
@@ -90,8 +89,7 @@ func fromWire(set *nftables.Set, w nftables.SetElement) Element {
 
 // Delete removes those elements, by their keys, whose comment has the tag: an address or port that
 // belongs to the next attachment survives a late DEL. Absent elements are success. With fewer than
-// atLeast elements Delete changes nothing and returns ErrFewer. It returns the deleted elements as
-// the kernel had them.
+// atLeast elements Delete changes nothing and returns ErrFewer. It returns what it deleted.
 func (c *Conn) Delete(tag string, elements []Element, atLeast int) ([]Element, error) {
 	unlock, err := flock.Netns()
 	if err != nil {
@@ -106,8 +104,7 @@ func (c *Conn) Delete(tag string, elements []Element, atLeast int) ([]Element, e
 	}
 }
 
-// deleteOnce commits only if nothing changed since it read the owners. With guarded false it relies
-// on our lock alone.
+// deleteOnce commits only if nothing changed since it read the owners; unguarded, by our lock alone.
 func (c *Conn) deleteOnce(tag string, elements []Element, atLeast int, guarded bool) ([]Element, error) {
 	var generation uint32
 	if guarded {
@@ -153,8 +150,7 @@ func unique(elements []Element) []Element {
 // id is the element's place: no other element of our tables has it.
 func (e Element) id() string { return e.Set + string(e.Key) }
 
-// queueDelete makes the deletion of elements that were read part of the transaction. With the element
-// of a bound port the port's own chain goes.
+// queueDelete queues the deletion of elements that were read. A bound port's own chain goes, too.
 func (c *Conn) queueDelete(elements []Element) error {
 	keys := make([]Element, len(elements))
 	for i, e := range elements {

@@ -12,8 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Tidy deletes the networks' chains to which no element leads any more. The kernel refuses to delete
-// a chain that is in use (EBUSY).
+// Tidy deletes the networks' chains to which no element leads. Those in use the kernel keeps (EBUSY).
 func (c *Conn) Tidy() error {
 	unlock, err := flock.Netns()
 	if err != nil {

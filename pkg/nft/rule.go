@@ -28,8 +28,7 @@ func NewRule(comment string, parts ...Part) Rule {
 	return Rule{Text: p.String(), Comment: comment[:min(len(comment), CommentLimit)], exprs: p.exprs}
 }
 
-// Part is a piece of a rule: a match, a statement or a verdict. Each is named as nft(8)
-// says it.
+// Part is a piece of a rule: a match, a statement or a verdict, named as nft(8) says it.
 type Part struct {
 	left, right string // of a comparison; right is "" in other parts
 	exprs       []expr.Any

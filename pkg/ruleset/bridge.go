@@ -14,9 +14,8 @@ import (
 // A reply to [::1]:hostPort comes back through the bridge, and the kernel takes packets for ::1 from
 // lo only. A second local route for ::1 through the bridge lifts that for routed packets. Under
 // br_netfilter the kernel translates the reply back on the bridge, and ip6_rcv drops it there (RFC
-// 4291, section 2.5.3). So Loop6Chain marks such a reply, and the chain at the bridge's ingress hands
-// it to lo. Nothing else gets in: ip6_rcv drops frames for ::1 before prerouting, and a mark does not
-// cross namespaces.
+// 4291, section 2.5.3). So Loop6Chain marks such a reply, and ingress's chain hands it to lo. Nothing
+// else gets in: ip6_rcv drops frames for ::1 before prerouting, and marks do not cross namespaces.
 
 // replyMark is a bit that kube-proxy (0x4000, 0x8000), Calico and Cilium do not use.
 const replyMark = 0x00800000
@@ -24,8 +23,7 @@ const replyMark = 0x00800000
 // loop6Set has the bridges whose replies to ::1 are marked.
 const loop6Set = "loopback6"
 
-// Loop6Chain marks the replies, in family inet. It comes with the first bridge: each packet
-// meets it.
+// Loop6Chain marks the replies, in family inet. Each packet meets it: the first bridge brings it.
 func Loop6Chain() nft.Chain {
 	return nft.Chain{
 		Name: loop6Set,

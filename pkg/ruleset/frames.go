@@ -43,8 +43,7 @@ func controlChain() nft.Chain {
 		redirect4, routerAdvertisement = 5, 134
 		vlan, vlanOutside              = 0x00, 0xa8 // second bytes of 0x8100 and 0x88a8
 	)
-	// The most frequent frames pass before the other rules: a stream of TCP between two containers is
-	// 4 % faster for it.
+	// The most frequent frames pass first: TCP between two containers is 4 % faster for it.
 	pass := func(family string, kind ...byte) nft.Rule {
 		return nft.NewRule("none of these: TCP over "+family+", untagged, to a single station",
 			nft.L4proto(unix.IPPROTO_TCP), nft.EtherType.Is(kind...),
@@ -78,9 +77,8 @@ const (
 )
 
 // BoundChain accepts what a port sends from its own addresses, and what a container must send before
-// it has an address. It drops everything else, unknown protocols, too: they may have an address in a
-// place that the rules don't look at. The chain has the port's name, is of this port alone, and goes
-// with its element.
+// it has an address. It drops everything else, unknown protocols, too: they may hide an address. The
+// chain has the port's name, is of this port alone, and goes with its element.
 func BoundChain(linkName string, mac net.HardwareAddr, addrs []netip.Addr) nft.Chain {
 	var v4, v6 []netip.Addr
 	for _, a := range addrs {

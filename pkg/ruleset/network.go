@@ -23,8 +23,7 @@ func MasqueradeChain(network string, skip []netip.Prefix) nft.Chain {
 }
 
 // ReplyChain masquerades clients whose replies would not pass through this host's connection tracking:
-// clients in the container's own subnets, such as the container itself, and clients on loopback. With
-// all it masquerades every client.
+// those in the container's subnets, such as the container itself, and on loopback; with all everybody.
 func ReplyChain(network string, subnets []netip.Prefix, all bool) nft.Chain {
 	if all {
 		return nft.Named(nft.ReplyChains+network, []nft.Rule{nft.NewRule("masqAll: every client of a published port", nft.Masq())})
@@ -49,9 +48,8 @@ func sorted(prefixes []netip.Prefix) []netip.Prefix {
 // lastTraffic is the name of the only chain of Traffic.
 const lastTraffic = "traffic"
 
-// Traffic is the block that looks at connections before the kernel translates an address: a packet
-// for a container's own address did not come by a published port. The block exists only where a
-// network asks for it.
+// Traffic looks at connections before the kernel translates an address: a packet for a container's own
+// address did not come by a published port. The block exists only where a network asks for it.
 func Traffic() nft.Block {
 	return nft.Block{Place: nft.InTraffic, Last: lastTraffic, Chains: func() []nft.Chain { return []nft.Chain{trafficChain()} }}
 }
