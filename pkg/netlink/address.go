@@ -80,11 +80,8 @@ func (c *Conn) AddressesOfKind(kind string) (map[netip.Addr]string, error) {
 		links = append(links, link)
 		return err
 	})
-	if errors.Is(err, errOtherKind) {
-		return nil, nil
-	}
 	if err != nil || len(links) == 0 {
-		return nil, err
+		return nil, Ignore(err, errOtherKind)
 	}
 	found := make(map[netip.Addr]string)
 	for _, l := range links {

@@ -24,7 +24,7 @@ import (
 // ErrUnsupported says that the kernel has no nf_tables.
 var ErrUnsupported = errors.New("the kernel has no nf_tables")
 
-// Unsupported: the kernel has no nf_tables, or no part for bridges (CONFIG_NF_TABLES_BRIDGE).
+// Unsupported: err is of a kernel without nf_tables, or its bridge part (CONFIG_NF_TABLES_BRIDGE).
 func Unsupported(err error) bool {
 	return errors.Is(err, ErrUnsupported) || errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP)
 }

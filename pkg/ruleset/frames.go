@@ -3,6 +3,7 @@ package ruleset
 import (
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"golang.org/x/sys/unix"
@@ -80,19 +81,11 @@ const (
 // it has an address. It drops everything else, unknown protocols, too: they may hide an address. The
 // chain has the port's name, is of this port alone, and goes with its element.
 func BoundChain(linkName string, mac net.HardwareAddr, addrs []netip.Addr) nft.Chain {
-	var v4, v6 []netip.Addr
-	for _, a := range addrs {
-		if a.Is4() {
-			v4 = append(v4, a)
-		} else {
-			v6 = append(v6, a)
-		}
-	}
-	rules := append(boundARP(mac, v4), bound4(v4)...)
-	rules = append(rules, boundDiscovery(mac, v6)...)
-	rules = append(rules, bound6(v6)...)
-	c := nft.Named(nft.BoundChains+linkName, append(rules,
-		nft.NewRule("an address that is not this port's, or neither ARP nor IP", nft.Drop())))
+	v4 := slices.DeleteFunc(slices.Clone(addrs), netip.Addr.Is6)
+	v6 := slices.DeleteFunc(slices.Clone(addrs), netip.Addr.Is4)
+	last := nft.NewRule("an address that is not this port's, or neither ARP nor IP", nft.Drop())
+	c := nft.Named(nft.BoundChains+linkName, slices.Concat(
+		boundARP(mac, v4), bound4(v4), boundDiscovery(mac, v6), bound6(v6), []nft.Rule{last}))
 	c.Family = nft.Bridge
 	return c
 }
