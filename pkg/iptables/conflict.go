@@ -29,11 +29,7 @@ const EntryChain = topDNAT
 // Free is nil if no other container has one of the ports. It removes the rules of containers that
 // are gone. It is for a backend whose rules come after those of iptables.
 func (p Ports) Free(f Family) error {
-	top, err := f.list("nat", topDNAT)
-	if err != nil {
-		return err
-	}
-	lines, err := p.conflict(f, top)
+	_, lines, err := p.conflict(f)
 	if err != nil {
 		return err
 	}
@@ -41,10 +37,12 @@ func (p Ports) Free(f Family) error {
 }
 
 // conflict looks for another container's rules for one of the ports. The entry rules have protocol
-// and ports, the container's chain has the host's address. It returns the lines that remove the
-// rules of containers that are gone.
-func (p Ports) conflict(f Family, top []string) ([]string, error) {
-	var lines []string
+// and ports, the container's chain has the host's address. It returns the entry rules, and the
+// lines that remove the rules of containers that are gone.
+func (p Ports) conflict(f Family) (top, lines []string, err error) {
+	if top, err = f.list("nat", topDNAT); err != nil {
+		return nil, nil, err
+	}
 	chains := make(map[string][]string) // those that have been looked at
 	for _, line := range top {
 		words := strings.Fields(line)
@@ -56,15 +54,12 @@ func (p Ports) conflict(f Family, top []string) ([]string, error) {
 			if !slices.Contains(words, port.protocol()) || !port.overlaps(strings.Split(after(words, "--dports"), ",")) {
 				continue
 			}
-			own, known := chains[chain]
-			if !known {
-				var err error
-				if own, err = f.list("nat", chain); err != nil {
-					return nil, err
+			if _, known := chains[chain]; !known {
+				if chains[chain], err = f.list("nat", chain); err != nil {
+					return nil, nil, err
 				}
-				chains[chain] = own
 			}
-			target, found := port.in(own)
+			target, found := port.in(chains[chain])
 			if !found {
 				continue
 			}
@@ -75,13 +70,13 @@ func (p Ports) conflict(f Family, top []string) ([]string, error) {
 				continue // it is alive on another network: its rules come first
 			}
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			chains[chain] = nil // its port is free now
 			lines = append(lines, removal(chain, top)...)
 		}
 	}
-	return lines, nil
+	return top, lines, nil
 }
 
 // gone is nil if the holder is gone.

@@ -10,8 +10,8 @@ import (
 // Legacy is the programs of legacy tables, by the names that they have beside others.
 const Legacy Variant = "legacy"
 
-// dockerUser is the chain that Docker keeps for the administrator's rules.
-const dockerUser = "DOCKER-USER"
+// DockerUser is the chain that Docker keeps for the administrator's rules. Docker's own come later.
+const DockerUser = "DOCKER-USER"
 
 // forwardHook is NF_INET_FORWARD.
 const forwardHook = 2
@@ -20,8 +20,8 @@ const forwardHook = 2
 // rules, and of the rules that are the chains' policies.
 const hookEntries, hookDefaults = tableName + 4, tableName + 4 + 5*4
 
-// acceptComment is the comment of our rules in strangers' chains, as in package strangers.
-func acceptComment(bridge string) string { return "bridgeport: forward " + bridge }
+// AcceptComment is the comment of our rules in strangers' chains, here and in package strangers.
+func AcceptComment(bridge string) string { return "bridgeport: forward " + bridge }
 
 // forwardTable is the legacy table filter.
 type forwardTable struct {
@@ -29,9 +29,8 @@ type forwardTable struct {
 	first, last int // indexes of FORWARD: its first rule and its policy
 }
 
-// LegacyForward says whether the legacy FORWARD chain drops new connections from the
-// bridge. It reads the kernel's table and executes nothing. Where the namespace has no
-// such table, the answer is no.
+// LegacyForward says whether the legacy FORWARD chain drops new connections from the bridge; no
+// without such a table. It reads the kernel's table and executes nothing.
 func (f Family) LegacyForward(bridge string) (blocked bool, err error) {
 	t, err := f.forwardTable()
 	if err != nil || t == nil {
@@ -100,7 +99,7 @@ func (t *forwardTable) accepts(belongs func(link string) bool) bool {
 }
 
 func isOurs(comment string, belongs func(link string) bool) bool {
-	link, is := strings.CutPrefix(comment, acceptComment(""))
+	link, is := strings.CutPrefix(comment, AcceptComment(""))
 	return is && belongs(link)
 }
 
@@ -110,27 +109,25 @@ func (t *forwardTable) has(chain string) bool {
 }
 
 // AcceptLegacy inserts rules that accept packets from and to the bridge at the head of the legacy
-// FORWARD chain, or of Docker's chain for such rules. AcceptLegacy executes nothing where FORWARD
-// drops nothing, or has the rules already.
+// FORWARD chain, or of Docker's chain for such rules. If they are not needed it executes nothing.
 func (f Family) AcceptLegacy(bridge string) error {
 	t, err := f.forwardTable()
 	if err != nil || t == nil || !t.drops() || t.accepts(func(link string) bool { return link == bridge }) {
 		return err
 	}
 	chain := "FORWARD"
-	if t.has(dockerUser) {
-		chain = dockerUser
+	if t.has(DockerUser) {
+		chain = DockerUser
 	}
 	var lines []string
 	for _, side := range []string{"-o", "-i"} {
-		lines = append(lines, fmt.Sprintf("-I %s %s %s -m comment --comment %q -j ACCEPT", chain, side, bridge, acceptComment(bridge)))
+		lines = append(lines, fmt.Sprintf("-I %s %s %s -m comment --comment %q -j ACCEPT", chain, side, bridge, AcceptComment(bridge)))
 	}
 	f.Variant = Legacy
 	return f.restore(map[string][]string{"filter": lines})
 }
 
-// UnacceptLegacy removes the rules of AcceptLegacy for the links that belong to a bridge. Without
-// such rules it executes nothing.
+// UnacceptLegacy removes AcceptLegacy's rules for a bridge's links; without any it executes nothing.
 func (f Family) UnacceptLegacy(belongs func(link string) bool) error {
 	t, err := f.forwardTable()
 	if err != nil || t == nil || !t.accepts(belongs) {
@@ -138,7 +135,7 @@ func (f Family) UnacceptLegacy(belongs func(link string) bool) error {
 	}
 	f.Variant = Legacy
 	var lines []string
-	for _, chain := range []string{"FORWARD", dockerUser} {
+	for _, chain := range []string{"FORWARD", DockerUser} {
 		list, err := f.list("filter", chain)
 		if err != nil {
 			return err

@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// Containers lists the IDs of a network's containers that have rules in the family. The IDs are in
-// the rules' comments.
+// Containers lists a network's containers that have rules in the family, by the rules' comments.
 func (f Family) Containers(network string) ([]string, error) {
 	lists, err := f.lists("POSTROUTING", topDNAT)
 	var ids []string
@@ -24,10 +23,7 @@ func idOf(line, network string) (string, bool) {
 	if !strings.Contains(line, " -j "+ChainPrefix) {
 		return "", false
 	}
-	_, rest, found := strings.Cut(line, `name: \"`+network+`\" id: \"`)
-	if !found {
-		return "", false
-	}
+	_, rest, _ := strings.Cut(line, `name: \"`+network+`\" id: \"`)
 	id, _, found := strings.Cut(rest, `\"`)
 	return id, found
 }
@@ -42,10 +38,9 @@ func (f Family) Tidy() error {
 	return err
 }
 
-func (f Family) tidy() error {
+func (f Family) tidy() (err error) {
 	var top []string
-	if f.Variant != "legacy" || f.LegacyInUse("nat") { // asking would load the table
-		var err error
+	if f.Variant != Legacy || f.LegacyInUse("nat") { // asking would load the table
 		if top, err = f.list("nat", topDNAT); err != nil {
 			return err
 		}
@@ -55,7 +50,6 @@ func (f Family) tidy() error {
 	}
 	var lines, raw []string
 	if top != nil { // else none is there: they are made in one transaction
-		var err error
 		if lines, err = f.sharedLines(); err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -51,10 +52,7 @@ func Commands(lines func(ipv6 bool) []string) string {
 	var out []string
 	for _, f := range Families() {
 		for _, line := range lines(f.IPv6) {
-			if chain, ok := strings.CutPrefix(line, ":"); ok {
-				line = "-N " + strings.Fields(chain)[0]
-			}
-			out = append(out, f.program("")+" -t nat "+line)
+			out = append(out, f.program("")+" -t nat "+declared(line))
 		}
 	}
 	return strings.Join(out, "\n")
@@ -71,8 +69,7 @@ func (f Family) program(suffix string) string {
 	return name + suffix
 }
 
-// path finds a program in PATH and where administrators' programs are, since
-// runtimes start plugins with little in PATH.
+// path finds a program in PATH and beside it: runtimes start plugins with little in PATH.
 func path(name string) (string, error) {
 	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin", "/sbin", "/usr/local/sbin") {
 		file := filepath.Join(dir, name)
@@ -86,12 +83,11 @@ func path(name string) (string, error) {
 	return "", fmt.Errorf("%w: no %s in PATH", ErrMissing, name)
 }
 
-// byVersion is the program without the variant in its name, where it says that it is of
-// that variant: "iptables v1.8.9 (nf_tables)"; "" where there is none. Before 1.8 there was
-// nothing but legacy, and it said nothing.
+// byVersion is the program without the variant in its name, where it says that it is of that
+// variant: "iptables v1.8.9 (nf_tables)". Before 1.8 all were legacy, and said nothing.
 func byVersion(name string) string {
 	overNFT := strings.Contains(name, "-nft")
-	plain := strings.Replace(strings.Replace(name, "-nft", "", 1), "-legacy", "", 1)
+	plain := strings.NewReplacer("-nft", "", "-legacy", "").Replace(name)
 	if plain == name {
 		return ""
 	}
@@ -163,8 +159,7 @@ func (f Family) restore(tables map[string][]string) error {
 	return err
 }
 
-// list is the rules of a chain as `iptables -S` prints them, the chain's own line first; nil where
-// there is no such chain.
+// list is a chain as `iptables -S` prints it, its own line first; nil without such a chain.
 func (f Family) list(table, chain string) ([]string, error) {
 	out, err := run("", f.program(""), "--wait", waitSeconds, "-t", table, "-S", chain)
 	var failed *RunError
@@ -189,17 +184,65 @@ func (f Family) lists(chains ...string) (all [][]string, err error) {
 	return all, nil
 }
 
+// declared is a line for iptables-restore as a command has it.
+func declared(line string) string {
+	if chain, ok := strings.CutPrefix(line, ":"); ok {
+		return "-N " + strings.Fields(chain)[0]
+	}
+	return line
+}
+
+// asListed is a line for iptables-restore as `iptables -S` prints it.
+func asListed(line string) string { return strings.Replace(declared(line), "-I ", "-A ", 1) }
+
+// absent are those of the lines that are not in the table. Each chain takes a process. Without all,
+// absent first looks only at PREROUTING and POSTROUTING: if their rules are there, it takes the
+// chains that these jump to for whole.
+func (f Family) absent(table string, lines []string, all bool) ([]string, error) {
+	chainOf := func(line string) string { return strings.Fields(asListed(line))[1] }
+	have := make(map[string][]string)
+	look := func(only func(chain string) bool) (missing []string, err error) {
+		for _, line := range lines {
+			chain := chainOf(line)
+			if !only(chain) {
+				continue
+			}
+			if _, known := have[chain]; !known {
+				if have[chain], err = f.list(table, chain); err != nil {
+					return nil, err
+				}
+			}
+			if !slices.Contains(have[chain], asListed(line)) && (all || !jumpsAlike(have[chain], line)) {
+				missing = append(missing, line)
+			}
+		}
+		return missing, nil
+	}
+	if !all {
+		missing, err := look(func(chain string) bool { return chain == "PREROUTING" || chain == "POSTROUTING" })
+		if err != nil || len(missing) == 0 {
+			return nil, err
+		}
+	}
+	return look(func(string) bool { return true })
+}
+
+// jumpsAlike says whether one of the rules jumps to the same chain of ours as the line, however this
+// version of iptables prints the rest. Otherwise each ADD would write the line once more.
+func jumpsAlike(rules []string, line string) bool {
+	_, chain, found := strings.Cut(line, " -j "+ChainPrefix)
+	return found && slices.ContainsFunc(rules, func(r string) bool { return strings.HasSuffix(r, " -j "+ChainPrefix+chain) })
+}
+
 // deletion is the line that deletes a rule of a list.
 func deletion(rule string) string { return "-D" + strings.TrimPrefix(rule, "-A") }
 
-// noChain knows what the variants say of a chain that is not there; 1.8.9 over
-// nf_tables calls it incompatible.
+// noChain knows what variants say of a missing chain; 1.8.9 over nf_tables: "incompatible".
 func noChain(text, chain string) bool {
 	return strings.Contains(text, "No chain/target/match") || strings.Contains(text, "chain `"+chain+"' in table")
 }
 
-// LegacyInUse says whether the namespace has the legacy table. Any other look at the table would
-// load the modules.
+// LegacyInUse says whether the namespace has the legacy table. Other ways would load the modules.
 func (f Family) LegacyInUse(table string) bool {
 	name := "/proc/thread-self/net/ip_tables_names"
 	if f.IPv6 {

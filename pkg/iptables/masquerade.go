@@ -11,9 +11,8 @@ import (
 // maxComment is XT_MAX_COMMENT_LEN less the terminating zero.
 const maxComment = 255
 
-// Masquerade is the rules that give a container's connections the host's address,
-// named and written as the reference does. Both interfaces of a container in one
-// network share the chain.
+// Masquerade is the rules that give a container's connections the host's address, named and written
+// as the reference does. Both interfaces of a container in one network share the chain.
 type Masquerade struct {
 	Network, ContainerID string
 	Addrs                []netip.Prefix // the container's, each with its subnet
@@ -39,8 +38,11 @@ func comment(kind, network, containerID string) string {
 	return `-m comment --comment "` + text + `"`
 }
 
-func (m Masquerade) addrs(ipv6 bool) []netip.Prefix {
-	return slices.DeleteFunc(slices.Clone(m.Addrs), func(p netip.Prefix) bool { return p.Addr().Is4() == ipv6 })
+func (m Masquerade) addrs(ipv6 bool) []netip.Prefix { return ofFamily(m.Addrs, ipv6) }
+
+// ofFamily are the prefixes of IPv4 or of IPv6.
+func ofFamily(list []netip.Prefix, ipv6 bool) []netip.Prefix {
+	return slices.DeleteFunc(slices.Clone(list), func(p netip.Prefix) bool { return p.Addr().Is4() == ipv6 })
 }
 
 // rules are the lines that must be there, as `iptables -S` prints them.
@@ -53,14 +55,9 @@ func (m Masquerade) rules(ipv6 bool) []string {
 	if ipv6 {
 		multicast = "ff00::/8"
 	}
-	var skip []netip.Prefix
+	skip := ofFamily(m.Exclude, ipv6)
 	for _, a := range addrs {
 		skip = append(skip, a.Masked())
-	}
-	for _, e := range m.Exclude {
-		if e.Addr().Is4() != ipv6 {
-			skip = append(skip, e)
-		}
 	}
 	slices.SortFunc(skip, func(a, b netip.Prefix) int { return strings.Compare(a.String(), b.String()) })
 	var lines []string

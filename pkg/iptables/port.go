@@ -12,15 +12,6 @@ import (
 // mapping is a published port as rules are written.
 type mapping struct{ hostport.Mapping }
 
-// ports are the mappings as rules are written.
-func (p Ports) ports() []mapping {
-	list := make([]mapping, len(p.Ports))
-	for i, m := range p.Ports {
-		list[i] = mapping{m}
-	}
-	return list
-}
-
 func (p mapping) protocol() string { return hostport.ProtocolName(p.Protocol) }
 
 // numbers are the ports of the host as matches write them.
@@ -98,3 +89,34 @@ func forwards(lines []string) []Forward {
 	}
 	return list
 }
+
+// services are the lines that keep ports of every address of the host away from the
+// addresses of services, as far as they differ from those in the chain. A port that is
+// published on such an address by name has its way.
+func (p Ports) services(ipv6 bool, top []string) []string {
+	if !slices.ContainsFunc(p.of(ipv6), func(port mapping) bool { return port.dest() == "" }) {
+		return nil
+	}
+	var lines, want []string
+	for _, a := range p.Services {
+		named := slices.ContainsFunc(p.Ports, func(port hostport.Mapping) bool { return port.HostIP == a })
+		if a.Is4() == ipv6 || named {
+			continue
+		}
+		rule := fmt.Sprintf("%s -d %s -m comment --comment %s -j RETURN", topDNAT, netip.PrefixFrom(a, a.BitLen()), serviceComment)
+		want = append(want, "-A "+rule)
+		if !slices.Contains(top, "-A "+rule) {
+			lines = append(lines, "-I "+rule)
+		}
+	}
+	for _, line := range top {
+		if isService(line) && !slices.Contains(want, line) {
+			lines = append(lines, deletion(line))
+		}
+	}
+	return lines
+}
+
+const serviceComment = `"an address of a service is not every host address"`
+
+func isService(line string) bool { return strings.Contains(line, serviceComment) }

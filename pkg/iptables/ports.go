@@ -3,6 +3,7 @@ package iptables
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -26,8 +27,7 @@ const (
 // perRule is how many ports the multiport match takes (XT_MULTI_PORTS).
 const perRule = 15
 
-// Ports is the rules of a container's published ports, named and written as the
-// reference does.
+// Ports is the rules of a container's published ports, named and written as the reference does.
 type Ports struct {
 	Network, ContainerID string
 	Ports                []hostport.Mapping
@@ -52,7 +52,12 @@ func (p Ports) Chain() string {
 // of are the ports of a family, in the configuration's order. Ports of one address of the host come
 // first where a port of all addresses would take their clients.
 func (p Ports) of(ipv6 bool) []mapping {
-	list := slices.DeleteFunc(p.ports(), func(port mapping) bool { return port.Container.Addr().Is4() == ipv6 })
+	var list []mapping
+	for _, m := range p.Ports {
+		if m.Container.Addr().Is4() != ipv6 {
+			list = append(list, mapping{m})
+		}
+	}
 	isAny := func(port mapping) bool { return port.dest() == "" }
 	hidden := slices.ContainsFunc(list, func(one mapping) bool {
 		return !isAny(one) && slices.ContainsFunc(list, func(all mapping) bool {
@@ -66,15 +71,6 @@ func (p Ports) of(ipv6 bool) []mapping {
 }
 
 func (p Ports) mark() string { return fmt.Sprintf("0x%x", 1<<p.MarkBit) }
-
-// leading are the lines that send all attachments' packets to their chains.
-func leading() []string {
-	return []string{
-		":" + topDNAT + " - [0:0]",
-		"-A PREROUTING -m addrtype --dst-type LOCAL -j " + topDNAT,
-		"-A OUTPUT -m addrtype --dst-type LOCAL -j " + topDNAT,
-	}
-}
 
 // marking are the lines that mark packets and masquerade marked ones; nil where no client is
 // masqueraded, or a stranger's chain masquerades.
@@ -91,8 +87,14 @@ func (p Ports) marking() []string {
 	}
 }
 
-// shared are the lines for the chains that all attachments use.
-func (p Ports) shared() []string { return append(leading(), p.marking()...) }
+// shared are the lines for the chains that all attachments use. The first send packets to their chains.
+func (p Ports) shared() []string {
+	return append([]string{
+		":" + topDNAT + " - [0:0]",
+		"-A PREROUTING -m addrtype --dst-type LOCAL -j " + topDNAT,
+		"-A OUTPUT -m addrtype --dst-type LOCAL -j " + topDNAT,
+	}, p.marking()...)
+}
 
 // guard are the lines of table raw that keep loopback addresses the host's own.
 func guard() []string {
@@ -107,11 +109,12 @@ func guard() []string {
 // own are the lines of the container's chain, as `iptables -S` prints them.
 func (p Ports) own(ipv6 bool) []string {
 	var lines []string
+	mark := cmp.Or(p.MarkChain, setMark)
 	for _, port := range p.of(ipv6) {
 		match := fmt.Sprintf("-p %s -m %s --dport %s", port.protocol(), port.protocol(), port.numbers())
 		for _, in := range p.masqueraded(ipv6) {
 			for _, src := range port.from(ipv6, in) {
-				lines = append(lines, fmt.Sprintf("-A %s %s%s%s -j %s", p.Chain(), src, port.dest(), match, p.markChain()))
+				lines = append(lines, fmt.Sprintf("-A %s %s%s%s -j %s", p.Chain(), src, port.dest(), match, mark))
 			}
 		}
 		for _, src := range port.from(ipv6, netip.Prefix{}) {
@@ -124,19 +127,12 @@ func (p Ports) own(ipv6 bool) []string {
 	return lines
 }
 
-func (p Ports) markChain() string { return cmp.Or(p.MarkChain, setMark) }
-
 // masqueraded are the networks of clients to masquerade; an invalid one is everybody.
 func (p Ports) masqueraded(ipv6 bool) []netip.Prefix {
 	if p.MasqAll {
 		return []netip.Prefix{{}}
 	}
-	var list []netip.Prefix
-	for _, s := range p.Subnets {
-		if s.Addr().Is4() != ipv6 {
-			list = append(list, s)
-		}
-	}
+	list := ofFamily(p.Subnets, ipv6)
 	if len(list) > 0 && !ipv6 {
 		list = append(list, netip.MustParsePrefix("127.0.0.1/32"))
 	}
@@ -150,19 +146,14 @@ func (p Ports) entries(ipv6 bool) []string {
 		conditions = p.Conditions6
 	}
 	byProtocol := make(map[string][]string)
-	var protocols []string
 	for _, port := range p.of(ipv6) {
-		number := port.numbers()
-		if !slices.Contains(protocols, port.protocol()) {
-			protocols = append(protocols, port.protocol())
-		}
-		if !slices.Contains(byProtocol[port.protocol()], number) {
-			byProtocol[port.protocol()] = append(byProtocol[port.protocol()], number)
+		proto, numbers := port.protocol(), port.numbers()
+		if !slices.Contains(byProtocol[proto], numbers) {
+			byProtocol[proto] = append(byProtocol[proto], numbers)
 		}
 	}
-	slices.Sort(protocols)
 	var lines []string
-	for _, proto := range protocols {
+	for _, proto := range slices.Sorted(maps.Keys(byProtocol)) {
 		for _, chunk := range chunks(byProtocol[proto]) {
 			words := []string{"-A", topDNAT, "-p", proto, p.comment(), "-m", "multiport", "--dports", strings.Join(chunk, ",")}
 			for _, c := range conditions {
@@ -204,11 +195,7 @@ func (p Ports) Add(f Family) error {
 	if len(p.of(f.IPv6)) == 0 {
 		return nil
 	}
-	top, err := f.list("nat", topDNAT)
-	if err != nil {
-		return err
-	}
-	nat, err := p.conflict(f, top)
+	top, nat, err := p.conflict(f)
 	if err != nil {
 		return err
 	}
@@ -241,7 +228,7 @@ func (p Ports) Missing(f Family) ([]string, error) {
 		return nil, nil
 	}
 	var missing []string
-	tell := func(table string, lines []string) {
+	tell := func(table string, lines ...string) {
 		for _, line := range lines {
 			missing = append(missing, f.program("")+" -t "+table+" "+asListed(line))
 		}
@@ -251,13 +238,13 @@ func (p Ports) Missing(f Family) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		tell("raw", lines)
+		tell("raw", lines...)
 	}
 	lines, err := f.absent("nat", append(p.shared(), p.own(f.IPv6)...), true)
 	if err != nil {
 		return nil, err
 	}
-	tell("nat", lines)
+	tell("nat", lines...)
 	top, err := f.list("nat", topDNAT)
 	if err != nil {
 		return nil, err
@@ -266,7 +253,7 @@ func (p Ports) Missing(f Family) ([]string, error) {
 	p.Conditions4, p.Conditions6 = nil, nil
 	for _, want := range p.entries(f.IPv6) {
 		if !slices.ContainsFunc(top, func(line string) bool { return hasWords(line, want) }) {
-			tell("nat", []string{want})
+			tell("nat", want)
 		}
 	}
 	return missing, nil
@@ -278,8 +265,7 @@ func hasWords(line, want string) bool {
 	return !slices.ContainsFunc(strings.Fields(want), func(w string) bool { return !slices.Contains(words, w) })
 }
 
-// Del removes the container's chain and the jumps to it, and returns where its ports led. Absent
-// rules are success.
+// Del removes the container's chain and the jumps to it, if any, and returns where its ports led.
 func (p Ports) Del(f Family) ([]Forward, error) {
 	own, err := f.list("nat", p.Chain())
 	if err != nil || own == nil {

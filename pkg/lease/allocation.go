@@ -11,8 +11,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 )
 
-// probes is how many addresses are looked up one by one. After them, listing the directory
-// once is cheaper.
+// probes is how many addresses are looked up one by one, before one list of all is cheaper.
 const probes = 64
 
 // allocate takes one address from each set, in one critical section: all or none.
@@ -26,8 +25,7 @@ func (s *store) allocate(c *Conf, o Owner) ([]Lease, error) {
 			return nil, cni.Errorf(cni.CodeConflict, "%s has been allocated to %s, duplicate allocation is not allowed: DEL the attachment first",
 				old.addrs[0], o.ContainerID)
 		}
-		// The leases are from before the last boot, which no namespace survives. The same
-		// container gets the same addresses again.
+		// No namespace survives a boot. The same container gets the same addresses again.
 		if err := s.drop(old.owner, old.addrs); err != nil {
 			return nil, err
 		}
@@ -72,7 +70,6 @@ func (s *store) choose(c *Conf, preferred []netip.Addr) (leases []Lease, dead []
 	for i, set := range c.Sets {
 		var lease Lease
 		var more []holding
-		var err error
 		if at := slices.IndexFunc(requested, set.contains); at >= 0 {
 			lease, more, err = s.chooseRequested(set, requested[at])
 			requested = slices.Delete(requested, at, at+1)
@@ -167,16 +164,14 @@ func (s *store) firstFree(set RangeSet, last netip.Addr) (resting Lease, err err
 	return resting, nil
 }
 
-// dead finds leases of the set that can have no owner: those from before the last boot,
-// and files that are no leases. A lease whose boot is not known counts as alive. total is
-// how many leases the set has.
+// dead finds leases of the set that can have no owner: those known to be from before the last
+// boot, and files that are no leases. total is how many leases the set has.
 func (s *store) dead(set RangeSet) (dead []holding, total int, err error) {
 	list, err := s.byOwner(func(a netip.Addr, _ Owner) bool { return set.find(a) != nil })
 	for o, addrs := range list {
 		total += len(addrs)
 		if o != (Owner{}) {
-			// The owner's leases in other sets go, too. An address of the index may be
-			// somebody else's by now.
+			// The owner's leases in other sets go, too, as far as they still are the owner's.
 			hint, boot := s.index.get(o)
 			if !past(boot) {
 				continue

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,8 +13,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 )
 
-// DefaultDataDir is where leases are when a configuration names no dataDir. The reference
-// keeps its leases there, too.
+// DefaultDataDir is where leases are without dataDir, those of the reference, too.
 const DefaultDataDir = "/var/lib/cni/networks"
 
 // Conf is the configuration, parsed and valid.
@@ -62,8 +62,7 @@ type wireRoute struct {
 	Scope    *int   `json:"scope"`
 }
 
-// Parse reads and checks the whole configuration. Errors carry a code, and name the key,
-// the value and the cure.
+// Parse reads and checks the whole configuration. Errors name the key, the value and the cure.
 func Parse(req *cni.Request) (*Conf, error) {
 	var w wire
 	if err := req.Decode(&w); err != nil {
@@ -97,8 +96,7 @@ func Parse(req *cni.Request) (*Conf, error) {
 	return c, nil
 }
 
-// sets reads all range sets in the reference's order: the runtime's, the old style's, the
-// new style's.
+// sets reads all range sets in the reference's order: the runtime's, the old and the new style's.
 func (w *wire) sets() ([]RangeSet, error) {
 	type named struct {
 		key    string
@@ -240,4 +238,38 @@ func onePerFamily(version string, sets []RangeSet) error {
 		used[is4] = true
 	}
 	return nil
+}
+
+// maxResolvConf is more than any resolv.conf holds, in bytes.
+const maxResolvConf = 1 << 20
+
+// readResolvConf reads a resolv.conf(5) as glibc does (res_init.c): keywords and comments
+// begin a line, and the last of several search or domain lines counts.
+func readResolvConf(path string) (types.DNS, error) {
+	if path == os.DevNull { // no regular file, but how people say "none"
+		return types.DNS{}, nil
+	}
+	text, err := readText(path, 0, maxResolvConf)
+	return parseResolvConf(text), err
+}
+
+func parseResolvConf(text string) types.DNS {
+	var dns types.DNS
+	for line := range strings.Lines(text) {
+		fields := strings.Fields(line)
+		if len(fields) < 2 || strings.HasPrefix(line, "#") || strings.HasPrefix(line, ";") {
+			continue
+		}
+		switch fields[0] {
+		case "nameserver":
+			dns.Nameservers = append(dns.Nameservers, fields[1])
+		case "domain":
+			dns.Domain = fields[1]
+		case "search":
+			dns.Search = fields[1:]
+		case "options":
+			dns.Options = append(dns.Options, fields[1:]...)
+		}
+	}
+	return dns
 }

@@ -35,8 +35,7 @@ func Networks(dataDir string) (list []string, err error) {
 	return list, nil
 }
 
-// Files lists the leases of a network. It takes no lock, so a lease that is made or released
-// meanwhile may be missing.
+// Files lists the leases of a network. It takes no lock: what changes meanwhile may be missing.
 func Files(dataDir, network string) (list []File, err error) {
 	s := unlocked(dataDir, network)
 	addrs, err := s.names()
@@ -48,14 +47,12 @@ func Files(dataDir, network string) (list []File, err error) {
 		if err != nil || !exists {
 			continue // released meanwhile, or not for us to read
 		}
-		list = append(list, File{Addr: a, Owner: o, Time: s.time(a)})
+		list = append(list, File{Addr: a, Owner: o, Time: changed(s.path(a))})
 	}
 	return list, err
 }
 
-// time is when the address was leased; zero without a lease.
-func (s *store) time(a netip.Addr) time.Time { return changed(s.path(a)) }
-
+// changed is when a file was written, as a lease is once; zero without the file.
 func changed(path string) time.Time {
 	var st unix.Stat_t
 	if unix.Lstat(path, &st) != nil {
@@ -79,7 +76,7 @@ func Reclaim(dataDir, network string, seen File) (done bool, err error) {
 	err = existing(dataDir, network, func(s *store) error {
 		_ = s.sync() // the file is all that counts
 		o, exists, err := s.owner(seen.Addr)
-		if err != nil || !exists || o != seen.Owner || !s.time(seen.Addr).Equal(seen.Time) {
+		if err != nil || !exists || o != seen.Owner || !changed(s.path(seen.Addr)).Equal(seen.Time) {
 			return err
 		}
 		done = true

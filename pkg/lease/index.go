@@ -8,9 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/file"
 	"golang.org/x/sys/unix"
 )
 
@@ -69,8 +72,7 @@ func (x index) get(o Owner) (addrs []netip.Addr, boot string) {
 }
 
 // sync makes the index anew if something else has changed the directory of leases since
-// our last change, or if the machine was started since then: a power cut may have lost any
-// part of the index or the leases.
+// our last change, or if the machine was started since then: a power cut may have lost any part.
 func (s *store) sync() error {
 	var dir, idx unix.Stat_t
 	if err := unix.Stat(s.dir, &dir); err != nil {
@@ -97,7 +99,7 @@ func (s *store) rebuild() error {
 	for o, addrs := range found {
 		have, boot := s.index.get(o)
 		unknown := boot == "-" || slices.ContainsFunc(addrs, func(a netip.Addr) bool {
-			return !slices.Contains(have, a) || s.time(a).After(changed(s.index.path(o)))
+			return !slices.Contains(have, a) || changed(s.path(a)).After(changed(s.index.path(o)))
 		})
 		if !unknown && slices.Equal(have, addrs) {
 			continue
@@ -143,4 +145,83 @@ func (s *store) stamp() {
 	if s.stale == nil && os.Chtimes(s.dir, time.Time{}, now) == nil {
 		_ = os.Chtimes(s.index.dir, bootMark(), now)
 	}
+}
+
+// bootID is 8 digits that differ from boot to boot; "-" where the kernel's can't be read.
+var bootID = sync.OnceValue(func() string {
+	data, err := file.Read("/proc/sys/kernel/random/boot_id")
+	if err != nil || len(data) < 8 {
+		return "-"
+	}
+	return string(data[:8])
+})
+
+// past says whether a boot is over. None is where that boot or this one is not known.
+func past(boot string) bool {
+	now := bootID()
+	return boot != "" && boot != "-" && now != "-" && boot != now
+}
+
+// bootMark is the boot's ID as the index's access time: 7 of its digits, as seconds below
+// 2^31, which every file system can hold. An access time costs no system call, since the
+// verbs read and set the modification time anyway. A file would cost an ADD six.
+func bootMark() time.Time {
+	n, _ := strconv.ParseUint(bootID()[1:], 16, 32) // 0 where the ID is not known
+	return time.Unix(int64(n), 0)
+}
+
+// rest is how long a released address rests while others are free: clients and caches
+// may still take its next owner for the last one.
+const rest = 30 * time.Second
+
+// restName is the index's directory of released leases. Their rest begins with the move (ctime).
+const restName = "freed"
+
+func (x index) resting(a netip.Addr) string { return filepath.Join(x.dir, restName, a.String()) }
+
+// free gives an address back. A missing file is success. A move costs as much as a removal.
+func (s *store) free(a netip.Addr) error {
+	if os.Rename(s.path(a), s.index.resting(a)) != nil {
+		// The file is gone, or it is a directory that somebody planted, or the disk is full.
+		return ioError("remove lease", remove(s.path(a)))
+	}
+	if raw := a.AsSlice(); raw[len(raw)-1]%forgetEvery == 0 {
+		s.forget()
+	}
+	return nil
+}
+
+// remove removes a file. A missing file is success.
+func remove(path string) error {
+	if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// forgetEvery is how many released addresses may gather before those that have
+// rested are forgotten. An IPv6 pool never comes back to them by itself.
+const forgetEvery = 64
+
+// forget removes the files of addresses that have rested. What can't be removed stays.
+func (s *store) forget() {
+	entries, err := os.ReadDir(filepath.Join(s.index.dir, restName))
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if a, err := netip.ParseAddr(e.Name()); err != nil || !s.rests(a) {
+			_ = os.Remove(filepath.Join(s.index.dir, restName, e.Name()))
+		}
+	}
+}
+
+// rests says whether the address was released less than rest ago. Setting the clock back ends it.
+func (s *store) rests(a netip.Addr) bool {
+	var st unix.Stat_t
+	if unix.Lstat(s.index.resting(a), &st) != nil {
+		return false
+	}
+	age := time.Since(time.Unix(st.Ctim.Unix()))
+	return age >= 0 && age < rest
 }

@@ -39,8 +39,7 @@ func (o Owner) text() string { return o.ContainerID + "\r\n" + o.IfName }
 // maxLease is more than any lease holds, in bytes: a container's ID and a link's name.
 const maxLease = 4096
 
-// owner reads who has the address. exists is true for any file of the name. An empty or
-// strange file has the zero Owner.
+// owner reads who has the address. An empty or strange file exists, and has the zero Owner.
 func (s *store) owner(a netip.Addr) (o Owner, exists bool, err error) {
 	text, err := readText(s.path(a), unix.O_NOFOLLOW, maxLease)
 	switch {
@@ -94,8 +93,7 @@ func (s *store) write(o Owner, addrs []netip.Addr) error {
 	return nil
 }
 
-// temporary writes the content of a lease beside the index, on the same file system.
-// There is one writer, so one name is enough.
+// temporary writes a lease's content, on the same file system. One writer needs but one name.
 func (s *store) temporary(o Owner) (string, error) {
 	tmp := s.index.temporary()
 	create := func() error { return file.Write(tmp, unix.O_CREAT|unix.O_EXCL, 0o600, o.text()) }
@@ -150,8 +148,7 @@ func (s *store) of(o Owner) (holding, error) {
 	return holding{owner: o}, nil
 }
 
-// held returns those of the addresses that the files give to o. A file that somebody has
-// rewritten in the oldest form still is o's.
+// held returns those of the addresses that the files give to o, if only in the oldest form.
 func (s *store) held(o Owner, hint []netip.Addr) (addrs []netip.Addr, err error) {
 	for _, a := range hint {
 		have, exists, err := s.owner(a)
@@ -163,4 +160,41 @@ func (s *store) held(o Owner, hint []netip.Addr) (addrs []netip.Addr, err error)
 		}
 	}
 	return addrs, nil
+}
+
+// errNoFile says that what stands at a path is no regular file.
+var errNoFile = errors.New("is no file")
+
+// readText reads the first limit bytes of a regular file, with four system calls. It never blocks.
+// The error is errNoFile for anything else that somebody planted there. flags is O_NOFOLLOW or 0.
+func readText(path string, flags, limit int) (string, error) {
+	fail := func(op string, err error) (string, error) { return "", &os.PathError{Op: op, Path: path, Err: err} }
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|flags, 0)
+	if errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ELOOP) { // a socket, a symbolic link
+		err = errNoFile
+	}
+	if err != nil {
+		return fail("open", err)
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return fail("read", err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return fail("read", errNoFile)
+	}
+	data := make([]byte, min(st.Size, int64(limit)))
+	n := 0
+	for n < len(data) {
+		more, err := unix.Read(fd, data[n:])
+		if err != nil {
+			return fail("read", err)
+		}
+		if more == 0 {
+			break // somebody has cut the file short meanwhile
+		}
+		n += more
+	}
+	return string(data[:n]), nil
 }

@@ -97,9 +97,7 @@ func (r Range) contains(a netip.Addr) bool {
 	return !a.Less(r.Start) && !r.End.Less(a) && a.Is4() == r.Start.Is4()
 }
 
-func (r Range) overlaps(o Range) bool {
-	return r.contains(o.Start) || o.contains(r.Start)
-}
+func (r Range) overlaps(o Range) bool { return r.contains(o.Start) || o.contains(r.Start) }
 
 func (r Range) String() string { return fmt.Sprintf("%s-%s", r.Start, r.End) }
 
@@ -112,9 +110,7 @@ func (s RangeSet) String() string {
 }
 
 func (s RangeSet) overlaps(o RangeSet) bool {
-	return slices.ContainsFunc(s, func(r Range) bool {
-		return slices.ContainsFunc(o, r.overlaps)
-	})
+	return slices.ContainsFunc(s, func(r Range) bool { return slices.ContainsFunc(o, r.overlaps) })
 }
 
 // find is the range that a is in, nil if none.

@@ -90,8 +90,7 @@ func Held(req *cni.Request) (addrs []netip.Addr, err error) {
 	return addrs, err
 }
 
-// Check says whether each address of prevResult that lies in our ranges is leased
-// to the attachment.
+// Check says whether each address of prevResult in our ranges is leased to the attachment.
 func Check(req *cni.Request) error {
 	c, err := Parse(req)
 	if err != nil {
@@ -185,9 +184,8 @@ func (s *store) invalid(valid []types.GCAttachment) (map[Owner][]netip.Addr, err
 	return s.byOwner(func(_ netip.Addr, o Owner) bool { return !alive[o] })
 }
 
-// Status is nil if an ADD would get an address: the configuration is right, the store can
-// be written, and each range set has a free address. It looks without the lock where somebody
-// else has it.
+// Status is nil if an ADD would get an address: the configuration is right, the store can be
+// written, and each range set has a free address. A lock that is held does not stop it.
 func Status(req *cni.Request) error {
 	c, err := Parse(req)
 	if err != nil {
@@ -218,18 +216,14 @@ func Status(req *cni.Request) error {
 // that exists. The dot makes a file in its place an error.
 func writable(dir string) error {
 	err := unix.Access(dir+"/.", unix.W_OK|unix.X_OK)
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, unix.ENOENT) && dir != "/":
+	if errors.Is(err, unix.ENOENT) && dir != "/" {
 		return writable(filepath.Dir(dir))
 	}
 	return ioError("write to "+dir, err)
 }
 
-// Moved returns those of the addresses that the configuration does not hand out any
-// more, as after a node was given another podCIDR. It returns none where the configuration
-// can't be read.
+// Moved returns those of the addresses that the configuration does not hand out any more, as after
+// a node was given another podCIDR; none where the configuration can't be read.
 func Moved(req *cni.Request, addrs []netip.Addr) []netip.Addr {
 	if len(addrs) == 0 {
 		return nil

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"slices"
 
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -14,9 +16,8 @@ type Attr struct {
 	Value []byte // a part of the message
 }
 
-// Attributes lists a message's attributes, or those of a nested attribute. The last
-// attribute may lack its padding. An attribute with a wrong length is an error; the list has
-// the attributes before it.
+// Attributes lists a message's attributes, or those of a nested attribute. The last may lack its
+// padding. One with a wrong length is an error; the list has those before it.
 func Attributes(b []byte) (list []Attr, err error) {
 	for len(b) >= unix.SizeofNlAttr {
 		a, rest, ok := cut(b)
@@ -38,8 +39,7 @@ func cut(b []byte) (a Attr, rest []byte, ok bool) {
 	return Attr{kind, b[unix.SizeofNlAttr:n]}, b[min((n+3)&^3, len(b)):], true
 }
 
-// Nested is the value of the first attribute of the type; nil without one. Nested searches as
-// far as the attributes' lengths are right.
+// Nested is the value of the first attribute of the type; nil without one before a wrong length.
 func Nested(b []byte, kind uint16) []byte {
 	for len(b) >= unix.SizeofNlAttr {
 		a, rest, ok := cut(b)
@@ -51,8 +51,7 @@ func Nested(b []byte, kind uint16) []byte {
 	return nil
 }
 
-// AppendAttr appends an attribute with its padding. kind may have flags (NLA_F_NESTED). The
-// value must be shorter than 64 KiB.
+// AppendAttr appends an attribute of less than 64 KiB, padded. kind may have flags (NLA_F_NESTED).
 func AppendAttr(b []byte, kind uint16, value ...byte) []byte {
 	b = binary.NativeEndian.AppendUint16(b, uint16(unix.SizeofNlAttr+len(value)))
 	b = append(binary.NativeEndian.AppendUint16(b, kind), value...)
@@ -73,26 +72,91 @@ func CString(b []byte) string {
 	return string(text)
 }
 
-// U8 reads an attribute of one byte; one that is too short is 0.
-func U8(b []byte) uint8 {
-	if len(b) < 1 {
-		return 0
+// U8 reads an attribute of one byte. One that is too short is 0, here and in the next two.
+func U8(b []byte) uint8 { return atLeast(b, 1)[0] }
+
+// U16 reads an attribute of two bytes in the machine's order.
+func U16(b []byte) uint16 { return binary.NativeEndian.Uint16(atLeast(b, 2)) }
+
+// U32 reads an attribute of four bytes in the machine's order.
+func U32(b []byte) uint32 { return binary.NativeEndian.Uint32(atLeast(b, 4)) }
+
+// atLeast is b, or zeros where b has fewer than n bytes.
+func atLeast(b []byte, n int) []byte {
+	if len(b) < n {
+		return make([]byte, n)
 	}
-	return b[0]
+	return b
 }
 
-// U16 reads an attribute of two bytes in the machine's order; one that is too short is 0.
-func U16(b []byte) uint16 {
-	if len(b) < 2 {
-		return 0
+// Request is a message of NETLINK_ROUTE: kind is RTM_*, flags are NLM_F_*, head is the struct
+// that stands before the attributes. Attributes that are nil are left out.
+func Request(kind, flags int, head nl.NetlinkRequestData, attrs ...*nl.RtAttr) *nl.NetlinkRequest {
+	req := nl.NewNetlinkRequest(kind, flags)
+	req.AddData(head)
+	for _, a := range attrs {
+		if a != nil {
+			req.AddData(a)
+		}
 	}
-	return binary.NativeEndian.Uint16(b)
+	return req
 }
 
-// U32 reads an attribute of four bytes in the machine's order; one that is too short is 0.
-func U32(b []byte) uint32 {
-	if len(b) < 4 {
-		return 0
+// LinkRequest is a message about the link called name; up brings the link up.
+func LinkRequest(kind, flags int, name string, up bool, attrs ...*nl.RtAttr) *nl.NetlinkRequest {
+	info := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	if up {
+		info.Flags, info.Change = unix.IFF_UP, unix.IFF_UP
 	}
-	return binary.NativeEndian.Uint32(b)
+	return Request(kind, flags, info, append([]*nl.RtAttr{nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name))}, attrs...)...)
+}
+
+// Bytes is an attribute; nil for an empty value.
+func Bytes(kind int, value []byte) *nl.RtAttr {
+	if len(value) == 0 {
+		return nil
+	}
+	return nl.NewRtAttr(kind, value)
+}
+
+// Number is an attribute of four bytes; nil for 0, which leaves the kernel's value.
+func Number[T int | uint32](kind int, n T) *nl.RtAttr {
+	if n == 0 {
+		return nil
+	}
+	return nl.NewRtAttr(kind, nl.Uint32Attr(uint32(n)))
+}
+
+// Flag is an attribute of one byte, 0 or 1.
+func Flag(kind int, on bool) *nl.RtAttr {
+	if on {
+		return nl.NewRtAttr(kind, []byte{1})
+	}
+	return nl.NewRtAttr(kind, []byte{0})
+}
+
+// Nest is an attribute of attributes, without those that are nil; nil where all are.
+func Nest(kind int, attrs ...*nl.RtAttr) *nl.RtAttr {
+	attrs = slices.DeleteFunc(attrs, func(a *nl.RtAttr) bool { return a == nil })
+	if len(attrs) == 0 {
+		return nil
+	}
+	nest := nl.NewRtAttr(kind, nil)
+	for _, a := range attrs {
+		nest.AddChild(a)
+	}
+	return nest
+}
+
+// LinkInfo is IFLA_LINKINFO for a new link of the kind, such as "bridge", with what is its own.
+func LinkInfo(kind string, own ...*nl.RtAttr) *nl.RtAttr {
+	return Nest(unix.IFLA_LINKINFO, nl.NewRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated(kind)), Nest(nl.IFLA_INFO_DATA, own...))
+}
+
+// Ignore is err, or nil where err is one of the given errors.
+func Ignore(err error, these ...error) error {
+	if slices.ContainsFunc(these, func(e error) bool { return errors.Is(err, e) }) {
+		return nil
+	}
+	return err
 }

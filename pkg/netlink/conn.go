@@ -23,8 +23,7 @@ import (
 )
 
 const (
-	// AnswerBuffer holds one datagram of answers: the kernel builds dumps in
-	// skbs of at most 32 KiB (netlink_dump).
+	// AnswerBuffer holds one datagram: dumps come in skbs of at most 32 KiB (netlink_dump).
 	AnswerBuffer = 32 << 10
 	// shortestAnswer is struct rtmsg; other structs are shorter, but have attributes. A reader
 	// of the longer struct ifinfomsg looks at the length.
@@ -59,8 +58,7 @@ func DialProtocol(protocol int) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("netlink: open socket: %w", err)
 	}
-	// The options make errors and dumps better; kernels before 4.12 and 4.20
-	// lack them and everything still works.
+	// For better errors and dumps. Kernels before 4.12 and 4.20 work without them.
 	_ = unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_EXT_ACK, 1)
 	_ = unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
 	tv := unix.NsecToTimeval(int64(answerTimeout))
@@ -71,8 +69,7 @@ func DialProtocol(protocol int) (*Conn, error) {
 	return &Conn{fd: fd, buf: make([]byte, AnswerBuffer)}, nil
 }
 
-// Over is a Conn on a socket that the caller opened without blocking (O_NONBLOCK), and
-// closes: Close must not be called.
+// Over is a Conn on a socket (O_NONBLOCK) that the caller closes: Close must not be called.
 func Over(fd int) *Conn { return &Conn{fd: fd, polls: true, buf: make([]byte, AnswerBuffer)} }
 
 // Close closes the socket; what is still queued is dropped.
@@ -126,8 +123,7 @@ func (c *Conn) Flush() error {
 	return first
 }
 
-// Get sends one request and hands each answer to fn: one answer, or with NLM_F_DUMP in the
-// flags all entries of a list.
+// Get sends one request and hands its answer to fn, or with NLM_F_DUMP each entry of a list.
 func (c *Conn) Get(req *nl.NetlinkRequest, fn func(data []byte) error) error {
 	c.seq++
 	req.Seq = c.seq
@@ -177,12 +173,10 @@ func (r *reading) message(h unix.NlMsghdr, data []byte) error {
 	return r.fn(data)
 }
 
-// errInterrupted says that something changed during a dump, so that it may lack
-// entries (NLM_F_DUMP_INTR). Dump asks again.
+// errInterrupted says that a dump may lack entries, since something changed (NLM_F_DUMP_INTR).
 var errInterrupted = errors.New("dump interrupted by a change")
 
-// Dump is Get with NLM_F_DUMP, repeated while changes interrupt it. reset is
-// called before each try.
+// Dump is Get with NLM_F_DUMP, repeated while changes interrupt it; each try calls reset first.
 func (c *Conn) Dump(req *nl.NetlinkRequest, reset func(), fn func(data []byte) error) error {
 	req.Flags |= unix.NLM_F_DUMP
 	return dump.Again(errInterrupted, func() error {
@@ -267,8 +261,7 @@ func (c *Conn) readable() bool {
 	}
 }
 
-// kernelError is the kernel's refusal: the errno and, where it gives one, its
-// sentence (NLMSGERR_ATTR_MSG).
+// kernelError is the kernel's refusal: the errno and any sentence (NLMSGERR_ATTR_MSG).
 type kernelError struct {
 	Errno unix.Errno
 	Text  string
@@ -293,18 +286,17 @@ func ackError(h unix.NlMsghdr, data []byte) error {
 		return nil
 	}
 	e := &kernelError{Errno: unix.Errno(-code)}
-	if h.Flags&unix.NLM_F_ACK_TLVS == 0 || len(data) < 4+unix.SizeofNlMsghdr {
+	skip := 4 + unix.SizeofNlMsghdr
+	if h.Flags&unix.NLM_F_ACK_TLVS == 0 || len(data) < skip {
 		return e
 	}
-	skip := 4 + unix.SizeofNlMsghdr
 	if h.Flags&unix.NLM_F_CAPPED == 0 {
 		// The request itself stands between header and attributes.
 		skip = 4 + (int(binary.NativeEndian.Uint32(data[4:]))+3)&^3
 	}
-	if skip > len(data) {
-		return e
+	if skip <= len(data) {
+		e.Text = CString(Nested(data[skip:], unix.NLMSGERR_ATTR_MSG))
 	}
-	e.Text = CString(Nested(data[skip:], unix.NLMSGERR_ATTR_MSG))
 	return e
 }
 

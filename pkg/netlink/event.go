@@ -9,8 +9,7 @@ import (
 
 // Join subscribes to a multicast group of the kernel's announcements.
 func (c *Conn) Join(group int) error {
-	// Without an address of its own the socket looks like the kernel, which does
-	// not announce to itself (do_one_broadcast).
+	// Without an address the socket looks like the kernel, which skips itself (do_one_broadcast).
 	if err := unix.Bind(c.fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return fmt.Errorf("netlink: bind: %w", err)
 	}

@@ -27,9 +27,8 @@ type Link struct {
 	Group     uint32
 	Port      *PortInfo // nil unless a bridge port
 	Filtering bool      // a bridge that tells VLANs apart
-	// IPv6 says whether the link has settings of IPv6, and NoIPv6 whether these switch it off
-	// (disable_ipv6).
-	IPv6, NoIPv6 bool
+	IPv6      bool      // it has settings of IPv6
+	NoIPv6    bool      // which switch IPv6 off (disable_ipv6)
 }
 
 // PortInfo is the state of a bridge port (IFLA_BRPORT_*).
@@ -44,9 +43,6 @@ const (
 	// skipStats keeps statistics out of the answers (RTEXT_FILTER_SKIP_STATS, linux/rtnetlink.h).
 	skipStats = 1 << 3
 	operUp    = 6 // IF_OPER_UP, linux/if.h
-)
-
-const (
 	// noNS is the PeerNS of a link without another end in another namespace.
 	noNS = -2
 	// nsGone is the id of a namespace that nobody can enter any more
@@ -165,8 +161,7 @@ func (l *Link) parseInfo(data []byte) {
 	}
 }
 
-// DeleteLink removes the link called name, and with a veth its peer; a missing one
-// is success.
+// DeleteLink removes the link called name, and with a veth its peer, if it is there.
 func (c *Conn) DeleteLink(name string) error {
 	c.Queue(LinkRequest(unix.RTM_DELLINK, 0, name, false), "link %s: delete", name)
 	return Ignore(c.Flush(), unix.ENODEV)
@@ -182,13 +177,9 @@ func (c *Conn) Dying(l *Link) (bool, error) {
 	}
 	req := Request(unix.RTM_GETNSID, 0, nl.NewRtGenMsg(), nl.NewRtAttr(unix.NETNSA_NSID, nl.Uint32Attr(uint32(l.PeerNS)))) // 0 is an id
 	err := c.Get(req, func([]byte) error { return nil })
-	switch {
-	case errors.Is(err, unix.ENOENT):
-		return true, nil
-	case errors.Is(err, unix.EINVAL): // a kernel before 4.20 does not tell: it is there
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("link %s: namespace %d of its other end: %w", l.Name, l.PeerNS, err)
+	// EINVAL: a kernel before 4.20 does not tell. Then it is there.
+	if gone := errors.Is(err, unix.ENOENT); gone || Ignore(err, unix.EINVAL) == nil {
+		return gone, nil
 	}
-	return false, nil
+	return false, fmt.Errorf("link %s: namespace %d of its other end: %w", l.Name, l.PeerNS, err)
 }

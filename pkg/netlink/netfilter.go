@@ -98,9 +98,8 @@ func answer(h unix.NlMsghdr, data []byte) ([]byte, error) {
 	return data[nfgenmsg:], nil
 }
 
-// DumpAll sends one question of netfilter with NLM_F_DUMP, and again while changes interrupt
-// the answer. Each try calls reset, and then take with the attributes of each entry. An error
-// of take does not end the reading.
+// DumpAll is Dump for a question of netfilter: it calls take with the attributes of each entry. An
+// error of take does not end the reading.
 func (c *Conn) DumpAll(question Netfilter, reset func(), take func(attrs []byte) error) error {
 	question.Flags |= unix.NLM_F_DUMP
 	return dump.Again(errInterrupted, func() error {

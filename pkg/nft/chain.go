@@ -30,9 +30,7 @@ type Chain struct {
 	Family Family // of its table; "" is Inet
 	Hook   *Hook  // nil for a chain that others jump to
 	Rules  []Rule
-	// Anew makes an existing chain again: a chain at the ingress of a deleted device is bound to
-	// nothing.
-	Anew bool
+	Anew   bool // make an existing chain again: at the ingress of a deleted device it is bound to nothing
 }
 
 func (c Chain) family() Family { return cmp.Or(c.Family, Inet) }
@@ -91,8 +89,7 @@ func (c Chain) rulesText() (text string) {
 	return text
 }
 
-// Named is a chain of family inet whose name begins with prefix and ends in a digest of its
-// rules.
+// Named is a chain of family inet with a name of prefix and a digest of the rules.
 func Named(prefix string, rules []Rule) Chain {
 	var text strings.Builder
 	for _, r := range rules {

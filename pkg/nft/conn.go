@@ -24,8 +24,7 @@ import (
 // ErrUnsupported says that the kernel has no nf_tables.
 var ErrUnsupported = errors.New("the kernel has no nf_tables")
 
-// Unsupported says whether err comes of a kernel without nf_tables, or without its
-// part for bridges (CONFIG_NF_TABLES_BRIDGE).
+// Unsupported: err is of a kernel without nf_tables, or its bridge part (CONFIG_NF_TABLES_BRIDGE).
 func Unsupported(err error) bool {
 	return errors.Is(err, ErrUnsupported) || errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP)
 }
@@ -46,8 +45,7 @@ type Conn struct {
 
 // Open opens the socket. ErrUnsupported where the kernel lacks nf_tables.
 func Open() (*Conn, error) {
-	// AsLasting: otherwise the library closes its socket after each change, and each close after a
-	// deletion waits for an RCU grace period.
+	// AsLasting: each close of a socket after a deletion waits for an RCU grace period.
 	conn := &Conn{
 		tables: map[Family]*nftables.Table{
 			Inet:   {Name: Table, Family: nftables.TableFamilyINet},
@@ -111,19 +109,20 @@ func (c *Conn) Add(change Change) error {
 	if err != nil {
 		return err
 	}
+	steps = append(steps, func() error { return c.queueDelete(del) },
+		func() error { return c.queueElements(add, c.nl.SetAddElements) })
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return err
 		}
 	}
-	if err := c.queueDelete(del); err != nil {
-		return err
-	}
-	if err := c.queueElements(add, c.nl.SetAddElements); err != nil {
-		return err
-	}
-	if err := c.nl.Flush(); err != nil {
-		return fmt.Errorf("rules: add: %w", err)
+	return c.Flush("add")
+}
+
+// Flush commits what is queued. An error begins with the action; errors in fine are success.
+func (c *Conn) Flush(action string, fine ...error) error {
+	if err := netlink.Ignore(c.nl.Flush(), fine...); err != nil {
+		return fmt.Errorf("rules: %s: %w", action, err)
 	}
 	return nil
 }
@@ -153,8 +152,7 @@ func (c *Conn) queueRules(k *nftables.Chain, list []Rule) {
 	}
 }
 
-// withSets gives look-ups the transaction's number of their set: a new set of the same transaction
-// has no other name yet.
+// withSets gives look-ups the number of their set, a new set's only name in its transaction.
 func (c *Conn) withSets(exprs []expr.Any) []expr.Any {
 	for _, e := range exprs {
 		switch e := e.(type) {
@@ -167,9 +165,8 @@ func (c *Conn) withSets(exprs []expr.Any) []expr.Any {
 	return exprs
 }
 
-// HasBridge says whether the kernel has nf_tables for bridges. Reading can't say it: a missing table
-// looks like a missing family. So HasBridge makes a table in a transaction that can't succeed, with
-// a chain in a table that nobody has.
+// HasBridge says whether the kernel has nf_tables for bridges. To a reader a missing table looks like
+// a missing family. So it makes a table in a transaction that fails for a chain in nobody's table.
 func (c *Conn) HasBridge() (bool, error) { return c.hasFamily(nftables.TableFamilyBridge) }
 
 func (c *Conn) hasFamily(family nftables.TableFamily) (bool, error) {
@@ -202,4 +199,30 @@ func (c *Conn) Tables(tables ...nftables.Table) (exist []*nftables.Table, err er
 		}
 	}
 	return exist, err
+}
+
+// Close hands the socket to the kernel's garbage collector, so that nobody waits for its end. After a
+// deletion of rules, by anybody, the close of such a socket waits 6 to 18 ms for an RCU grace period
+// (nft_rcv_nl_event), in each process that closes one.
+func (c *Conn) Close() error {
+	queue, peer := c.bequeath()
+	err := c.nl.CloseLasting()
+	// In this order: the queue holds itself, and the close of its peer finds it unreachable.
+	_, _ = unix.Close(queue), unix.Close(peer)
+	return err
+}
+
+// bequeath sends the socket through a pair of Unix sockets, together with the end that the message
+// waits in. When both ends are closed, nobody can read the message, and the kernel closes what is in
+// it (net/unix/garbage.c): from Linux 6.9 on, and in later releases of 6.1 and 6.6, in a worker;
+// before that within the close of peer, which then waits. After an error Close waits, too.
+func (c *Conn) bequeath() (queue, peer int) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, -1
+	}
+	_ = c.raw.Control(func(fd uintptr) {
+		_ = unix.Sendmsg(pair[1], []byte{0}, unix.UnixRights(int(fd), pair[0]), nil, 0)
+	})
+	return pair[0], pair[1]
 }

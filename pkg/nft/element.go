@@ -19,8 +19,7 @@ type Element struct {
 	Value   []byte // of a map; nil in sets and verdict maps
 	Chain   string // of a verdict map: where to go; "" in other sets
 	Comment string // begins with the owner's tag
-	// Connections that matched since the element was added, of elements that were read from maps
-	// of ports.
+	// Connections that matched since the element was added; of elements read from maps of ports.
 	Connections uint64
 	Counted     bool // the kernel counts; kernels before 5.7 don't
 }
@@ -110,8 +109,7 @@ func (e Element) Address() netip.Addr {
 	return netip.Addr{}
 }
 
-// AtGate sends packets for a port's element first through chain, which is a GateChain; false for
-// elements of other classes.
+// AtGate sends a port's packets first through chain, a GateChain; false for other elements.
 func AtGate(port Element, chain string) (Element, bool) {
 	gate := setOf(port.Set).Gate
 	return Element{Set: gate, Key: port.Key, Chain: chain, Comment: port.Comment}, gate != ""
@@ -123,8 +121,7 @@ func OfContainer(class Class, a netip.Addr, chain, comment string) Element {
 	return Element{Set: nameOf(class, a.Is4()), Key: a.AsSlice(), Chain: chain, Comment: comment}
 }
 
-// Holder is the mark, in a set of class ClassMark, that the owner with this link has elements. DEL
-// needs one look-up for it.
+// Holder marks, in a set of class ClassMark, that the link's owner has elements: one look-up for DEL.
 func Holder(mark, linkName, comment string) Element {
 	return Element{Set: mark, Key: IfName(linkName), Comment: comment}
 }

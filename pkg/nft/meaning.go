@@ -31,8 +31,11 @@ type test struct{ mask, value byte }
 // etherType is where a frame has its protocol.
 var etherType = octet{expr.PayloadBaseLLHeader, 12}
 
-// sameMeaning compares rules that sameShape tells apart.
-func sameMeaning(a, b []expr.Any) bool {
+// sameRule compares rules by their shape, and those that differ in it by their meaning.
+func sameRule(a, b []expr.Any) bool {
+	if sameShape(a, b) {
+		return true
+	}
 	x, y := meaningOf(a), meaningOf(b)
 	return maps.Equal(x.octets, y.octets) && maps.Equal(x.unlike, y.unlike) && sameShape(x.rest, y.rest)
 }

@@ -55,11 +55,8 @@ func (c *Conn) List(name string) ([]Element, error) {
 	return elements, nil
 }
 
-// Everything lists the elements of all sets and maps of our tables, in the order of the sets. It
-// costs what List costs, for each set.
-func (c *Conn) Everything() ([]Element, error) {
-	return c.listWhere(func(Set) bool { return true })
-}
+// Everything lists the elements of all sets and maps, in the order of the sets. It costs a List each.
+func (c *Conn) Everything() ([]Element, error) { return c.listWhere(func(Set) bool { return true }) }
 
 func (c *Conn) listWhere(is func(Set) bool) ([]Element, error) {
 	var all []Element
@@ -92,8 +89,7 @@ func fromWire(set *nftables.Set, w nftables.SetElement) Element {
 
 // Delete removes those elements, by their keys, whose comment has the tag: an address or port that
 // belongs to the next attachment survives a late DEL. Absent elements are success. With fewer than
-// atLeast elements Delete changes nothing and returns ErrFewer. It returns the deleted elements as
-// the kernel had them.
+// atLeast elements Delete changes nothing and returns ErrFewer. It returns what it deleted.
 func (c *Conn) Delete(tag string, elements []Element, atLeast int) ([]Element, error) {
 	unlock, err := flock.Netns()
 	if err != nil {
@@ -108,8 +104,7 @@ func (c *Conn) Delete(tag string, elements []Element, atLeast int) ([]Element, e
 	}
 }
 
-// deleteOnce commits only if nothing changed since it read the owners. With guarded false it relies
-// on our lock alone.
+// deleteOnce commits only if nothing changed since it read the owners; unguarded, by our lock alone.
 func (c *Conn) deleteOnce(tag string, elements []Element, atLeast int, guarded bool) ([]Element, error) {
 	var generation uint32
 	if guarded {
@@ -155,8 +150,7 @@ func unique(elements []Element) []Element {
 // id is the element's place: no other element of our tables has it.
 func (e Element) id() string { return e.Set + string(e.Key) }
 
-// queueDelete makes the deletion of elements that were read part of the transaction. With the element
-// of a bound port the port's own chain goes.
+// queueDelete queues the deletion of elements that were read. A bound port's own chain goes, too.
 func (c *Conn) queueDelete(elements []Element) error {
 	keys := make([]Element, len(elements))
 	for i, e := range elements {
@@ -187,90 +181,4 @@ func (c *Conn) queueElements(elements []Element, do func(*nftables.Set, []nftabl
 		}
 	}
 	return nil
-}
-
-// Difference is a chain, or a rule of it, that is not there or not as it should be.
-type Difference struct {
-	Chain string // "chain inet bridgeport guard"
-	Rule  string // "rule `…`"; "" for the chain itself
-	Text  string // what follows the chain's name in a sentence
-}
-
-// compare reads the chains, nil for a missing one, and the differences of each chain's rules.
-func (c *Conn) compare(chains []Chain) (have []*seen, bad [][]Difference, err error) {
-	if have, err = c.look(chains...); err != nil {
-		return nil, nil, err
-	}
-	rules, err := c.rulesOf(chains)
-	for i := range rules {
-		bad = append(bad, compareRules(chains[i].label(), chains[i].Rules, rules[i]))
-	}
-	return have, bad, err
-}
-
-// Missing compares chains with the kernel.
-func (c *Conn) Missing(chains ...Chain) ([]Difference, error) {
-	have, rules, err := c.compare(chains)
-	if err != nil {
-		return nil, err
-	}
-	var bad []Difference
-	for i, want := range chains {
-		if have[i] == nil {
-			bad = append(bad, Difference{Chain: want.label(), Text: " is missing"})
-			continue
-		}
-		if want.Hook != nil && !have[i].is(want.Hook) {
-			bad = append(bad, Difference{Chain: want.label(), Text: " is not a base chain with " + want.Hook.String()})
-		}
-		bad = append(bad, rules[i]...)
-	}
-	return bad, nil
-}
-
-// rulesOf are the rules of each chain. The table of family inet has as many as there are
-// networks, and is read as a whole; that of family bridge has some for each attachment.
-func (c *Conn) rulesOf(chains []Chain) ([][]kernelRule, error) {
-	list := make([][]kernelRule, len(chains))
-	var all map[string][]kernelRule
-	for i, ch := range chains {
-		table, from, err := c.tables[ch.family()], all, error(nil)
-		switch {
-		case ch.family() == Bridge:
-			from, err = c.rules(table, ch.Name)
-		case all == nil:
-			all, err = c.rules(table, "")
-			from = all
-		}
-		if err != nil {
-			return nil, err
-		}
-		list[i] = from[ch.Name]
-	}
-	return list, nil
-}
-
-// compareRules looks for each rule by its comment and its expressions, in their order. Rules that
-// somebody added are no difference.
-func compareRules(chain string, want []Rule, have []kernelRule) []Difference {
-	var bad []Difference
-	used := make([]bool, len(have))
-	last := -1
-	for _, w := range want {
-		at := -1
-		for i, h := range have {
-			if !used[i] && h.comment == w.Comment && (sameShape(w.exprs, h.exprs) || sameMeaning(w.exprs, h.exprs)) {
-				used[i], at = true, i
-				break
-			}
-		}
-		switch {
-		case at < 0:
-			bad = append(bad, Difference{chain, "rule `" + w.Text + "`", ": rule `" + w.Text + "` is missing"})
-		case at < last:
-			bad = append(bad, Difference{chain, "rule `" + w.Text + "`", ": rule `" + w.Text + "` stands before those that it must follow"})
-		}
-		last = max(last, at)
-	}
-	return bad
 }

@@ -8,13 +8,11 @@ import (
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
-	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 )
 
-// Tidy deletes the networks' chains to which no element leads any more. The kernel refuses to delete
-// a chain that is in use (EBUSY).
+// Tidy deletes the networks' chains to which no element leads. Those in use the kernel keeps (EBUSY).
 func (c *Conn) Tidy() error {
 	unlock, err := flock.Netns()
 	if err != nil {
@@ -35,8 +33,8 @@ func (c *Conn) DropChains(is func(name string) bool) error {
 	}
 	for _, ch := range chains {
 		c.nl.DelChain(ch)
-		if err := netlink.Ignore(c.nl.Flush(), unix.EBUSY, unix.ENOENT); err != nil {
-			return fmt.Errorf("rules: delete chain %s: %w", ch.Name, err)
+		if err := c.Flush("delete chain "+ch.Name, unix.EBUSY, unix.ENOENT); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -102,8 +100,44 @@ func (c *Conn) retire(family Family, stays func(chain string) bool) error {
 		}
 	}
 	c.nl.DelTable(t)
-	if err := netlink.Ignore(c.nl.Flush(), unix.ENOENT); err != nil {
-		return fmt.Errorf("rules: delete table: %w", err)
+	return c.Flush("delete table", unix.ENOENT)
+}
+
+// Has says whether the chain exists.
+func (c *Conn) Has(ch Chain) (bool, error) {
+	seen, err := c.look(ch)
+	return err == nil && seen[0] != nil, err
+}
+
+// DropIngress deletes a chain of family netdev and its element mark, and with the last such chain
+// the table. The caller must have the lock of flock.Netns.
+func (c *Conn) DropIngress(ch Chain, mark Element) error {
+	found, err := c.FindAll([]Element{mark})
+	if err != nil {
+		return err
 	}
-	return nil
+	chains, err := c.nl.ListChainsOfTableFamily(nftables.TableFamilyNetdev)
+	if err != nil {
+		return fmt.Errorf("rules: list chains: %w", err)
+	}
+	chains = slices.DeleteFunc(chains, func(other *nftables.Chain) bool { return other.Table.Name != Table })
+	there := slices.ContainsFunc(chains, func(other *nftables.Chain) bool { return other.Name == ch.Name })
+	// Before about Linux 6.12 the chain goes with its device, and only the table stays.
+	table := c.tables[Netdev]
+	exists, err := c.Exist(TableQuestion(table.Family, Table))
+	if err != nil {
+		return fmt.Errorf("rules: read table %s %s: %w", Netdev, Table, err)
+	}
+	if found[0] != nil {
+		if err := c.queueDelete([]Element{*found[0]}); err != nil {
+			return err
+		}
+	}
+	switch {
+	case exists[0] && (len(chains) == 0 || there && len(chains) == 1):
+		c.nl.DelTable(table)
+	case there:
+		c.nl.DelChain(&nftables.Chain{Table: table, Name: ch.Name})
+	}
+	return c.Flush("delete chain "+ch.Name, unix.ENOENT)
 }

@@ -28,8 +28,7 @@ func NewRule(comment string, parts ...Part) Rule {
 	return Rule{Text: p.String(), Comment: comment[:min(len(comment), CommentLimit)], exprs: p.exprs}
 }
 
-// Part is a piece of a rule: a match, a statement or a verdict. Each is named as nft(8)
-// says it.
+// Part is a piece of a rule: a match, a statement or a verdict, named as nft(8) says it.
 type Part struct {
 	left, right string // of a comparison; right is "" in other parts
 	exprs       []expr.Any
@@ -180,19 +179,18 @@ func Iifname(name string) Part {
 
 // IifnameIn: iifname @set
 func IifnameIn(set string) Part {
-	return Part{left: "iifname @" + set, exprs: []expr.Any{meta(expr.MetaKeyIIFNAME), &expr.Lookup{SourceRegister: reg1, SetName: set}}}
+	return statement("iifname @"+set, meta(expr.MetaKeyIIFNAME), &expr.Lookup{SourceRegister: reg1, SetName: set})
 }
 
 // IifnameVmap goes where a map says: iifname vmap @set
 func IifnameVmap(set string) Part {
-	return Part{left: "iifname vmap @" + set, exprs: []expr.Any{meta(expr.MetaKeyIIFNAME), verdictOf(set)}}
+	return statement("iifname vmap @"+set, meta(expr.MetaKeyIIFNAME), verdictOf(set))
 }
 
 // SourceNotIn matches a link and a MAC address: iifname . ether saddr != @set
 func SourceNotIn(set string) Part {
-	return Part{left: "iifname . ether saddr != @" + set, exprs: []expr.Any{
-		meta(expr.MetaKeyIIFNAME), EtherSaddr.load(reg12), &expr.Lookup{SourceRegister: reg1, SetName: set, Invert: true},
-	}}
+	return statement("iifname . ether saddr != @"+set,
+		meta(expr.MetaKeyIIFNAME), EtherSaddr.load(reg12), &expr.Lookup{SourceRegister: reg1, SetName: set, Invert: true})
 }
 
 // Iifgroup matches the group of the link by which a packet came in: iifgroup 25200
@@ -232,18 +230,15 @@ func Mark(value, mask uint32) Part {
 
 // SetMark sets bits of a packet's mark: meta mark set meta mark | 0x00800000
 func SetMark(bits uint32) Part {
-	return Part{left: fmt.Sprintf("meta mark set meta mark | 0x%08x", bits), exprs: []expr.Any{
-		meta(expr.MetaKeyMARK),
+	return statement(fmt.Sprintf("meta mark set meta mark | 0x%08x", bits), meta(expr.MetaKeyMARK),
 		&expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: 4, Mask: native(^bits), Xor: native(bits)},
-		&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: reg1},
-	}}
+		&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: reg1})
 }
 
 // DaddrLocal: fib daddr type local
 func DaddrLocal() Part {
-	return Part{left: "fib daddr type local", exprs: []expr.Any{
-		&expr.Fib{Register: reg1, FlagDADDR: true, ResultADDRTYPE: true}, equals(native(unix.RTN_LOCAL)),
-	}}
+	return statement("fib daddr type local",
+		&expr.Fib{Register: reg1, FlagDADDR: true, ResultADDRTYPE: true}, equals(native(unix.RTN_LOCAL)))
 }
 
 // Dnat sends a packet to the container that a map of ports has for the packet:
@@ -288,8 +283,8 @@ func portKey(set string) (string, []expr.Any) {
 	return text + "meta l4proto . th dport", exprs
 }
 
-// statement is a part that is a single expression.
-func statement(text string, e expr.Any) Part { return Part{left: text, exprs: []expr.Any{e}} }
+// statement is a part that is no comparison.
+func statement(text string, exprs ...expr.Any) Part { return Part{left: text, exprs: exprs} }
 
 // Jump goes through a chain and comes back.
 func Jump(chain string) Part {

@@ -3,6 +3,7 @@ package nft
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/google/nftables"
@@ -49,48 +50,45 @@ func parseRule(b []byte, family byte, found map[string][]kernelRule) error {
 	return errors.Join(errs...)
 }
 
+type kind struct {
+	name string
+	make func() expr.Any
+}
+
+// kinds are the expressions that rules of ours have.
+var kinds = []kind{
+	{"bitwise", func() expr.Any { return &expr.Bitwise{} }},
+	{"cmp", func() expr.Any { return &expr.Cmp{} }},
+	{"connlimit", func() expr.Any { return &expr.Connlimit{} }},
+	{"counter", func() expr.Any { return &expr.Counter{} }},
+	{"ct", func() expr.Any { return &expr.Ct{} }},
+	{"dup", func() expr.Any { return &expr.Dup{} }},
+	{"dynset", func() expr.Any { return &expr.Dynset{} }},
+	{"fib", func() expr.Any { return &expr.Fib{} }},
+	{"immediate", func() expr.Any { return &expr.Immediate{} }},
+	{"lookup", func() expr.Any { return &expr.Lookup{} }},
+	{"masq", func() expr.Any { return &expr.Masq{} }},
+	{"meta", func() expr.Any { return &expr.Meta{} }},
+	{"nat", func() expr.Any { return &expr.NAT{} }},
+	{"notrack", func() expr.Any { return &expr.Notrack{} }},
+	{"payload", func() expr.Any { return &expr.Payload{} }},
+	{"reject", func() expr.Any { return &expr.Reject{} }},
+}
+
 // parseExpr reads an expression of a kind that rules of ours have; nil for others.
 func parseExpr(family byte, name string, data []byte) (expr.Any, error) {
-	var e expr.Any
+	i := slices.IndexFunc(kinds, func(k kind) bool { return k.name == name })
+	if i < 0 {
+		return nil, nil
+	}
+	e := kinds[i].make()
 	switch name {
-	case "bitwise":
-		e = &expr.Bitwise{}
-	case "cmp":
-		e = &expr.Cmp{}
-	case "connlimit":
-		e = &expr.Connlimit{}
-	case "counter":
-		return &expr.Counter{}, nil // counts are not ours to compare
-	case "ct":
-		e = &expr.Ct{}
-	case "dup":
-		e = &expr.Dup{}
-	case "dynset":
-		e = &expr.Dynset{}
-	case "fib":
-		e = &expr.Fib{}
+	case "counter", "notrack": // counts are not ours to compare, notrack has no data
+		return e, nil
 	case "immediate":
 		if netlink.Nested(netlink.Nested(data, unix.NFTA_IMMEDIATE_DATA), unix.NFTA_DATA_VERDICT) != nil {
 			e = &expr.Verdict{}
-		} else {
-			e = &expr.Immediate{}
 		}
-	case "lookup":
-		e = &expr.Lookup{}
-	case "masq":
-		e = &expr.Masq{}
-	case "meta":
-		e = &expr.Meta{}
-	case "nat":
-		e = &expr.NAT{}
-	case "notrack":
-		return &expr.Notrack{}, nil // has no data
-	case "payload":
-		e = &expr.Payload{}
-	case "reject":
-		e = &expr.Reject{}
-	default:
-		return nil, nil
 	}
 	if err := expr.Unmarshal(family, data, e); err != nil {
 		return nil, fmt.Errorf("rules: expression %s: %w", name, err)

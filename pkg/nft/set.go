@@ -62,8 +62,7 @@ type Set struct {
 	Comment string // for people
 }
 
-// The sets of class ClassMark, by which DEL asks with a single look-up whether an owner has
-// anything.
+// The sets of class ClassMark tell DEL with a single look-up whether an owner has anything.
 const (
 	MarkPublished   = "published"
 	MarkMasqueraded = "masqueraded"
@@ -89,9 +88,8 @@ const (
 	verdict           = "verdict"
 )
 
-// sets is the table of all sets, in the order in which they are made, listed and filled. A
-// new kind of element is a row here, and a rule that looks into it. A set never changes
-// once it is in the kernel.
+// sets is all sets, in the order in which they are made, listed and filled. A new kind of element is
+// a row here, and a rule that looks into it. A set never changes once it is in the kernel.
 var sets = []Set{
 	{Name: "hostport4", Class: ClassPort, Key: ip4 + " . " + port, Value: ip4 + " . " + service, Mark: MarkPublished, Gate: "hostgate4", Counter: true, Comment: "host address, protocol, port : container address, port"},
 	{Name: "anyport4", Class: ClassPort, Key: port, Value: ip4 + " . " + service, Mark: MarkPublished, Gate: "anygate4", Counter: true, Comment: "protocol, port of any host address : container address, port"},
@@ -148,9 +146,7 @@ func portSet(one, is4 bool) string {
 }
 
 // ofLinks is the set of a class that is keyed by links.
-func ofLinks(class Class) string {
-	return pick(func(s Set) bool { return s.Class == class })
-}
+func ofLinks(class Class) string { return pick(func(s Set) bool { return s.Class == class }) }
 
 func pick(is func(Set) bool) string { return sets[slices.IndexFunc(sets, is)].Name }
 
@@ -233,10 +229,11 @@ func (s Set) in(t *nftables.Table) *nftables.Set {
 
 // datatype finds the library's type by nft's names of its fields.
 func datatype(fields string) nftables.SetDatatype {
-	if list := datatypes(fields); len(list) > 1 {
-		return nftables.MustConcatSetType(list...)
+	list := datatypes(fields)
+	if len(list) == 1 {
+		return list[0]
 	}
-	return datatypes(fields)[0]
+	return nftables.MustConcatSetType(list...)
 }
 
 func datatypes(fields string) []nftables.SetDatatype {

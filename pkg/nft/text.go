@@ -63,8 +63,7 @@ func strangeText(types string, b []byte) string {
 func cString(data []byte) string { return string(bytes.TrimRight(data, "\x00")) }
 
 // commentIn is the text of a kind in user data, a list of type, length and value
-// (libnftnl/udata.h); "" where there is none. Anybody may have written anything there, and
-// the library's reader panics.
+// (libnftnl/udata.h); "" without one. The library's reader panics at what anybody may write there.
 func commentIn(data []byte, kind userdata.Type) string {
 	for len(data) >= 2 {
 		n := 2 + int(data[1])

@@ -70,8 +70,7 @@ func baseChains() []nft.Chain {
 	}
 }
 
-// Services is Change.Exactly for the addresses of services, each with its device. Nil devices leave
-// the sets as they are.
+// Services is Change.Exactly for services' addresses and their devices. Nil changes nothing.
 func Services(devices map[netip.Addr]string) map[nft.Class][]nft.Element {
 	if devices == nil {
 		return nil

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
+	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/google/nftables"
@@ -18,13 +19,6 @@ import (
 	"github.com/google/nftables/userdata"
 	"golang.org/x/sys/unix"
 )
-
-// dockerUser is the chain that Docker keeps for the administrator's rules. Docker's own rules come
-// after it.
-const dockerUser = "DOCKER-USER"
-
-// acceptComment is the comment of our rules in strangers' chains.
-func acceptComment(bridge string) string { return "bridgeport: forward " + bridge }
 
 // Blocker is a stranger's base chain that drops packets that no rule accepts.
 type Blocker struct {
@@ -94,7 +88,7 @@ func blocker(c *nft.Conn, ch *nftables.Chain, chains []*nftables.Chain) (Blocker
 			continue
 		}
 		table = append(table, other)
-		if other.Name == dockerUser {
+		if other.Name == iptables.DockerUser {
 			b.place = other
 		}
 	}
@@ -111,8 +105,7 @@ func blocker(c *nft.Conn, ch *nftables.Chain, chains []*nftables.Chain) (Blocker
 	return b, nil
 }
 
-// drops says whether a packet that no rule accepts is dropped: by the policy, or by
-// a last rule without a condition.
+// drops says whether a packet that no rule accepts is dropped: by policy or by a bare last rule.
 func (b Blocker) drops() bool {
 	if b.chain.Policy != nil && *b.chain.Policy == nftables.ChainPolicyDrop {
 		return true
@@ -210,7 +203,7 @@ func notFor(r *nftables.Rule, bridge string) bool {
 // accepted says whether our own rules are there.
 func (b Blocker) accepted(bridge string) bool {
 	return slices.ContainsFunc(b.rules[b.place.Name], func(r *nftables.Rule) bool {
-		return nft.CommentOf(r.UserData) == acceptComment(bridge)
+		return nft.CommentOf(r.UserData) == iptables.AcceptComment(bridge)
 	})
 }
 
@@ -245,42 +238,30 @@ func Accept(c *nft.Conn, bridge string) error {
 					&expr.Counter{},
 					&expr.Verdict{Kind: expr.VerdictAccept},
 				},
-				UserData: userdata.AppendString(nil, userdata.TypeComment, acceptComment(bridge)),
+				UserData: userdata.AppendString(nil, userdata.TypeComment, iptables.AcceptComment(bridge)),
 			})
 		}
 	}
-	if err := c.Library().Flush(); err != nil {
-		return fmt.Errorf("rules: accept forwarding of %s: %w", bridge, err)
-	}
-	return nil
+	return c.Flush("accept forwarding of " + bridge)
 }
 
-// Unaccept removes the rules of Accept for the bridge and the gateways of its VLANs. The
-// caller has the lock of flock.Netns.
+// Unaccept removes Accept's rules for the bridge and its VLANs' gateways, under flock.Netns's lock.
 func Unaccept(c *nft.Conn, bridge string) error {
 	chains, err := forwardChains(c)
 	if err != nil {
 		return err
 	}
-	found := false
 	for _, b := range chains {
 		for _, r := range b.rules[b.place.Name] {
-			if link, is := strings.CutPrefix(nft.CommentOf(r.UserData), acceptComment("")); !is || !nft.OfBridge(link, bridge) {
+			if link, is := strings.CutPrefix(nft.CommentOf(r.UserData), iptables.AcceptComment("")); !is || !nft.OfBridge(link, bridge) {
 				continue
 			}
-			found = true
 			if err := c.Library().DelRule(r); err != nil {
 				return fmt.Errorf("rules: %s: %w", b, err)
 			}
 		}
 	}
-	if !found {
-		return nil
-	}
-	if err := netlink.Ignore(c.Library().Flush(), unix.ENOENT); err != nil {
-		return fmt.Errorf("rules: take back forwarding of %s: %w", bridge, err)
-	}
-	return nil
+	return c.Flush("take back forwarding of "+bridge, unix.ENOENT)
 }
 
 // HasChains says whether a table nat of IPv4 or IPv6 has a chain whose name begins so.

@@ -103,8 +103,7 @@ type Others struct {
 	Reference      bool // in tables of the reference
 }
 
-// FindOthers looks for chain in the tables nat of iptables, and for the reference's tables. It asks
-// all questions with one system call.
+// FindOthers looks, by one system call, for iptables' chain in table nat and the reference's tables.
 func FindOthers(c *nft.Conn, chain string) (Others, error) {
 	ip4, ip6 := nftables.TableFamilyIPv4, nftables.TableFamilyIPv6
 	found, err := c.Exist(
@@ -116,8 +115,7 @@ func FindOthers(c *nft.Conn, chain string) (Others, error) {
 	return Others{Chain4: found[0], Chain6: found[1], Reference: found[2] || found[3]}, nil
 }
 
-// Takes says whether the rule takes clients of the port. hostIP is invalid for every address of the
-// host.
+// Takes says whether the rule takes clients of the port. An invalid hostIP is every host address.
 func (r ReferenceRule) Takes(hostIP netip.Addr, proto uint8, holds func(port uint16) bool) bool {
 	if !r.Target.IsValid() {
 		return false
@@ -144,8 +142,7 @@ func (r ReferenceRule) Takes(hostIP netip.Addr, proto uint8, holds func(port uin
 	return protocol == int(proto) && port >= 0 && holds(uint16(port)) && (!dest.IsValid() || dest == hostIP)
 }
 
-// DeleteReference deletes rules of the reference. A rule that is gone is success. c may be nil
-// where there is no rule.
+// DeleteReference deletes rules of the reference, if they are there. c may be nil without rules.
 func DeleteReference(c *nft.Conn, rules []ReferenceRule) error {
 	if len(rules) == 0 {
 		return nil
@@ -155,7 +152,7 @@ func DeleteReference(c *nft.Conn, rules []ReferenceRule) error {
 			return fmt.Errorf("rules: %s: %w", r.Table(), err)
 		}
 	}
-	err := c.Library().Flush()
+	err := c.Flush("delete rules of the reference plugins")
 	if errors.Is(err, unix.ENOENT) && len(rules) > 1 {
 		// Somebody deleted one of the rules: each needs a transaction of its own.
 		for _, r := range rules {
@@ -165,8 +162,5 @@ func DeleteReference(c *nft.Conn, rules []ReferenceRule) error {
 		}
 		return nil
 	}
-	if netlink.Ignore(err, unix.ENOENT) != nil {
-		return fmt.Errorf("rules: delete rules of the reference plugins: %w", err)
-	}
-	return nil
+	return netlink.Ignore(err, unix.ENOENT)
 }

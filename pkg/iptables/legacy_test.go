@@ -26,6 +26,6 @@ func FuzzLegacyRules(f *testing.F) {
 		}
 		t.mayAccept(0, len(t.rules), "br0", make(map[int]bool))
 		t.accepts(func(string) bool { return true })
-		t.has(dockerUser)
+		t.has(DockerUser)
 	})
 }
