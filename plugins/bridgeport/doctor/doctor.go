@@ -68,7 +68,7 @@ func Examine(n *node.Node, list []*attachment.Attachment) *Patient {
 
 // Checks are all of them, in the order of what to look at first.
 func Checks() []Check {
-	return slices.Concat(forwardChecks(), ruleChecks(), bridgeChecks(), linkChecks(), attachmentChecks(), leaseChecks(), hostChecks(), fileChecks())
+	return slices.Concat(forwardChecks, ruleChecks, bridgeChecks, linkChecks, attachmentChecks, leaseChecks, hostChecks, fileChecks)
 }
 
 // Run asks every check. The worst findings come first.
@@ -135,4 +135,16 @@ func (p *Patient) alive() []*attachment.Attachment {
 // inside are those of the living that can be looked into.
 func (p *Patient) inside() []*attachment.Attachment {
 	return slices.DeleteFunc(p.alive(), func(a *attachment.Attachment) bool { return a.Inner == nil })
+}
+
+func attachments(p *Patient) []*attachment.Attachment { return p.List }
+func networks(p *Patient) []attachment.Network        { return p.Networks }
+
+// each is a look at every thing of a list.
+func each[T any](list func(*Patient) []T, look func(*Patient, T)) func(*Patient) {
+	return func(p *Patient) {
+		for _, thing := range list(p) {
+			look(p, thing)
+		}
+	}
 }

@@ -75,6 +75,9 @@ func hookName(n nftables.ChainHook) string {
 	return fmt.Sprint(n)
 }
 
+// Redirects says whether the chain may give packets that come in another destination.
+func (c Chain) Redirects() bool { return c.Type == "nat" && c.Hook == "prerouting" }
+
 // Length is the number of rules.
 func (c Chain) Length() int { return len(c.rules) }
 

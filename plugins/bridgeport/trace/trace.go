@@ -121,7 +121,7 @@ func (t *Tracer) arrival(p Packet) (*node.Link, bool) {
 func (t *Tracer) translation(p Packet) (netip.AddrPort, bool) {
 	key := node.PortKey(p.Protocol, p.To.Port())
 	for _, c := range t.Chains {
-		if c.Table != nft.Table && c.Hook == "prerouting" && c.Type == "nat" && slices.Contains(c.Diverts(), key) {
+		if c.Table != nft.Table && c.Redirects() && slices.Contains(c.Diverts(), key) {
 			t.hop("nat of others", "%s, at priority %d, sends %s elsewhere first", c, c.Priority, key).Doubt = true
 		}
 	}
