@@ -63,7 +63,7 @@ func (p *Patient) blockers(bridge string) (list []foreign.Blocker) {
 	if p.Link(bridge) == nil {
 		return nil
 	}
-	_ = session(func(s *plan.Session) (err error) { // the check of nf_tables tells
+	_ = plan.With(nil, func(s *plan.Session) (err error) { // the check of nf_tables tells
 		list, err = foreign.Blockers(s, bridge)
 		return err
 	})

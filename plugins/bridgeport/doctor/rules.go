@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,7 +23,7 @@ var ruleChecks = []Check{
 			if p.NoRules != nil || !p.wants() {
 				return
 			}
-			err := session(func(s *plan.Session) error { return s.CheckChains(ruleset.Base().Chains()...) })
+			err := plan.With(nil, func(s *plan.Session) error { return s.CheckChains(ruleset.Base().Chains()...) })
 			if err != nil {
 				p.tell("bridgeport repair", "%v", plan.Findings(err))
 			}
@@ -68,15 +67,6 @@ func (p *Patient) wants() bool {
 	return len(p.Rules) > 0 || slices.ContainsFunc(p.alive(), func(a *attachment.Attachment) bool {
 		return a.State != attachment.Foreign && a.Cached != nil && slices.ContainsFunc(a.Cached.Plugins, node.Plugin.Masquerades)
 	})
-}
-
-// session runs fn with sockets of the node's namespace.
-func session(fn func(*plan.Session) error) error {
-	s, err := plan.Open(nil)
-	if err != nil {
-		return err
-	}
-	return errors.Join(fn(s), s.Close())
 }
 
 func loopbackGuard(p *Patient, b *node.Link) {

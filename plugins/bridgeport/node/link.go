@@ -100,14 +100,7 @@ func routes() ([]Route, error) {
 			return nil, fmt.Errorf("routes: list: %w", err)
 		}
 		for _, r := range all {
-			zero := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-			if family == netlink.FAMILY_V6 {
-				zero = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
-			}
-			route := Route{Dst: zero, Gateway: cni.Addr(r.Gw), Link: r.LinkIndex, Protocol: int(r.Protocol), Priority: r.Priority, MTU: r.MTU}
-			if r.Dst != nil {
-				route.Dst = cni.Prefix(*r.Dst)
-			}
+			route := Route{cni.Prefix(*r.Dst), cni.Addr(r.Gw), r.LinkIndex, int(r.Protocol), r.Priority, r.MTU}
 			if len(r.MultiPath) > 0 {
 				route.Link, route.Gateway = r.MultiPath[0].LinkIndex, cni.Addr(r.MultiPath[0].Gw)
 			}

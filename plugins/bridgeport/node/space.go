@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
@@ -68,11 +67,7 @@ func (n *Node) SpaceOf(l *Link) *Space {
 	if l == nil || l.Kind != "veth" || l.PeerSpace < 0 {
 		return nil
 	}
-	i := slices.IndexFunc(n.Spaces, func(s Space) bool { return s.ID == l.PeerSpace })
-	if i < 0 {
-		return nil
-	}
-	return &n.Spaces[i]
+	return find(n.Spaces, func(s *Space) bool { return s.ID == l.PeerSpace })
 }
 
 // ErrGone says that a namespace does not exist any more.
