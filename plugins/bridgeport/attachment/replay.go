@@ -18,7 +18,7 @@ import (
 
 // With hands the plan of each of our plugins to fn, by the cached configuration and
 // result: what CHECK would compare.
-func (a *Attachment) With(fn func(*plan.Session, plan.Plan) error) (err error) {
+func (a *Attachment) With(fn func(*plan.Session, plan.Plan) error) error {
 	if a.Cached == nil {
 		return errors.New("libcni's cache does not know it")
 	}
@@ -27,11 +27,10 @@ func (a *Attachment) With(fn func(*plan.Session, plan.Plan) error) (err error) {
 		return err
 	}
 	defer ns.Close()
-	h, err := plan.Open(ns)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, h.Close()) }()
+	return plan.With(ns, func(s *plan.Session) error { return a.plans(s, fn) })
+}
+
+func (a *Attachment) plans(s *plan.Session, fn func(*plan.Session, plan.Plan) error) error {
 	net, err := node.ParseNetwork(a.Cached.Config)
 	if err != nil {
 		return fmt.Errorf("cached configuration: %w", err)
@@ -46,14 +45,14 @@ func (a *Attachment) With(fn func(*plan.Session, plan.Plan) error) (err error) {
 			continue
 		}
 		req, err := node.Request(&net, p, call, "ADD", a.Cached.RawResult)
+		var made plan.Plan
+		if err == nil {
+			made, err = expected(req, s)
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.Type, err)
 		}
-		plan, err := expected(req, h)
-		if err != nil {
-			return fmt.Errorf("%s: %w", p.Type, err)
-		}
-		if err := fn(h, plan); err != nil {
+		if err := fn(s, made); err != nil {
 			return err
 		}
 	}

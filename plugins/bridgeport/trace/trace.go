@@ -139,11 +139,12 @@ func (t *Tracer) translation(p Packet) (netip.AddrPort, bool) {
 		return p.To, t.drop("published port", "nobody publishes %s on %s, and no process listens: the host refuses it", key, p.To.Addr())
 	}
 	_, _, to, _ := e.Forward()
-	if g, gated := t.gate(e); gated && !t.admitted(p, g, to) {
+	gate, _ := nft.AtGate(e, "")
+	if i := slices.IndexFunc(t.Rules, gate.SameKey); i >= 0 && !t.admitted(p, t.Rules[i].Chain, to) {
 		return to, false
 	}
 	h := t.hop("published port", "chain inet %s hostports, %s: dnat to %s", nft.Table, e.Name(), to)
-	h.Counter = counter(e)
+	h.Counter = fmt.Sprintf("%d connections", e.Connections)
 	if !slices.ContainsFunc(t.Chains, func(c node.Chain) bool {
 		return c.Table == nft.Table && c.Name == "hostports" && c.Length() > 0
 	}) {
@@ -153,20 +154,22 @@ func (t *Tracer) translation(p Packet) (netip.AddrPort, bool) {
 	return to, true
 }
 
-// admitted asks the port's gate.
-func (t *Tracer) admitted(p Packet, g nft.Element, to netip.AddrPort) bool {
+// admitted asks the port's gate, which is the chain: who is in allowFrom may use the port.
+func (t *Tracer) admitted(p Packet, chain string, to netip.AddrPort) bool {
+	client := p.From.Addr()
 	for _, a := range t.List {
-		if !a.Has(to.Addr()) {
-			continue
-		}
-		if ok, known := admits(a, p.To.Port(), p.From.Addr()); known && !ok {
-			return t.drop("who may", "chain inet %s %s: allowFrom has no %s: the packet goes to the host itself", nft.Table, g.Chain, p.From.Addr())
-		} else if known {
-			t.hop("who may", "chain inet %s %s: allowFrom has %s", nft.Table, g.Chain, p.From.Addr())
+		for _, port := range a.Ports {
+			if !a.Has(to.Addr()) || port.HostPort != p.To.Port() || port.AllowFrom == nil {
+				continue
+			}
+			if !slices.ContainsFunc(port.AllowFrom, func(from netip.Prefix) bool { return from.Contains(client) }) {
+				return t.drop("who may", "chain inet %s %s: allowFrom has no %s: the packet goes to the host itself", nft.Table, chain, client)
+			}
+			t.hop("who may", "chain inet %s %s: allowFrom has %s", nft.Table, chain, client)
 			return true
 		}
 	}
-	return t.doubt("who may", "chain inet %s %s decides by conditions that are not judged here", nft.Table, g.Chain)
+	return t.doubt("who may", "chain inet %s %s decides by conditions that are not judged here", nft.Table, chain)
 }
 
 // mapping is the element that wins: one host address before any.
@@ -186,34 +189,4 @@ func (t *Tracer) mapping(p Packet) (found nft.Element, ok bool) {
 		}
 	}
 	return found, ok
-}
-
-// counter is what an element has counted.
-func counter(e nft.Element) string {
-	if e.Class() != nft.ClassPort {
-		return "" // only these count
-	}
-	return fmt.Sprintf("%d connections", e.Connections)
-}
-
-// gate is the element that decides who may use the port of e; false where everybody may.
-func (t *Tracer) gate(e nft.Element) (nft.Element, bool) {
-	gate, _ := nft.AtGate(e, "")
-	i := slices.IndexFunc(t.Rules, gate.SameKey)
-	if i < 0 {
-		return nft.Element{}, false
-	}
-	return t.Rules[i], true
-}
-
-// admits says whether a port's list of clients has the address; false for known where
-// the list is not known.
-func admits(a *attachment.Attachment, number uint16, client netip.Addr) (ok, known bool) {
-	for _, p := range a.Ports {
-		if p.HostPort != number || p.AllowFrom == nil {
-			continue
-		}
-		return slices.ContainsFunc(p.AllowFrom, func(from netip.Prefix) bool { return from.Contains(client) }), true
-	}
-	return true, false
 }
