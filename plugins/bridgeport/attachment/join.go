@@ -10,7 +10,9 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+	"github.com/bridgeport-cni/bridgeport/pkg/publish"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
+	current "github.com/containernetworking/cni/pkg/types/100"
 )
 
 // List finds all attachments of the node, sorted by network and address.
@@ -195,4 +197,42 @@ func (a *Attachment) ports() {
 	slices.SortFunc(a.Ports, func(p, q Port) int {
 		return cmp.Or(cmp.Compare(p.HostPort, q.HostPort), cmp.Compare(p.Protocol, q.Protocol), p.HostIP.Compare(q.HostIP), p.Container.Compare(q.Container))
 	})
+}
+
+// missingRules is the backend of a port without an element in our table.
+const missingRules = "missing"
+
+// wished are the ports that the runtime asked for, as rules of iptables or as if their
+// elements were lost. Those that ADD would reject are left out.
+func (a *Attachment) wished() (list []Port) {
+	if a.Cached == nil {
+		return nil
+	}
+	var addrs []netip.Prefix
+	for _, addr := range a.Addresses {
+		addrs = append(addrs, netip.PrefixFrom(addr, addr.BitLen()))
+	}
+	network := node.Network{Name: a.Network, CNIVersion: current.ImplementedSpecVersion}
+	for _, p := range a.Cached.Plugins {
+		req, err := node.Request(&network, p, a.Cached.Call, "DEL", nil)
+		if err != nil || !p.Capabilities["portMappings"] {
+			continue
+		}
+		asked, err := publish.Parse(req)
+		if err != nil {
+			continue
+		}
+		ports, byIPTables, _ := asked.Ports(addrs) // none where an address is missing
+		backend := map[bool]string{true: "iptables", false: missingRules}[byIPTables]
+		for _, w := range ports {
+			w.Each(func(hostPort uint16, to netip.AddrPort) {
+				port := Port{HostIP: w.HostIP, Protocol: hostport.ProtocolName(w.Protocol), HostPort: hostPort, Container: to, Backend: backend}
+				if w.Allow != nil {
+					port.AllowFrom = w.Allow.From
+				}
+				list = append(list, port)
+			})
+		}
+	}
+	return list
 }

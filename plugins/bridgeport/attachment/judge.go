@@ -6,10 +6,14 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/lease"
+	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridge"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
+	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
 
@@ -171,4 +175,57 @@ func (a *Attachment) left() {
 	if a.Cached != nil {
 		a.Left = append(a.Left, "cache "+a.Cached.File)
 	}
+}
+
+// With hands the plan of each of our plugins to fn, by the cached configuration and
+// result: what CHECK would compare.
+func (a *Attachment) With(fn func(*plan.Session, plan.Plan) error) error {
+	if a.Cached == nil {
+		return errors.New("libcni's cache does not know it")
+	}
+	ns, err := netns.Open(a.Netns)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	return plan.With(ns, func(s *plan.Session) error { return a.plans(s, fn) })
+}
+
+func (a *Attachment) plans(s *plan.Session, fn func(*plan.Session, plan.Plan) error) error {
+	net, err := node.ParseNetwork(a.Cached.Config)
+	if err != nil {
+		return fmt.Errorf("cached configuration: %w", err)
+	}
+	call := a.Cached.Call
+	call.NetNS = a.Netns // libcni before 1.2 does not write it
+	for _, p := range net.Plugins {
+		expected := map[string]func(*cni.Request, *plan.Session) (plan.Plan, error){
+			"bridge": bridge.Expected, "portmap": portmap.Expected,
+		}[p.Type]
+		if expected == nil {
+			continue
+		}
+		req, err := node.Request(&net, p, call, "ADD", a.Cached.RawResult)
+		var made plan.Plan
+		if err == nil {
+			made, err = expected(req, s)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.Type, err)
+		}
+		if err := fn(s, made); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checked compares the attachment with its plan, as CHECK does.
+func (a *Attachment) checked() plan.Drift {
+	var errs []error
+	err := a.With(func(s *plan.Session, p plan.Plan) error {
+		errs = append(errs, p.Check(s))
+		return nil
+	})
+	return plan.Findings(errors.Join(append(errs, err)...))
 }

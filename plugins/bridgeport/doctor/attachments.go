@@ -19,8 +19,7 @@ import (
 var attachmentChecks = []Check{
 	warns("drift", "attachments are as their ADD made them",
 		"what CHECK would report; a runtime that checks (CRI-O) restarts such pods", drifted),
-	fails("half-attached", "containers' links have their other ends",
-		"the container has addresses, but no way to anywhere", drifted),
+	fails("half-attached", "containers' links have their other ends", "the container has addresses, but no way to anywhere", drifted),
 	warns("orphan-cache", "libcni's cache has no dead attachments",
 		"a runtime that calls GC deletes them again and again; ports and addresses may stay taken",
 		orphans("cache entry", func(a *attachment.Attachment) int { return map[bool]int{true: 1}[a.Cached != nil] })),
@@ -97,8 +96,7 @@ var leaseChecks = []Check{
 				}
 			}
 		})),
-	warns("lease-dead", "leases belong to attachments that live",
-		"the pool shrinks with each of them until no container can start",
+	warns("lease-dead", "leases belong to attachments that live", "the pool shrinks with each of them until no container can start",
 		orphans("lease", func(a *attachment.Attachment) int { return len(a.Leases) })),
 	fails("lease-missing", "living attachments have their leases",
 		"the address will be given to another container while this one still uses it", drifted),
@@ -117,8 +115,7 @@ var leaseChecks = []Check{
 					"%s is %s ahead of the clock", l.Path(), ahead.Round(time.Minute))
 			}
 		})),
-	fails("lease-writable", "leases can be written",
-		"every ADD fails, and no DEL gives an address back", each(dataDirs, writable)),
+	fails("lease-writable", "leases can be written", "every ADD fails, and no DEL gives an address back", each(dataDirs, writable)),
 }
 
 func leases(p *Patient) []node.Lease { return p.Leases }
