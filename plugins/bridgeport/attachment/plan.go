@@ -107,9 +107,8 @@ func nextLease(req *cni.Request, net *node.Network, p node.Plugin, given []strin
 	return conf.Result(leases), nil
 }
 
-// Commands are what a person would type to make the object as it is to be. A chain that is as
-// it is to be is left out, another one that exists is filled anew. A link that exists is set,
-// not added.
+// Commands are what a person would type to make the object as it is to be. A chain that is as it is to be
+// is left out, another one that exists is filled anew. A link that exists is set, not added.
 func Commands(s *plan.Session, o plan.Object) (list []string) {
 	text := o.String()
 	if c, ok := o.(interface{ Chains() []nft.Chain }); ok {

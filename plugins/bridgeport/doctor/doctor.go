@@ -11,8 +11,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 )
 
-// Severities. Fail: something does not work, or is open to attack, now. Warn: it will,
-// or it may.
+// Severities. Fail: something does not work, or is open to attack, now. Warn: it will, or it may.
 const (
 	Fail = "fail"
 	Warn = "warn"

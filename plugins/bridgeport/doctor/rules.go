@@ -1,10 +1,13 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
@@ -122,4 +125,175 @@ func listeners(p *Patient) {
 			p.tell("stop it, or publish another port: bridgeport who "+s.Key(), "%s listens on %s, which %s publishes", process, s.Addr, a.Name())
 		}
 	}
+}
+
+var forwardChecks = []Check{
+	fails("ip-forward", "the host forwards IPv4",
+		"containers reach the host, but nothing beyond it, and published ports time out", forwarding(true, "net/ipv4/ip_forward")),
+	fails("ip6-forward", "the host forwards IPv6",
+		"containers reach nothing beyond the host by IPv6", forwarding(false, "net/ipv6/conf/all/forwarding")),
+	fails("forward-policy", "nobody's nftables rules drop what bridges forward",
+		"packets from and to containers are dropped at the forward hook, where every table has a veto",
+		each((*Patient).gateways, blocked)),
+	fails("forward-legacy", "iptables-legacy does not drop what bridges forward",
+		"packets from and to containers are dropped by rules that `nft list ruleset` does not show",
+		each((*Patient).gateways, func(p *Patient, w attachment.Network) {
+			for _, b := range p.blockers(w.Bridge) {
+				if b.Legacy != "" {
+					p.tell(fmt.Sprintf("%[1]s -I FORWARD -i %[2]s -j ACCEPT; %[1]s -I FORWARD -o %[2]s -j ACCEPT", b.Legacy, w.Bridge),
+						"%s drops what no rule accepts, and none accepts packets of bridge %s", b, w.Bridge)
+				}
+			}
+		})),
+	warns("firewalld", "firewalld knows the bridges",
+		"firewalld puts an unknown link into its default zone, which rejects what containers ask of the host, and the next reload may cut them off",
+		knows(func(c node.Chain) bool { return c.Table == "firewalld" },
+			"firewall-cmd --permanent --zone=trusted --add-interface=NAME && firewall-cmd --reload && bridgeport repair")),
+	warns("ufw", "ufw lets bridges through", "ufw drops forwarded packets by default, and asks again after each reload",
+		knows(func(c node.Chain) bool { return c.Name == "ufw-before-forward" || c.Name == "ufw-user-forward" },
+			"ufw route allow in on NAME && ufw route allow out on NAME")),
+	fails("br-netfilter", "bridged packets do not pass a dropping firewall",
+		"containers on the same bridge can't reach each other: br_netfilter hands bridged packets to the forward hook, which drops them", brNetfilter),
+}
+
+func forwarding(is4 bool, key string) func(*Patient) {
+	return func(p *Patient) {
+		if node.Sysctl(key) != "0" {
+			return
+		}
+		key := strings.ReplaceAll(key, "/", ".")
+		for _, w := range p.gateways() {
+			if w.Attachments > 0 && w.Has(is4) { // ADD turns it on
+				p.tell("sysctl -w "+key+"=1", "%s is 0, but network %s needs it", key, w.Name)
+				return
+			}
+		}
+	}
+}
+
+// blockers are the chains that drop what a bridge forwards.
+func (p *Patient) blockers(bridge string) (list []foreign.Blocker) {
+	if p.Link(bridge) == nil {
+		return nil
+	}
+	_ = plan.With(nil, func(s *plan.Session) (err error) { // the check of nf_tables tells
+		list, err = foreign.Blockers(s, bridge)
+		return err
+	})
+	return list
+}
+
+func blocked(p *Patient, w attachment.Network) {
+	if w.Conf.ForwardAccept {
+		return
+	}
+	for _, b := range p.blockers(w.Bridge) {
+		if b.Legacy == "" { // of iptables-legacy the next check tells
+			p.tell(fmt.Sprintf("%[1]s iifname %[2]s accept; %[1]s oifname %[2]s accept   # for ever: \"forwardAccept\": true in %[3]s",
+				fmt.Sprintf("nft insert rule %s %s %s", b.Family, b.Table, b.Chain), w.Bridge, cmp.Or(w.File, "the network's configuration")),
+				"network %s: %s drops what no rule accepts, and none accepts packets of bridge %s (set by %s)", w.Name, b, w.Bridge, p.author(b))
+		}
+	}
+}
+
+// author guesses whose chain it is by what stands beside it.
+func (p *Patient) author(c foreign.Blocker) string {
+	if c.Table == "firewalld" {
+		return "firewalld"
+	}
+	for _, a := range []struct{ prefix, name string }{{"DOCKER", "Docker"}, {"ufw", "ufw"}, {"KUBE-", "kube-proxy or kubelet"}} {
+		if slices.ContainsFunc(p.Chains, func(o node.Chain) bool {
+			return o.Family == c.Family && o.Table == c.Table && strings.HasPrefix(o.Name, a.prefix)
+		}) {
+			return a.name
+		}
+	}
+	if c.Table == "filter" {
+		return "iptables-nft"
+	}
+	return "an administrator"
+}
+
+// knows asks whether the table of a firewall, which has such a chain, has rules for each
+// bridge. NAME in the fix stands for the bridge.
+func knows(has func(node.Chain) bool, fix string) func(*Patient) {
+	return func(p *Patient) {
+		i := slices.IndexFunc(p.Chains, has)
+		if i < 0 {
+			return
+		}
+		for _, b := range p.bridges() {
+			named := func(c node.Chain) bool { return c.Table == p.Chains[i].Table && c.Mentions(b.Name) }
+			if !slices.ContainsFunc(p.Chains, named) {
+				p.tell(strings.ReplaceAll(fix, "NAME", b.Name), "%s is loaded, and no rule of its table is for %s", p.Chains[i], b.Name)
+			}
+		}
+	}
+}
+
+func brNetfilter(p *Patient) {
+	if node.Sysctl("net/bridge/bridge-nf-call-iptables") != "1" {
+		return
+	}
+	for _, b := range p.bridges() {
+		if list := p.blockers(b.Name); len(list) > 0 {
+			p.tell("sysctl -w net.bridge.bridge-nf-call-iptables=0   # Kubernetes wants 1: then accept the bridge as forward-policy says",
+				"net.bridge.bridge-nf-call-iptables is 1, and %s drops packets of bridge %s", list[0], b.Name)
+			return
+		}
+	}
+}
+
+var hostChecks = []Check{
+	fails("ipv6-ra", "forwarding does not cost the host its IPv6 route",
+		"the host's own IPv6 default route comes from router advertisements, which a host that forwards ignores: it is lost when it expires",
+		routerAdvertisements),
+	warns("rp-filter", "strict reverse path filtering does not drop replies",
+		"with several ways out the kernel drops packets that come in by another one than replies would take", reversePath),
+	fails("conntrack-full", "the table of connections has room",
+		"new connections are dropped at random, on the whole host (`dmesg`: table full, dropping packet)", func(p *Patient) {
+			used, total := setting("net/netfilter/nf_conntrack_count"), setting("net/netfilter/nf_conntrack_max")
+			if total > 0 && used*10 >= total*8 {
+				p.tell(fmt.Sprintf("sysctl -w net.netfilter.nf_conntrack_max=%d   # in the host's own namespace", total*4),
+					"%d of %d connections are in the table", used, total)
+			}
+		}),
+}
+
+func routerAdvertisements(p *Patient) {
+	const protocolRA = 9 // RTPROT_RA
+	if node.Sysctl("net/ipv6/conf/all/forwarding") == "0" {
+		return
+	}
+	for _, u := range p.Uplinks() {
+		advertised := slices.ContainsFunc(p.Routes, func(r node.Route) bool {
+			return r.Link == u.Index && r.Dst.Bits() == 0 && !r.Dst.Addr().Is4() && r.Protocol == protocolRA
+		})
+		if advertised && node.Sysctl("net/ipv6/conf/"+u.Name+"/accept_ra") == "1" {
+			p.tell("sysctl -w net.ipv6.conf."+u.Name+".accept_ra=2",
+				"net.ipv6.conf.all.forwarding is on, and %s has accept_ra 1 and a default route by router advertisement", u.Name)
+			return
+		}
+	}
+}
+
+func reversePath(p *Patient) {
+	if len(p.Uplinks()) < 2 {
+		return
+	}
+	for _, u := range p.Uplinks() {
+		for _, key := range []string{"all", u.Name} {
+			if node.Sysctl("net/ipv4/conf/"+key+"/rp_filter") == "1" {
+				p.tell("sysctl -w net.ipv4.conf."+key+".rp_filter=2",
+					"there are %d ways out, and net.ipv4.conf.%s.rp_filter is 1 (strict)", len(p.Uplinks()), key)
+				return
+			}
+		}
+	}
+}
+
+// setting is a number; 0 where the kernel has no such setting.
+func setting(key string) int {
+	n, _ := strconv.Atoi(node.Sysctl(key))
+	return n
 }

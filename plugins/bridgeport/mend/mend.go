@@ -101,9 +101,8 @@ func Remove(list []Removal) error {
 	return errors.Join(append(errs, firewall.TidyRules(s))...)
 }
 
-// bury removes rules, then leases, then the cache's entry. Leases come first to be
-// looked at: one that is not the one that was seen means that the attachment has come
-// back.
+// bury removes rules, then leases, then the cache's entry. Leases come first to be looked at: one that is
+// not the one that was seen means that the attachment has come back.
 func bury(s *plan.Session, r *Removal) error {
 	a := r.orphan
 	if a.IfName != "" && link.Exists(s, label.LinkOf(a.Tag)) || changed(a.Leases) {
@@ -156,9 +155,8 @@ type Mended struct {
 	Restored bool       `json:"restored,omitempty"` // CHECK finds nothing any more
 }
 
-// Repair puts back what living attachments lack, from libcni's cache, object by object:
-// what is as it should be is not touched, so connections go on. With dry it changes
-// nothing.
+// Repair puts back what living attachments lack, from libcni's cache, object by object: what is as it
+// should be is not touched, so connections go on. With dry it changes nothing.
 func Repair(list []*attachment.Attachment, dry bool) []Mended {
 	out := []Mended{}
 	for _, a := range list {

@@ -26,8 +26,7 @@ type Network struct {
 	File       string `json:"-"`
 	Name       string `json:"name"`
 	CNIVersion string `json:"cniVersion"`
-	// Versions are those that the list allows beside it; a runtime takes the newest
-	// that it knows.
+	// Versions are those that the list allows beside it; a runtime takes the newest that it knows.
 	Versions []string `json:"cniVersions"`
 	Plugins  []Plugin `json:"-"`
 	Bytes    []byte   `json:"-"`
@@ -114,8 +113,7 @@ func Request(n *Network, p Plugin, call Call, command string, prev json.RawMessa
 	}, bytes.NewReader(text))
 }
 
-// Networks reads the configuration files as libcni does: *.conf, *.conflist and *.json,
-// sorted by name.
+// Networks reads the configuration files as libcni does: *.conf, *.conflist and *.json, sorted by name.
 func Networks(dir string) ([]Network, error) {
 	files, err := libcni.ConfFiles(dir, []string{".conf", ".conflist", ".json"})
 	if err != nil {

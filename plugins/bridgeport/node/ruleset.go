@@ -96,8 +96,7 @@ func (c Chain) Mentions(link string) bool {
 	})
 }
 
-// Diverts lists the ports whose packets rules of the chain send elsewhere, as
-// "tcp/8080".
+// Diverts lists the ports whose packets rules of the chain send elsewhere, as "tcp/8080".
 func (c Chain) Diverts() []string {
 	var list []string
 	for _, r := range c.rules {
