@@ -119,10 +119,8 @@ func (j *joiner) elements() {
 
 // complete fills in what follows from the parts.
 func (j *joiner) complete(a *Attachment) {
-	if a.Netns == "" {
-		if s := j.SpaceOf(a.Host); s != nil {
-			a.Netns = s.Path
-		}
+	if s := j.SpaceOf(a.Host); s != nil && a.Netns == "" {
+		a.Netns = s.Path
 	}
 	if l := a.Host; l != nil {
 		a.Link, a.MTU = l.Name, l.MTU
@@ -144,8 +142,7 @@ func (j *joiner) complete(a *Attachment) {
 		a.MAC, a.MTU = a.Inner.MAC, a.Inner.MTU
 	}
 	if a.Since != nil {
-		t := a.Since.Truncate(time.Second).UTC()
-		a.Since = &t
+		a.Since = new(a.Since.Truncate(time.Second).UTC())
 	}
 }
 

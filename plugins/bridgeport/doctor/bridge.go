@@ -38,9 +38,36 @@ var bridgeChecks = []Check{
 		})),
 	fails("port-unplugged", "host links are up and plugged in", "the container is cut off", drifted),
 	fails("gateway-missing", "bridges have their networks' gateways",
-		"containers send everything beyond their subnet to an address that nobody has", each(networks, gatewayMissing)),
+		"containers send everything beyond their subnet to an address that nobody has", each(networks, func(p *Patient, w attachment.Network) {
+			l := p.Link(w.Bridge)
+			if l == nil || w.Attachments == 0 {
+				return
+			}
+			for _, set := range wanted(w) {
+				// Of several ranges of one set only those in use have a gateway.
+				if !slices.ContainsFunc(set, func(g netip.Prefix) bool { return l.Has(g.Addr()) }) {
+					p.tell(fmt.Sprintf("ip address add %s dev %s", set[0], l.Name), "bridge %s of network %s lacks %s", l.Name, w.Name, set[0])
+				}
+			}
+		})),
 	warns("bridge-foreign-address", "bridges have no other addresses",
-		"the host may answer from, or route to, a network that is not there", each((*Patient).bridges, foreignAddress)),
+		"the host may answer from, or route to, a network that is not there", each((*Patient).bridges, func(p *Patient, b *node.Link) {
+			var mine []netip.Prefix
+			for _, w := range p.Networks {
+				if w.Bridge != b.Name {
+					continue
+				}
+				if len(w.Sets) == 0 {
+					return // its addresses are not known
+				}
+				mine = append(mine, slices.Concat(wanted(w)...)...)
+			}
+			for _, a := range b.Addrs {
+				if !a.Addr().IsLinkLocalUnicast() && !slices.Contains(mine, a) {
+					p.tell(fmt.Sprintf("ip address del %s dev %s", a, b.Name), "bridge %s has %s, which is no gateway of its networks", b.Name, a)
+				}
+			}
+		})),
 	fails("netmask-32", "subnets are longer than one address",
 		"an address with /32 or /128 has no neighbours: the netmask was forgotten", lonely),
 	warns("bridge-full", "bridges have room for more ports",
@@ -77,37 +104,6 @@ func wanted(w attachment.Network) (sets [][]netip.Prefix) {
 		sets = append(sets, list)
 	}
 	return sets
-}
-
-func gatewayMissing(p *Patient, w attachment.Network) {
-	l := p.Link(w.Bridge)
-	if l == nil || w.Attachments == 0 {
-		return
-	}
-	for _, set := range wanted(w) {
-		// Of several ranges of one set only those in use have a gateway.
-		if !slices.ContainsFunc(set, func(g netip.Prefix) bool { return l.Has(g.Addr()) }) {
-			p.tell(fmt.Sprintf("ip address add %s dev %s", set[0], l.Name), "bridge %s of network %s lacks %s", l.Name, w.Name, set[0])
-		}
-	}
-}
-
-func foreignAddress(p *Patient, b *node.Link) {
-	var mine []netip.Prefix
-	for _, w := range p.Networks {
-		if w.Bridge != b.Name {
-			continue
-		}
-		if len(w.Sets) == 0 {
-			return // its addresses are not known
-		}
-		mine = append(mine, slices.Concat(wanted(w)...)...)
-	}
-	for _, a := range b.Addrs {
-		if !a.Addr().IsLinkLocalUnicast() && !slices.Contains(mine, a) {
-			p.tell(fmt.Sprintf("ip address del %s dev %s", a, b.Name), "bridge %s has %s, which is no gateway of its networks", b.Name, a)
-		}
-	}
 }
 
 func lonely(p *Patient) {
@@ -164,7 +160,18 @@ func overlapRoutes(p *Patient, w attachment.Network) {
 
 var linkChecks = []Check{
 	warns("mtu-path", "no MTU on the way is larger than the next",
-		"large packets are dropped or fragmented: connections open, then hang with the first full packet", mtuPath),
+		"large packets are dropped or fragmented: connections open, then hang with the first full packet", func(p *Patient) {
+			if len(p.Uplinks()) == 0 {
+				return
+			}
+			way := slices.MinFunc(p.Uplinks(), func(a, b *node.Link) int { return cmp.Compare(a.MTU, b.MTU) })
+			for _, b := range p.bridges() {
+				if b.MTU > way.MTU {
+					p.tell(fmt.Sprintf("ip link set %s mtu %d   # and \"mtu\": \"auto\" in the network's configuration", b.Name, way.MTU),
+						"bridge %s has MTU %d, the way out %s only %d", b.Name, b.MTU, way.Name, way.MTU)
+				}
+			}
+		}),
 	fails("mtu-pair", "both ends of a container's link have one MTU",
 		"the end with the larger MTU sends frames that the other drops without a word",
 		each((*Patient).inside, func(p *Patient, a *attachment.Attachment) {
@@ -174,7 +181,17 @@ var linkChecks = []Check{
 			}
 		})),
 	fails("mac-duplicate", "no MAC is on a bridge twice",
-		"the bridge sends frames for one container to the other, now this way, now that", macDuplicate),
+		"the bridge sends frames for one container to the other, now this way, now that", func(p *Patient) {
+			seen := make(map[string]*attachment.Attachment)
+			for _, a := range p.inside() {
+				key := a.Bridge + " " + a.Inner.MAC
+				if o := seen[key]; o != nil {
+					p.tell("replace one of the containers; \"macspoofchk\": true keeps containers from taking others' addresses",
+						"%s is the MAC of %s and of %s on bridge %s", a.Inner.MAC, o.Name(), a.Name(), a.Bridge)
+				}
+				seen[key] = a
+			}
+		}),
 	fails("ip-duplicate", "no address is in use twice",
 		"connections reach one container or the other, by which answered ARP last", ipDuplicate),
 	fails("address-drift", "containers have the addresses they were given",
@@ -189,31 +206,6 @@ var linkChecks = []Check{
 		manages("systemd-networkd", "/run/systemd/netif/links", // sd-network
 			`printf '[Match]\nName=NAME veth*\n[Link]\nUnmanaged=yes\n' >/etc/systemd/network/05-bridgeport.network && networkctl reload`,
 			"ADMIN_STATE=configured", "ADMIN_STATE=configuring", "ADMIN_STATE=pending")),
-}
-
-func mtuPath(p *Patient) {
-	if len(p.Uplinks()) == 0 {
-		return
-	}
-	way := slices.MinFunc(p.Uplinks(), func(a, b *node.Link) int { return cmp.Compare(a.MTU, b.MTU) })
-	for _, b := range p.bridges() {
-		if b.MTU > way.MTU {
-			p.tell(fmt.Sprintf("ip link set %s mtu %d   # and \"mtu\": \"auto\" in the network's configuration", b.Name, way.MTU),
-				"bridge %s has MTU %d, the way out %s only %d", b.Name, b.MTU, way.Name, way.MTU)
-		}
-	}
-}
-
-func macDuplicate(p *Patient) {
-	seen := make(map[string]*attachment.Attachment)
-	for _, a := range p.inside() {
-		key := a.Bridge + " " + a.Inner.MAC
-		if o := seen[key]; o != nil {
-			p.tell("replace one of the containers; \"macspoofchk\": true keeps containers from taking others' addresses",
-				"%s is the MAC of %s and of %s on bridge %s", a.Inner.MAC, o.Name(), a.Name(), a.Bridge)
-		}
-		seen[key] = a
-	}
 }
 
 func ipDuplicate(p *Patient) {

@@ -35,11 +35,50 @@ var ruleChecks = []Check{
 		"these containers can't be reached by their published ports, or don't get out", drifted),
 	fails("loopback-guard", "127.0.0.0/8 is closed to the network",
 		"neighbours reach services that listen on 127.0.0.1 only: route_localnet is on, and the rules that close it again are missing",
-		each((*Patient).bridges, loopbackGuard)),
+		each((*Patient).bridges, func(p *Patient, b *node.Link) {
+			guarded := slices.ContainsFunc(p.Chains, func(c node.Chain) bool {
+				return c.Table == nft.Table && c.Name == "guard" && c.Hook == "prerouting" && c.Length() >= 2
+			})
+			mine := slices.ContainsFunc(p.alive(), func(a *attachment.Attachment) bool { return a.Bridge == b.Name && a.State != attachment.Foreign })
+			fix := "sysctl -w net.ipv4.conf." + b.Name + ".route_localnet=0"
+			if mine {
+				fix = "bridgeport repair"
+			}
+			// The reference sets it for its containers, and has no guard.
+			if !guarded && (mine || b.Ours()) && node.Sysctl("net/ipv4/conf/"+b.Name+"/route_localnet") == "1" {
+				p.tell(fix, "net.ipv4.conf.%s.route_localnet is 1, and chain inet %s guard is missing or empty", b.Name, nft.Table)
+			}
+		})),
 	fails("port-shadowed", "nobody else redirects a published port first",
-		"connections to this port go where the other rule says, not to the container", shadowed),
+		"connections to this port go where the other rule says, not to the container", func(p *Patient) {
+			ports := p.published()
+			for _, c := range p.Chains {
+				if c.Table == nft.Table || strings.HasPrefix(c.Name, "CNI-") {
+					continue
+				}
+				for _, port := range c.Diverts() {
+					if a := ports[port]; a != nil {
+						p.tell(fmt.Sprintf("nft -a list chain %s %s %s, then nft delete rule … handle N; or publish another port", c.Family, c.Table, c.Name),
+							"%s sends %s elsewhere, which %s publishes", c, port, a.Name())
+					}
+				}
+			}
+		}),
 	warns("port-listener", "no process of the host listens on a published port",
-		"the published port wins: who connects from outside never reaches the process", listeners),
+		"the published port wins: who connects from outside never reaches the process", func(p *Patient) {
+			ports := p.published()
+			for _, s := range node.Listeners() {
+				a := ports[s.Key()]
+				if a == nil {
+					continue
+				}
+				// podman's conmon and CRI-O keep ports of the host from others while a container has them.
+				process := s.ProcessOf()
+				if name, _, _ := strings.Cut(process, "["); name != "conmon" && name != "crio" {
+					p.tell("stop it, or publish another port: bridgeport who "+s.Key(), "%s listens on %s, which %s publishes", process, s.Addr, a.Name())
+				}
+			}
+		}),
 	warns("nat-legacy", "nat rules are in one of iptables-legacy and nftables",
 		"two sets of nat rules see each connection, and the one that was loaded first decides: each program shows only its own half",
 		func(p *Patient) {
@@ -72,21 +111,6 @@ func (p *Patient) wants() bool {
 	})
 }
 
-func loopbackGuard(p *Patient, b *node.Link) {
-	guarded := slices.ContainsFunc(p.Chains, func(c node.Chain) bool {
-		return c.Table == nft.Table && c.Name == "guard" && c.Hook == "prerouting" && c.Length() >= 2
-	})
-	mine := slices.ContainsFunc(p.alive(), func(a *attachment.Attachment) bool { return a.Bridge == b.Name && a.State != attachment.Foreign })
-	fix := "sysctl -w net.ipv4.conf." + b.Name + ".route_localnet=0"
-	if mine {
-		fix = "bridgeport repair"
-	}
-	// The reference sets it for its containers, and has no guard.
-	if !guarded && (mine || b.Ours()) && node.Sysctl("net/ipv4/conf/"+b.Name+"/route_localnet") == "1" {
-		p.tell(fix, "net.ipv4.conf.%s.route_localnet is 1, and chain inet %s guard is missing or empty", b.Name, nft.Table)
-	}
-}
-
 func (p *Patient) published() map[string]*attachment.Attachment {
 	ports := make(map[string]*attachment.Attachment)
 	for _, a := range p.List {
@@ -97,36 +121,6 @@ func (p *Patient) published() map[string]*attachment.Attachment {
 	return ports
 }
 
-func shadowed(p *Patient) {
-	ports := p.published()
-	for _, c := range p.Chains {
-		if c.Table == nft.Table || strings.HasPrefix(c.Name, "CNI-") {
-			continue
-		}
-		for _, port := range c.Diverts() {
-			if a := ports[port]; a != nil {
-				p.tell(fmt.Sprintf("nft -a list chain %s %s %s, then nft delete rule … handle N; or publish another port", c.Family, c.Table, c.Name),
-					"%s sends %s elsewhere, which %s publishes", c, port, a.Name())
-			}
-		}
-	}
-}
-
-func listeners(p *Patient) {
-	ports := p.published()
-	for _, s := range node.Listeners() {
-		a := ports[s.Key()]
-		if a == nil {
-			continue
-		}
-		// podman's conmon and CRI-O keep ports of the host from others while a container has them.
-		process := s.ProcessOf()
-		if name, _, _ := strings.Cut(process, "["); name != "conmon" && name != "crio" {
-			p.tell("stop it, or publish another port: bridgeport who "+s.Key(), "%s listens on %s, which %s publishes", process, s.Addr, a.Name())
-		}
-	}
-}
-
 var forwardChecks = []Check{
 	fails("ip-forward", "the host forwards IPv4",
 		"containers reach the host, but nothing beyond it, and published ports time out", forwarding(true, "net/ipv4/ip_forward")),
@@ -134,7 +128,18 @@ var forwardChecks = []Check{
 		"containers reach nothing beyond the host by IPv6", forwarding(false, "net/ipv6/conf/all/forwarding")),
 	fails("forward-policy", "nobody's nftables rules drop what bridges forward",
 		"packets from and to containers are dropped at the forward hook, where every table has a veto",
-		each((*Patient).gateways, blocked)),
+		each((*Patient).gateways, func(p *Patient, w attachment.Network) {
+			if w.Conf.ForwardAccept {
+				return
+			}
+			for _, b := range p.blockers(w.Bridge) {
+				if b.Legacy == "" { // of iptables-legacy the next check tells
+					p.tell(fmt.Sprintf("%[1]s iifname %[2]s accept; %[1]s oifname %[2]s accept   # for ever: \"forwardAccept\": true in %[3]s",
+						fmt.Sprintf("nft insert rule %s %s %s", b.Family, b.Table, b.Chain), w.Bridge, cmp.Or(w.File, "the network's configuration")),
+						"network %s: %s drops what no rule accepts, and none accepts packets of bridge %s (set by %s)", w.Name, b, w.Bridge, p.author(b))
+				}
+			}
+		})),
 	fails("forward-legacy", "iptables-legacy does not drop what bridges forward",
 		"packets from and to containers are dropped by rules that `nft list ruleset` does not show",
 		each((*Patient).gateways, func(p *Patient, w attachment.Network) {
@@ -153,7 +158,18 @@ var forwardChecks = []Check{
 		knows(func(c node.Chain) bool { return c.Name == "ufw-before-forward" || c.Name == "ufw-user-forward" },
 			"ufw route allow in on NAME && ufw route allow out on NAME")),
 	fails("br-netfilter", "bridged packets do not pass a dropping firewall",
-		"containers on the same bridge can't reach each other: br_netfilter hands bridged packets to the forward hook, which drops them", brNetfilter),
+		"containers on the same bridge can't reach each other: br_netfilter hands bridged packets to the forward hook, which drops them", func(p *Patient) {
+			if node.Sysctl("net/bridge/bridge-nf-call-iptables") != "1" {
+				return
+			}
+			for _, b := range p.bridges() {
+				if list := p.blockers(b.Name); len(list) > 0 {
+					p.tell("sysctl -w net.bridge.bridge-nf-call-iptables=0   # Kubernetes wants 1: then accept the bridge as forward-policy says",
+						"net.bridge.bridge-nf-call-iptables is 1, and %s drops packets of bridge %s", list[0], b.Name)
+					return
+				}
+			}
+		}),
 }
 
 func forwarding(is4 bool, key string) func(*Patient) {
@@ -181,19 +197,6 @@ func (p *Patient) blockers(bridge string) (list []foreign.Blocker) {
 		return err
 	})
 	return list
-}
-
-func blocked(p *Patient, w attachment.Network) {
-	if w.Conf.ForwardAccept {
-		return
-	}
-	for _, b := range p.blockers(w.Bridge) {
-		if b.Legacy == "" { // of iptables-legacy the next check tells
-			p.tell(fmt.Sprintf("%[1]s iifname %[2]s accept; %[1]s oifname %[2]s accept   # for ever: \"forwardAccept\": true in %[3]s",
-				fmt.Sprintf("nft insert rule %s %s %s", b.Family, b.Table, b.Chain), w.Bridge, cmp.Or(w.File, "the network's configuration")),
-				"network %s: %s drops what no rule accepts, and none accepts packets of bridge %s (set by %s)", w.Name, b, w.Bridge, p.author(b))
-		}
-	}
 }
 
 // author guesses whose chain it is by what stands beside it.
@@ -231,25 +234,40 @@ func knows(has func(node.Chain) bool, fix string) func(*Patient) {
 	}
 }
 
-func brNetfilter(p *Patient) {
-	if node.Sysctl("net/bridge/bridge-nf-call-iptables") != "1" {
-		return
-	}
-	for _, b := range p.bridges() {
-		if list := p.blockers(b.Name); len(list) > 0 {
-			p.tell("sysctl -w net.bridge.bridge-nf-call-iptables=0   # Kubernetes wants 1: then accept the bridge as forward-policy says",
-				"net.bridge.bridge-nf-call-iptables is 1, and %s drops packets of bridge %s", list[0], b.Name)
-			return
-		}
-	}
-}
-
 var hostChecks = []Check{
 	fails("ipv6-ra", "forwarding does not cost the host its IPv6 route",
 		"the host's own IPv6 default route comes from router advertisements, which a host that forwards ignores: it is lost when it expires",
-		routerAdvertisements),
+		func(p *Patient) {
+			const protocolRA = 9 // RTPROT_RA
+			if node.Sysctl("net/ipv6/conf/all/forwarding") == "0" {
+				return
+			}
+			for _, u := range p.Uplinks() {
+				advertised := slices.ContainsFunc(p.Routes, func(r node.Route) bool {
+					return r.Link == u.Index && r.Dst.Bits() == 0 && !r.Dst.Addr().Is4() && r.Protocol == protocolRA
+				})
+				if advertised && node.Sysctl("net/ipv6/conf/"+u.Name+"/accept_ra") == "1" {
+					p.tell("sysctl -w net.ipv6.conf."+u.Name+".accept_ra=2",
+						"net.ipv6.conf.all.forwarding is on, and %s has accept_ra 1 and a default route by router advertisement", u.Name)
+					return
+				}
+			}
+		}),
 	warns("rp-filter", "strict reverse path filtering does not drop replies",
-		"with several ways out the kernel drops packets that come in by another one than replies would take", reversePath),
+		"with several ways out the kernel drops packets that come in by another one than replies would take", func(p *Patient) {
+			if len(p.Uplinks()) < 2 {
+				return
+			}
+			for _, u := range p.Uplinks() {
+				for _, key := range []string{"all", u.Name} {
+					if node.Sysctl("net/ipv4/conf/"+key+"/rp_filter") == "1" {
+						p.tell("sysctl -w net.ipv4.conf."+key+".rp_filter=2",
+							"there are %d ways out, and net.ipv4.conf.%s.rp_filter is 1 (strict)", len(p.Uplinks()), key)
+						return
+					}
+				}
+			}
+		}),
 	fails("conntrack-full", "the table of connections has room",
 		"new connections are dropped at random, on the whole host (`dmesg`: table full, dropping packet)", func(p *Patient) {
 			used, total := setting("net/netfilter/nf_conntrack_count"), setting("net/netfilter/nf_conntrack_max")
@@ -258,38 +276,6 @@ var hostChecks = []Check{
 					"%d of %d connections are in the table", used, total)
 			}
 		}),
-}
-
-func routerAdvertisements(p *Patient) {
-	const protocolRA = 9 // RTPROT_RA
-	if node.Sysctl("net/ipv6/conf/all/forwarding") == "0" {
-		return
-	}
-	for _, u := range p.Uplinks() {
-		advertised := slices.ContainsFunc(p.Routes, func(r node.Route) bool {
-			return r.Link == u.Index && r.Dst.Bits() == 0 && !r.Dst.Addr().Is4() && r.Protocol == protocolRA
-		})
-		if advertised && node.Sysctl("net/ipv6/conf/"+u.Name+"/accept_ra") == "1" {
-			p.tell("sysctl -w net.ipv6.conf."+u.Name+".accept_ra=2",
-				"net.ipv6.conf.all.forwarding is on, and %s has accept_ra 1 and a default route by router advertisement", u.Name)
-			return
-		}
-	}
-}
-
-func reversePath(p *Patient) {
-	if len(p.Uplinks()) < 2 {
-		return
-	}
-	for _, u := range p.Uplinks() {
-		for _, key := range []string{"all", u.Name} {
-			if node.Sysctl("net/ipv4/conf/"+key+"/rp_filter") == "1" {
-				p.tell("sysctl -w net.ipv4.conf."+key+".rp_filter=2",
-					"there are %d ways out, and net.ipv4.conf.%s.rp_filter is 1 (strict)", len(p.Uplinks()), key)
-				return
-			}
-		}
-	}
 }
 
 // setting is a number; 0 where the kernel has no such setting.

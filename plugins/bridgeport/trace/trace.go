@@ -213,19 +213,14 @@ func (t *Tracer) Exposure(all bool) []Exposed {
 	list := []Exposed{}
 	for _, a := range t.List {
 		for _, p := range a.Ports {
-			e := Exposed{
-				Port: p.Key(), LeadsTo: p.Container.String(), Holder: a.Name(),
-				Sources: "everybody", Remark: t.remark(p.Container), protocol: p.Protocol, number: p.HostPort,
-			}
-			e.Links, e.Public = t.reached(p.HostIP, p.Container.Addr().Is4())
-			if p.AllowFrom != nil {
-				e.Sources = show.List(p.AllowFrom)
-			}
+			e := t.exposed(p.Protocol, p.HostPort, p.HostIP, p.Container, p.Container.Addr().Is4())
+			e.Holder, e.Remark = a.Name(), t.remark(p.Container)
 			switch {
 			case p.HostIP.IsLoopback():
-				e.Sources = "the host only"
 			case !a.Alive():
 				e.Sources, e.Remark = "nobody: dead", "bridgeport gc"
+			case p.AllowFrom != nil:
+				e.Sources = show.List(p.AllowFrom)
 			}
 			list = append(list, e)
 		}
@@ -237,6 +232,15 @@ func (t *Tracer) Exposure(all bool) []Exposed {
 		return cmp.Or(strings.Compare(a.protocol, b.protocol), cmp.Compare(a.number, b.number))
 	})
 	return list
+}
+
+func (t *Tracer) exposed(protocol string, number uint16, host netip.Addr, to netip.AddrPort, is4 bool) Exposed {
+	e := Exposed{Port: node.PortKey(protocol, number), LeadsTo: to.String(), Sources: "everybody", protocol: protocol, number: number}
+	if host.IsLoopback() {
+		e.Sources = "the host only"
+	}
+	e.Links, e.Public = t.reached(host, is4)
+	return e
 }
 
 // remark is what stands in the way.
@@ -271,22 +275,17 @@ func (t *Tracer) reached(host netip.Addr, is4 bool) (links []string, public bool
 	return links, public
 }
 
-func (t *Tracer) processes() []Exposed {
-	var list []Exposed
+func (t *Tracer) processes() (list []Exposed) {
 	for _, s := range node.Listeners() {
-		e := Exposed{
-			Port: s.Key(), LeadsTo: s.Addr.String(), Holder: s.ProcessOf(), Sources: "everybody",
-			Remark: "the input hook's rules decide", protocol: s.Protocol, number: s.Addr.Port(),
-		}
 		host := s.Addr.Addr()
-		if host.IsLoopback() {
-			e.Sources, e.Remark = "the host only", ""
-		}
-		is4 := host.Is4()
 		if host.IsUnspecified() {
 			host = netip.Addr{}
 		}
-		e.Links, e.Public = t.reached(host, is4)
+		e := t.exposed(s.Protocol, s.Addr.Port(), host, s.Addr, s.Addr.Addr().Is4())
+		e.Holder = s.ProcessOf()
+		if !host.IsLoopback() {
+			e.Remark = "the input hook's rules decide"
+		}
 		list = append(list, e)
 	}
 	return list
