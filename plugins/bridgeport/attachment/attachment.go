@@ -1,5 +1,4 @@
-// Package attachment joins what a node knows of each attachment from links, rules,
-// leases and libcni's cache, and judges its state.
+// Package attachment joins what links, rules, leases and libcni's cache tell of attachments, and judges them.
 package attachment
 
 import (
@@ -103,8 +102,7 @@ func (a *Attachment) PortTexts() (list []string) {
 	return list
 }
 
-// Label is what a person calls the attachment: its pod, or its container, cut as
-// container runtimes cut long IDs.
+// Label is the attachment's pod, or its container, cut as container runtimes cut long IDs.
 func (a *Attachment) Label() string {
 	if a.Pod == "" && len(a.Container) > 24 && !strings.Contains(a.Container, "…") {
 		return a.Container[:12]
@@ -120,11 +118,12 @@ func (a *Attachment) Alive() bool { return a.State == OK || a.State == Drift || 
 
 // Addr is the first address of the family; invalid without one.
 func (a *Attachment) Addr(is4 bool) netip.Addr {
-	i := slices.IndexFunc(a.Addresses, func(addr netip.Addr) bool { return addr.Is4() == is4 })
-	if i < 0 {
-		return netip.Addr{}
+	for _, addr := range a.Addresses {
+		if addr.Is4() == is4 {
+			return addr
+		}
 	}
-	return a.Addresses[i]
+	return netip.Addr{}
 }
 
 // Has says whether the address is the attachment's.
@@ -135,8 +134,7 @@ func (a *Attachment) Owner() plan.Owner {
 	return plan.Owner{Network: a.Network, ContainerID: a.Container, IfName: a.IfName, Pod: a.Pod}
 }
 
-// named reads a label. Of one that was cut short the link's name is left out, which tells it
-// from a whole one.
+// named reads a label. One that was cut short gets no link's name, which tells it from a whole one.
 func named(text string) (a Attachment, ok bool) {
 	n, ok := label.Parse(text)
 	a = Attachment{Tag: n.Tag, Network: n.Network, Container: n.Container, IfName: n.IfName, Pod: n.Pod}
@@ -194,21 +192,15 @@ func (p Pool) String() string {
 // Networks are those that configuration files or attachments name, sorted.
 func Networks(n *node.Node, list []*Attachment) []Network {
 	found := make(map[string]*Network)
-	get := func(name string) *Network {
-		if found[name] == nil {
-			found[name] = &Network{Name: name}
-		}
-		return found[name]
-	}
 	for _, c := range n.Networks {
 		if c.Bad == nil && ours(c.Plugins) && found[c.Name] == nil {
-			w := get(c.Name)
-			w.File = c.File
-			w.configure(c.Plugins)
+			found[c.Name] = &Network{Name: c.Name, File: c.File}
+			found[c.Name].configure(c.Plugins)
 		}
 	}
 	for _, a := range list {
-		w := get(a.Network)
+		w := cmp.Or(found[a.Network], &Network{Name: a.Network})
+		found[a.Network] = w
 		if a.State != Orphan {
 			w.Attachments++
 			w.Ports += len(a.Ports)
@@ -271,8 +263,7 @@ func (w Network) Has(is4 bool) bool {
 }
 
 // Subnets are the network's, by its pools, else by its bridge's addresses.
-func (w Network) Subnets() []netip.Prefix {
-	var list []netip.Prefix
+func (w Network) Subnets() (list []netip.Prefix) {
 	for _, set := range w.Sets {
 		for _, r := range set {
 			list = append(list, r.Subnet)

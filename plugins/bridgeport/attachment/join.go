@@ -35,7 +35,7 @@ type joiner struct {
 	*node.Node
 	list  []*Attachment
 	byTag map[string]*Attachment
-	inUse map[netip.Addr]string // by whom; nil until needed
+	inUse map[netip.Addr]string // in which namespace; nil until needed
 }
 
 // get finds the attachment or begins one. Names that are known once stay.
@@ -181,14 +181,11 @@ func (a *Attachment) ports() {
 		a.Ports = append(a.Ports, Port{HostIP: host, Protocol: hostport.ProtocolName(proto), HostPort: port, Container: to, Backend: "nftables", Connections: e.Connections})
 	}
 	for _, w := range a.wished() {
-		found := false
-		for i, p := range a.Ports {
-			if w.Key() == p.Key() && w.HostIP == p.HostIP && w.Container == p.Container {
-				a.Ports[i].AllowFrom, found = w.AllowFrom, true
-			}
-		}
-		if !found {
+		i := slices.IndexFunc(a.Ports, func(p Port) bool { return w.Key() == p.Key() && w.HostIP == p.HostIP && w.Container == p.Container })
+		if i < 0 {
 			a.Ports = append(a.Ports, w)
+		} else {
+			a.Ports[i].AllowFrom = w.AllowFrom
 		}
 	}
 	slices.SortFunc(a.Ports, func(p, q Port) int {
@@ -199,8 +196,7 @@ func (a *Attachment) ports() {
 // missingRules is the backend of a port without an element in our table.
 const missingRules = "missing"
 
-// wished are the ports that the runtime asked for, as rules of iptables or as if their
-// elements were lost. Those that ADD would reject are left out.
+// wished are the ports that the runtime asked for and ADD accepts, by iptables or as if their elements were lost.
 func (a *Attachment) wished() (list []Port) {
 	if a.Cached == nil {
 		return nil

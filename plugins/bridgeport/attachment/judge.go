@@ -100,8 +100,7 @@ func (j *joiner) judgeLink(a *Attachment) {
 // HostEnd is the field of a finding of LinkKind: the host's end of the pair does not exist.
 const HostEnd = "host end"
 
-// Unleased are the leases that the attachment lacks: of its addresses in host-local's ranges.
-// There are none where libcni's cache does not know the configuration.
+// Unleased are the leases missing of its addresses in host-local's ranges; none without a cached configuration.
 func (a *Attachment) Unleased() (list []node.Lease) {
 	if a.Cached == nil {
 		return nil
@@ -136,18 +135,7 @@ func (a *Attachment) byOthers() bool {
 
 // heldElsewhere looks for the addresses in all namespaces that can be found.
 func (j *joiner) heldElsewhere(a *Attachment) bool {
-	for _, addr := range a.Addresses {
-		if path := j.holder(addr); path != "" {
-			a.note(Doubt, plan.Finding{Kind: plan.AddressKind, Object: "it", Text: fmt.Sprintf(" has no link here, but %s is in use in %s", addr, path)})
-			return true
-		}
-	}
-	return false
-}
-
-// holder is a namespace that has the address; "" if none can be found.
-func (j *joiner) holder(addr netip.Addr) string {
-	if j.inUse == nil {
+	if j.inUse == nil && len(a.Addresses) > 0 {
 		j.inUse = make(map[netip.Addr]string)
 		for _, s := range j.Spaces {
 			in, err := node.Enter(s.Path)
@@ -161,7 +149,13 @@ func (j *joiner) holder(addr netip.Addr) string {
 			}
 		}
 	}
-	return j.inUse[addr]
+	for _, addr := range a.Addresses {
+		if path := j.inUse[addr]; path != "" {
+			a.note(Doubt, plan.Finding{Kind: plan.AddressKind, Object: "it", Text: fmt.Sprintf(" has no link here, but %s is in use in %s", addr, path)})
+			return true
+		}
+	}
+	return false
 }
 
 // left tells what exists of an orphan.
@@ -177,8 +171,7 @@ func (a *Attachment) left() {
 	}
 }
 
-// With hands the plan of each of our plugins to fn, by the cached configuration and
-// result: what CHECK would compare.
+// With hands the plan of each of our plugins to fn, by the cached call and result: what CHECK would compare.
 func (a *Attachment) With(fn func(*plan.Session, plan.Plan) error) error {
 	if a.Cached == nil {
 		return errors.New("libcni's cache does not know it")

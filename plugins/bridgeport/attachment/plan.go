@@ -25,8 +25,7 @@ type Step struct {
 	Commands string `json:"commands,omitempty"`
 }
 
-// Plan is what an ADD would do, with nothing changed. given are addresses for an IPAM
-// plugin that can't be asked without leasing one.
+// Plan is what an ADD would do. given are addresses for an IPAM plugin that can't be asked without leasing one.
 func Plan(net *node.Network, call node.Call, given []string) (steps []Step, err error) {
 	if err := node.Privileged(); err != nil {
 		return nil, err
@@ -151,8 +150,7 @@ func linkText(s *plan.Session, line string) string {
 // again are the commands that fail where the thing is there, and what does the same to it.
 var again = strings.NewReplacer("ip address add ", "ip address replace ", "route add ", "route replace ", "bridge fdb add ", "bridge fdb replace ")
 
-// MendingCommands are those that mend an object of which a part may be there, in the
-// attachment's own namespace.
+// MendingCommands mend an object of which a part may be there, in the attachment's own namespace.
 func (a *Attachment) MendingCommands(s *plan.Session, o plan.Object) []string {
 	list := Commands(s, o)
 	for i, line := range list {
@@ -170,8 +168,7 @@ func Bare(s *plan.Session, p plan.Plan) bool {
 	})
 }
 
-// missing is the commands of a plan. A shared object that is as it is to be is left out, and
-// a command that an earlier plugin has.
+// missing is a plan's commands, but for shared objects that are as they are to be and what an earlier plugin has.
 func missing(s *plan.Session, p plan.Plan, before []Step) string {
 	seen := make(map[string]bool)
 	for _, b := range before {

@@ -90,8 +90,7 @@ var bridgeChecks = []Check{
 		"containers can't reach what is behind that route, or the host can't reach containers", each(networks, overlapRoutes)),
 }
 
-// wanted are the gateways of each range set that the network's bridge is to have: none of a
-// bridge with a VLAN, whose gateway is on another link.
+// wanted are a bridge's gateways, of each range set; with a VLAN there are none: they are on another link.
 func wanted(w attachment.Network) (sets [][]netip.Prefix) {
 	if w.Conf == nil || w.Conf.Vlan != 0 || !w.Conf.IsGateway {
 		return nil

@@ -7,11 +7,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/shell"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 	"github.com/containernetworking/cni/pkg/version"
+	"golang.org/x/sys/unix"
 )
 
 var fileChecks = []Check{
@@ -128,5 +131,63 @@ func pluginMixed(p *Patient) {
 	if len(mine) > 0 && len(others) > 0 {
 		p.tell("bridgeport install --bin-dir "+p.Place.Bin,
 			"in %s are Bridgeport's %s, and others' %s", p.Place.Bin, strings.Join(mine, ", "), strings.Join(others, ", "))
+	}
+}
+
+var leaseChecks = []Check{
+	warns("pool-full", "pools have free addresses",
+		"soon no more containers can start: ADD fails with code 102", each(networks, func(p *Patient, w attachment.Network) {
+			for _, pool := range w.Pools {
+				if pool.Full() >= 0.9 {
+					p.tell("bridgeport gc; then give the network a larger or a second range",
+						"network %s: %s addresses of %s are leased", w.Name, pool, pool.Range)
+				}
+			}
+		})),
+	warns("lease-dead", "leases belong to attachments that live", "the pool shrinks with each of them until no container can start",
+		orphans("lease", func(a *attachment.Attachment) int { return len(a.Leases) })),
+	fails("lease-missing", "living attachments have their leases",
+		"the address will be given to another container while this one still uses it", drifted),
+	warns("lease-empty", "lease files have content",
+		"the reference's host-local never gives such an address out again: a crash left the file empty",
+		each(leases, func(p *Patient, l node.Lease) {
+			if l.Owner.ContainerID == "" {
+				p.tell("rm "+shell.Quote(l.Path())+"   # or bridgeport gc", "%s is no lease", l.Path())
+			}
+		})),
+	warns("lease-clock", "leases are not from the future",
+		"the clock was set back: ages are wrong, and gc can't tell new leases from old ones",
+		each(leases, func(p *Patient, l node.Lease) {
+			if ahead := time.Until(l.Time); ahead > time.Minute {
+				p.tell("touch "+shell.Quote(l.Path())+"   # once the clock is right: timedatectl",
+					"%s is %s ahead of the clock", l.Path(), ahead.Round(time.Minute))
+			}
+		})),
+	fails("lease-writable", "leases can be written", "every ADD fails, and no DEL gives an address back", each(dataDirs, writable)),
+}
+
+func leases(p *Patient) []node.Lease { return p.Leases }
+
+func dataDirs(p *Patient) (dirs []string) {
+	for _, w := range p.Networks {
+		dirs = append(dirs, w.DataDir)
+	}
+	slices.Sort(dirs)
+	return slices.Compact(dirs)
+}
+
+func writable(p *Patient, dir string) {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		return // no container yet
+	}
+	switch info, err := os.Stat(dir); {
+	case err != nil || !info.IsDir():
+		p.tell("make it a directory", "%s is no directory", dir)
+	case fs.Flags&unix.ST_RDONLY != 0:
+		p.tell(fmt.Sprintf("mount -o remount,rw $(findmnt -no TARGET --target %s)", dir), "%s is on a file system that is mounted read-only", dir)
+	case fs.Bavail == 0 || fs.Files > 0 && fs.Ffree == 0:
+		p.tell(fmt.Sprintf("df -h %s; df -i %s; make room", dir, dir),
+			"%s is on a full file system: %d blocks and %d inodes are free", dir, fs.Bavail, fs.Ffree)
 	}
 }

@@ -217,8 +217,7 @@ func (p *Patient) author(c foreign.Blocker) string {
 	return "an administrator"
 }
 
-// knows asks whether the table of a firewall, which has such a chain, has rules for each
-// bridge. NAME in the fix stands for the bridge.
+// knows asks whether the table of a firewall, by its chain, has rules for each bridge. NAME in the fix is the bridge.
 func knows(has func(node.Chain) bool, fix string) func(*Patient) {
 	return func(p *Patient) {
 		i := slices.IndexFunc(p.Chains, has)
@@ -270,16 +269,11 @@ var hostChecks = []Check{
 		}),
 	fails("conntrack-full", "the table of connections has room",
 		"new connections are dropped at random, on the whole host (`dmesg`: table full, dropping packet)", func(p *Patient) {
-			used, total := setting("net/netfilter/nf_conntrack_count"), setting("net/netfilter/nf_conntrack_max")
+			used, _ := strconv.Atoi(node.Sysctl("net/netfilter/nf_conntrack_count")) // 0 without conntrack
+			total, _ := strconv.Atoi(node.Sysctl("net/netfilter/nf_conntrack_max"))
 			if total > 0 && used*10 >= total*8 {
 				p.tell(fmt.Sprintf("sysctl -w net.netfilter.nf_conntrack_max=%d   # in the host's own namespace", total*4),
 					"%d of %d connections are in the table", used, total)
 			}
 		}),
-}
-
-// setting is a number; 0 where the kernel has no such setting.
-func setting(key string) int {
-	n, _ := strconv.Atoi(node.Sysctl(key))
-	return n
 }

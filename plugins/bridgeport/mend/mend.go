@@ -179,8 +179,7 @@ func Repair(list []*attachment.Attachment, dry bool) []Mended {
 	return out
 }
 
-// mendPlan adds each object that is not as it should be, in the order of the plan: what
-// comes first may be what the next one stands on.
+// mendPlan adds what is not as it should be, in the plan's order: what comes first may be what the next stands on.
 func mendPlan(s *plan.Session, a *attachment.Attachment, p plan.Plan, dry bool, m *Mended) error {
 	shared, bare := len(p.Before)+len(p.Shared), dry && attachment.Bare(s, p)
 	for i, o := range p.Objects() {
@@ -209,8 +208,7 @@ func mendPlan(s *plan.Session, a *attachment.Attachment, p plan.Plan, dry bool, 
 	return p.Refill(s)
 }
 
-// mendLease leases again what the attachment has. An address that somebody else has
-// got meanwhile is an error.
+// mendLease leases again what the attachment has; an error where somebody else has got the address meanwhile.
 func mendLease(a *attachment.Attachment, dry bool, m *Mended) (err error) {
 	if a.Inner == nil {
 		return nil

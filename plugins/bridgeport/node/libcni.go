@@ -44,8 +44,7 @@ type Plugin struct {
 	// What the plugin itself reads in it; nil of other plugins, and where ADD would fail.
 	Bridge *bridge.Conf `json:"-"`
 	Lease  *lease.Conf  `json:"-"`
-	// DataDir is where host-local has its leases, LogFile where the plugin writes a log; ""
-	// where none is named.
+	// DataDir is where host-local has leases, LogFile where the plugin writes a log; "" where none is named.
 	DataDir, LogFile string                     `json:"-"`
 	Raw              map[string]json.RawMessage `json:"-"`
 }
@@ -206,8 +205,7 @@ func (c Call) Args() cni.Args {
 	return args
 }
 
-// Broken is a file of the cache that can't be read: a crash left it, or it is half written
-// this very moment.
+// Broken is a file of the cache that can't be read: a crash left it, or it is half written this very moment.
 type Broken struct {
 	File string
 	Time time.Time // of the last write

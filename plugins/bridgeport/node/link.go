@@ -143,16 +143,14 @@ type Space struct {
 	ID   int // the number by which the node's links know it; -1 if none does
 }
 
-// spaces finds namespaces where they are mounted and through processes. One that only
-// a file descriptor keeps alive is not found.
-func spaces() []Space {
+// spaces finds namespaces that are mounted or have processes, not one that only a file descriptor keeps alive.
+func spaces() (list []Space) {
 	self, err := netns.Current()
 	if err != nil {
 		return nil
 	}
 	defer self.Close()
 	seen := map[uint64]bool{self.Ino(): true}
-	var list []Space
 	for _, pattern := range []string{"/run/netns/*", "/var/run/netns/*", "/run/docker/netns/*", "/proc/[0-9]*/ns/net"} {
 		found, _ := filepath.Glob(pattern) // the patterns are right
 		for _, path := range found {
@@ -199,9 +197,9 @@ func (n *Node) SpaceOf(l *Link) *Space {
 // ErrGone says that a namespace does not exist any more.
 var ErrGone = errors.New("the namespace is gone")
 
-// Enter reads links and routes inside the namespace at path; ErrGone where there is none. The one that
-// this command runs in is an error, too: no container of this node is there. It is gone
-// where the path is a process's, whose number another has by now.
+// Enter reads links and routes in the namespace at path; ErrGone where there is none. The one that this
+// command runs in is an error, too: no container of this node is there. It is gone where the path is a
+// process's, whose number another has by now.
 func Enter(path string) (*Node, error) {
 	ns, err := netns.Open(path)
 	if errors.Is(err, netns.ErrNotExist) || errors.Is(err, netns.ErrNotNetns) {

@@ -54,8 +54,7 @@ type Lease struct {
 	Dir, Network string
 }
 
-// Read takes the look, in the calling thread's network namespace. The
-// error is ErrNotRoot for a process that would not see all of it.
+// Read takes the look, in the thread's network namespace; ErrNotRoot for a process that would not see all of it.
 func Read(p Place) (*Node, error) {
 	n := &Node{Place: p}
 	err := Privileged()
@@ -150,8 +149,7 @@ func find[T any](list []T, is func(*T) bool) *T {
 }
 
 // Ports are the links plugged into a bridge.
-func (n *Node) Ports(bridge *Link) []*Link {
-	var list []*Link
+func (n *Node) Ports(bridge *Link) (list []*Link) {
 	for i := range n.Links {
 		if n.Links[i].Master == bridge.Index {
 			list = append(list, &n.Links[i])
@@ -175,13 +173,9 @@ func (n *Node) Local(a netip.Addr) bool {
 	return a.IsLoopback() || slices.ContainsFunc(n.Links, func(l Link) bool { return l.Has(a) })
 }
 
-// Sysctl reads a setting of the calling thread's namespace, "net/ipv4/ip_forward"; ""
-// where the kernel has no such setting.
+// Sysctl reads a setting of the thread's namespace, "net/ipv4/ip_forward"; "" where the kernel has no such setting.
 func Sysctl(key string) string {
-	data, err := os.ReadFile("/proc/sys/" + key)
-	if err != nil {
-		return ""
-	}
+	data, _ := os.ReadFile("/proc/sys/" + key)
 	return strings.TrimSpace(string(data))
 }
 

@@ -97,8 +97,7 @@ func (c Chain) Mentions(link string) bool {
 }
 
 // Diverts lists the ports whose packets rules of the chain send elsewhere, as "tcp/8080".
-func (c Chain) Diverts() []string {
-	var list []string
+func (c Chain) Diverts() (list []string) {
 	for _, r := range c.rules {
 		proto, port, diverts := "", uint16(0), false
 		var before expr.Any // what loads the value that the next one compares
@@ -195,8 +194,7 @@ func Live(ctx context.Context, out io.Writer, from netip.Addr, proto string, por
 	return err
 }
 
-// Ruleset is everybody's rules: as nft(8) prints them where it is installed, else the
-// chains and how many rules they have.
+// Ruleset is everybody's rules as nft(8) prints them; without it the chains and how many rules they have.
 func Ruleset() string {
 	if out, err := exec.Command("nft", "list", "ruleset").Output(); err == nil {
 		return string(out)

@@ -1,5 +1,4 @@
-// Package trace follows a packet through the node, as its rules, routes and links are
-// now, and tells who reaches which port.
+// Package trace follows a packet through the node as it is now, and tells who reaches which port.
 package trace
 
 import (
@@ -64,8 +63,7 @@ func (t *Tracer) doubt(name, says string, args ...any) bool {
 	return true
 }
 
-// HostAddress is the node's address that a client would use: the one on its link
-// towards the client, of the client's family.
+// HostAddress is the node's address that a client would use: of its family, on the link towards it.
 func (t *Tracer) HostAddress(client netip.Addr) netip.Addr {
 	if client.IsLoopback() {
 		return client
