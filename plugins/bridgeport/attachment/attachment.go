@@ -1,18 +1,21 @@
-// Package attachment joins what a node knows of each attachment from links, rules,
-// leases and libcni's cache, and judges its state.
+// Package attachment joins what links, rules, leases and libcni's cache tell of attachments, and judges them.
 package attachment
 
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/label"
+	"github.com/bridgeport-cni/bridgeport/pkg/lease"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridge"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 )
 
@@ -99,8 +102,7 @@ func (a *Attachment) PortTexts() (list []string) {
 	return list
 }
 
-// Label is what a person calls the attachment: its pod, or its container, cut as
-// container runtimes cut long IDs.
+// Label is the attachment's pod, or its container, cut as container runtimes cut long IDs.
 func (a *Attachment) Label() string {
 	if a.Pod == "" && len(a.Container) > 24 && !strings.Contains(a.Container, "…") {
 		return a.Container[:12]
@@ -116,11 +118,12 @@ func (a *Attachment) Alive() bool { return a.State == OK || a.State == Drift || 
 
 // Addr is the first address of the family; invalid without one.
 func (a *Attachment) Addr(is4 bool) netip.Addr {
-	i := slices.IndexFunc(a.Addresses, func(addr netip.Addr) bool { return addr.Is4() == is4 })
-	if i < 0 {
-		return netip.Addr{}
+	for _, addr := range a.Addresses {
+		if addr.Is4() == is4 {
+			return addr
+		}
 	}
-	return a.Addresses[i]
+	return netip.Addr{}
 }
 
 // Has says whether the address is the attachment's.
@@ -131,8 +134,7 @@ func (a *Attachment) Owner() plan.Owner {
 	return plan.Owner{Network: a.Network, ContainerID: a.Container, IfName: a.IfName, Pod: a.Pod}
 }
 
-// named reads a label. Of one that was cut short the link's name is left out, which tells it
-// from a whole one.
+// named reads a label. One that was cut short gets no link's name, which tells it from a whole one.
 func named(text string) (a Attachment, ok bool) {
 	n, ok := label.Parse(text)
 	a = Attachment{Tag: n.Tag, Network: n.Network, Container: n.Container, IfName: n.IfName, Pod: n.Pod}
@@ -147,4 +149,130 @@ func (a *Attachment) note(state string, list ...plan.Finding) {
 	if len(list) > 0 {
 		a.State, a.Findings = state, append(a.Findings, list...)
 	}
+}
+
+// Network is a network with what its attachments use of it.
+type Network struct {
+	Name        string           `json:"name"`
+	File        string           `json:"file,omitempty"` // "" where no configuration file names it
+	Bridge      string           `json:"bridge,omitempty"`
+	Gateways    []netip.Prefix   `json:"gateways,omitempty"`
+	MTU         int              `json:"mtu,omitempty"`
+	Attachments int              `json:"attachments"`
+	Ports       int              `json:"ports"`
+	Pools       []Pool           `json:"pools,omitempty"`
+	DataDir     string           `json:"dataDir,omitempty"`
+	Conf        *bridge.Conf     `json:"-"` // nil where not known, or without the plugin bridge
+	Sets        []lease.RangeSet `json:"-"`
+}
+
+// Pool is one range set.
+type Pool struct {
+	Subnets []string `json:"subnets"`
+	Range   string   `json:"range"`
+	Used    int      `json:"used"`
+	Size    float64  `json:"size"`
+}
+
+// Full is the part of the pool that is used, 0 to 1.
+func (p Pool) Full() float64 {
+	if p.Size <= 0 {
+		return 1
+	}
+	return float64(p.Used) / p.Size
+}
+
+func (p Pool) String() string {
+	if p.Size > 1e6 {
+		return fmt.Sprintf("%d of 2^%.0f", p.Used, math.Log2(p.Size))
+	}
+	return fmt.Sprintf("%d of %.0f", p.Used, p.Size)
+}
+
+// Networks are those that configuration files or attachments name, sorted.
+func Networks(n *node.Node, list []*Attachment) []Network {
+	found := make(map[string]*Network)
+	for _, c := range n.Networks {
+		if c.Bad == nil && ours(c.Plugins) && found[c.Name] == nil {
+			found[c.Name] = &Network{Name: c.Name, File: c.File}
+			found[c.Name].configure(c.Plugins)
+		}
+	}
+	for _, a := range list {
+		w := cmp.Or(found[a.Network], &Network{Name: a.Network})
+		found[a.Network] = w
+		if a.State != Orphan {
+			w.Attachments++
+			w.Ports += len(a.Ports)
+		}
+		if w.Conf == nil && a.Cached != nil {
+			w.configure(a.Cached.Plugins)
+		}
+		w.Bridge = cmp.Or(w.Bridge, a.Bridge)
+	}
+	var out []Network
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		w := found[name]
+		if w.Name == "" {
+			continue // an element whose comment was cut
+		}
+		w.look(n)
+		out = append(out, *w)
+	}
+	return out
+}
+
+func (w *Network) configure(list []node.Plugin) {
+	for _, p := range list {
+		if p.Bridge != nil && w.Conf == nil {
+			w.Conf, w.Bridge = p.Bridge, p.Bridge.Bridge
+		}
+		if p.Lease != nil && w.Sets == nil {
+			w.Sets, w.DataDir = p.Lease.Sets, p.Lease.DataDir
+		}
+	}
+}
+
+// look counts leases, and reads the bridge.
+func (w *Network) look(n *node.Node) {
+	if l := n.Link(w.Bridge); l != nil && w.Bridge != "" {
+		w.MTU = l.MTU
+		for _, a := range l.Addrs {
+			if !a.Addr().IsLinkLocalUnicast() {
+				w.Gateways = append(w.Gateways, a)
+			}
+		}
+	}
+	for _, set := range w.Sets {
+		p := Pool{Size: set.Room(), Range: set.String()}
+		for _, r := range set {
+			p.Subnets = append(p.Subnets, r.Subnet.String())
+		}
+		for _, l := range n.Leases {
+			if l.Network == w.Name && l.Dir == w.DataDir && set.Has(l.Addr) {
+				p.Used++
+			}
+		}
+		w.Pools = append(w.Pools, p)
+	}
+}
+
+// Has says whether the network has a subnet of the family.
+func (w Network) Has(is4 bool) bool {
+	return slices.ContainsFunc(w.Subnets(), func(p netip.Prefix) bool { return p.Addr().Is4() == is4 })
+}
+
+// Subnets are the network's, by its pools, else by its bridge's addresses.
+func (w Network) Subnets() (list []netip.Prefix) {
+	for _, set := range w.Sets {
+		for _, r := range set {
+			list = append(list, r.Subnet)
+		}
+	}
+	if list == nil {
+		for _, g := range w.Gateways {
+			list = append(list, g.Masked())
+		}
+	}
+	return list
 }

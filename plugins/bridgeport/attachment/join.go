@@ -10,7 +10,9 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+	"github.com/bridgeport-cni/bridgeport/pkg/publish"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
+	current "github.com/containernetworking/cni/pkg/types/100"
 )
 
 // List finds all attachments of the node, sorted by network and address.
@@ -33,7 +35,7 @@ type joiner struct {
 	*node.Node
 	list  []*Attachment
 	byTag map[string]*Attachment
-	inUse map[netip.Addr]string // by whom; nil until needed
+	inUse map[netip.Addr]string // in which namespace; nil until needed
 }
 
 // get finds the attachment or begins one. Names that are known once stay.
@@ -117,10 +119,8 @@ func (j *joiner) elements() {
 
 // complete fills in what follows from the parts.
 func (j *joiner) complete(a *Attachment) {
-	if a.Netns == "" {
-		if s := j.SpaceOf(a.Host); s != nil {
-			a.Netns = s.Path
-		}
+	if s := j.SpaceOf(a.Host); s != nil && a.Netns == "" {
+		a.Netns = s.Path
 	}
 	if l := a.Host; l != nil {
 		a.Link, a.MTU = l.Name, l.MTU
@@ -142,8 +142,7 @@ func (j *joiner) complete(a *Attachment) {
 		a.MAC, a.MTU = a.Inner.MAC, a.Inner.MTU
 	}
 	if a.Since != nil {
-		t := a.Since.Truncate(time.Second).UTC()
-		a.Since = &t
+		a.Since = new(a.Since.Truncate(time.Second).UTC())
 	}
 }
 
@@ -182,17 +181,51 @@ func (a *Attachment) ports() {
 		a.Ports = append(a.Ports, Port{HostIP: host, Protocol: hostport.ProtocolName(proto), HostPort: port, Container: to, Backend: "nftables", Connections: e.Connections})
 	}
 	for _, w := range a.wished() {
-		found := false
-		for i, p := range a.Ports {
-			if w.Key() == p.Key() && w.HostIP == p.HostIP && w.Container == p.Container {
-				a.Ports[i].AllowFrom, found = w.AllowFrom, true
-			}
-		}
-		if !found {
+		i := slices.IndexFunc(a.Ports, func(p Port) bool { return w.Key() == p.Key() && w.HostIP == p.HostIP && w.Container == p.Container })
+		if i < 0 {
 			a.Ports = append(a.Ports, w)
+		} else {
+			a.Ports[i].AllowFrom = w.AllowFrom
 		}
 	}
 	slices.SortFunc(a.Ports, func(p, q Port) int {
 		return cmp.Or(cmp.Compare(p.HostPort, q.HostPort), cmp.Compare(p.Protocol, q.Protocol), p.HostIP.Compare(q.HostIP), p.Container.Compare(q.Container))
 	})
+}
+
+// missingRules is the backend of a port without an element in our table.
+const missingRules = "missing"
+
+// wished are the ports that the runtime asked for and ADD accepts, by iptables or as if their elements were lost.
+func (a *Attachment) wished() (list []Port) {
+	if a.Cached == nil {
+		return nil
+	}
+	var addrs []netip.Prefix
+	for _, addr := range a.Addresses {
+		addrs = append(addrs, netip.PrefixFrom(addr, addr.BitLen()))
+	}
+	network := node.Network{Name: a.Network, CNIVersion: current.ImplementedSpecVersion}
+	for _, p := range a.Cached.Plugins {
+		req, err := node.Request(&network, p, a.Cached.Call, "DEL", nil)
+		if err != nil || !p.Capabilities["portMappings"] {
+			continue
+		}
+		asked, err := publish.Parse(req)
+		if err != nil {
+			continue
+		}
+		ports, byIPTables, _ := asked.Ports(addrs) // none where an address is missing
+		backend := map[bool]string{true: "iptables", false: missingRules}[byIPTables]
+		for _, w := range ports {
+			w.Each(func(hostPort uint16, to netip.AddrPort) {
+				port := Port{HostIP: w.HostIP, Protocol: hostport.ProtocolName(w.Protocol), HostPort: hostPort, Container: to, Backend: backend}
+				if w.Allow != nil {
+					port.AllowFrom = w.Allow.From
+				}
+				list = append(list, port)
+			})
+		}
+	}
+	return list
 }

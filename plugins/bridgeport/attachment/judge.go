@@ -6,10 +6,14 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/lease"
+	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridge"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
+	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
 
@@ -96,8 +100,7 @@ func (j *joiner) judgeLink(a *Attachment) {
 // HostEnd is the field of a finding of LinkKind: the host's end of the pair does not exist.
 const HostEnd = "host end"
 
-// Unleased are the leases that the attachment lacks: of its addresses in host-local's ranges.
-// There are none where libcni's cache does not know the configuration.
+// Unleased are the leases missing of its addresses in host-local's ranges; none without a cached configuration.
 func (a *Attachment) Unleased() (list []node.Lease) {
 	if a.Cached == nil {
 		return nil
@@ -132,18 +135,7 @@ func (a *Attachment) byOthers() bool {
 
 // heldElsewhere looks for the addresses in all namespaces that can be found.
 func (j *joiner) heldElsewhere(a *Attachment) bool {
-	for _, addr := range a.Addresses {
-		if path := j.holder(addr); path != "" {
-			a.note(Doubt, plan.Finding{Kind: plan.AddressKind, Object: "it", Text: fmt.Sprintf(" has no link here, but %s is in use in %s", addr, path)})
-			return true
-		}
-	}
-	return false
-}
-
-// holder is a namespace that has the address; "" if none can be found.
-func (j *joiner) holder(addr netip.Addr) string {
-	if j.inUse == nil {
+	if j.inUse == nil && len(a.Addresses) > 0 {
 		j.inUse = make(map[netip.Addr]string)
 		for _, s := range j.Spaces {
 			in, err := node.Enter(s.Path)
@@ -157,7 +149,13 @@ func (j *joiner) holder(addr netip.Addr) string {
 			}
 		}
 	}
-	return j.inUse[addr]
+	for _, addr := range a.Addresses {
+		if path := j.inUse[addr]; path != "" {
+			a.note(Doubt, plan.Finding{Kind: plan.AddressKind, Object: "it", Text: fmt.Sprintf(" has no link here, but %s is in use in %s", addr, path)})
+			return true
+		}
+	}
+	return false
 }
 
 // left tells what exists of an orphan.
@@ -171,4 +169,56 @@ func (a *Attachment) left() {
 	if a.Cached != nil {
 		a.Left = append(a.Left, "cache "+a.Cached.File)
 	}
+}
+
+// With hands the plan of each of our plugins to fn, by the cached call and result: what CHECK would compare.
+func (a *Attachment) With(fn func(*plan.Session, plan.Plan) error) error {
+	if a.Cached == nil {
+		return errors.New("libcni's cache does not know it")
+	}
+	ns, err := netns.Open(a.Netns)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	return plan.With(ns, func(s *plan.Session) error { return a.plans(s, fn) })
+}
+
+func (a *Attachment) plans(s *plan.Session, fn func(*plan.Session, plan.Plan) error) error {
+	net, err := node.ParseNetwork(a.Cached.Config)
+	if err != nil {
+		return fmt.Errorf("cached configuration: %w", err)
+	}
+	call := a.Cached.Call
+	call.NetNS = a.Netns // libcni before 1.2 does not write it
+	for _, p := range net.Plugins {
+		expected := map[string]func(*cni.Request, *plan.Session) (plan.Plan, error){
+			"bridge": bridge.Expected, "portmap": portmap.Expected,
+		}[p.Type]
+		if expected == nil {
+			continue
+		}
+		req, err := node.Request(&net, p, call, "ADD", a.Cached.RawResult)
+		var made plan.Plan
+		if err == nil {
+			made, err = expected(req, s)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.Type, err)
+		}
+		if err := fn(s, made); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checked compares the attachment with its plan, as CHECK does.
+func (a *Attachment) checked() plan.Drift {
+	var errs []error
+	err := a.With(func(s *plan.Session, p plan.Plan) error {
+		errs = append(errs, p.Check(s))
+		return nil
+	})
+	return plan.Findings(errors.Join(append(errs, err)...))
 }

@@ -1,5 +1,4 @@
-// Package doctor is the checks of a node: each knows what follows if it fails, what it
-// saw, and the command that fixes it.
+// Package doctor is the checks of a node: each tells what it saw, what follows, and the command that fixes it.
 package doctor
 
 import (
@@ -7,12 +6,15 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
 )
 
-// Severities. Fail: something does not work, or is open to attack, now. Warn: it will,
-// or it may.
+// Severities. Fail: something does not work, or is open to attack, now. Warn: it will, or it may.
 const (
 	Fail = "fail"
 	Warn = "warn"
@@ -68,7 +70,7 @@ func Examine(n *node.Node, list []*attachment.Attachment) *Patient {
 
 // Checks are all of them, in the order of what to look at first.
 func Checks() []Check {
-	return slices.Concat(forwardChecks(), ruleChecks(), bridgeChecks(), linkChecks(), attachmentChecks(), leaseChecks(), hostChecks(), fileChecks())
+	return slices.Concat(forwardChecks, ruleChecks, bridgeChecks, linkChecks, attachmentChecks, leaseChecks, hostChecks, fileChecks)
 }
 
 // Run asks every check. The worst findings come first.
@@ -118,8 +120,7 @@ func (p *Patient) gateways() []attachment.Network {
 }
 
 // bridges are the networks' bridges that exist, each once.
-func (p *Patient) bridges() []*node.Link {
-	var list []*node.Link
+func (p *Patient) bridges() (list []*node.Link) {
 	for _, w := range p.Networks {
 		if l := p.Link(w.Bridge); w.Bridge != "" && l != nil && l.Kind == "bridge" && !slices.Contains(list, l) {
 			list = append(list, l)
@@ -135,4 +136,86 @@ func (p *Patient) alive() []*attachment.Attachment {
 // inside are those of the living that can be looked into.
 func (p *Patient) inside() []*attachment.Attachment {
 	return slices.DeleteFunc(p.alive(), func(a *attachment.Attachment) bool { return a.Inner == nil })
+}
+
+func attachments(p *Patient) []*attachment.Attachment { return p.List }
+func networks(p *Patient) []attachment.Network        { return p.Networks }
+
+// each is a look at every thing of a list.
+func each[T any](list func(*Patient) []T, look func(*Patient, T)) func(*Patient) {
+	return func(p *Patient) {
+		for _, thing := range list(p) {
+			look(p, thing)
+		}
+	}
+}
+
+var attachmentChecks = []Check{
+	warns("drift", "attachments are as their ADD made them",
+		"what CHECK would report; a runtime that checks (CRI-O) restarts such pods", drifted),
+	fails("half-attached", "containers' links have their other ends", "the container has addresses, but no way to anywhere", drifted),
+	warns("orphan-cache", "libcni's cache has no dead attachments",
+		"a runtime that calls GC deletes them again and again; ports and addresses may stay taken",
+		orphans("cache entry", func(a *attachment.Attachment) int { return map[bool]int{true: 1}[a.Cached != nil] })),
+	warns("unsure", "each attachment is known to live or to be dead",
+		"bridgeport gc keeps it, whatever it is", each(attachments, func(p *Patient, a *attachment.Attachment) {
+			if a.State == attachment.Doubt {
+				p.tell("look who it is: bridgeport who "+a.Container+"; a DEL by its runtime removes it", "%s: %v", a.Name(), a.Findings)
+			}
+		})),
+}
+
+// checkOf is the check that tells a finding of an attachment: "drift" where no other does.
+func checkOf(a *attachment.Attachment, f plan.Finding) string {
+	ours := func(c nft.Chain) bool { return f.Object == "chain inet "+nft.Table+" "+c.Name }
+	for _, t := range []struct {
+		kind  plan.Kind
+		is    bool
+		check string
+	}{
+		{plan.LinkKind, f.Field == attachment.HostEnd, "half-attached"},
+		{plan.LinkKind, f.Field == "state" && f.Object == "bridge "+a.Bridge, "bridge-down"},
+		{plan.LinkKind, f.Field == "state" || f.Field == "port of bridge", "port-unplugged"},
+		{plan.AddressKind, true, "address-drift"},
+		{plan.RouteKind, f.Field == "route", "address-drift"},
+		{plan.ElementKind, true, "elements-missing"},
+		{plan.RuleKind, true, "elements-missing"},
+		{plan.ChainKind, slices.ContainsFunc(ruleset.Base().Chains(), ours), "rules-missing"},
+		{plan.LeaseKind, true, "lease-missing"},
+		{plan.GatewayKind, f.Object == "link "+a.Bridge, "gateway-missing"},
+		{plan.SysctlKind, f.Field == "net.ipv4.ip_forward", "ip-forward"},
+		{plan.SysctlKind, f.Field == "net.ipv6.conf.all.forwarding", "ip6-forward"},
+		{plan.SysctlKind, f.Field == "net.ipv6.conf."+a.Bridge+".accept_ra", "accept-ra"},
+	} {
+		if f.Kind == t.kind && t.is {
+			return t.check
+		}
+	}
+	return "drift"
+}
+
+// drifted tells the findings of living attachments that are the check's.
+func drifted(p *Patient) {
+	for _, a := range p.List {
+		if a.State != attachment.Drift {
+			continue
+		}
+		mine := slices.DeleteFunc(slices.Clone(a.Findings), func(f plan.Finding) bool { return checkOf(a, f) != p.check.Name })
+		fix := "bridgeport repair"
+		if a.Cached == nil || a.Host == nil { // repair works by libcni's cache, and does not make links
+			fix = "replace the container: only a new ADD makes what is missing"
+		}
+		if len(mine) > 0 {
+			p.tell(fix, "%s: %v", a.Name(), mine)
+		}
+	}
+}
+
+// orphans tells how many things of a kind the dead have left.
+func orphans(what string, count func(*attachment.Attachment) int) func(*Patient) {
+	return each(attachments, func(p *Patient, a *attachment.Attachment) {
+		if n := count(a); a.State == attachment.Orphan && n > 0 {
+			p.tell("bridgeport gc", "%s of %s: %v", show.Count(n, what), a.Name(), a.Findings)
+		}
+	})
 }

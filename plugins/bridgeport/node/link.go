@@ -1,14 +1,19 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/dump"
 	"github.com/bridgeport-cni/bridgeport/pkg/label"
+	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -100,14 +105,7 @@ func routes() ([]Route, error) {
 			return nil, fmt.Errorf("routes: list: %w", err)
 		}
 		for _, r := range all {
-			zero := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-			if family == netlink.FAMILY_V6 {
-				zero = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
-			}
-			route := Route{Dst: zero, Gateway: cni.Addr(r.Gw), Link: r.LinkIndex, Protocol: int(r.Protocol), Priority: r.Priority, MTU: r.MTU}
-			if r.Dst != nil {
-				route.Dst = cni.Prefix(*r.Dst)
-			}
+			route := Route{cni.Prefix(*r.Dst), cni.Addr(r.Gw), r.LinkIndex, int(r.Protocol), r.Priority, r.MTU}
 			if len(r.MultiPath) > 0 {
 				route.Link, route.Gateway = r.MultiPath[0].LinkIndex, cni.Addr(r.MultiPath[0].Gw)
 			}
@@ -137,4 +135,97 @@ func (n *Node) LinkTo(a netip.Addr) (*Route, *Link) {
 		return r, n.LinkAt(r.Link)
 	}
 	return nil, nil
+}
+
+// Space is a network namespace other than the node's.
+type Space struct {
+	Path string
+	ID   int // the number by which the node's links know it; -1 if none does
+}
+
+// spaces finds namespaces that are mounted or have processes, not one that only a file descriptor keeps alive.
+func spaces() (list []Space) {
+	self, err := netns.Current()
+	if err != nil {
+		return nil
+	}
+	defer self.Close()
+	seen := map[uint64]bool{self.Ino(): true}
+	for _, pattern := range []string{"/run/netns/*", "/var/run/netns/*", "/run/docker/netns/*", "/proc/[0-9]*/ns/net"} {
+		found, _ := filepath.Glob(pattern) // the patterns are right
+		for _, path := range found {
+			if s, ok := space(path, seen); ok {
+				list = append(list, s)
+			}
+		}
+	}
+	return list
+}
+
+func space(path string, seen map[uint64]bool) (Space, bool) {
+	var ino uint64
+	// A link of /proc tells the number without being opened.
+	if target, err := os.Readlink(path); err == nil {
+		if _, err := fmt.Sscanf(target, "net:[%d]", &ino); err == nil && seen[ino] {
+			return Space{}, false
+		}
+	}
+	ns, err := netns.Open(path)
+	if err != nil {
+		return Space{}, false // gone meanwhile, or no namespace
+	}
+	defer ns.Close()
+	if seen[ns.Ino()] {
+		return Space{}, false
+	}
+	seen[ns.Ino()] = true
+	id, err := netlink.GetNetNsIdByFd(ns.Fd())
+	if err != nil {
+		id = -1
+	}
+	return Space{Path: path, ID: id}, true
+}
+
+// SpaceOf is where a veth's other end is; nil if it could not be found.
+func (n *Node) SpaceOf(l *Link) *Space {
+	if l == nil || l.Kind != "veth" || l.PeerSpace < 0 {
+		return nil
+	}
+	return find(n.Spaces, func(s *Space) bool { return s.ID == l.PeerSpace })
+}
+
+// ErrGone says that a namespace does not exist any more.
+var ErrGone = errors.New("the namespace is gone")
+
+// Enter reads links and routes in the namespace at path; ErrGone where there is none. The one that this
+// command runs in is an error, too: no container of this node is there. It is gone where the path is a
+// process's, whose number another has by now.
+func Enter(path string) (*Node, error) {
+	ns, err := netns.Open(path)
+	if errors.Is(err, netns.ErrNotExist) || errors.Is(err, netns.ErrNotNetns) {
+		return nil, fmt.Errorf("%s: %w", path, ErrGone)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer ns.Close()
+	self, err := netns.Current()
+	if err != nil {
+		return nil, err
+	}
+	defer self.Close()
+	if self.Ino() == ns.Ino() {
+		if strings.HasPrefix(path, "/proc/") {
+			return nil, fmt.Errorf("%s: is the node's own namespace: %w", path, ErrGone)
+		}
+		return nil, fmt.Errorf("%s: is where this command runs: run it in the node's own network namespace", path)
+	}
+	in := &Node{}
+	err = ns.Do(func() (err error) {
+		if in.Links, err = links(); err == nil {
+			in.Routes, err = routes()
+		}
+		return err
+	})
+	return in, err
 }

@@ -4,6 +4,8 @@
 package node
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"slices"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/lease"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"golang.org/x/sys/unix"
 )
 
 // Place is where a node keeps its files.
@@ -51,8 +54,7 @@ type Lease struct {
 	Dir, Network string
 }
 
-// Read takes the look, in the calling thread's network namespace. The
-// error is ErrNotRoot for a process that would not see all of it.
+// Read takes the look, in the thread's network namespace; ErrNotRoot for a process that would not see all of it.
 func Read(p Place) (*Node, error) {
 	n := &Node{Place: p}
 	err := Privileged()
@@ -129,26 +131,25 @@ func (l Lease) Path() string { return lease.Path(l.Dir, l.Network, l.Addr) }
 
 // Link finds a link by its name; nil without one.
 func (n *Node) Link(name string) *Link {
-	return n.linkWhere(func(l *Link) bool { return l.Name == name })
+	return find(n.Links, func(l *Link) bool { return l.Name == name })
 }
 
 // LinkAt finds a link by its index; nil without one.
 func (n *Node) LinkAt(index int) *Link {
-	return n.linkWhere(func(l *Link) bool { return l.Index == index })
+	return find(n.Links, func(l *Link) bool { return l.Index == index })
 }
 
-func (n *Node) linkWhere(is func(*Link) bool) *Link {
-	for i := range n.Links {
-		if is(&n.Links[i]) {
-			return &n.Links[i]
+func find[T any](list []T, is func(*T) bool) *T {
+	for i := range list {
+		if is(&list[i]) {
+			return &list[i]
 		}
 	}
 	return nil
 }
 
 // Ports are the links plugged into a bridge.
-func (n *Node) Ports(bridge *Link) []*Link {
-	var list []*Link
+func (n *Node) Ports(bridge *Link) (list []*Link) {
 	for i := range n.Links {
 		if n.Links[i].Master == bridge.Index {
 			list = append(list, &n.Links[i])
@@ -172,12 +173,32 @@ func (n *Node) Local(a netip.Addr) bool {
 	return a.IsLoopback() || slices.ContainsFunc(n.Links, func(l Link) bool { return l.Has(a) })
 }
 
-// Sysctl reads a setting of the calling thread's namespace, "net/ipv4/ip_forward"; ""
-// where the kernel has no such setting.
+// Sysctl reads a setting of the thread's namespace, "net/ipv4/ip_forward"; "" where the kernel has no such setting.
 func Sysctl(key string) string {
-	data, err := os.ReadFile("/proc/sys/" + key)
-	if err != nil {
-		return ""
-	}
+	data, _ := os.ReadFile("/proc/sys/" + key)
 	return strings.TrimSpace(string(data))
+}
+
+// ErrNotRoot says that this process may not see what it is to look at. What an unprivileged
+// process sees of rules, containers and leases looks as if there were none.
+var ErrNotRoot = errors.New("run as root")
+
+// Privileged is nil where the process may look at rules, into containers and into leases,
+// else an ErrNotRoot. Root of a user namespace may look at what is in there.
+func Privileged() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var sets [2]unix.CapUserData // capabilities 0 to 31, and the others
+	if err := unix.Capget(&header, &sets[0]); err != nil {
+		return fmt.Errorf("capabilities: %w", err)
+	}
+	have := func(bits uint32) bool { return sets[0].Effective&bits != 0 }
+	switch {
+	case !have(1 << unix.CAP_NET_ADMIN):
+		return fmt.Errorf("%w: rules need CAP_NET_ADMIN", ErrNotRoot)
+	case !have(1 << unix.CAP_SYS_ADMIN):
+		return fmt.Errorf("%w: containers need CAP_SYS_ADMIN", ErrNotRoot)
+	case !have(1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_DAC_READ_SEARCH):
+		return fmt.Errorf("%w: leases need CAP_DAC_READ_SEARCH", ErrNotRoot)
+	}
+	return nil
 }

@@ -28,10 +28,7 @@ func (t *Tracer) routing(p Packet, in *node.Link, to netip.AddrPort) bool {
 	if in == nil || in.Index == l.Index && !t.Local(p.To.Addr()) {
 		return true // nothing is forwarded
 	}
-	key := "net/ipv4/ip_forward"
-	if !to.Addr().Is4() {
-		key = "net/ipv6/conf/all/forwarding"
-	}
+	key := map[bool]string{true: "net/ipv4/ip_forward", false: "net/ipv6/conf/all/forwarding"}[to.Addr().Is4()]
 	if node.Sysctl(key) == "0" {
 		return t.drop("forward", "%s is 0: the host does not forward", strings.ReplaceAll(key, "/", "."))
 	}
@@ -66,25 +63,23 @@ func (t *Tracer) forward(l *node.Link) bool {
 // masquerade is the source that the container sees.
 func (t *Tracer) masquerade(p Packet, to netip.AddrPort) netip.Addr {
 	source := p.From.Addr()
+	near := t.target != nil && t.target.Inner != nil && slices.ContainsFunc(t.target.Inner.Addrs, func(own netip.Prefix) bool {
+		return own.Masked().Contains(source)
+	})
 	for _, e := range t.Rules {
 		if e.Class() != nft.ClassReply || e.Address() != to.Addr() || !t.Local(p.To.Addr()) {
 			continue
 		}
-		near := t.target != nil && t.sameSubnet(source)
 		if near || source.IsLoopback() {
 			if own := t.HostAddress(to.Addr()); own.IsValid() {
 				source = own
 			}
-			t.hop("masquerade", "chain inet %s %s: the container sees %s, since its reply must pass the host", nft.Table, e.Chain, source).Counter = counter(e)
+			t.hop("masquerade", "chain inet %s %s: the container sees %s, since its reply must pass the host", nft.Table, e.Chain, source)
 			return source
 		}
 	}
 	t.hop("masquerade", "none: the container sees %s", source)
 	return source
-}
-
-func (t *Tracer) sameSubnet(a netip.Addr) bool {
-	return t.target.Inner != nil && slices.ContainsFunc(t.target.Inner.Addrs, func(p netip.Prefix) bool { return p.Masked().Contains(a) })
 }
 
 // plug is the way over the bridge.

@@ -1,16 +1,18 @@
-// Package trace follows a packet through the node, as its rules, routes and links are
-// now, and tells who reaches which port.
+// Package trace follows a packet through the node as it is now, and tells who reaches which port.
 package trace
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
 )
 
 // Hop is one station of a packet.
@@ -61,8 +63,7 @@ func (t *Tracer) doubt(name, says string, args ...any) bool {
 	return true
 }
 
-// HostAddress is the node's address that a client would use: the one on its link
-// towards the client, of the client's family.
+// HostAddress is the node's address that a client would use: of its family, on the link towards it.
 func (t *Tracer) HostAddress(client netip.Addr) netip.Addr {
 	if client.IsLoopback() {
 		return client
@@ -121,7 +122,7 @@ func (t *Tracer) arrival(p Packet) (*node.Link, bool) {
 func (t *Tracer) translation(p Packet) (netip.AddrPort, bool) {
 	key := node.PortKey(p.Protocol, p.To.Port())
 	for _, c := range t.Chains {
-		if c.Table != nft.Table && c.Hook == "prerouting" && c.Type == "nat" && slices.Contains(c.Diverts(), key) {
+		if c.Table != nft.Table && c.Redirects() && slices.Contains(c.Diverts(), key) {
 			t.hop("nat of others", "%s, at priority %d, sends %s elsewhere first", c, c.Priority, key).Doubt = true
 		}
 	}
@@ -139,11 +140,12 @@ func (t *Tracer) translation(p Packet) (netip.AddrPort, bool) {
 		return p.To, t.drop("published port", "nobody publishes %s on %s, and no process listens: the host refuses it", key, p.To.Addr())
 	}
 	_, _, to, _ := e.Forward()
-	if g, gated := t.gate(e); gated && !t.admitted(p, g, to) {
+	gate, _ := nft.AtGate(e, "")
+	if i := slices.IndexFunc(t.Rules, gate.SameKey); i >= 0 && !t.admitted(p, t.Rules[i].Chain, to) {
 		return to, false
 	}
 	h := t.hop("published port", "chain inet %s hostports, %s: dnat to %s", nft.Table, e.Name(), to)
-	h.Counter = counter(e)
+	h.Counter = fmt.Sprintf("%d connections", e.Connections)
 	if !slices.ContainsFunc(t.Chains, func(c node.Chain) bool {
 		return c.Table == nft.Table && c.Name == "hostports" && c.Length() > 0
 	}) {
@@ -153,20 +155,22 @@ func (t *Tracer) translation(p Packet) (netip.AddrPort, bool) {
 	return to, true
 }
 
-// admitted asks the port's gate.
-func (t *Tracer) admitted(p Packet, g nft.Element, to netip.AddrPort) bool {
+// admitted asks the port's gate, which is the chain: who is in allowFrom may use the port.
+func (t *Tracer) admitted(p Packet, chain string, to netip.AddrPort) bool {
+	client := p.From.Addr()
 	for _, a := range t.List {
-		if !a.Has(to.Addr()) {
-			continue
-		}
-		if ok, known := admits(a, p.To.Port(), p.From.Addr()); known && !ok {
-			return t.drop("who may", "chain inet %s %s: allowFrom has no %s: the packet goes to the host itself", nft.Table, g.Chain, p.From.Addr())
-		} else if known {
-			t.hop("who may", "chain inet %s %s: allowFrom has %s", nft.Table, g.Chain, p.From.Addr())
+		for _, port := range a.Ports {
+			if !a.Has(to.Addr()) || port.HostPort != p.To.Port() || port.AllowFrom == nil {
+				continue
+			}
+			if !slices.ContainsFunc(port.AllowFrom, func(from netip.Prefix) bool { return from.Contains(client) }) {
+				return t.drop("who may", "chain inet %s %s: allowFrom has no %s: the packet goes to the host itself", nft.Table, chain, client)
+			}
+			t.hop("who may", "chain inet %s %s: allowFrom has %s", nft.Table, chain, client)
 			return true
 		}
 	}
-	return t.doubt("who may", "chain inet %s %s decides by conditions that are not judged here", nft.Table, g.Chain)
+	return t.doubt("who may", "chain inet %s %s decides by conditions that are not judged here", nft.Table, chain)
 }
 
 // mapping is the element that wins: one host address before any.
@@ -188,32 +192,99 @@ func (t *Tracer) mapping(p Packet) (found nft.Element, ok bool) {
 	return found, ok
 }
 
-// counter is what an element has counted.
-func counter(e nft.Element) string {
-	if e.Class() != nft.ClassPort {
-		return "" // only these count
-	}
-	return fmt.Sprintf("%d connections", e.Connections)
+// Exposed is one port of the host and who reaches it.
+type Exposed struct {
+	Port    string   `json:"port"` // "tcp/8080"
+	LeadsTo string   `json:"leadsTo"`
+	Holder  string   `json:"holder"`
+	Links   []string `json:"links"`   // by which it is reached, with the addresses
+	Sources string   `json:"sources"` // who
+	Remark  string   `json:"remark,omitempty"`
+	Public  bool     `json:"public"` // by an address that the internet may route
+
+	protocol string
+	number   uint16
 }
 
-// gate is the element that decides who may use the port of e; false where everybody may.
-func (t *Tracer) gate(e nft.Element) (nft.Element, bool) {
-	gate, _ := nft.AtGate(e, "")
-	i := slices.IndexFunc(t.Rules, gate.SameKey)
-	if i < 0 {
-		return nft.Element{}, false
-	}
-	return t.Rules[i], true
-}
-
-// admits says whether a port's list of clients has the address; false for known where
-// the list is not known.
-func admits(a *attachment.Attachment, number uint16, client netip.Addr) (ok, known bool) {
-	for _, p := range a.Ports {
-		if p.HostPort != number || p.AllowFrom == nil {
-			continue
+// Exposure lists published ports, and with all the sockets of the host's processes, too.
+func (t *Tracer) Exposure(all bool) []Exposed {
+	list := []Exposed{}
+	for _, a := range t.List {
+		for _, p := range a.Ports {
+			e := t.exposed(p.Protocol, p.HostPort, p.HostIP, p.Container, p.Container.Addr().Is4())
+			e.Holder, e.Remark = a.Name(), t.remark(p.Container)
+			switch {
+			case p.HostIP.IsLoopback():
+			case !a.Alive():
+				e.Sources, e.Remark = "nobody: dead", "bridgeport gc"
+			case p.AllowFrom != nil:
+				e.Sources = show.List(p.AllowFrom)
+			}
+			list = append(list, e)
 		}
-		return slices.ContainsFunc(p.AllowFrom, func(from netip.Prefix) bool { return from.Contains(client) }), true
 	}
-	return true, false
+	if all {
+		list = append(list, t.processes()...)
+	}
+	slices.SortStableFunc(list, func(a, b Exposed) int {
+		return cmp.Or(strings.Compare(a.protocol, b.protocol), cmp.Compare(a.number, b.number))
+	})
+	return list
+}
+
+func (t *Tracer) exposed(protocol string, number uint16, host netip.Addr, to netip.AddrPort, is4 bool) Exposed {
+	e := Exposed{Port: node.PortKey(protocol, number), LeadsTo: to.String(), Sources: "everybody", protocol: protocol, number: number}
+	if host.IsLoopback() {
+		e.Sources = "the host only"
+	}
+	e.Links, e.Public = t.reached(host, is4)
+	return e
+}
+
+// remark is what stands in the way.
+func (t *Tracer) remark(to netip.AddrPort) string {
+	probe := &Tracer{Node: t.Node, List: t.List, Chains: t.Chains}
+	_, l := t.LinkTo(to.Addr())
+	if l == nil {
+		return "no route to the container"
+	}
+	if !probe.forward(l) {
+		return "blocked: " + probe.hops[len(probe.hops)-1].Says
+	}
+	return ""
+}
+
+// reached are the links whose addresses the port is on.
+func (t *Tracer) reached(host netip.Addr, is4 bool) (links []string, public bool) {
+	for _, l := range t.Links {
+		var addrs []string
+		for _, a := range l.Addrs {
+			addr := a.Addr()
+			if addr.Is4() != is4 || host.IsValid() && addr != host || addr.IsLinkLocalUnicast() {
+				continue
+			}
+			addrs = append(addrs, addr.String())
+			public = public || addr.IsGlobalUnicast() && !addr.IsPrivate() && !addr.IsLoopback()
+		}
+		if len(addrs) > 0 && l.Up {
+			links = append(links, l.Name+" "+strings.Join(addrs, " "))
+		}
+	}
+	return links, public
+}
+
+func (t *Tracer) processes() (list []Exposed) {
+	for _, s := range node.Listeners() {
+		host := s.Addr.Addr()
+		if host.IsUnspecified() {
+			host = netip.Addr{}
+		}
+		e := t.exposed(s.Protocol, s.Addr.Port(), host, s.Addr, s.Addr.Addr().Is4())
+		e.Holder = s.ProcessOf()
+		if !host.IsLoopback() {
+			e.Remark = "the input hook's rules decide"
+		}
+		list = append(list, e)
+	}
+	return list
 }

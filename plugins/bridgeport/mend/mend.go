@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
@@ -100,13 +101,11 @@ func Remove(list []Removal) error {
 	return errors.Join(append(errs, firewall.TidyRules(s))...)
 }
 
-// bury removes rules, then leases, then the cache's entry. Leases come first to be
-// looked at: one that is not the one that was seen means that the attachment has come
-// back.
+// bury removes rules, then leases, then the cache's entry. Leases come first to be looked at: one that is
+// not the one that was seen means that the attachment has come back.
 func bury(s *plan.Session, r *Removal) error {
 	a := r.orphan
-	back := func() bool { return a.IfName != "" && link.Exists(s, label.LinkOf(a.Tag)) || changed(a.Leases) }
-	if back() {
+	if a.IfName != "" && link.Exists(s, label.LinkOf(a.Tag)) || changed(a.Leases) {
 		r.Kept, r.Back = "it has come back to life", true
 		return nil
 	}
@@ -120,9 +119,7 @@ func bury(s *plan.Session, r *Removal) error {
 		errs = append(errs, err)
 	}
 	if a.Cached != nil {
-		if err := forget(a.Cached.File, a.Cached.Time); err != nil {
-			errs = append(errs, err)
-		}
+		errs = append(errs, forget(a.Cached.File, a.Cached.Time))
 	}
 	return errors.Join(errs...)
 }
@@ -140,16 +137,92 @@ func forget(file string, seen time.Time) error {
 }
 
 func changed(list []node.Lease) bool {
-	for _, l := range list {
+	return slices.ContainsFunc(list, func(l node.Lease) bool {
 		files, err := lease.Files(l.Dir, l.Network)
-		if err != nil {
-			return true
+		return err != nil || slices.ContainsFunc(files, func(f lease.File) bool {
+			return f.Addr == l.Addr && (f.Owner != l.Owner || !f.Time.Equal(l.Time))
+		})
+	})
+}
+
+// Mended is what was missing of one attachment.
+type Mended struct {
+	Name     string     `json:"name"`
+	Missing  []string   `json:"missing"`            // as CHECK says it
+	Findings plan.Drift `json:"findings"`           // the same
+	Commands []string   `json:"commands"`           // what was, or would be, put back
+	Error    string     `json:"error,omitempty"`    // what could not be put back
+	Restored bool       `json:"restored,omitempty"` // CHECK finds nothing any more
+}
+
+// Repair puts back what living attachments lack, from libcni's cache, object by object: what is as it
+// should be is not touched, so connections go on. With dry it changes nothing.
+func Repair(list []*attachment.Attachment, dry bool) []Mended {
+	out := []Mended{}
+	for _, a := range list {
+		if a.State != attachment.Drift {
+			continue
 		}
-		for _, f := range files {
-			if f.Addr == l.Addr && (f.Owner != l.Owner || !f.Time.Equal(l.Time)) {
-				return true
+		m := Mended{Name: a.Name(), Missing: a.Notes, Findings: a.Findings}
+		err := a.With(func(s *plan.Session, p plan.Plan) error { return mendPlan(s, a, p, dry, &m) })
+		err = errors.Join(err, mendLease(a, dry, &m))
+		if err == nil && !dry {
+			err = a.With(func(s *plan.Session, p plan.Plan) error { return p.Check(s) })
+			m.Restored = err == nil
+		}
+		if err != nil {
+			m.Error = plan.Findings(err).Error()
+		}
+		m.Commands = slices.Compact(m.Commands)
+		out = append(out, m)
+	}
+	return out
+}
+
+// mendPlan adds what is not as it should be, in the plan's order: what comes first may be what the next stands on.
+func mendPlan(s *plan.Session, a *attachment.Attachment, p plan.Plan, dry bool, m *Mended) error {
+	shared, bare := len(p.Before)+len(p.Shared), dry && attachment.Bare(s, p)
+	for i, o := range p.Objects() {
+		c, ok := o.(plan.Checker)
+		if !ok || c.Check(s) == nil && !(bare && i < shared) {
+			continue
+		}
+		if v, ok := o.(link.Veth); ok && !link.Exists(s, v.Owner.LinkName()) {
+			return fmt.Errorf("veth %s is missing: only a new ADD can make it: replace the container", v.Owner.LinkName())
+		}
+		commands := a.MendingCommands(s, o)
+		mend := o.Add
+		if by, ok := o.(plan.Mender); ok {
+			mend = by.Mend
+		}
+		if !dry {
+			if err := errors.Join(mend(s), s.Flush()); err != nil {
+				return err
 			}
 		}
+		m.Commands = append(m.Commands, commands...)
 	}
-	return false
+	if dry {
+		return nil
+	}
+	return p.Refill(s)
+}
+
+// mendLease leases again what the attachment has; an error where somebody else has got the address meanwhile.
+func mendLease(a *attachment.Attachment, dry bool, m *Mended) (err error) {
+	if a.Inner == nil {
+		return nil
+	}
+	owner := lease.Owner{ContainerID: a.Container, IfName: a.IfName}
+	for _, l := range a.Unleased() {
+		var failed error
+		if !dry {
+			failed = lease.Restore(l.Dir, l.Network, owner, l.Addr)
+		}
+		if failed == nil {
+			m.Commands = append(m.Commands, lease.Command(l.Dir, l.Network, owner, l.Addr))
+		}
+		err = errors.Join(err, failed)
+	}
+	return err
 }
