@@ -2,7 +2,6 @@ package link
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -51,27 +50,23 @@ func broadcast(p netip.Prefix) []byte {
 	return binary.BigEndian.AppendUint32(nil, binary.BigEndian.Uint32(b[:])|^uint32(0)>>p.Bits())
 }
 
-// lacks says whether the link has no such address.
-func lacks(c *netlink.Conn, link string, index int, p netip.Prefix) (bool, error) {
-	have, err := c.Addresses(index)
-	if err != nil {
-		return false, fmt.Errorf("%s: list addresses: %w", link, err)
-	}
-	return !slices.Contains(have, p), nil
-}
-
-// Check looks for the address. The Veth reports a missing link.
-func (a Addr) Check(s *plan.Session) error {
-	d := plan.Compare(plan.AddressKind, "container link "+a.IfName)
-	index, err := s.ContainerIndex(a.IfName)
+// checkAddress looks for an address of a link, whose index was asked for with err. field is what
+// the address is called. The link's own object reports a missing link.
+func checkAddress(c *netlink.Conn, index int, err error, kind plan.Kind, link, field string, p netip.Prefix) error {
 	if err != nil {
 		return netlink.Ignore(err, netlink.ErrNoLink)
 	}
-	missing, err := lacks(s.Container, "container link "+a.IfName, index, a.Prefix)
-	if missing {
-		d.Missing("address", a.Prefix.String())
+	have, err := c.Addresses(index)
+	if err != nil {
+		return fmt.Errorf("%s: list addresses: %w", link, err)
 	}
-	return errors.Join(err, d.Err())
+	return plan.Compare(kind, link).MissingIf(!slices.Contains(have, p), field, p.String()).Err()
+}
+
+// Check looks for the address.
+func (a Addr) Check(s *plan.Session) error {
+	index, err := s.ContainerIndex(a.IfName)
+	return checkAddress(s.Container, index, err, plan.AddressKind, "container link "+a.IfName, "address", a.Prefix)
 }
 
 func (a Addr) String() string {

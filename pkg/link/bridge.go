@@ -129,10 +129,7 @@ func (b Bridge) reconcile(s *plan.Session, link *netlink.Link) error {
 	if b.Promisc {
 		info.Flags, info.Change = info.Flags|unix.IFF_PROMISC, info.Change|unix.IFF_PROMISC
 	}
-	req := netlink.Request(unix.RTM_NEWLINK, 0, info, netlink.Bytes(unix.IFLA_IFNAME, nl.ZeroTerminated(b.Name)))
-	if pin != nil {
-		req.AddData(netlink.Bytes(unix.IFLA_ADDRESS, pin))
-	}
+	req := netlink.Request(unix.RTM_NEWLINK, 0, info, netlink.Bytes(unix.IFLA_IFNAME, nl.ZeroTerminated(b.Name)), netlink.Bytes(unix.IFLA_ADDRESS, pin))
 	if wrongMTU {
 		req.AddData(netlink.Number(unix.IFLA_MTU, b.MTU))
 	}
@@ -186,12 +183,7 @@ func machine() string {
 // Vanished says whether the bridge that this session has seen does not exist any more: GC
 // retired it.
 func (b Bridge) Vanished(s *plan.Session) bool {
-	known, was := s.KnownIndex(b.Name)
-	if !was {
-		return false
-	}
-	link, err := s.Host.Link(b.Name)
-	return errors.Is(err, netlink.ErrNoLink) || err == nil && link.Index != known
+	return s.Vanished(b.Name)
 }
 
 // Check compares kind, flags and MTU.
@@ -203,15 +195,9 @@ func (b Bridge) Check(s *plan.Session) error {
 	}
 	d.Want("kind", "bridge", link.Kind)
 	d.Want("state", "up", upText(link.Up))
-	if b.MTU > 0 && ours(link) {
-		d.Want("mtu", b.MTU, link.MTU)
-	}
-	if b.Promisc {
-		d.Want("promiscuous mode", true, link.Promisc)
-	}
-	if b.Vlans {
-		d.Want("VLAN filtering", true, link.Filtering)
-	}
+	d.WantIf(b.MTU > 0 && ours(link), "mtu", b.MTU, link.MTU)
+	d.WantIf(b.Promisc, "promiscuous mode", true, link.Promisc)
+	d.WantIf(b.Vlans, "VLAN filtering", true, link.Filtering)
 	return d.Err()
 }
 
@@ -220,9 +206,7 @@ func noLink(kind plan.Kind, object, name string, err error) error {
 	if !errors.Is(err, netlink.ErrNoLink) {
 		return fmt.Errorf("%s: %w", object, err)
 	}
-	d := plan.Compare(kind, object)
-	d.Missing("link", name)
-	return d.Err()
+	return plan.Compare(kind, object).Missing("link", name).Err()
 }
 
 func upText(up bool) string {

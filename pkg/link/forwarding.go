@@ -84,16 +84,13 @@ func acceptRA(link string) string { return "net/ipv6/conf/" + link + "/accept_ra
 // the kernel deletes their default routes at once (rt6_purge_dflt_routers).
 func advertised(s *plan.Session) (names []string, err error) {
 	indexes := make(map[int]bool)
-	err = eachRoute(s.Host, unix.AF_INET6, unix.RT_TABLE_MAIN, func() { clear(indexes) }, func(m *nl.RtMsg, _ Route, oif int, more []hop) {
-		if m.Protocol != unix.RTPROT_RA {
-			return
-		}
-		for _, hop := range append(more, hop{oif: oif}) {
-			indexes[hop.oif] = hop.oif != 0
+	err = eachRoute(s.Host, unix.AF_INET6, unix.RT_TABLE_MAIN, func() { clear(indexes) }, func(m *nl.RtMsg, _ Route, oif int) {
+		if m.Protocol == unix.RTPROT_RA {
+			indexes[oif] = true
 		}
 	})
-	for index, is := range indexes {
-		if err != nil || !is {
+	for index := range indexes {
+		if err != nil {
 			continue
 		}
 		var link *netlink.Link
@@ -114,11 +111,8 @@ func (f Forwarding) Check(s *plan.Session) error {
 	if err != nil {
 		return err
 	}
-	d := plan.Compare(plan.SysctlKind, "sysctl")
-	if have == "0" { // 1 and, for IPv6, 2 both forward
-		d.Want(netns.Dotted(f.key()), "1", have)
-	}
-	return d.Err()
+	// 1 and, for IPv6, 2 both forward.
+	return plan.Compare(plan.SysctlKind, "sysctl").WantIf(have == "0", netns.Dotted(f.key()), "1", have).Err()
 }
 
 func (f Forwarding) String() string { return fmt.Sprintf("sysctl -w %s=1", netns.Dotted(f.key())) }

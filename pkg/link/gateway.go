@@ -63,9 +63,14 @@ func (g Gateway) Add(s *plan.Session) error {
 	return g.flush(s)
 }
 
+// queue switches duplicate address detection off, which takes 1-2 seconds (RFC 4862, section 5.4):
+// an IPv6 gateway must answer at once.
 func (g Gateway) queue(s *plan.Session, index int, p netip.Prefix) {
-	s.Host.Queue(addrRequest(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, index, p, g.flags()),
-		"link %s: add address %s", g.Link, p)
+	flags := uint8(0)
+	if !p.Addr().Is4() {
+		flags = unix.IFA_F_NODAD
+	}
+	s.Host.Queue(addrRequest(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, index, p, flags), "link %s: add address %s", g.Link, p)
 }
 
 // flush ignores that another ADD was faster, with the new address and with the old ones.
@@ -120,15 +125,6 @@ func (g Gateway) beside(s *plan.Session, index int, other netip.Prefix, present 
 	return g.InUse(other.Masked())
 }
 
-// flags switch duplicate address detection off, which takes 1-2 seconds (RFC 4862, section
-// 5.4): an IPv6 gateway must answer at once.
-func (g Gateway) flags() uint8 {
-	if g.Prefix.Addr().Is4() {
-		return 0
-	}
-	return unix.IFA_F_NODAD
-}
-
 // stranger says whether the other address is of the same family and neither of this network nor
 // made by the kernel, which makes link-local addresses of IPv6 alone.
 func (g Gateway) stranger(other netip.Prefix) bool {
@@ -168,18 +164,10 @@ func DropGateways(s *plan.Session, name string, drop func(netip.Prefix) (bool, e
 	return netlink.Ignore(s.Host.Flush(), unix.EADDRNOTAVAIL) // another DEL was faster
 }
 
-// Check looks for the address. The link's own object reports a missing link.
+// Check looks for the address.
 func (g Gateway) Check(s *plan.Session) error {
-	d := plan.Compare(plan.GatewayKind, "link "+g.Link)
 	index, err := s.HostIndex(g.Link)
-	if err != nil {
-		return netlink.Ignore(err, netlink.ErrNoLink)
-	}
-	missing, err := lacks(s.Host, "link "+g.Link, index, g.Prefix)
-	if missing {
-		d.Missing("gateway address", g.Prefix.String())
-	}
-	return errors.Join(err, d.Err())
+	return checkAddress(s.Host, index, err, plan.GatewayKind, "link "+g.Link, "gateway address", g.Prefix)
 }
 
 func (g Gateway) String() string {

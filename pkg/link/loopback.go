@@ -36,9 +36,7 @@ func (l Loopback) Check(s *plan.Session) error {
 		return err
 	}
 	for _, a := range l.Addrs {
-		if !slices.Contains(have, a) {
-			d.Missing("address", a.String())
-		}
+		d.MissingIf(!slices.Contains(have, a), "address", a.String())
 	}
 	return d.Err()
 }

@@ -178,10 +178,14 @@ func (s *Session) HostLink(name string) (*netlink.Link, error) {
 	return link, err
 }
 
-// KnownIndex is the index that HostIndex or HostLink has found for the name, if any.
-func (s *Session) KnownIndex(name string) (int, bool) {
-	i, ok := s.indexes[name]
-	return i, ok
+// Vanished says whether the host's link that HostIndex or HostLink has found does not exist any more.
+func (s *Session) Vanished(name string) bool {
+	known, was := s.indexes[name]
+	if !was {
+		return false
+	}
+	link, err := s.Host.Link(name)
+	return errors.Is(err, netlink.ErrNoLink) || err == nil && link.Index != known
 }
 
 // NetnsFd is the descriptor of the container's namespace; -1 without one.

@@ -98,6 +98,28 @@ func (in *inputs) announces(addrs []address) bool {
 	return len(v4) > 0 && (!follows || in.remembered)
 }
 
+// neighbours says whether the host remembers another MAC address for an IPv4 address of the
+// container. The host is asked where the container's MAC address follows from its address:
+// otherwise the container announces itself in any case.
+func (in *inputs) neighbours(s *plan.Session) (bool, error) {
+	if !in.conf.routed() || in.conf.DisableContainerInterface || in.conf.MAC != nil {
+		return false, nil
+	}
+	for _, a := range in.addresses() {
+		if !a.prefix.Addr().Is4() {
+			continue
+		}
+		mac, err := link.Neighbour(s, in.conf.outLink(), a.prefix.Addr())
+		if err != nil {
+			return false, err
+		}
+		if mac != nil && !bytes.Equal(mac, in.mac) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // route is a route of the lease. Its gateway is its own, else the first of the family. A
 // route of scope link has none.
 func (in *inputs) route(r *types.Route, addrs []address) link.Route {
