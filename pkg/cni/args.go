@@ -1,6 +1,7 @@
 package cni
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,9 +29,7 @@ func parseArgs(s string) (Args, error) {
 	for _, pair := range strings.Split(s, ";") {
 		k, v, ok := strings.Cut(pair, "=")
 		if !ok || k == "" {
-			if bad == nil {
-				bad = fmt.Errorf("%q is not of the form KEY=VALUE", pair)
-			}
+			bad = cmp.Or(bad, fmt.Errorf("%q is not of the form KEY=VALUE", pair))
 			continue
 		}
 		args[k] = v

@@ -125,17 +125,11 @@ func inWords(path string, err error) error {
 }
 
 func kindName(t reflect.Type) string {
-	switch t.Kind() {
-	case reflect.Pointer:
+	if t.Kind() == reflect.Pointer {
 		return kindName(t.Elem())
-	case reflect.Bool:
-		return "true or false"
-	case reflect.String:
-		return "a string"
-	case reflect.Slice:
-		return "a list"
-	case reflect.Struct, reflect.Map:
-		return "an object"
 	}
-	return "a whole number"
+	return cmp.Or(map[reflect.Kind]string{
+		reflect.Bool: "true or false", reflect.String: "a string", reflect.Slice: "a list",
+		reflect.Struct: "an object", reflect.Map: "an object",
+	}[t.Kind()], "a whole number")
 }

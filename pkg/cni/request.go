@@ -46,8 +46,7 @@ type Request struct {
 	tolerant *Tolerant
 }
 
-// needs are the variables that each command requires (specification, section 2). CNI_PATH
-// is optional there.
+// needs are the variables that each command requires (specification, section 2), save CNI_PATH.
 var needs = map[string][]string{
 	"ADD":     {"CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"},
 	"CHECK":   {"CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"},
@@ -184,8 +183,7 @@ func (req *Request) validate() error {
 	return nil
 }
 
-// ValidName says whether s may be a network name or a container ID
-// (specification, sections 1 and 2).
+// ValidName says whether s may name a network or a container (specification, sections 1 and 2).
 func ValidName(s string) bool {
 	for i, c := range []byte(s) {
 		alnum := c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
@@ -210,9 +208,8 @@ func CheckLinkName(name string) error {
 	return nil
 }
 
-// Is says whether a file's name, as a configuration has it in "type", is a plugin's: its own
-// name, or one that ends in it after a dash. BuildKit calls buildkit-cni-bridge, OpenShift
-// cnv-bridge.
+// Is says whether "type" of a configuration is a plugin's name, or ends in it after a dash:
+// BuildKit calls buildkit-cni-bridge, OpenShift cnv-bridge.
 func Is(name, plugin string) bool {
 	return name == plugin || strings.HasSuffix(name, "-"+plugin)
 }

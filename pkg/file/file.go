@@ -103,9 +103,8 @@ func write(fd int, path, text string) error {
 }
 
 // Replace gives the file new content and mode by a temporary file and a rename, so that nobody
-// reads or executes half of it, even after a power cut. It makes a missing folder. The
-// temporary file is in the same folder, since containerd's watcher does not notice a file that
-// comes from another one.
+// reads or executes half of it, even after a power cut. It makes a missing folder. containerd's
+// watcher would not notice a file that comes from another folder.
 func Replace(path string, data []byte, mode os.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err

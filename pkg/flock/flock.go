@@ -1,5 +1,4 @@
-// Package flock takes flock(2) locks with a bound on the wait. An error names the process
-// that holds the lock.
+// Package flock takes flock(2) locks with a bound on the wait. An error names the holder.
 //
 //	lock, err := flock.Netns()
 //	defer lock.Close()

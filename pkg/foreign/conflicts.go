@@ -1,9 +1,8 @@
 // Package foreign is what strangers have that concerns attachments: ports that another backend or
-// the reference plugins have published (NoConflicts), rules and links that the reference left for
-// an attachment that is ours by now (ReferencePorts, ReferenceMasquerade, ReferenceLink), and rules
-// of the host's firewall that drop what a bridge forwards (ForwardAccept, ForwardBlocked). The
-// package deletes only what the reference left for attachments of ours, and inserts only the rules
-// of "forwardAccept".
+// the reference plugins publish (NoConflicts), what the reference left for an attachment that is
+// ours by now (ReferencePorts, ReferenceMasquerade, ReferenceLink), and rules of the host's
+// firewall that drop what a bridge forwards (ForwardAccept, ForwardBlocked). It deletes only what
+// the reference left for attachments of ours, and inserts only the rules of "forwardAccept".
 package foreign
 
 import (

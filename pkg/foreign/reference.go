@@ -19,9 +19,8 @@ import (
 )
 
 // ReferencePorts are ports that the reference's portmap published by nftables, before the node
-// changed to us. The reference's rules have the container, not the network. With Addrs Del removes
-// only the rules that send packets to one of these addresses, so that the container's other
-// networks keep their rules.
+// changed to us. Its rules have the container, not the network. With Addrs Del removes only those
+// that send packets there: the container's other networks keep theirs.
 type ReferencePorts struct {
 	Owner plan.Owner
 	Addrs []netip.Prefix
@@ -85,8 +84,7 @@ func referenceHash(text string) string {
 	return fmt.Sprintf("%x", sha512.Sum512([]byte(text)))[:16]
 }
 
-// SweepReferenceMasquerade removes the reference's masquerade rules of a network's
-// attachments that are not valid.
+// SweepReferenceMasquerade removes the rules of a network's attachments that are not valid.
 func SweepReferenceMasquerade(s *plan.Session, network string, valid []plan.Owner) error {
 	rules, stale, err := referenceRules(s, strangers.ReferenceMasquerade, func(r strangers.ReferenceRule) bool {
 		return strings.HasPrefix(r.Comment, referenceHash(network)+"-") &&
@@ -162,8 +160,7 @@ type ReferenceLink struct {
 	Addrs  []netip.Prefix // the attachment's, by its lease or its result
 }
 
-// Del removes a veth of the name that has one of the attachment's addresses. Any other link of that
-// name is a stranger's.
+// Del removes a veth of the name with one of the attachment's addresses. Others are strangers'.
 func (i ReferenceLink) Del(s *plan.Session) error {
 	if found, err := i.found(s); err != nil || !found {
 		return err

@@ -12,10 +12,9 @@ import (
 )
 
 // SweepIPTables removes the rules of a network's containers that are not valid, of our compatible
-// backend and of the reference plugins, and with the last of them the shared chains. These rules
-// have the container, not the interface. SweepIPTables executes nothing where neither variant of
-// iptables is used. Missing programs are an error only if there is something to remove (table nat
-// may be kube-proxy's).
+// backend and of the reference plugins, and the shared chains with the last. These rules have the
+// container, not the interface. It executes nothing where iptables is not used. Missing programs
+// are an error only if there is something to remove (table nat may be kube-proxy's).
 func SweepIPTables(s *plan.Session, network string, valid map[string]bool) error {
 	var errs []error
 	families, err := firewall.FamiliesWith(s, "")

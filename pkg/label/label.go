@@ -1,5 +1,4 @@
-// Package label reads the text that says whose something is: the comment of an element of
-// nf_tables, the alias of a link.
+// Package label reads whose something is from an nf_tables comment or the alias of a link.
 //
 //	TAG[ COUNT] NETWORK/CONTAINER/IFNAME[ pod NAMESPACE/NAME]
 //

@@ -20,9 +20,8 @@ const (
 	forward6 = "net/ipv6/conf/all/forwarding"
 )
 
-// Forwarding makes the host a router for one address family. Forwarding is shared, and needs the
-// Bridge before it: the alias of our bridge notes a setting that was 0, so that Retire of the
-// last bridge can write the 0 back.
+// Forwarding makes the host a router for one address family. It is shared, and needs the Bridge
+// before it: the alias of our bridge notes a 0, which Retire of the last bridge writes back.
 type Forwarding struct {
 	Bridge string
 	IPv6   bool
@@ -89,12 +88,12 @@ func advertised(s *plan.Session) (names []string, err error) {
 			indexes[oif] = true
 		}
 	})
+	if err != nil {
+		return nil, err
+	}
 	for index := range indexes {
+		link, err := s.Host.LinkByIndex(index)
 		if err != nil {
-			continue
-		}
-		var link *netlink.Link
-		if link, err = s.Host.LinkByIndex(index); err != nil {
 			return nil, fmt.Errorf("link of an advertised route: %w", err)
 		}
 		if have, rerr := s.Sysctls.Read(acceptRA(link.Name)); rerr == nil && have == "1" {
@@ -102,7 +101,7 @@ func advertised(s *plan.Session) (names []string, err error) {
 		}
 	}
 	slices.Sort(names)
-	return names, err
+	return names, nil
 }
 
 // Check reads the setting.

@@ -64,8 +64,7 @@ func (r Route) Add(s *plan.Session) error {
 	return nil
 }
 
-// Check looks for the route with all its attributes, in its own table. The Veth reports a missing
-// link.
+// Check looks for the route with all its attributes in its table. The Veth reports a missing link.
 func (r Route) Check(s *plan.Session) error {
 	index, err := s.ContainerIndex(r.IfName)
 	if err != nil {
@@ -82,8 +81,7 @@ func (r Route) Check(s *plan.Session) error {
 	return d.WantIf(!slices.ContainsFunc(have, r.same), "route", r.text(), have[0].text()).Err()
 }
 
-// same compares the attributes that the plan has. An attribute that the kernel chose may have
-// any value.
+// same compares the attributes that the plan has; those that the kernel chose may have any value.
 func (r Route) same(o Route) bool {
 	return r.Gw == o.Gw && r.priority() == o.priority() && r.scope() == o.scope() &&
 		(r.MTU == 0 || r.MTU == o.MTU) && (r.AdvMSS == 0 || r.AdvMSS == o.AdvMSS)
@@ -185,7 +183,13 @@ var ErrNoUplink = errors.New("the host has no default route")
 func UplinkMTU(s *plan.Session) (int, error) {
 	smallest := math.MaxInt
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		routes, err := defaultRoutes(s.Host, family)
+		type route struct{ link, mtu int }
+		var routes []route
+		err := eachRoute(s.Host, family, unix.RT_TABLE_MAIN, func() { routes = nil }, func(m *nl.RtMsg, r Route, oif int) {
+			if m.Dst_len == 0 && m.Type == unix.RTN_UNICAST && m.Table == unix.RT_TABLE_MAIN {
+				routes = append(routes, route{oif, r.MTU})
+			}
+		})
 		if err != nil {
 			return 0, fmt.Errorf("list default routes: %w", err)
 		}
@@ -201,17 +205,6 @@ func UplinkMTU(s *plan.Session) (int, error) {
 		return 0, ErrNoUplink
 	}
 	return smallest, nil
-}
-
-type defaultRoute struct{ link, mtu int }
-
-func defaultRoutes(c *netlink.Conn, family int) (list []defaultRoute, err error) {
-	err = eachRoute(c, family, unix.RT_TABLE_MAIN, func() { list = nil }, func(m *nl.RtMsg, r Route, oif int) {
-		if m.Dst_len == 0 && m.Type == unix.RTN_UNICAST && m.Table == unix.RT_TABLE_MAIN {
-			list = append(list, defaultRoute{oif, r.MTU})
-		}
-	})
-	return list, err
 }
 
 // Towards is the host's link by which packets to a container's address leave.

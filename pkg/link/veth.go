@@ -205,8 +205,7 @@ func Exists(s *plan.Session, name string) bool {
 	return err == nil
 }
 
-// DropTagged deletes the pairs whose owner's tag drop takes. It goes by the alias: somebody may have
-// renamed the host's end.
+// DropTagged deletes the pairs whose tag drop takes, by the alias: the host's end may be renamed.
 func DropTagged(s *plan.Session, drop func(tag string) bool) error {
 	links, err := s.Host.Links()
 	if err != nil {

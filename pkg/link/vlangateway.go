@@ -33,8 +33,7 @@ func (g VlanGateway) name() string { return VlanGatewayName(g.Bridge, g.VID) }
 // port is the name of the end in the bridge.
 func (g VlanGateway) port() string { return "veth" + plan.Digest("vlan gateway", g.name())[:11] }
 
-// Facts are the MAC address and MTU of the host's end. For a missing pair they are what Add will
-// give it.
+// Facts are the MAC address and MTU of the host's end, or what Add will give it.
 func (g VlanGateway) Facts(s *plan.Session) (Facts, error) {
 	link, err := s.Host.Link(g.name())
 	if errors.Is(err, netlink.ErrNoLink) {
@@ -50,8 +49,7 @@ func gatewayMAC(link string) net.HardwareAddr {
 	return plan.HardwareAddr("vlan gateway", machine(), link)
 }
 
-// Add makes the pair unless it exists, and finishes a pair of ours that lacks something. A pair of
-// a stranger stays as it is.
+// Add makes the pair, or finishes one of ours that lacks something. A stranger's stays as it is.
 func (g VlanGateway) Add(s *plan.Session) error {
 	link, err := s.HostLink(g.name())
 	if errors.Is(err, netlink.ErrNoLink) || err == nil && !g.complete(link) {
@@ -123,8 +121,7 @@ func (g VlanGateway) finish(s *plan.Session) error {
 
 func (g VlanGateway) alias() string { return VlanAlias + " " + g.Bridge }
 
-// gatewayOf says whether the link is an end of a VLAN's gateway that we made for the bridge, if
-// only in part.
+// gatewayOf says whether the link is an end of a VLAN's gateway of the bridge, even half made.
 func gatewayOf(l *netlink.Link, bridge string) bool {
 	return l.Alias == VlanGateway{Bridge: bridge}.alias() || l.Alias == "" && l.Kind == "veth" && nft.OfBridge(l.Name, bridge) && bytes.Equal(l.MAC, gatewayMAC(l.Name))
 }

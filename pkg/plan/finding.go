@@ -116,8 +116,7 @@ func (c *comparison) Err() error {
 	return c.drift
 }
 
-// Findings are all findings in an error of Check, each once. What went wrong otherwise is a
-// finding of ErrorKind.
+// Findings are all findings in an error of Check, each once. Other errors are of ErrorKind.
 func Findings(err error) Drift {
 	found, others := split(err)
 	for _, o := range others {
@@ -152,8 +151,7 @@ func split(err error) (found Drift, others []error) {
 	return nil, []error{err}
 }
 
-// AddressHeldError says that an address which the attachment was given belongs to a link that
-// lives. It is an ErrConflict.
+// AddressHeldError is an ErrConflict: a link that lives has the address that ADD was given.
 type AddressHeldError struct {
 	Address string // an IP address, or a MAC address and the bridge
 	Holder  string // container, network, interface and pod, as far as they are known, or a port

@@ -13,9 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Session is the open sockets of one verb: one in the host's network namespace, one in the
-// container's, one to nf_tables. It has the transaction that objects add their rules to. A
-// Session is for one goroutine.
+// Session is the open sockets of one verb: to the host's network namespace, the container's, and
+// nf_tables. It has the transaction that objects add their rules to. It is for one goroutine.
 type Session struct {
 	Host      *netlink.Conn // in the host's namespace
 	Container *netlink.Conn // nil without a container's namespace
@@ -25,8 +24,7 @@ type Session struct {
 	Sysctls   netns.Sysctls // of the host's namespace
 	// Indexes of links by name, as far as anybody asked: of the host and of the container.
 	indexes, inner map[string]int
-	// Legacy are the families of iptables-legacy whose table nat is in use; nil before
-	// anybody asked.
+	// Legacy are the families of iptables-legacy with table nat in use; nil before anybody asked.
 	Legacy []iptables.Family
 	// deferred are the chains that a plan's Check compares in the end; nil outside of one.
 	deferred []nft.Chain
@@ -58,8 +56,7 @@ func Open(ns *netns.NS) (*Session, error) {
 	return s, nil
 }
 
-// With runs fn with a Session of the namespace, and closes the Session. The precondition is
-// Open's.
+// With runs fn with a Session of the namespace, and closes it. The precondition is Open's.
 func With(ns *netns.NS, fn func(*Session) error) error {
 	s, err := Open(ns)
 	if err != nil {
@@ -117,8 +114,7 @@ func (s *Session) Rules() (rules *nft.Conn, err error) {
 	return s.rules, err
 }
 
-// Flush sends everything that objects have queued: links first, then the transaction of
-// rules.
+// Flush sends all that objects have queued: links first, then the transaction of rules.
 func (s *Session) Flush() error {
 	if err := s.FlushLinks(); err != nil {
 		return err

@@ -25,8 +25,7 @@ func Plugin() cni.Plugin {
 	}
 }
 
-// Add brings lo up. The result is lo with the addresses that the kernel gives it,
-// or, in a chain, the previous one.
+// Add brings lo up. The result is lo with its addresses or, in a chain, the previous one.
 func Add(req *cni.Request) (res *current.Result, err error) {
 	res, err = previous(req)
 	if err != nil {

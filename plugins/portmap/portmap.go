@@ -64,8 +64,7 @@ func published(req *cni.Request, fn func(*plan.Session, *publish.Publication, pl
 	}))
 }
 
-// Expected is the plan of published ports that exist, as CHECK compares it. Without
-// ports it is empty.
+// Expected is the plan of published ports, as CHECK compares it; empty without ports.
 func Expected(req *cni.Request, s *plan.Session) (plan.Plan, error) {
 	ports, prev, err := read(req)
 	if err != nil {
