@@ -30,8 +30,7 @@ func (req *Request) Decode(into any) (err error) {
 	return fill(reflect.ValueOf(into).Elem(), req.members, "")
 }
 
-// split checks the text of an object and returns its members; null has none. path is the
-// text's key, "" for the whole configuration.
+// split checks an object's text and returns its members. path is its key, "" for the whole text.
 func split(text []byte, path string) ([]member, error) {
 	if err := json.Unmarshal(text, new(struct{})); err != nil {
 		return nil, inWords(path, err)

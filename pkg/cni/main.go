@@ -177,10 +177,12 @@ func withoutMTU(res *current.Result) *current.Result {
 
 // writeError writes err with the version key, which the library leaves out.
 func writeError(out io.Writer, cniVersion string, err error) {
+	// Runtimes and logs cut at the first newline, which errors.Join puts between its parts.
+	msg := strings.ReplaceAll(err.Error(), "\n", "; ")
 	w := struct {
 		CNIVersion string `json:"cniVersion"`
 		types.Error
-	}{cniVersion, types.Error{Code: Code(err), Msg: message(err)}}
+	}{cniVersion, types.Error{Code: Code(err), Msg: msg}}
 	var delegates *types.Error
 	if errors.As(err, &delegates) {
 		// The library's text of the error has the details behind the message.

@@ -13,12 +13,10 @@ import (
 	"github.com/containernetworking/cni/pkg/version"
 )
 
-// MaxStdin is the longest configuration that Read takes, in bytes. Real ones (thousands of
-// port mappings) stay below a tenth of it.
+// MaxStdin is the longest configuration, in bytes; thousands of port mappings take a tenth of it.
 const MaxStdin = 1 << 20
 
-// maxDepth is how deep configurations may be nested. The specification's need six. A parser's
-// memory and time grow with the depth.
+// maxDepth is for a parser's memory and time. The specification's configurations need six.
 const maxDepth = 64
 
 // maxIfName is IFNAMSIZ less the terminating zero (linux/if.h).
@@ -56,12 +54,16 @@ var needs = map[string][]string{
 	"VERSION": nil,
 }
 
-// Read reads a Request from the environment and stdin. Errors carry CodeEnv, CodeIO,
-// CodeDecode, CodeVersion or CodeConfig. With an error the Request holds everything that
-// could be read, so that the answer can name its version.
+// Read reads a Request from environment and stdin. Errors carry CodeEnv, CodeIO, CodeDecode,
+// CodeVersion or CodeConfig, and come with what could be read, for the version of the answer.
 func Read(environ []string, stdin io.Reader) (*Request, error) {
 	req := &Request{CNIVersion: version.Current()}
-	env := environment(environ)
+	env := make(map[string]string)
+	for _, kv := range environ {
+		if k, v, ok := strings.Cut(kv, "="); ok && strings.HasPrefix(k, "CNI_") {
+			env[k] = v
+		}
+	}
 	req.Command = env["CNI_COMMAND"]
 	required, known := needs[req.Command]
 	if !known {
@@ -83,16 +85,6 @@ func Read(environ []string, stdin io.Reader) (*Request, error) {
 		}
 	}
 	return req, req.validate()
-}
-
-func environment(environ []string) map[string]string {
-	env := make(map[string]string)
-	for _, kv := range environ {
-		if k, v, ok := strings.Cut(kv, "="); ok && strings.HasPrefix(k, "CNI_") {
-			env[k] = v
-		}
-	}
-	return env
 }
 
 func truth(s string) bool { return s == "1" || strings.EqualFold(s, "true") }

@@ -44,9 +44,8 @@ func Take(fd int, timeout time.Duration) error {
 	}
 }
 
-// Netns locks the calling thread's network namespace itself, which works on a read-only disk
-// and needs no file. It serialises the plugins' changes to the firewall of one namespace.
-// Close the file to release the lock.
+// Netns locks the calling thread's network namespace itself, which needs no file. It serialises the
+// plugins' changes to the firewall of a namespace. Close the file to release the lock.
 func Netns() (*os.File, error) {
 	f, err := file.Open("/proc/thread-self/ns/net", unix.O_RDONLY, 0)
 	if err != nil {

@@ -118,8 +118,7 @@ func (o conflicts) inReferenceTables(s *plan.Session, rules *nft.Conn) error {
 	return strangers.DeleteReference(rules, stale)
 }
 
-// inIPTables looks for rules of our other backend and of the reference. overNFT says that iptables
-// over nf_tables has the chain of published ports.
+// inIPTables looks for rules of other backends. overNFT: iptables-nft has the chain of ports.
 func (o conflicts) inIPTables(s *plan.Session, f iptables.Family, overNFT bool) error {
 	p := firewall.PortRules(o.Owner, o.Ports)
 	p.Gone = firewall.GoneBy(s)

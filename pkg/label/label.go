@@ -54,8 +54,7 @@ func Tag(text string) string {
 // Same says whether a label begins with the tag.
 func Same(text, tag string) bool { return Tag(text) == tag }
 
-// IsTag says whether the word is an owner's tag: 8 digits that stand for the network, '-',
-// and 11 that are also in the link's name.
+// IsTag says whether the word is a tag: 8 digits of the network, '-', and 11 of the link's name.
 func IsTag(word string) bool {
 	network, rest, ok := strings.Cut(word, "-")
 	return ok && len(network) == 8 && len(rest) == 11 && strings.Trim(network+rest, "0123456789abcdef") == ""

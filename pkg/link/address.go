@@ -96,10 +96,9 @@ type Gateway struct {
 	InUse func(subnet netip.Prefix) (bool, error)
 }
 
-// Add puts the address on the link. On a link of ours other networks may have gateway addresses,
-// too. Such an address goes only if nothing is plugged in and InUse knows of no lease in its
-// subnet: a network that was given another subnet leaves one. A stranger's link belongs to another
-// network if it has another IPv4 address or an IPv6 subnet that overlaps.
+// Add puts the address on the link. Another address of a link of ours goes only if nothing is
+// plugged in and InUse knows of no lease in its subnet: a network that was given another subnet
+// leaves one. A stranger's link must have no other IPv4 address, and no IPv6 subnet that overlaps.
 func (g Gateway) Add(s *plan.Session) error {
 	index, err := s.HostIndex(g.Link)
 	if err != nil {
@@ -117,8 +116,7 @@ func (g Gateway) Add(s *plan.Session) error {
 	if present && len(removed) == 0 {
 		return nil
 	}
-	// With the first IPv4 address of a subnet the kernel deletes the others of it
-	// (promote_secondaries), this one too.
+	// With a subnet's first IPv4 address the kernel deletes its others, too (promote_secondaries).
 	g.queue(s, index, g.Prefix)
 	if err := g.flush(s); err != nil || g.Force {
 		return err
@@ -210,8 +208,7 @@ func (g Gateway) clashes(other netip.Prefix) bool {
 	return other.Addr().Is4() || other.Overlaps(g.Prefix)
 }
 
-// DropGateways deletes those addresses of a link of ours for which drop returns true. A link of
-// a stranger, or a missing one, stays as it is.
+// DropGateways deletes the addresses that drop takes of a link, if it exists and is ours.
 func DropGateways(s *plan.Session, name string, drop func(netip.Prefix) (bool, error)) error {
 	link, err := s.Host.Link(name)
 	if errors.Is(err, netlink.ErrNoLink) || err == nil && !ours(link) {

@@ -124,7 +124,8 @@ func (b Bridge) reconcile(s *plan.Session, link *netlink.Link) error {
 	if b.Promisc {
 		info.Flags, info.Change = info.Flags|unix.IFF_PROMISC, info.Change|unix.IFF_PROMISC
 	}
-	req := netlink.Request(unix.RTM_NEWLINK, 0, info, netlink.Bytes(unix.IFLA_IFNAME, nl.ZeroTerminated(b.Name)), netlink.Bytes(unix.IFLA_ADDRESS, pin))
+	req := netlink.Request(unix.RTM_NEWLINK, 0, info,
+		netlink.Bytes(unix.IFLA_IFNAME, nl.ZeroTerminated(b.Name)), netlink.Bytes(unix.IFLA_ADDRESS, pin))
 	if wrongMTU {
 		req.AddData(netlink.Number(unix.IFLA_MTU, b.MTU))
 	}
@@ -187,7 +188,7 @@ func (b Bridge) Check(s *plan.Session) error {
 		return noLink(plan.LinkKind, "bridge "+b.Name, b.Name, err)
 	}
 	d.Want("kind", "bridge", link.Kind)
-	d.Want("state", "up", upText(link.Up))
+	d.WantIf(!link.Up, "state", "up", "down")
 	d.WantIf(b.MTU > 0 && ours(link), "mtu", b.MTU, link.MTU)
 	d.WantIf(b.Promisc, "promiscuous mode", true, link.Promisc)
 	d.WantIf(b.Vlans, "VLAN filtering", true, link.Filtering)
@@ -200,13 +201,6 @@ func noLink(kind plan.Kind, object, name string, err error) error {
 		return fmt.Errorf("%s: %w", object, err)
 	}
 	return plan.Compare(kind, object).Missing("link", name).Err()
-}
-
-func upText(up bool) string {
-	if up {
-		return "up"
-	}
-	return "down"
 }
 
 // when is the text if the condition holds, else nothing. args are the text's, as in Sprintf.

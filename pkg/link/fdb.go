@@ -116,15 +116,6 @@ func (f FDBEntry) find(s *plan.Session) (have vishvananda.Ndmsg, found bool, err
 // isStatic says whether somebody set the entry: it is neither learned nor ageing.
 func isStatic(m vishvananda.Ndmsg) bool { return m.State&(unix.NUD_NOARP|unix.NUD_PERMANENT) != 0 }
 
-// linkName is the name of a link of the host, for messages.
-func linkName(s *plan.Session, index int) string {
-	link, err := s.Host.LinkByIndex(index)
-	if err != nil {
-		return fmt.Sprintf("number %d", index)
-	}
-	return link.Name
-}
-
 // Check looks for the entry at the container's port. The Veth reports a missing link.
 func (f FDBEntry) Check(s *plan.Session) error {
 	if f.Changed {
@@ -144,7 +135,11 @@ func (f FDBEntry) Check(s *plan.Session) error {
 	case !found || !isStatic(have):
 		d.Missing("static fdb entry", f.MAC.String())
 	case int(have.Index) != port:
-		d.Want("port of "+f.MAC.String(), name, linkName(s, int(have.Index)))
+		other := fmt.Sprintf("number %d", have.Index)
+		if link, err := s.Host.LinkByIndex(int(have.Index)); err == nil {
+			other = link.Name
+		}
+		d.Want("port of "+f.MAC.String(), name, other)
 	}
 	return d.Err()
 }

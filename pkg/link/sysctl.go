@@ -16,8 +16,7 @@ type Sysctl struct {
 	Optional bool // success where the kernel or the link has no IPv6
 }
 
-// Add writes the value unless the setting has it already, and reads the setting back: some writes
-// to a read-only or masked /proc vanish.
+// Add writes the value unless it is there. It reads it back: writes to a masked /proc may vanish.
 func (y Sysctl) Add(s *plan.Session) error { return y.add(s.Sysctls) }
 
 func (y Sysctl) add(dirs netns.Sysctls) error {

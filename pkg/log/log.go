@@ -130,8 +130,7 @@ func (l *Line) Step(name string) {
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// End writes the line. code is 0 for success. A log that can't be written does not
-// fail the verb: the error is for stderr.
+// End writes the line. code is 0 for success. The error, of writing it, is for stderr only.
 func (l *Line) End(code uint, failure error) error {
 	if l == nil || failure == nil && l.settings.Level == levelError {
 		return nil
@@ -205,8 +204,7 @@ func write(path string, line []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// rotate moves a full file away. One of several processes does it, under a lock. The others
-// write one more line into the old file.
+// rotate moves a full file away, under a lock. Others write one more line to the old one.
 func rotate(path string) error {
 	info, err := os.Stat(path)
 	if err != nil || info.Size() < MaxSize || !info.Mode().IsRegular() {

@@ -17,8 +17,7 @@ import (
 )
 
 var (
-	// ErrNotExist says that nothing is at the path. For DEL this means that the
-	// namespace is gone and everything inside it with it.
+	// ErrNotExist says that nothing is at the path: the namespace is gone with all inside it.
 	ErrNotExist = errors.New("no such network namespace")
 	// ErrNotNetns says that something is at the path, but not a network
 	// namespace: after a reboot the plain file that was the mount point.
@@ -30,9 +29,8 @@ var (
 // nsGetType is NS_GET_NSTYPE of ioctl_ns(2), Linux 4.11.
 const nsGetType = 0xb703
 
-// NS is an open network namespace. The file descriptor keeps the namespace
-// alive and makes sure that every step of a verb works on the same one, even
-// when the path is swapped meanwhile. Close it after use.
+// NS is an open network namespace, to be closed. It keeps the namespace alive, and the same for all
+// steps of a verb even when the path is swapped.
 type NS struct {
 	path string
 	fd   int // -1 when closed
@@ -133,9 +131,8 @@ func (ns *NS) Close() error {
 	return err
 }
 
-// Do runs fn with the calling thread inside the namespace and brings the thread
-// back afterwards. fn must not start goroutines that rely on the namespace. It
-// needs CAP_SYS_ADMIN in both namespaces' owners (setns(2)).
+// Do runs fn with the calling thread inside the namespace and brings it back. fn must start no
+// goroutines in there. It needs CAP_SYS_ADMIN in both namespaces' owners (setns(2)).
 func (ns *NS) Do(fn func() error) error {
 	runtime.LockOSThread()
 	host, err := unix.Open(ownPath, unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -197,8 +194,7 @@ func makeAndMount(path string) error {
 	})
 }
 
-// Remove unmounts the namespace at path and removes the file. The namespace
-// itself dies with its last user. An absent path is success.
+// Remove unmounts the namespace and removes the file. An absent path is success.
 func Remove(path string) error {
 	err := unix.Unmount(path, unix.MNT_DETACH)
 	if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {

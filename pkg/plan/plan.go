@@ -218,8 +218,7 @@ func (p Plan) String() string {
 // chained is an object with chains of nf_tables. Its Check compares them, Refill mends them.
 type chained interface{ Chains() []nft.Chain }
 
-// Refill puts back the rules of the plan's chains where somebody has changed them. It does
-// not make a missing chain; Add does.
+// Refill puts rules back that somebody changed in the plan's chains. Add makes missing chains.
 func (p Plan) Refill(s *Session) error {
 	var chains []nft.Chain
 	for _, o := range p.Objects() {
@@ -237,8 +236,7 @@ func (p Plan) Refill(s *Session) error {
 	return rules.Refill(chains...)
 }
 
-// CheckChains compares chains with the kernel. Within a plan's Check, chains of family inet
-// wait for the end: their table is read as a whole, once.
+// CheckChains compares chains. A plan's Check reads the table of family inet once, in the end.
 func (s *Session) CheckChains(chains ...nft.Chain) error {
 	if s.deferred != nil && !slices.ContainsFunc(chains, func(c nft.Chain) bool { return c.Family == nft.Bridge }) {
 		for _, c := range chains {

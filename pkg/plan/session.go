@@ -75,8 +75,7 @@ func InContainer(req *cni.Request, fn func(*Session) error) error {
 	return With(ns, fn)
 }
 
-// OpenNetns opens the container's namespace. It refuses the host's own with CodeNetns, where
-// CNI_IFNAME would be one of the host's links.
+// OpenNetns opens the container's namespace. The host's own, with its own links, is CodeNetns.
 func OpenNetns(req *cni.Request) (*netns.NS, error) {
 	ns, err := netns.OpenOther(req.Netns, req.Override)
 	if err != nil {
@@ -139,8 +138,7 @@ func (s *Session) drop() {
 	s.Tx.change = nft.Change{}
 }
 
-// HostIndex is the index of the host's link called name. It asks the kernel once. The error
-// is netlink.ErrNoLink without such a link.
+// HostIndex is the index of the host's link, or netlink.ErrNoLink. It asks the kernel once.
 func (s *Session) HostIndex(name string) (int, error) {
 	return index(s.Host, s.indexes, "link", name)
 }
@@ -205,8 +203,7 @@ func (s *Session) Inside(fn func() error) error {
 	return s.ns.Do(fn)
 }
 
-// Vacant says whether the attachment can be made: neither of its two links exists.
-// Looking costs less than a veth that has to be taken back.
+// Vacant says whether neither link of the attachment exists. It costs less than a useless veth.
 func (s *Session) Vacant(o Owner) error {
 	for _, look := range []struct {
 		conn *netlink.Conn

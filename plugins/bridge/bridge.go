@@ -142,8 +142,7 @@ func (in *inputs) addAround(req *cni.Request, s *plan.Session, pool *ipam.IPAM) 
 	return lease, err
 }
 
-// Check compares the whole plan, in the container and on the host, with what the
-// kernel has, and asks the IPAM plugin.
+// Check compares the whole plan with the kernel, and asks the IPAM plugin.
 func Check(req *cni.Request) error {
 	in, err := newInputs(req)
 	if err != nil {
@@ -192,9 +191,8 @@ func (in *inputs) explain(s *plan.Session, drift error) error {
 	return foreign.Explain(s, in.owner, in.prefixes(), drift, other...)
 }
 
-// Del removes everything of the attachment: rules, links, and last the leases, so
-// that an address is not handed out again while rules for it exist. It needs only
-// the owner. Absent objects are success.
+// Del removes rules, links, and last the leases, so that no address is handed out again while rules
+// for it exist. It needs only the owner. Absent objects are success.
 func Del(req *cni.Request) error {
 	addrs := req.Tolerant().Addrs
 	pool, err := ipam.New(req, req.Tolerant().IPAM)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 
@@ -128,19 +129,13 @@ func (c *Conf) check() error {
 	if err := cni.CheckLinkName(c.Bridge); err != nil {
 		return fmt.Errorf("bridge: %w", err)
 	}
-	if c.MTU != 0 && (c.MTU < minMTU || c.MTU > maxMTU) {
-		return fmt.Errorf("mtu: %d is outside %d-%d bytes; 0 or none takes the bridge's", c.MTU, minMTU, maxMTU)
-	}
-	if c.RouteMetric < 0 || c.RouteMetric > 1<<31-1 {
-		return fmt.Errorf("routeMetric: %d is outside 0-%d", c.RouteMetric, 1<<31-1)
-	}
-	if c.MaxConnections < 0 || c.MaxConnections > 1<<31-1 {
-		return fmt.Errorf("maxConnections: %d is outside 0-%d; 0 or none is any number", c.MaxConnections, 1<<31-1)
-	}
 	for _, conflict := range []struct {
 		found bool
 		text  string
 	}{
+		{c.MTU != 0 && (c.MTU < minMTU || c.MTU > maxMTU), fmt.Sprintf("mtu: %d is outside %d-%d bytes; 0 or none takes the bridge's", c.MTU, minMTU, maxMTU)},
+		{c.RouteMetric < 0 || c.RouteMetric > math.MaxInt32, fmt.Sprintf("routeMetric: %d is outside 0-%d", c.RouteMetric, math.MaxInt32)},
+		{c.MaxConnections < 0 || c.MaxConnections > math.MaxInt32, fmt.Sprintf("maxConnections: %d is outside 0-%d; 0 or none is any number", c.MaxConnections, math.MaxInt32)},
 		{c.Bridge == "all" || c.Bridge == "default", "bridge: \"" + c.Bridge + "\" is no name for a link, the kernel keeps settings of many links under it: use another name"},
 		{c.HairpinMode && c.PromiscMode, "hairpinMode: cannot be true together with promiscMode, frames would arrive twice: use hairpinMode alone"},
 		{c.NoDefaultRoute && c.IsDefaultGateway, "noDefaultRoute: cannot be true together with isDefaultGateway: remove one of them"},
@@ -194,8 +189,7 @@ func (w *wire) prefixes(c *Conf) error {
 	return nil
 }
 
-// mac chooses the container's MAC address. The runtime's comes before "args", and "args"
-// before CNI_ARGS. It is nil where nobody asks for one.
+// mac is the container's MAC address by the runtime, "args" or CNI_ARGS; nil if nobody asks.
 func (w *wire) mac(args cni.Args) (net.HardwareAddr, error) {
 	key, text, code := "runtimeConfig.mac", w.RuntimeConfig.MAC, uint(cni.CodeConfig)
 	if text == "" {

@@ -90,8 +90,7 @@ func (in *inputs) take(lease *current.Result) {
 	}
 }
 
-// fits is an error if the MTU is too small for an IPv6 address: below 1,280 bytes the kernel
-// has no IPv6 on a link (addrconf_notify).
+// fits is an error below 1,280 bytes with an IPv6 address: no IPv6 there (addrconf_notify).
 func (in *inputs) fits() error {
 	for _, a := range in.addresses() {
 		if !a.prefix.Addr().Is4() && in.mtu() < minMTU6 {

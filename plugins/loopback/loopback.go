@@ -1,5 +1,4 @@
-// Package loopback is the loopback plugin: it brings lo of a container up. containerd and
-// CRI-O call it beside every network.
+// Package loopback is the loopback plugin: containerd and CRI-O bring a container's lo up by it.
 //
 //	os.Exit(cni.Main(loopback.Plugin(), os.Args)) // what /opt/cni/bin/loopback does
 package loopback
