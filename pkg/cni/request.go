@@ -16,7 +16,7 @@ import (
 // MaxStdin is the longest configuration, in bytes; thousands of port mappings take a tenth of it.
 const MaxStdin = 1 << 20
 
-// maxDepth is for a parser's memory and time. The specification's configurations need six.
+// maxDepth bounds the nesting, for a parser's memory and time. The specification needs six.
 const maxDepth = 64
 
 // maxIfName is IFNAMSIZ less the terminating zero (linux/if.h).

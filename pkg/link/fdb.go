@@ -82,7 +82,8 @@ func (f FDBEntry) set(s *plan.Session, port, flags int) error {
 	return s.Host.Flush()
 }
 
-// request begins a message about the entry. It takes head itself, whose padding is sent, too.
+// request begins a message about the entry. The library sends the padding of head, too: a copy of
+// head may have anything there.
 func (f FDBEntry) request(kind, flags int, head *vishvananda.Ndmsg) *nl.NetlinkRequest {
 	head.Family = unix.AF_BRIDGE
 	req := netlink.Request(kind, flags, head, netlink.Bytes(unix.NDA_LLADDR, f.MAC))

@@ -178,7 +178,7 @@ func parseRoute(m *nl.RtMsg, attrs []byte) (r Route, oif int) {
 // ErrNoUplink says that the host has no default route.
 var ErrNoUplink = errors.New("the host has no default route")
 
-// UplinkMTU is the smallest MTU, in bytes, of the host's default routes and of their links.
+// UplinkMTU is the smallest MTU, in bytes, of both families' default routes and of their links.
 func UplinkMTU(s *plan.Session) (int, error) {
 	smallest := math.MaxInt
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {

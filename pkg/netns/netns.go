@@ -175,8 +175,9 @@ func New(path string) (*NS, error) {
 	return Open(path)
 }
 
-// makeAndMount leaves the new namespace by Do. Go never ends the main thread, in whose namespace
-// the whole process seems to be (/proc/self/ns/net).
+// makeAndMount leaves the new namespace by Do. To let the thread end with its goroutine is not
+// enough: Go never ends the main thread, whose namespace the whole process seems to have
+// (/proc/self/ns/net).
 func makeAndMount(path string) error {
 	host, err := Current()
 	if err != nil {

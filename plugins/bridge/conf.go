@@ -189,7 +189,7 @@ func (w *wire) prefixes(c *Conf) error {
 	return nil
 }
 
-// mac is the container's MAC address by the runtime, "args" or CNI_ARGS; nil if nobody asks.
+// mac is the container's MAC address: the runtime's, else of "args", else of CNI_ARGS, else nil.
 func (w *wire) mac(args cni.Args) (net.HardwareAddr, error) {
 	key, text, code := "runtimeConfig.mac", w.RuntimeConfig.MAC, uint(cni.CodeConfig)
 	if text == "" {

@@ -100,7 +100,8 @@ func (in *inputs) fits() error {
 	return nil
 }
 
-// complete puts lease and ports into the inputs. An error names the address or port.
+// complete puts lease and ports into the inputs. An error names the address or port that does not
+// fit.
 func (in *inputs) complete(lease *current.Result) error {
 	in.take(lease)
 	return errors.Join(in.fits(), in.publish())
