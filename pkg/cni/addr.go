@@ -26,8 +26,7 @@ func IPNet(p netip.Prefix) net.IPNet {
 	return net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
 
-// Addresses are an attachment's addresses in a result: those of the container's link
-// ifName, and those that name no interface.
+// Addresses are a result's addresses of the container's link ifName, and those without interface.
 func Addresses(res *current.Result, ifName string) []netip.Prefix {
 	var list []netip.Prefix
 	for _, ip := range res.IPs {

@@ -1,6 +1,7 @@
 package cni
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,9 +17,8 @@ var knownArgs = []string{
 	"K8S_POD_NAMESPACE", "K8S_POD_NAME", "K8S_POD_UID", "K8S_POD_INFRA_CONTAINER_ID",
 }
 
-// parseArgs parses CNI_ARGS. Keys are case-sensitive, as the reference has them. A
-// key that no plugin of ours reads is an error, unless IgnoreUnknown is 1 or true. With an
-// error it also returns the pairs that could be parsed.
+// parseArgs parses CNI_ARGS. Keys are case-sensitive. A key that no plugin of ours reads is an
+// error, unless IgnoreUnknown is 1 or true. With an error it also returns what could be parsed.
 func parseArgs(s string) (Args, error) {
 	args := make(Args)
 	if s == "" {
@@ -28,9 +28,7 @@ func parseArgs(s string) (Args, error) {
 	for _, pair := range strings.Split(s, ";") {
 		k, v, ok := strings.Cut(pair, "=")
 		if !ok || k == "" {
-			if bad == nil {
-				bad = fmt.Errorf("%q is not of the form KEY=VALUE", pair)
-			}
+			bad = cmp.Or(bad, fmt.Errorf("%q is not of the form KEY=VALUE", pair))
 			continue
 		}
 		args[k] = v

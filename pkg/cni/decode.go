@@ -30,8 +30,7 @@ func (req *Request) Decode(into any) (err error) {
 	return fill(reflect.ValueOf(into).Elem(), req.members, "")
 }
 
-// split checks the text of an object and returns its members; null has none. path is the
-// text's key, "" for the whole configuration.
+// split checks an object's text and returns its members. path is its key, "" for the whole text.
 func split(text []byte, path string) ([]member, error) {
 	if err := json.Unmarshal(text, new(struct{})); err != nil {
 		return nil, inWords(path, err)
@@ -125,17 +124,11 @@ func inWords(path string, err error) error {
 }
 
 func kindName(t reflect.Type) string {
-	switch t.Kind() {
-	case reflect.Pointer:
+	if t.Kind() == reflect.Pointer {
 		return kindName(t.Elem())
-	case reflect.Bool:
-		return "true or false"
-	case reflect.String:
-		return "a string"
-	case reflect.Slice:
-		return "a list"
-	case reflect.Struct, reflect.Map:
-		return "an object"
 	}
-	return "a whole number"
+	return cmp.Or(map[reflect.Kind]string{
+		reflect.Bool: "true or false", reflect.String: "a string", reflect.Slice: "a list",
+		reflect.Struct: "an object", reflect.Map: "an object",
+	}[t.Kind()], "a whole number")
 }

@@ -3,13 +3,11 @@ package cni
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/containernetworking/cni/pkg/types"
 )
 
-// Error codes. Those below 100 are the specification's (CNI 1.1.0, section
-// "Error"), those from 100 on are ours.
+// Error codes: below 100 the specification's (CNI 1.1.0, section "Error"), from 100 on ours.
 const (
 	CodeVersion    = types.ErrIncompatibleCNIVersion
 	CodeField      = types.ErrUnsupportedField
@@ -63,10 +61,4 @@ func Code(err error) uint {
 		return wire.Code
 	}
 	return CodeUnexpected
-}
-
-// message is err as one line, since runtimes and logs cut at the first newline
-// (errors.Join puts one between its parts).
-func message(err error) string {
-	return strings.ReplaceAll(err.Error(), "\n", "; ")
 }

@@ -61,8 +61,7 @@ func Main(p Plugin, args []string) int {
 	return 0
 }
 
-// logged is Run with a line in the log. Wrong settings of the log fail no DEL and no GC, which
-// must clean up in any case.
+// logged is Run with a line in the log, whose wrong settings fail no DEL and no GC: these clean up.
 func logged(p Plugin, req *Request) error {
 	settings, err := log.Read(req.Config)
 	if err != nil && req.Command != "DEL" && req.Command != "GC" && req.Command != "VERSION" {
@@ -106,19 +105,18 @@ func Run(p Plugin, req *Request, out io.Writer) (err error) {
 			err = Errorf(CodeUnexpected, "%s %s: bug: %v", p.Name, req.Command, r)
 		}
 	}()
-	switch req.Command {
-	case "ADD":
-		return add(p, req, out)
-	case "CHECK":
-		return p.Check(req)
-	case "DEL":
-		return p.Del(req)
-	case "GC":
-		return p.GC(req)
-	case "STATUS":
-		return p.Status(req)
+	verbs := map[string]func(*Request) error{"CHECK": p.Check, "DEL": p.Del, "GC": p.GC, "STATUS": p.Status}
+	if verb, is := verbs[req.Command]; is {
+		return verb(req)
 	}
-	return writeVersion(req, out)
+	if req.Command == "ADD" {
+		return add(p, req, out)
+	}
+	return json.NewEncoder(out).Encode(map[string]any{
+		"cniVersion":        req.CNIVersion,
+		"supportedVersions": version.All.SupportedVersions(),
+		"bridgeport":        map[string]string{"version": Version, "commit": Commit},
+	})
 }
 
 // add writes the result after it was converted, and takes everything back if that fails.
@@ -165,8 +163,7 @@ func Encode(res *current.Result, cniVersion string) ([]byte, error) {
 	return append(text, '\n'), nil
 }
 
-// withoutMTU leaves the MTU out, which the specification has since 1.1.0 and the library
-// writes in every version.
+// withoutMTU leaves out the MTU, which came with 1.1.0 and which the library writes always.
 func withoutMTU(res *current.Result) *current.Result {
 	out := *res
 	out.Interfaces = nil
@@ -178,20 +175,14 @@ func withoutMTU(res *current.Result) *current.Result {
 	return &out
 }
 
-func writeVersion(req *Request, out io.Writer) error {
-	return json.NewEncoder(out).Encode(map[string]any{
-		"cniVersion":        req.CNIVersion,
-		"supportedVersions": version.All.SupportedVersions(),
-		"bridgeport":        map[string]string{"version": Version, "commit": Commit},
-	})
-}
-
 // writeError writes err with the version key, which the library leaves out.
 func writeError(out io.Writer, cniVersion string, err error) {
+	// Runtimes and logs cut at the first newline, which errors.Join puts between its parts.
+	msg := strings.ReplaceAll(err.Error(), "\n", "; ")
 	w := struct {
 		CNIVersion string `json:"cniVersion"`
 		types.Error
-	}{cniVersion, types.Error{Code: Code(err), Msg: message(err)}}
+	}{cniVersion, types.Error{Code: Code(err), Msg: msg}}
 	var delegates *types.Error
 	if errors.As(err, &delegates) {
 		// The library's text of the error has the details behind the message.

@@ -13,12 +13,10 @@ import (
 	"github.com/containernetworking/cni/pkg/version"
 )
 
-// MaxStdin is the longest configuration that Read takes, in bytes. Real ones (thousands of
-// port mappings) stay below a tenth of it.
+// MaxStdin is the longest configuration, in bytes; thousands of port mappings take a tenth of it.
 const MaxStdin = 1 << 20
 
-// maxDepth is how deep configurations may be nested. The specification's need six. A parser's
-// memory and time grow with the depth.
+// maxDepth bounds the nesting, for a parser's memory and time. The specification needs six.
 const maxDepth = 64
 
 // maxIfName is IFNAMSIZ less the terminating zero (linux/if.h).
@@ -46,8 +44,7 @@ type Request struct {
 	tolerant *Tolerant
 }
 
-// needs are the variables that each command requires (specification, section 2). CNI_PATH
-// is optional there.
+// needs are the variables that each command requires (specification, section 2), save CNI_PATH.
 var needs = map[string][]string{
 	"ADD":     {"CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"},
 	"CHECK":   {"CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"},
@@ -57,12 +54,16 @@ var needs = map[string][]string{
 	"VERSION": nil,
 }
 
-// Read reads a Request from the environment and stdin. Errors carry CodeEnv, CodeIO,
-// CodeDecode, CodeVersion or CodeConfig. With an error the Request holds everything that
-// could be read, so that the answer can name its version.
+// Read reads a Request from environment and stdin. Errors carry CodeEnv, CodeIO, CodeDecode,
+// CodeVersion or CodeConfig, and come with what could be read, for the version of the answer.
 func Read(environ []string, stdin io.Reader) (*Request, error) {
 	req := &Request{CNIVersion: version.Current()}
-	env := environment(environ)
+	env := make(map[string]string)
+	for _, kv := range environ {
+		if k, v, ok := strings.Cut(kv, "="); ok && strings.HasPrefix(k, "CNI_") {
+			env[k] = v
+		}
+	}
 	req.Command = env["CNI_COMMAND"]
 	required, known := needs[req.Command]
 	if !known {
@@ -84,16 +85,6 @@ func Read(environ []string, stdin io.Reader) (*Request, error) {
 		}
 	}
 	return req, req.validate()
-}
-
-func environment(environ []string) map[string]string {
-	env := make(map[string]string)
-	for _, kv := range environ {
-		if k, v, ok := strings.Cut(kv, "="); ok && strings.HasPrefix(k, "CNI_") {
-			env[k] = v
-		}
-	}
-	return env
 }
 
 func truth(s string) bool { return s == "1" || strings.EqualFold(s, "true") }
@@ -184,8 +175,7 @@ func (req *Request) validate() error {
 	return nil
 }
 
-// ValidName says whether s may be a network name or a container ID
-// (specification, sections 1 and 2).
+// ValidName says whether s may name a network or a container (specification, sections 1 and 2).
 func ValidName(s string) bool {
 	for i, c := range []byte(s) {
 		alnum := c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
@@ -208,4 +198,10 @@ func CheckLinkName(name string) error {
 		return fmt.Errorf("%q holds a slash, colon, percent sign or white space, which no link name may", name)
 	}
 	return nil
+}
+
+// Is says whether "type" of a configuration is a plugin's name, or ends in it after a dash:
+// BuildKit calls buildkit-cni-bridge, OpenShift cnv-bridge.
+func Is(name, plugin string) bool {
+	return name == plugin || strings.HasSuffix(name, "-"+plugin)
 }

@@ -66,9 +66,8 @@ func (req *Request) Tolerant() *Tolerant {
 	return req.tolerant
 }
 
-// Valid is GC's list of the attachments that are to stay. present says whether there is a
-// list: without one GC changes nothing. libcni sends an empty list as null. An error carries
-// CodeDecode.
+// Valid is GC's list of the attachments that stay. Where it is not present GC changes nothing.
+// libcni sends an empty list as null. An error carries CodeDecode.
 func (req *Request) Valid() (list []types.GCAttachment, present bool, err error) {
 	var w struct {
 		Valid json.RawMessage `json:"cni.dev/valid-attachments"`

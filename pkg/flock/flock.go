@@ -1,5 +1,4 @@
-// Package flock takes flock(2) locks with a bound on the wait. An error names the process
-// that holds the lock.
+// Package flock takes flock(2) locks with a bound on the wait. An error names the holder.
 //
 //	lock, err := flock.Netns()
 //	defer lock.Close()
@@ -45,9 +44,8 @@ func Take(fd int, timeout time.Duration) error {
 	}
 }
 
-// Netns locks the calling thread's network namespace itself, which works on a read-only disk
-// and needs no file. It serialises the plugins' changes to the firewall of one namespace.
-// Close the file to release the lock.
+// Netns locks the calling thread's network namespace itself, which needs no file. It serialises the
+// plugins' changes to the firewall of a namespace. Close the file to release the lock.
 func Netns() (*os.File, error) {
 	f, err := file.Open("/proc/thread-self/ns/net", unix.O_RDONLY, 0)
 	if err != nil {

@@ -1,9 +1,8 @@
 // Package foreign is what strangers have that concerns attachments: ports that another backend or
-// the reference plugins have published (NoConflicts), rules and links that the reference left for
-// an attachment that is ours by now (ReferencePorts, ReferenceMasquerade, ReferenceLink), and rules
-// of the host's firewall that drop what a bridge forwards (ForwardAccept, ForwardBlocked). The
-// package deletes only what the reference left for attachments of ours, and inserts only the rules
-// of "forwardAccept".
+// the reference plugins publish (NoConflicts), what the reference left for an attachment that is
+// ours by now (ReferencePorts, ReferenceMasquerade, ReferenceLink), and rules of the host's
+// firewall that drop what a bridge forwards (ForwardAccept, ForwardBlocked). It deletes only what
+// the reference left for attachments of ours, and inserts only the rules of "forwardAccept".
 package foreign
 
 import (
@@ -119,8 +118,7 @@ func (o conflicts) inReferenceTables(s *plan.Session, rules *nft.Conn) error {
 	return strangers.DeleteReference(rules, stale)
 }
 
-// inIPTables looks for rules of our other backend and of the reference. overNFT says that iptables
-// over nf_tables has the chain of published ports.
+// inIPTables looks for rules of other backends. overNFT: iptables-nft has the chain of ports.
 func (o conflicts) inIPTables(s *plan.Session, f iptables.Family, overNFT bool) error {
 	p := firewall.PortRules(o.Owner, o.Ports)
 	p.Gone = firewall.GoneBy(s)

@@ -10,16 +10,18 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/conntrack"
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
+	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
+	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft/strangers"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+	"golang.org/x/sys/unix"
 )
 
 // ReferencePorts are ports that the reference's portmap published by nftables, before the node
-// changed to us. The reference's rules have the container, not the network. With Addrs Del removes
-// only the rules that send packets to one of these addresses, so that the container's other
-// networks keep their rules.
+// changed to us. Its rules have the container, not the network. With Addrs Del removes only those
+// that send packets there: the container's other networks keep theirs.
 type ReferencePorts struct {
 	Owner plan.Owner
 	Addrs []netip.Prefix
@@ -83,8 +85,7 @@ func referenceHash(text string) string {
 	return fmt.Sprintf("%x", sha512.Sum512([]byte(text)))[:16]
 }
 
-// SweepReferenceMasquerade removes the reference's masquerade rules of a network's
-// attachments that are not valid.
+// SweepReferenceMasquerade removes the rules of a network's attachments that are not valid.
 func SweepReferenceMasquerade(s *plan.Session, network string, valid []plan.Owner) error {
 	rules, stale, err := referenceRules(s, strangers.ReferenceMasquerade, func(r strangers.ReferenceRule) bool {
 		return strings.HasPrefix(r.Comment, referenceHash(network)+"-") &&
@@ -150,4 +151,111 @@ func Explain(s *plan.Session, o plan.Owner, addrs []netip.Prefix, drift error, c
 		return drift
 	}
 	return fmt.Errorf("made by another version or backend of the plugins (%s), which this one can't compare: as it was made it still works, and DEL by this one removes it; ADD the container again to have it checked: %w", where, drift)
+}
+
+// ReferenceLink is a container's link that another plugin made for the attachment: the reference,
+// before the node changed to us. Or it is our own, whose other end was renamed.
+type ReferenceLink struct {
+	IfName string
+	Tag    string         // the attachment's; "" where a link of ours is none
+	Addrs  []netip.Prefix // the attachment's, by its lease or its result
+}
+
+// Del removes a veth of the name with one of the attachment's addresses. Others are strangers'.
+func (i ReferenceLink) Del(s *plan.Session) error {
+	if found, err := i.found(s); err != nil || !found {
+		return err
+	}
+	return s.Container.DeleteLink(i.IfName)
+}
+
+func (i ReferenceLink) found(s *plan.Session) (bool, error) {
+	if s.Container == nil {
+		return false, nil // the namespace is gone, and its links with it
+	}
+	link, err := s.Container.Link(i.IfName)
+	if errors.Is(err, netlink.ErrNoLink) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("container link %s: %w", i.IfName, err)
+	}
+	have, err := s.Container.Addresses(link.Index)
+	if err != nil {
+		return false, fmt.Errorf("container link %s: list addresses: %w", i.IfName, err)
+	}
+	if link.Kind != "veth" || !slices.ContainsFunc(have, i.has) {
+		return false, nil
+	}
+	// A link of ours is deleted by its own attachment's DEL only: the name, the namespace's path and
+	// the address may be another container's by now.
+	end, err := s.Host.LinkByIndex(link.Peer)
+	if errors.Is(err, unix.ENODEV) { // it is in another namespace
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("container link %s: other end: %w", i.IfName, err)
+	}
+	tag := label.Tag(end.Alias)
+	return !label.IsTag(tag) || tag == i.Tag, nil
+}
+
+func (i ReferenceLink) has(p netip.Prefix) bool {
+	return slices.ContainsFunc(i.Addrs, func(a netip.Prefix) bool { return a.Addr() == p.Addr() })
+}
+
+// SweepIPTables removes the rules of a network's containers that are not valid, of our compatible
+// backend and of the reference plugins, and the shared chains with the last. These rules have the
+// container, not the interface. It executes nothing where iptables is not used. Missing programs
+// are an error only if there is something to remove (table nat may be kube-proxy's).
+func SweepIPTables(s *plan.Session, network string, valid map[string]bool) error {
+	var errs []error
+	families, err := firewall.FamiliesWith(s, "")
+	errs = append(errs, err)
+	for _, f := range families {
+		err := sweepFamily(s, f, network, valid)
+		if errors.Is(err, iptables.ErrMissing) {
+			err = onlyIfOurs(s, f, err)
+		}
+		errs = append(errs, err)
+	}
+	// An ADD that was killed early has left nothing but the guard.
+	guarding, err := firewall.FamiliesGuarding(s)
+	errs = append(errs, err)
+	for _, f := range guarding {
+		if !slices.Contains(families, f) {
+			errs = append(errs, plan.Locked(f.Tidy))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// onlyIfOurs is nil without chains of ours or the reference. Legacy tables need their programs.
+func onlyIfOurs(s *plan.Session, f iptables.Family, missing error) error {
+	rules, err := s.Rules()
+	if err != nil || f.Variant != "nft" {
+		return nil
+	}
+	has, err := strangers.HasChains(rules, f.IPv6, iptables.ChainPrefix)
+	if err == nil && has {
+		return missing
+	}
+	return err
+}
+
+func sweepFamily(s *plan.Session, f iptables.Family, network string, valid map[string]bool) error {
+	ids, err := f.Containers(network)
+	if err != nil {
+		return fmt.Errorf("iptables: %w", err)
+	}
+	var errs []error
+	for _, id := range ids {
+		if !valid[id] {
+			gone, err := iptables.Ports{Network: network, ContainerID: id}.Del(f)
+			errs = append(errs, err, firewall.ForgetRules(s, gone),
+				iptables.Masquerade{Network: network, ContainerID: id}.Del(f))
+		}
+	}
+	// An ADD that has seen the shared chains relies on them.
+	return errors.Join(append(errs, plan.Locked(f.Tidy))...)
 }

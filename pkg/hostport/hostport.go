@@ -1,5 +1,4 @@
-// Package hostport is the one struct of a published port: what configurations say, and what both
-// backends make rules of.
+// Package hostport is a published port: configurations say it, both backends make rules of it.
 //
 //	m := hostport.Mapping{Protocol: 6, HostPort: 8080, Container: netip.MustParseAddrPort("10.88.0.2:80")}
 //	fmt.Println(m) // 8080/tcp

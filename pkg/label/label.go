@@ -1,5 +1,4 @@
-// Package label reads the text that says whose something is: the comment of an element of
-// nf_tables, the alias of a link.
+// Package label reads whose something is from an nf_tables comment or the alias of a link.
 //
 //	TAG[ COUNT] NETWORK/CONTAINER/IFNAME[ pod NAMESPACE/NAME]
 //
@@ -55,8 +54,7 @@ func Tag(text string) string {
 // Same says whether a label begins with the tag.
 func Same(text, tag string) bool { return Tag(text) == tag }
 
-// IsTag says whether the word is an owner's tag: 8 digits that stand for the network, '-',
-// and 11 that are also in the link's name.
+// IsTag says whether the word is a tag: 8 digits of the network, '-', and 11 of the link's name.
 func IsTag(word string) bool {
 	network, rest, ok := strings.Cut(word, "-")
 	return ok && len(network) == 8 && len(rest) == 11 && strings.Trim(network+rest, "0123456789abcdef") == ""

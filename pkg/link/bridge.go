@@ -44,9 +44,8 @@ type Bridge struct {
 	Gateway bool
 }
 
-// Add makes the bridge with a MAC address of its own. Such an address does not change when
-// ports come and go (br_stp_recalculate_bridge_id), and udev leaves it alone (addr_assign_type
-// NET_ADDR_SET).
+// Add makes the bridge with a MAC address of its own, which does not change when ports come and go
+// (br_stp_recalculate_bridge_id), and which udev leaves alone (addr_assign_type NET_ADDR_SET).
 func (b Bridge) Add(s *plan.Session) error {
 	link, err := s.HostLink(b.Name)
 	if errors.Is(err, netlink.ErrNoLink) {
@@ -82,8 +81,12 @@ func kindText(kind string) string { return "a " + cmp.Or(kind, "device") }
 func (b Bridge) create(s *plan.Session) error {
 	// The bridge stays down: a link that comes up looks for duplicates of its link-local
 	// address for a second, in which it answers no neighbour solicitation.
+	var filtering *nl.RtAttr
+	if b.Vlans {
+		filtering = netlink.Flag(nl.IFLA_BR_VLAN_FILTERING, true)
+	}
 	req := netlink.LinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, b.Name, false,
-		netlink.Bytes(unix.IFLA_ADDRESS, bridgeMAC(b.Name)), netlink.Number(unix.IFLA_MTU, b.MTU), netlink.LinkInfo("bridge", filtering(b.Vlans)))
+		netlink.Bytes(unix.IFLA_ADDRESS, bridgeMAC(b.Name)), netlink.Number(unix.IFLA_MTU, b.MTU), netlink.LinkInfo("bridge", filtering))
 	s.Host.Queue(req, "create")
 	err := s.Host.Flush()
 	switch {
@@ -97,14 +100,6 @@ func (b Bridge) create(s *plan.Session) error {
 	// The kernel takes an alias only for a link that exists (do_setlink).
 	dad := Sysctl{Key: "net/ipv6/conf/" + b.Name + "/accept_dad", Value: "0", Optional: true}
 	return errors.Join(setAlias(s, b.Name, bridgeAlias), dad.Add(s))
-}
-
-// filtering is the attribute by which a bridge tells VLANs apart; nil where that is not wanted.
-func filtering(on bool) *nl.RtAttr {
-	if !on {
-		return nil
-	}
-	return netlink.Flag(nl.IFLA_BR_VLAN_FILTERING, true)
 }
 
 // bridgeMAC is the MAC address of a bridge of ours.
@@ -129,15 +124,13 @@ func (b Bridge) reconcile(s *plan.Session, link *netlink.Link) error {
 	if b.Promisc {
 		info.Flags, info.Change = info.Flags|unix.IFF_PROMISC, info.Change|unix.IFF_PROMISC
 	}
-	req := netlink.Request(unix.RTM_NEWLINK, 0, info, netlink.Bytes(unix.IFLA_IFNAME, nl.ZeroTerminated(b.Name)))
-	if pin != nil {
-		req.AddData(netlink.Bytes(unix.IFLA_ADDRESS, pin))
-	}
+	req := netlink.Request(unix.RTM_NEWLINK, 0, info,
+		netlink.Bytes(unix.IFLA_IFNAME, nl.ZeroTerminated(b.Name)), netlink.Bytes(unix.IFLA_ADDRESS, pin))
 	if wrongMTU {
 		req.AddData(netlink.Number(unix.IFLA_MTU, b.MTU))
 	}
 	if wrongVlans {
-		req.AddData(netlink.LinkInfo("bridge", filtering(true)))
+		req.AddData(netlink.LinkInfo("bridge", netlink.Flag(nl.IFLA_BR_VLAN_FILTERING, true)))
 	}
 	s.Host.Queue(req, "bridge %s: reconcile", b.Name)
 	return s.Host.Flush()
@@ -173,8 +166,7 @@ func ours(link *netlink.Link) bool {
 	return link.Alias == bridgeAlias || strings.HasPrefix(link.Alias, bridgeAlias+" ")
 }
 
-// machine is the ID of this machine. With it, bridges of one name on two machines of a segment
-// have different MAC addresses.
+// machine is the ID of this machine: bridges of one name on two machines need two MAC addresses.
 func machine() string {
 	id, err := file.Read("/etc/machine-id")
 	if err != nil {
@@ -183,15 +175,9 @@ func machine() string {
 	return strings.TrimSpace(string(id))
 }
 
-// Vanished says whether the bridge that this session has seen does not exist any more: GC
-// retired it.
+// Vanished says whether GC has retired the bridge since this session saw it.
 func (b Bridge) Vanished(s *plan.Session) bool {
-	known, was := s.KnownIndex(b.Name)
-	if !was {
-		return false
-	}
-	link, err := s.Host.Link(b.Name)
-	return errors.Is(err, netlink.ErrNoLink) || err == nil && link.Index != known
+	return s.Vanished(b.Name)
 }
 
 // Check compares kind, flags and MTU.
@@ -202,16 +188,10 @@ func (b Bridge) Check(s *plan.Session) error {
 		return noLink(plan.LinkKind, "bridge "+b.Name, b.Name, err)
 	}
 	d.Want("kind", "bridge", link.Kind)
-	d.Want("state", "up", upText(link.Up))
-	if b.MTU > 0 && ours(link) {
-		d.Want("mtu", b.MTU, link.MTU)
-	}
-	if b.Promisc {
-		d.Want("promiscuous mode", true, link.Promisc)
-	}
-	if b.Vlans {
-		d.Want("VLAN filtering", true, link.Filtering)
-	}
+	d.WantIf(!link.Up, "state", "up", "down")
+	d.WantIf(b.MTU > 0 && ours(link), "mtu", b.MTU, link.MTU)
+	d.WantIf(b.Promisc, "promiscuous mode", true, link.Promisc)
+	d.WantIf(b.Vlans, "VLAN filtering", true, link.Filtering)
 	return d.Err()
 }
 
@@ -220,16 +200,7 @@ func noLink(kind plan.Kind, object, name string, err error) error {
 	if !errors.Is(err, netlink.ErrNoLink) {
 		return fmt.Errorf("%s: %w", object, err)
 	}
-	d := plan.Compare(kind, object)
-	d.Missing("link", name)
-	return d.Err()
-}
-
-func upText(up bool) string {
-	if up {
-		return "up"
-	}
-	return "down"
+	return plan.Compare(kind, object).Missing("link", name).Err()
 }
 
 // when is the text if the condition holds, else nothing. args are the text's, as in Sprintf.
@@ -254,8 +225,7 @@ type Facts struct {
 	Foreign bool // somebody else made the bridge
 }
 
-// Facts reads the bridge. For a missing bridge they are what Add will give it. A link of another
-// kind is an ErrConflict.
+// Facts reads the bridge, or says what Add will make. A link of another kind is an ErrConflict.
 func (b Bridge) Facts(s *plan.Session) (Facts, error) {
 	link, err := s.HostLink(b.Name)
 	if errors.Is(err, netlink.ErrNoLink) {

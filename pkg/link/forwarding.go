@@ -20,9 +20,8 @@ const (
 	forward6 = "net/ipv6/conf/all/forwarding"
 )
 
-// Forwarding makes the host a router for one address family. Forwarding is shared, and needs the
-// Bridge before it: the alias of our bridge notes a setting that was 0, so that Retire of the
-// last bridge can write the 0 back.
+// Forwarding makes the host a router for one address family. It is shared, and needs the Bridge
+// before it: the alias of our bridge notes a 0, which Retire of the last bridge writes back.
 type Forwarding struct {
 	Bridge string
 	IPv6   bool
@@ -84,20 +83,17 @@ func acceptRA(link string) string { return "net/ipv6/conf/" + link + "/accept_ra
 // the kernel deletes their default routes at once (rt6_purge_dflt_routers).
 func advertised(s *plan.Session) (names []string, err error) {
 	indexes := make(map[int]bool)
-	err = eachRoute(s.Host, unix.AF_INET6, unix.RT_TABLE_MAIN, func() { clear(indexes) }, func(m *nl.RtMsg, _ Route, oif int, more []hop) {
-		if m.Protocol != unix.RTPROT_RA {
-			return
-		}
-		for _, hop := range append(more, hop{oif: oif}) {
-			indexes[hop.oif] = hop.oif != 0
+	err = eachRoute(s.Host, unix.AF_INET6, unix.RT_TABLE_MAIN, func() { clear(indexes) }, func(m *nl.RtMsg, _ Route, oif int) {
+		if m.Protocol == unix.RTPROT_RA {
+			indexes[oif] = true
 		}
 	})
-	for index, is := range indexes {
-		if err != nil || !is {
-			continue
-		}
-		var link *netlink.Link
-		if link, err = s.Host.LinkByIndex(index); err != nil {
+	if err != nil {
+		return nil, err
+	}
+	for index := range indexes {
+		link, err := s.Host.LinkByIndex(index)
+		if err != nil {
 			return nil, fmt.Errorf("link of an advertised route: %w", err)
 		}
 		if have, rerr := s.Sysctls.Read(acceptRA(link.Name)); rerr == nil && have == "1" {
@@ -105,7 +101,7 @@ func advertised(s *plan.Session) (names []string, err error) {
 		}
 	}
 	slices.Sort(names)
-	return names, err
+	return names, nil
 }
 
 // Check reads the setting.
@@ -114,11 +110,8 @@ func (f Forwarding) Check(s *plan.Session) error {
 	if err != nil {
 		return err
 	}
-	d := plan.Compare(plan.SysctlKind, "sysctl")
-	if have == "0" { // 1 and, for IPv6, 2 both forward
-		d.Want(netns.Dotted(f.key()), "1", have)
-	}
-	return d.Err()
+	// 1 and, for IPv6, 2 both forward.
+	return plan.Compare(plan.SysctlKind, "sysctl").WantIf(have == "0", netns.Dotted(f.key()), "1", have).Err()
 }
 
 func (f Forwarding) String() string { return fmt.Sprintf("sysctl -w %s=1", netns.Dotted(f.key())) }

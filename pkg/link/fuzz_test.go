@@ -88,7 +88,7 @@ func ask(c *rtnl.Conn, question uint8) {
 	case 5:
 		_, _ = settled(c, 0)
 	case 6:
-		_, _ = defaultRoutes(c, unix.AF_INET)
+		_, _ = UplinkMTU(h)
 	case 7:
 		_, _ = LinkTowards(h, netip.MustParseAddr("10.1.0.2"))
 	case 8:

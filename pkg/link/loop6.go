@@ -97,9 +97,7 @@ func (l Loopback6) Check(s *plan.Session) error {
 	if err != nil {
 		return err
 	}
-	if !have {
-		d.Missing("local route", "::1")
-	}
+	d.MissingIf(!have, "local route", "::1")
 	if l.Bridge {
 		rules, err := s.Rules()
 		if err != nil {
@@ -109,9 +107,7 @@ func (l Loopback6) Check(s *plan.Session) error {
 		if err != nil {
 			return err
 		}
-		if !done {
-			d.Missing("rules for", "br_netfilter")
-		}
+		d.MissingIf(!done, "rules for", "br_netfilter")
 	}
 	return errors.Join(d.Err(), s.CheckChains(l.Chains()...))
 }

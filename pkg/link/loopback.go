@@ -30,15 +30,13 @@ func (l Loopback) Check(s *plan.Session) error {
 	if err != nil {
 		return fmt.Errorf("container link lo: %w", err)
 	}
-	d.Want("state", "up", upText(link.Up))
+	d.WantIf(!link.Up, "state", "up", "down")
 	have, err := l.Addresses(s)
 	if err != nil {
 		return err
 	}
 	for _, a := range l.Addrs {
-		if !slices.Contains(have, a) {
-			d.Missing("address", a.String())
-		}
+		d.MissingIf(!slices.Contains(have, a), "address", a.String())
 	}
 	return d.Err()
 }

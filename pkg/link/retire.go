@@ -11,9 +11,8 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
-// Retire deletes a bridge that we made if nothing is plugged into it. rules deletes the bridge's
-// own rules. With the last of our bridges Retire takes the host's settings back. A stranger's
-// bridge stays, and a bridge with ports stays.
+// Retire deletes a bridge of ours with nothing plugged in, its own rules (by rules), and with the
+// last of our bridges takes the host's settings back. Other bridges stay.
 func Retire(s *plan.Session, name string, rules func() error) error {
 	all := func() error {
 		retired, err := retire(s, name)

@@ -3,7 +3,9 @@ package link
 import (
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 
@@ -62,8 +64,7 @@ func (r Route) Add(s *plan.Session) error {
 	return nil
 }
 
-// Check looks for the route with all its attributes, in its own table. The Veth reports a missing
-// link.
+// Check looks for the route with all its attributes in its table. The Veth reports a missing link.
 func (r Route) Check(s *plan.Session) error {
 	index, err := s.ContainerIndex(r.IfName)
 	if err != nil {
@@ -75,20 +76,12 @@ func (r Route) Check(s *plan.Session) error {
 	}
 	d := plan.Compare(plan.RouteKind, "container link "+r.IfName)
 	if len(have) == 0 {
-		d.Missing("route", r.text())
-		return d.Err()
+		return d.Missing("route", r.text()).Err()
 	}
-	if slices.ContainsFunc(have, r.same) {
-		return nil
-	}
-	got := have[0]
-	got.IfName = r.IfName
-	d.Want("route", r.text(), got.text())
-	return d.Err()
+	return d.WantIf(!slices.ContainsFunc(have, r.same), "route", r.text(), have[0].text()).Err()
 }
 
-// same compares the attributes that the plan has. An attribute that the kernel chose may have
-// any value.
+// same compares the attributes that the plan has; those that the kernel chose may have any value.
 func (r Route) same(o Route) bool {
 	return r.Gw == o.Gw && r.priority() == o.priority() && r.scope() == o.scope() &&
 		(r.MTU == 0 || r.MTU == o.MTU) && (r.AdvMSS == 0 || r.AdvMSS == o.AdvMSS)
@@ -115,26 +108,28 @@ func (r Route) text() string {
 
 // listRoutes lists the routes to exactly dst through the link in the table.
 func listRoutes(c *netlink.Conn, dst netip.Prefix, table, index int) (list []Route, err error) {
-	err = eachRoute(c, netlink.Family(dst.Addr()), table, func() { list = nil }, func(_ *nl.RtMsg, got Route, oif int, more []hop) {
-		for _, hop := range append(more, hop{got.Gw, oif}) {
-			if got.Gw = hop.gw; got.Dst == dst && hop.oif == index && got.Table == table {
-				list = append(list, got)
-			}
+	err = eachRoute(c, netlink.Family(dst.Addr()), table, func() { list = nil }, func(_ *nl.RtMsg, got Route, oif int) {
+		if got.Dst == dst && oif == index && got.Table == table {
+			list = append(list, got)
 		}
 	})
 	return list, err
 }
 
-// eachRoute lists the routes of a table: each route with the index of its link, or the ways of a
-// route that has several. A family without the table has no routes.
-func eachRoute(c *netlink.Conn, family, table int, reset func(), fn func(m *nl.RtMsg, r Route, oif int, more []hop)) error {
+// eachRoute lists the routes of a table, each with the index of its link: a route that has several
+// ways for each of them. A family without the table has no routes.
+func eachRoute(c *netlink.Conn, family, table int, reset func(), fn func(m *nl.RtMsg, r Route, oif int)) error {
 	// A strict dump takes no filters but family and table (ip_valid_fib_dump_req).
 	req := netlink.Request(unix.RTM_GETROUTE, 0, &nl.RtMsg{RtMsg: unix.RtMsg{Family: uint8(family)}}, netlink.Number(unix.RTA_TABLE, table))
 	err := c.Dump(req, reset, func(data []byte) error {
 		m := nl.DeserializeRtMsg(data)
 		attrs := data[m.Len():]
 		r, oif := parseRoute(m, attrs)
-		fn(m, r, oif, hops(attrs))
+		for _, way := range append(hops(attrs), hop{r.Gw, oif}) {
+			if r.Gw = way.gw; way.oif != 0 {
+				fn(m, r, way.oif)
+			}
+		}
 		return nil
 	})
 	return netlink.Ignore(err, unix.ENOENT)
@@ -178,4 +173,75 @@ func parseRoute(m *nl.RtMsg, attrs []byte) (r Route, oif int) {
 	}
 	r.Gw, _ = netip.AddrFromSlice(netlink.Nested(attrs, unix.RTA_GATEWAY))
 	return r, number(attrs, unix.RTA_OIF)
+}
+
+// ErrNoUplink says that the host has no default route.
+var ErrNoUplink = errors.New("the host has no default route")
+
+// UplinkMTU is the smallest MTU, in bytes, of both families' default routes and of their links.
+func UplinkMTU(s *plan.Session) (int, error) {
+	smallest := math.MaxInt
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		type route struct{ link, mtu int }
+		var routes []route
+		err := eachRoute(s.Host, family, unix.RT_TABLE_MAIN, func() { routes = nil }, func(m *nl.RtMsg, r Route, oif int) {
+			if m.Dst_len == 0 && m.Type == unix.RTN_UNICAST && m.Table == unix.RT_TABLE_MAIN {
+				routes = append(routes, route{oif, r.MTU})
+			}
+		})
+		if err != nil {
+			return 0, fmt.Errorf("list default routes: %w", err)
+		}
+		for _, r := range routes {
+			link, err := s.Host.LinkByIndex(r.link)
+			if err != nil {
+				return 0, fmt.Errorf("link of the default route: %w", err)
+			}
+			smallest = min(smallest, link.MTU, cmp.Or(r.mtu, link.MTU))
+		}
+	}
+	if smallest == math.MaxInt {
+		return 0, ErrNoUplink
+	}
+	return smallest, nil
+}
+
+// Towards is the host's link by which packets to a container's address leave.
+type Towards struct {
+	Link   string // "" without an address or a route, and for an address of the host
+	Bridge bool
+}
+
+// LinkTowards finds the link towards an address.
+func LinkTowards(s *plan.Session, a netip.Addr) (Towards, error) {
+	if !a.IsValid() {
+		return Towards{}, nil
+	}
+	index, _, err := RouteTo(s, a)
+	if err != nil || index == 0 {
+		return Towards{}, err
+	}
+	link, err := s.Host.LinkByIndex(index)
+	if err != nil {
+		return Towards{}, fmt.Errorf("route to %s: %w", a, err)
+	}
+	return Towards{link.Name, link.Kind == "bridge"}, nil
+}
+
+// RouteTo is the index of the link by which packets to an address leave, 0 without one; gateway
+// says whether they go to a gateway.
+func RouteTo(s *plan.Session, a netip.Addr) (index int, gateway bool, err error) {
+	msg := &nl.RtMsg{RtMsg: unix.RtMsg{Family: uint8(netlink.Family(a)), Dst_len: uint8(a.BitLen())}}
+	err = s.Host.Get(netlink.Request(unix.RTM_GETROUTE, 0, msg, netlink.Bytes(unix.RTA_DST, a.AsSlice())), func(data []byte) error {
+		m := nl.DeserializeRtMsg(data)
+		if attrs := data[m.Len():]; m.Type == unix.RTN_UNICAST {
+			index = int(netlink.U32(netlink.Nested(attrs, unix.RTA_OIF)))
+			gateway = netlink.Nested(attrs, unix.RTA_GATEWAY) != nil || netlink.Nested(attrs, unix.RTA_VIA) != nil
+		}
+		return nil
+	})
+	if err = netlink.Ignore(err, unix.ENETUNREACH, unix.EHOSTUNREACH); err != nil {
+		err = fmt.Errorf("route to %s: %w", a, err)
+	}
+	return index, gateway, err
 }

@@ -1,7 +1,9 @@
 package link
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
@@ -14,8 +16,7 @@ type Sysctl struct {
 	Optional bool // success where the kernel or the link has no IPv6
 }
 
-// Add writes the value unless the setting has it already, and reads the setting back: some writes
-// to a read-only or masked /proc vanish.
+// Add writes the value unless it is there. It reads it back: writes to a masked /proc may vanish.
 func (y Sysctl) Add(s *plan.Session) error { return y.add(s.Sysctls) }
 
 func (y Sysctl) add(dirs netns.Sysctls) error {
@@ -37,9 +38,7 @@ func (y Sysctl) check(dirs netns.Sysctls) error {
 	if err != nil {
 		return err
 	}
-	d := plan.Compare(plan.SysctlKind, "sysctl")
-	d.Want(netns.Dotted(y.Key), y.Value, have)
-	return d.Err()
+	return plan.Compare(plan.SysctlKind, "sysctl").Want(netns.Dotted(y.Key), y.Value, have).Err()
 }
 
 func (y Sysctl) String() string {
@@ -47,3 +46,47 @@ func (y Sysctl) String() string {
 }
 
 func inContainer(cmd string) string { return "nsenter --net=$CNI_NETNS " + cmd }
+
+// Inside are settings of the container's namespace. Add and Check enter the namespace once.
+type Inside []Sysctl
+
+// Add writes the settings, up to the first error.
+func (in Inside) Add(s *plan.Session) error {
+	return s.Inside(func() error {
+		dirs := netns.OwnSysctls()
+		defer dirs.Close()
+		for _, y := range in {
+			if err := y.add(dirs); err != nil {
+				return fmt.Errorf("container: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+// Check reads the settings.
+func (in Inside) Check(s *plan.Session) error {
+	return s.Inside(func() error {
+		dirs := netns.OwnSysctls()
+		defer dirs.Close()
+		var errs []error
+		for _, y := range in {
+			err := y.check(dirs)
+			if dirs.NoFamily(y.Key, err) {
+				continue // the link is missing, or has no IPv6: its own object says that
+			}
+			if err != nil {
+				errs = append(errs, fmt.Errorf("container: %w", err))
+			}
+		}
+		return errors.Join(errs...)
+	})
+}
+
+func (in Inside) String() string {
+	lines := make([]string, len(in))
+	for i, y := range in {
+		lines[i] = inContainer(y.String())
+	}
+	return strings.Join(lines, "\n")
+}

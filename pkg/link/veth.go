@@ -45,7 +45,10 @@ func (v Veth) Add(s *plan.Session) error {
 	s.Host.Queue(v.configure(name, v.wantedFlags()...), "veth %s: configure", name)
 	err = s.Host.Flush()
 	if errors.Is(err, unix.EEXIST) {
-		return v.explainExists(s, name, err)
+		if taken := s.Vacant(v.Owner); errors.Is(taken, plan.ErrConflict) {
+			return taken
+		}
+		return err
 	}
 	if errors.Is(err, unix.EXFULL) {
 		err = fmt.Errorf("bridge %s: full: a bridge has at most 1023 ports (BR_MAX_PORTS): %w", v.Master, err)
@@ -124,17 +127,6 @@ func (v Veth) wantedFlags() []*nl.RtAttr {
 	return flags
 }
 
-// explainExists says which of the two names is taken.
-func (v Veth) explainExists(s *plan.Session, name string, cause error) error {
-	if _, err := s.Container.Link(v.IfName); err == nil {
-		return fmt.Errorf("CNI_IFNAME: %s exists already in the container: choose another name or DEL it first: %w", v.IfName, plan.ErrConflict)
-	}
-	if _, err := s.Host.Link(name); err == nil {
-		return fmt.Errorf("veth %s: this attachment exists already: DEL it first: %w", name, plan.ErrConflict)
-	}
-	return cause
-}
-
 // Check compares both ends with the plan.
 func (v Veth) Check(s *plan.Session) error {
 	return errors.Join(v.checkHost(s), v.checkContainer(s))
@@ -147,20 +139,13 @@ func (v Veth) checkHost(s *plan.Session) error {
 	if err != nil {
 		return noLink(plan.LinkKind, "veth "+name, name, err)
 	}
-	d.Want("state", "up", upText(link.Up))
+	d.WantIf(!link.Up, "state", "up", "down")
 	d.Want("mac", v.Owner.HostMAC(), link.MAC)
-	if !label.Same(link.Alias, v.Owner.Tag()) { // GC and DEL find the link by the tag in its alias
-		d.Want("alias", v.Owner.Comment(aliasLimit), cmp.Or(link.Alias, "none"))
-	}
-	if link.IPv6 {
-		d.Want("disable_ipv6", true, link.NoIPv6)
-	}
-	if v.Group != 0 {
-		d.Want("group", v.Group, link.Group)
-	}
-	if v.MTU > 0 {
-		d.Want("mtu", v.MTU, link.MTU)
-	}
+	// GC and DEL find the link by the tag in its alias.
+	d.WantIf(!label.Same(link.Alias, v.Owner.Tag()), "alias", v.Owner.Comment(aliasLimit), cmp.Or(link.Alias, "none"))
+	d.WantIf(link.IPv6, "disable_ipv6", true, link.NoIPv6)
+	d.WantIf(v.Group != 0, "group", v.Group, link.Group)
+	d.WantIf(v.MTU > 0, "mtu", v.MTU, link.MTU)
 	if v.Master == "" {
 		return d.Err()
 	}
@@ -169,17 +154,12 @@ func (v Veth) checkHost(s *plan.Session) error {
 		return err
 	}
 	if link.Port == nil || err != nil || link.Master != master {
-		d.Missing("port of bridge", v.Master)
-		return d.Err()
+		return d.Missing("port of bridge", v.Master).Err()
 	}
 	d.Want("hairpin", v.Hairpin, link.Port.Hairpin)
 	d.Want("isolated", v.Isolated, link.Port.Isolated)
-	if v.Static {
-		d.Want("learning", false, link.Port.Learning)
-	}
-	if !v.IfDown && link.Port.State == 0 {
-		d.Want("port state", "forwarding", "disabled")
-	}
+	d.WantIf(v.Static, "learning", false, link.Port.Learning)
+	d.WantIf(!v.IfDown && link.Port.State == 0, "port state", "forwarding", "disabled")
 	return d.Err()
 }
 
@@ -190,15 +170,9 @@ func (v Veth) checkContainer(s *plan.Session) error {
 		return noLink(plan.LinkKind, "container link "+v.IfName, v.IfName, err)
 	}
 	d.Want("kind", "veth", link.Kind)
-	if len(v.MAC) > 0 {
-		d.Want("mac", v.MAC, link.MAC)
-	}
-	if v.MTU > 0 {
-		d.Want("mtu", v.MTU, link.MTU)
-	}
-	if !v.IfDown {
-		d.Want("state", "up", upText(link.Up))
-	}
+	d.WantIf(len(v.MAC) > 0, "mac", v.MAC, link.MAC)
+	d.WantIf(v.MTU > 0, "mtu", v.MTU, link.MTU)
+	d.WantIf(!v.IfDown && !link.Up, "state", "up", "down")
 	return d.Err()
 }
 
@@ -231,8 +205,7 @@ func Exists(s *plan.Session, name string) bool {
 	return err == nil
 }
 
-// DropTagged deletes the pairs whose owner's tag drop takes. It goes by the alias: somebody may have
-// renamed the host's end.
+// DropTagged deletes the pairs whose tag drop takes, by the alias: the host's end may be renamed.
 func DropTagged(s *plan.Session, drop func(tag string) bool) error {
 	links, err := s.Host.Links()
 	if err != nil {

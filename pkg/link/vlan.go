@@ -93,7 +93,6 @@ func vlanRequest(kind, index int, infos []vlanInfo) *nl.NetlinkRequest {
 
 // Check compares the port's VLANs with the plan. The Veth reports a missing link.
 func (v Vlans) Check(s *plan.Session) error {
-	d := plan.Compare(plan.VLANKind, "link "+v.Link)
 	link, err := s.Host.Link(v.Link)
 	if errors.Is(err, netlink.ErrNoLink) {
 		return nil
@@ -105,8 +104,7 @@ func (v Vlans) Check(s *plan.Session) error {
 	if err != nil {
 		return fmt.Errorf("link %s: list VLANs: %w", v.Link, err)
 	}
-	d.Want("VLANs", v.text(), vlanText(have))
-	return d.Err()
+	return plan.Compare(plan.VLANKind, "link "+v.Link).Want("VLANs", v.text(), vlanText(have)).Err()
 }
 
 // text is the wanted VLANs in the form that vlanText gives the kernel's.

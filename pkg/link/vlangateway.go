@@ -33,12 +33,11 @@ func (g VlanGateway) name() string { return VlanGatewayName(g.Bridge, g.VID) }
 // port is the name of the end in the bridge.
 func (g VlanGateway) port() string { return "veth" + plan.Digest("vlan gateway", g.name())[:11] }
 
-// Facts are the MAC address and MTU of the host's end. For a missing pair they are what Add will
-// give it.
+// Facts are the MAC address and MTU of the host's end, or what Add will give it.
 func (g VlanGateway) Facts(s *plan.Session) (Facts, error) {
 	link, err := s.Host.Link(g.name())
 	if errors.Is(err, netlink.ErrNoLink) {
-		return Facts{MAC: g.mac(), MTU: g.MTU}, nil
+		return Facts{MAC: gatewayMAC(g.name()), MTU: g.MTU}, nil
 	}
 	if err != nil {
 		return Facts{}, fmt.Errorf("vlan gateway %s: %w", g.name(), err)
@@ -46,14 +45,11 @@ func (g VlanGateway) Facts(s *plan.Session) (Facts, error) {
 	return Facts{MAC: link.MAC, MTU: link.MTU}, nil
 }
 
-func (g VlanGateway) mac() net.HardwareAddr { return gatewayMAC(g.name()) }
-
 func gatewayMAC(link string) net.HardwareAddr {
 	return plan.HardwareAddr("vlan gateway", machine(), link)
 }
 
-// Add makes the pair unless it exists, and finishes a pair of ours that lacks something. A pair of
-// a stranger stays as it is.
+// Add makes the pair, or finishes one of ours that lacks something. A stranger's stays as it is.
 func (g VlanGateway) Add(s *plan.Session) error {
 	link, err := s.HostLink(g.name())
 	if errors.Is(err, netlink.ErrNoLink) || err == nil && !g.complete(link) {
@@ -104,7 +100,7 @@ func (g VlanGateway) create(s *plan.Session) error {
 	}
 	s.Host.Queue(netlink.LinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, g.port(), false,
 		netlink.Bytes(unix.IFLA_ADDRESS, plan.HardwareAddr("vlan gateway port", machine(), g.name())), netlink.Number(unix.IFLA_MASTER, master),
-		pairInfo(g.name(), netlink.Bytes(unix.IFLA_ADDRESS, g.mac()))), "create")
+		pairInfo(g.name(), netlink.Bytes(unix.IFLA_ADDRESS, gatewayMAC(g.name())))), "create")
 	return netlink.Ignore(s.Host.Flush(), unix.EEXIST)
 }
 
@@ -125,13 +121,10 @@ func (g VlanGateway) finish(s *plan.Session) error {
 
 func (g VlanGateway) alias() string { return VlanAlias + " " + g.Bridge }
 
-// gatewayOf says whether the link is an end of a VLAN's gateway that we made for the bridge, if
-// only in part.
+// gatewayOf says whether the link is an end of a VLAN's gateway of the bridge, even half made.
 func gatewayOf(l *netlink.Link, bridge string) bool {
-	if l.Alias == VlanAlias+" "+bridge {
-		return true
-	}
-	return l.Alias == "" && l.Kind == "veth" && nft.OfBridge(l.Name, bridge) && bytes.Equal(l.MAC, gatewayMAC(l.Name))
+	return l.Alias == VlanGateway{Bridge: bridge}.alias() ||
+		l.Alias == "" && l.Kind == "veth" && nft.OfBridge(l.Name, bridge) && bytes.Equal(l.MAC, gatewayMAC(l.Name))
 }
 
 func (g VlanGateway) vlans() Vlans { return Vlans{Link: g.port(), PVID: g.VID} }
@@ -144,18 +137,14 @@ func (g VlanGateway) Check(s *plan.Session) error {
 		return noLink(plan.LinkKind, "vlan gateway "+g.name(), g.name(), err)
 	}
 	d.Want("kind", "veth", link.Kind)
-	d.Want("state", "up", upText(link.Up))
+	d.WantIf(!link.Up, "state", "up", "down")
 	if link.Alias != g.alias() {
 		return d.Err() // a stranger's
 	}
-	if g.MTU > 0 {
-		d.Want("mtu", g.MTU, link.MTU)
-	}
+	d.WantIf(g.MTU > 0, "mtu", g.MTU, link.MTU)
 	master, merr := s.HostIndex(g.Bridge)
 	port, err := s.Host.Link(g.port())
-	if err == nil && (merr != nil || port.Master != master) {
-		d.Missing("port "+g.port()+" in bridge", g.Bridge)
-	}
+	d.MissingIf(err == nil && (merr != nil || port.Master != master), "port "+g.port()+" in bridge", g.Bridge)
 	return errors.Join(d.Err(), err, g.vlans().Check(s), g.checkRules(s, link))
 }
 
@@ -169,5 +158,6 @@ func (g VlanGateway) checkRules(s *plan.Session, link *netlink.Link) error {
 func (g VlanGateway) String() string {
 	mtu := when(g.MTU > 0, " mtu %d", g.MTU)
 	return fmt.Sprintf("ip link add %s master %s type veth peer name %s address %s\n%s\nip link set %s up%s\nip link set %s up%s\n%s",
-		g.port(), g.Bridge, g.name(), g.mac(), g.vlans(), g.port(), mtu, g.name(), mtu, ruleset.VlanGatewayChain(g.Bridge, g.VID, g.mac()))
+		g.port(), g.Bridge, g.name(), gatewayMAC(g.name()), g.vlans(), g.port(), mtu, g.name(), mtu,
+		ruleset.VlanGatewayChain(g.Bridge, g.VID, gatewayMAC(g.name())))
 }

@@ -22,16 +22,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Variable turns the log on without a configuration: a level, a file, or
-// "level:file".
+// Variable turns the log on without a configuration: a level, a file, or "level:file".
 const Variable = "BRIDGEPORT_LOG"
 
 // DefaultFile is where lines go when only a level is given.
 const DefaultFile = "/var/log/bridgeport.log"
 
-// MaxSize is how long a file gets, in bytes, save for lines that are written while another
-// process moves it. A full file becomes file.1, in place of the file.1 before it. So the log
-// takes at most twice as much.
+// MaxSize is how long a file gets, in bytes, and a little more while another process moves it. A
+// full file replaces file.1, so that the log takes at most twice as much.
 const MaxSize = 4 << 20
 
 // At level error only failed verbs are written, at info all, at debug also the configuration.
@@ -132,8 +130,7 @@ func (l *Line) Step(name string) {
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// End writes the line. code is 0 for success. A log that can't be written does not
-// fail the verb: the error is for stderr.
+// End writes the line. code is 0 for success. The error, of writing it, is for stderr only.
 func (l *Line) End(code uint, failure error) error {
 	if l == nil || failure == nil && l.settings.Level == levelError {
 		return nil
@@ -163,8 +160,7 @@ type attributes struct {
 	Config  json.RawMessage `json:"config,omitempty"`
 }
 
-// isTraceParent says whether text has the form of https://www.w3.org/TR/trace-context/, version
-// 00. libcni passes on anything.
+// isTraceParent says whether text has the form of https://www.w3.org/TR/trace-context/, 00.
 func isTraceParent(text string) bool {
 	parts := strings.Split(text, "-")
 	if len(parts) != 4 || len(parts[1]) != 32 || len(parts[2]) != 16 || len(parts[3]) != 2 || parts[0] != "00" {
@@ -195,8 +191,7 @@ func (l *Line) text(code uint, failure error) ([]byte, error) {
 	return append(text, '\n'), err
 }
 
-// write appends the line by one system call, so that lines of processes that run at
-// once do not mix (O_APPEND).
+// write appends the line by one system call: lines of several processes do not mix (O_APPEND).
 func write(path string, line []byte) error {
 	if err := rotate(path); err != nil {
 		return err
@@ -209,8 +204,7 @@ func write(path string, line []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// rotate moves a full file away. One of several processes does it, under a lock. The others
-// write one more line into the old file.
+// rotate moves a full file away, under a lock. Others write one more line to the old one.
 func rotate(path string) error {
 	info, err := os.Stat(path)
 	if err != nil || info.Size() < MaxSize || !info.Mode().IsRegular() {

@@ -10,14 +10,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 
 	"golang.org/x/sys/unix"
 )
 
 var (
-	// ErrNotExist says that nothing is at the path. For DEL this means that the
-	// namespace is gone and everything inside it with it.
+	// ErrNotExist says that nothing is at the path: the namespace is gone with all inside it.
 	ErrNotExist = errors.New("no such network namespace")
 	// ErrNotNetns says that something is at the path, but not a network
 	// namespace: after a reboot the plain file that was the mount point.
@@ -29,9 +29,8 @@ var (
 // nsGetType is NS_GET_NSTYPE of ioctl_ns(2), Linux 4.11.
 const nsGetType = 0xb703
 
-// NS is an open network namespace. The file descriptor keeps the namespace
-// alive and makes sure that every step of a verb works on the same one, even
-// when the path is swapped meanwhile. Close it after use.
+// NS is an open network namespace, to be closed. It keeps the namespace alive, and the same for all
+// steps of a verb even when the path is swapped.
 type NS struct {
 	path string
 	fd   int // -1 when closed
@@ -132,9 +131,8 @@ func (ns *NS) Close() error {
 	return err
 }
 
-// Do runs fn with the calling thread inside the namespace and brings the thread
-// back afterwards. fn must not start goroutines that rely on the namespace. It
-// needs CAP_SYS_ADMIN in both namespaces' owners (setns(2)).
+// Do runs fn with the calling thread inside the namespace and brings it back. fn must start no
+// goroutines in there. It needs CAP_SYS_ADMIN in both namespaces' owners (setns(2)).
 func (ns *NS) Do(fn func() error) error {
 	runtime.LockOSThread()
 	host, err := unix.Open(ownPath, unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -155,6 +153,58 @@ func (ns *NS) Do(fn func() error) error {
 	}
 	runtime.UnlockOSThread()
 	return ferr
+}
+
+// New makes a network namespace and keeps it alive by a bind mount at path, as
+// `ip netns add` does. The file is created; its directory too, if missing. The
+// loopback device inside is down. Remove it by Remove. It needs CAP_SYS_ADMIN.
+func New(path string) (*NS, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDONLY, 0o444)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
+	if err := makeAndMount(path); err != nil {
+		return nil, errors.Join(err, os.Remove(path))
+	}
+	return Open(path)
+}
+
+// makeAndMount leaves the new namespace by Do. To let the thread end with its goroutine is not
+// enough: Go never ends the main thread, whose namespace the whole process seems to have
+// (/proc/self/ns/net).
+func makeAndMount(path string) error {
+	host, err := Current()
+	if err != nil {
+		return err
+	}
+	defer host.Close()
+	return host.Do(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("%s: make network namespace: %w", path, err)
+		}
+		if err := unix.Mount(ownPath, path, "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("%s: mount network namespace: %w", path, err)
+		}
+		return nil
+	})
+}
+
+// Remove unmounts the namespace and removes the file. An absent path is success.
+func Remove(path string) error {
+	err := unix.Unmount(path, unix.MNT_DETACH)
+	if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("%s: unmount: %w", path, err)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // timerSlack is for threads that start a program, which inherits the slack, in nanoseconds

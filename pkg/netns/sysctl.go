@@ -45,23 +45,26 @@ func OwnSysctls() Sysctls {
 
 // Read is the value of a setting.
 func (d Sysctls) Read(key string) (string, error) {
-	dir, name := d.at(key)
-	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := d.open(key, unix.O_RDONLY)
 	if err != nil {
-		return "", fmt.Errorf("sysctl %s: open: %w", Dotted(key), err)
+		return "", err
 	}
 	defer unix.Close(fd)
-	have, err := sysctlValue(fd)
+	return sysctlValue(fd, key)
+}
+
+func (d Sysctls) open(key string, flags int) (int, error) {
+	dir, name := d.at(key)
+	fd, err := unix.Openat(dir, name, flags|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return "", fmt.Errorf("sysctl %s: read: %w", Dotted(key), err)
+		err = fmt.Errorf("sysctl %s: open: %w", Dotted(key), err)
 	}
-	return have, nil
+	return fd, err
 }
 
 // Write makes the value the wanted one, with one open.
 func (d Sysctls) Write(key, value string) error {
-	dir, name := d.at(key)
-	fd, err := unix.Openat(dir, name, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	fd, err := d.open(key, unix.O_RDWR)
 	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EROFS) {
 		// A setting on a read-only disk may be right.
 		if have, rerr := d.Read(key); rerr == nil && have == value {
@@ -69,32 +72,29 @@ func (d Sysctls) Write(key, value string) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("sysctl %s: open: %w", Dotted(key), err)
+		return err
 	}
 	defer unix.Close(fd)
-	have, err := sysctlValue(fd)
-	if err != nil {
-		return fmt.Errorf("sysctl %s: read: %w", Dotted(key), err)
-	}
-	if have == value {
-		return nil
+	have, err := sysctlValue(fd, key)
+	if err != nil || have == value {
+		return err
 	}
 	if _, err := unix.Pwrite(fd, []byte(value), 0); err != nil {
 		return fmt.Errorf("sysctl %s: write %s: %w", Dotted(key), value, err)
 	}
-	if have, err = sysctlValue(fd); err == nil && have != value {
-		err = fmt.Errorf("wrote %s, but it reads %s", value, have)
+	if have, err = sysctlValue(fd, key); err == nil && have != value {
+		err = fmt.Errorf("sysctl %s: wrote %s, but it reads %s", Dotted(key), value, have)
 	}
-	if err != nil {
-		return fmt.Errorf("sysctl %s: %w", Dotted(key), err)
-	}
-	return nil
+	return err
 }
 
-func sysctlValue(fd int) (string, error) {
+func sysctlValue(fd int, key string) (string, error) {
 	var text [128]byte // these are numbers
 	n, err := unix.Pread(fd, text[:], 0)
-	return strings.TrimSpace(string(text[:max(n, 0)])), err
+	if err != nil {
+		return "", fmt.Errorf("sysctl %s: read: %w", Dotted(key), err)
+	}
+	return strings.TrimSpace(string(text[:n])), nil
 }
 
 // at is what to open for the key.
@@ -131,10 +131,9 @@ func Dotted(key string) string {
 	return strings.NewReplacer("/", ".", ".", "/").Replace(key)
 }
 
-// NoFamily says whether err, of reading or writing the key, means that there is no IPv6: the
-// kernel has none, or the link has none since its MTU is below 1280 (addrconf_notify). Then
-// the key's directory is missing. A key that is missing in a directory is hidden: its
-// protection is needed.
+// NoFamily says whether err, of reading or writing the key, means that the kernel or the link has
+// no IPv6 (MTU below 1280, addrconf_notify): the key's directory is missing. A key that is missing
+// in a directory is hidden: its protection is needed.
 func (d Sysctls) NoFamily(key string, err error) bool {
 	if !errors.Is(err, os.ErrNotExist) {
 		return false

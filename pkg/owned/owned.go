@@ -1,6 +1,5 @@
-// Package owned is the one list of what an attachment may own. ADD fills the list in, DEL
-// deletes it, GC sweeps what belongs to no valid attachment, and the operator's gc and repair
-// read it, too.
+// Package owned is the one list of what an attachment may own. ADD fills it in, DEL deletes it, GC
+// sweeps what belongs to no valid attachment, and the operator's gc and repair read it.
 //
 //	all := owned.By(owner, addrs)
 //	err := all.Plan().Del(s)                                  // DEL
@@ -22,9 +21,8 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
-// All is everything that an attachment may own and that does not go with its link, the
-// link included. ADD fills in what its configuration wants; the Owner alone is enough to
-// delete it all.
+// All is the attachment's link and all that does not go with it. ADD fills in what its
+// configuration wants; the Owner alone is enough to delete it all.
 type All struct {
 	Veth               link.Veth
 	SpoofCheck         firewall.SpoofCheck
@@ -35,8 +33,7 @@ type All struct {
 	PortsIPTables      firewall.PortsIPTables
 }
 
-// By is what the owner may own. addrs are the container's addresses, as far as they are
-// known: they save a search.
+// By is what the owner may own. addrs, the container's as far as they are known, save a search.
 func By(o plan.Owner, addrs []netip.Prefix) All {
 	return All{
 		Veth:       link.Veth{Owner: o, IfName: o.IfName},

@@ -82,16 +82,30 @@ type comparison struct {
 func Compare(kind Kind, object string) *comparison { return &comparison{kind: kind, object: object} }
 
 // Want notes a difference between the texts of want and have.
-func (c *comparison) Want(field string, want, have any) {
+func (c *comparison) Want(field string, want, have any) *comparison {
+	return c.WantIf(true, field, want, have)
+}
+
+// WantIf is Want where the condition holds.
+func (c *comparison) WantIf(is bool, field string, want, have any) *comparison {
 	w, h := fmt.Sprint(want), fmt.Sprint(have)
-	if w != h {
+	if is && w != h {
 		c.drift = append(c.drift, Finding{Kind: c.kind, Object: c.object, Field: field, Expected: w, Actual: h})
 	}
+	return c
 }
 
 // Missing notes that the thing itself does not exist.
-func (c *comparison) Missing(field, what string) {
-	c.drift = append(c.drift, Finding{Kind: c.kind, Object: c.object, Field: field, Expected: what})
+func (c *comparison) Missing(field, what string) *comparison {
+	return c.MissingIf(true, field, what)
+}
+
+// MissingIf is Missing where the condition holds.
+func (c *comparison) MissingIf(is bool, field, what string) *comparison {
+	if is {
+		c.drift = append(c.drift, Finding{Kind: c.kind, Object: c.object, Field: field, Expected: what})
+	}
+	return c
 }
 
 // Err is nil without differences.
@@ -102,8 +116,7 @@ func (c *comparison) Err() error {
 	return c.drift
 }
 
-// Findings are all findings in an error of Check, each once. What went wrong otherwise is a
-// finding of ErrorKind.
+// Findings are all findings in an error of Check, each once. Other errors are of ErrorKind.
 func Findings(err error) Drift {
 	found, others := split(err)
 	for _, o := range others {
@@ -137,3 +150,15 @@ func split(err error) (found Drift, others []error) {
 	}
 	return nil, []error{err}
 }
+
+// AddressHeldError is an ErrConflict: a link that lives has the address that ADD was given.
+type AddressHeldError struct {
+	Address string // an IP address, or a MAC address and the bridge
+	Holder  string // container, network, interface and pod, as far as they are known, or a port
+}
+
+func (e *AddressHeldError) Error() string {
+	return fmt.Sprintf("address %s is held by %s: choose another address, or delete that container (its lease may be lost, or another network has the same subnet)", e.Address, e.Holder)
+}
+
+func (e *AddressHeldError) Unwrap() error { return ErrConflict }

@@ -34,8 +34,7 @@ func OwnersOf(req *cni.Request, list []types.GCAttachment) []Owner {
 	return owners
 }
 
-// Digest separates the parts by a byte that none of them may hold, so that
-// different owners can't concatenate to the same text.
+// Digest joins the parts by a byte that none may hold: different owners make different texts.
 func Digest(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:])
@@ -53,8 +52,7 @@ func (o Owner) digest() string {
 // probability 3e-8 (44 bits). Then ADD returns an error.
 func (o Owner) LinkName() string { return "veth" + o.digest()[:11] }
 
-// Tag is the beginning of the owner's aliases and comments of elements: 8 hex digits of the
-// network, '-', and the digits of LinkName.
+// Tag begins aliases and comments: 8 hex digits of the network, '-', and LinkName's digits.
 func (o Owner) Tag() string { return networkTag(o.Network) + "-" + o.digest()[:11] }
 
 // Comment is Tag and the names, cut to at most limit bytes. The network's name, for which the tag
@@ -83,8 +81,7 @@ func printable(s string, limit int) string {
 	return clean[:min(len(clean), limit)]
 }
 
-// HardwareAddr makes a locally administered unicast address (IEEE 802, bits 1 and
-// 0 of the first byte) from a digest.
+// HardwareAddr is a local unicast address (IEEE 802, bits 1 and 0 of byte 0) from a digest.
 func HardwareAddr(parts ...string) net.HardwareAddr {
 	raw, _ := hex.DecodeString(Digest(parts...)[:12]) // hex of our own making
 	raw[0] = raw[0]&^1 | 2

@@ -99,8 +99,7 @@ func (p Plan) Objects() []Object {
 	return slices.Concat(before, p.Shared, p.Link, p.Bounds, p.Own)
 }
 
-// Add makes the plan real. After an error nothing new but Shared is left. Add makes a bridge
-// again that a GC retired meanwhile.
+// Add makes the plan real, and a bridge again that GC retired. An error leaves only Shared.
 func (p Plan) Add(s *Session) error {
 	err := p.add(s)
 	for range 5 { // a crowd of GCs
@@ -167,8 +166,7 @@ func (p Plan) undo(s *Session, err error) error {
 	return err
 }
 
-// Check compares the whole plan with the kernel and joins all differences. Findings takes
-// them apart.
+// Check compares the whole plan with the kernel. Findings takes the error apart.
 func (p Plan) Check(s *Session) error {
 	var errs []error
 	s.deferred = []nft.Chain{}
@@ -182,8 +180,7 @@ func (p Plan) Check(s *Session) error {
 	return errors.Join(append(errs, s.CheckChains(chains...))...)
 }
 
-// Del removes the Deleters among Own and Link, last made first, then those of Bounds. It goes
-// on after an error.
+// Del removes Own and Link, last made first, then Bounds. It goes on after an error.
 func (p Plan) Del(s *Session) error {
 	var list []Deleter
 	for _, part := range [][]Object{p.Own, p.Link, p.Bounds} {
@@ -216,4 +213,50 @@ func (p Plan) String() string {
 		}
 	}
 	return b.String()
+}
+
+// chained is an object with chains of nf_tables. Its Check compares them, Refill mends them.
+type chained interface{ Chains() []nft.Chain }
+
+// Refill puts rules back that somebody changed in the plan's chains. Add makes missing chains.
+func (p Plan) Refill(s *Session) error {
+	var chains []nft.Chain
+	for _, o := range p.Objects() {
+		if c, ok := o.(chained); ok {
+			chains = append(chains, c.Chains()...)
+		}
+	}
+	if len(chains) == 0 {
+		return nil
+	}
+	rules, err := s.Rules()
+	if err != nil {
+		return err
+	}
+	return rules.Refill(chains...)
+}
+
+// CheckChains compares chains. A plan's Check reads the table of family inet once, in the end.
+func (s *Session) CheckChains(chains ...nft.Chain) error {
+	if s.deferred != nil && !slices.ContainsFunc(chains, func(c nft.Chain) bool { return c.Family == nft.Bridge }) {
+		for _, c := range chains {
+			if !slices.ContainsFunc(s.deferred, func(o nft.Chain) bool { return o.Name == c.Name }) {
+				s.deferred = append(s.deferred, c)
+			}
+		}
+		return nil
+	}
+	if len(chains) == 0 {
+		return nil
+	}
+	rules, err := s.Rules()
+	if err != nil {
+		return err
+	}
+	differences, err := rules.Missing(chains...)
+	errs := []error{err}
+	for _, d := range differences {
+		errs = append(errs, Drift{{Kind: ChainKind, Object: d.Chain, Field: d.Rule, Text: d.Text}})
+	}
+	return errors.Join(errs...)
 }

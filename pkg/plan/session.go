@@ -13,9 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Session is the open sockets of one verb: one in the host's network namespace, one in the
-// container's, one to nf_tables. It has the transaction that objects add their rules to. A
-// Session is for one goroutine.
+// Session is the open sockets of one verb: to the host's network namespace, the container's, and
+// nf_tables. It has the transaction that objects add their rules to. It is for one goroutine.
 type Session struct {
 	Host      *netlink.Conn // in the host's namespace
 	Container *netlink.Conn // nil without a container's namespace
@@ -25,8 +24,7 @@ type Session struct {
 	Sysctls   netns.Sysctls // of the host's namespace
 	// Indexes of links by name, as far as anybody asked: of the host and of the container.
 	indexes, inner map[string]int
-	// Legacy are the families of iptables-legacy whose table nat is in use; nil before
-	// anybody asked.
+	// Legacy are the families of iptables-legacy with table nat in use; nil before anybody asked.
 	Legacy []iptables.Family
 	// deferred are the chains that a plan's Check compares in the end; nil outside of one.
 	deferred []nft.Chain
@@ -58,8 +56,7 @@ func Open(ns *netns.NS) (*Session, error) {
 	return s, nil
 }
 
-// With runs fn with a Session of the namespace, and closes the Session. The precondition is
-// Open's.
+// With runs fn with a Session of the namespace, and closes it. The precondition is Open's.
 func With(ns *netns.NS, fn func(*Session) error) error {
 	s, err := Open(ns)
 	if err != nil {
@@ -78,8 +75,7 @@ func InContainer(req *cni.Request, fn func(*Session) error) error {
 	return With(ns, fn)
 }
 
-// OpenNetns opens the container's namespace. It refuses the host's own with CodeNetns, where
-// CNI_IFNAME would be one of the host's links.
+// OpenNetns opens the container's namespace. The host's own, with its own links, is CodeNetns.
 func OpenNetns(req *cni.Request) (*netns.NS, error) {
 	ns, err := netns.OpenOther(req.Netns, req.Override)
 	if err != nil {
@@ -117,8 +113,7 @@ func (s *Session) Rules() (rules *nft.Conn, err error) {
 	return s.rules, err
 }
 
-// Flush sends everything that objects have queued: links first, then the transaction of
-// rules.
+// Flush sends all that objects have queued: links first, then the transaction of rules.
 func (s *Session) Flush() error {
 	if err := s.FlushLinks(); err != nil {
 		return err
@@ -143,8 +138,7 @@ func (s *Session) drop() {
 	s.Tx.change = nft.Change{}
 }
 
-// HostIndex is the index of the host's link called name. It asks the kernel once. The error
-// is netlink.ErrNoLink without such a link.
+// HostIndex is the index of the host's link, or netlink.ErrNoLink. It asks the kernel once.
 func (s *Session) HostIndex(name string) (int, error) {
 	return index(s.Host, s.indexes, "link", name)
 }
@@ -178,10 +172,14 @@ func (s *Session) HostLink(name string) (*netlink.Link, error) {
 	return link, err
 }
 
-// KnownIndex is the index that HostIndex or HostLink has found for the name, if any.
-func (s *Session) KnownIndex(name string) (int, bool) {
-	i, ok := s.indexes[name]
-	return i, ok
+// Vanished says whether the host's link that HostIndex or HostLink has found does not exist any more.
+func (s *Session) Vanished(name string) bool {
+	known, was := s.indexes[name]
+	if !was {
+		return false
+	}
+	link, err := s.Host.Link(name)
+	return errors.Is(err, netlink.ErrNoLink) || err == nil && link.Index != known
 }
 
 // NetnsFd is the descriptor of the container's namespace; -1 without one.
@@ -205,8 +203,7 @@ func (s *Session) Inside(fn func() error) error {
 	return s.ns.Do(fn)
 }
 
-// Vacant says whether the attachment can be made: neither of its two links exists.
-// Looking costs less than a veth that has to be taken back.
+// Vacant says whether neither link of the attachment exists. It costs less than a useless veth.
 func (s *Session) Vacant(o Owner) error {
 	for _, look := range []struct {
 		conn *netlink.Conn

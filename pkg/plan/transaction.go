@@ -36,8 +36,7 @@ func (t *Transaction) Traffic() {
 	t.change.Want(ruleset.Traffic())
 }
 
-// Frames wants the table of family bridge. optional is success on a kernel without nf_tables
-// for bridges.
+// Frames wants the table of family bridge; with optional it is success if the kernel has none.
 func (t *Transaction) Frames(optional bool) {
 	b := ruleset.Frames()
 	b.Optional = optional

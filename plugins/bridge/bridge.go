@@ -1,5 +1,4 @@
-// Package bridge is the bridge plugin: a container gets a link. The link's other end is a
-// port of a bridge on the host.
+// Package bridge is the bridge plugin: it links a container to a port of a bridge on the host.
 //
 //	os.Exit(cni.Main(bridge.Plugin(), os.Args)) // what /opt/cni/bin/bridge does
 package bridge
@@ -29,10 +28,9 @@ func Plugin() cni.Plugin {
 	}
 }
 
-// Add attaches the container. On error nothing of the attachment is left: no link,
-// lease, address or rule.
+// Add attaches the container. An error leaves nothing: no link, lease, address or rule.
 func Add(req *cni.Request) (res *current.Result, err error) {
-	in, err := read(req)
+	in, err := newInputs(req)
 	if err != nil {
 		return nil, err
 	}
@@ -66,9 +64,9 @@ func Add(req *cni.Request) (res *current.Result, err error) {
 	return res, plan.Coded(err)
 }
 
-// read reads the whole configuration, before anything is changed.
-func read(req *cni.Request) (*inputs, error) {
-	c, err := parse(req)
+// newInputs reads the whole configuration, before anything is changed.
+func newInputs(req *cni.Request) (*inputs, error) {
+	c, err := Read(req)
 	if err != nil {
 		return nil, err
 	}
@@ -144,10 +142,9 @@ func (in *inputs) addAround(req *cni.Request, s *plan.Session, pool *ipam.IPAM) 
 	return lease, err
 }
 
-// Check compares the whole plan, in the container and on the host, with what the
-// kernel has, and asks the IPAM plugin.
+// Check compares the whole plan with the kernel, and asks the IPAM plugin.
 func Check(req *cni.Request) error {
-	in, err := read(req)
+	in, err := newInputs(req)
 	if err != nil {
 		return err
 	}
@@ -185,8 +182,7 @@ func (in *inputs) expect(req *cni.Request, s *plan.Session) error {
 	return errors.Join(in.takePrevious(prev), in.publish())
 }
 
-// explain adds a hint to the differences when the attachment was made by another version or
-// backend.
+// explain adds a hint to the differences of what another version or backend made.
 func (in *inputs) explain(s *plan.Session, drift error) error {
 	var other []string // chains of the backend that the configuration does not name
 	if !in.conf.IPTables {
@@ -195,9 +191,8 @@ func (in *inputs) explain(s *plan.Session, drift error) error {
 	return foreign.Explain(s, in.owner, in.prefixes(), drift, other...)
 }
 
-// Del removes everything of the attachment: rules, links, and last the leases, so
-// that an address is not handed out again while rules for it exist. It needs only
-// the owner. Absent objects are success.
+// Del removes rules, links, and last the leases, so that no address is handed out again while rules
+// for it exist. It needs only the owner. Absent objects are success.
 func Del(req *cni.Request) error {
 	addrs := req.Tolerant().Addrs
 	pool, err := ipam.New(req, req.Tolerant().IPAM)
@@ -223,10 +218,9 @@ func Del(req *cni.Request) error {
 	return errors.Join(errs...)
 }
 
-// GC removes everything of this network that belongs to no valid attachment, and
-// asks the IPAM plugin to do the same. Without a list of valid attachments it
-// changes nothing. After the last attachment it removes our table and the bridge,
-// if we made the bridge.
+// GC removes all of this network that belongs to no valid attachment, and asks the IPAM plugin to
+// do the same. Without a list of valid attachments it changes nothing. With the last attachment go
+// our table and the bridge, if we made it.
 func GC(req *cni.Request) error {
 	pool, perr := ipam.New(req, req.Tolerant().IPAM)
 	valid, present, err := req.Valid()
@@ -251,7 +245,7 @@ func GC(req *cni.Request) error {
 
 // Status says whether an ADD would work now.
 func Status(req *cni.Request) error {
-	c, err := parse(req)
+	c, err := Read(req)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 
@@ -102,8 +103,8 @@ func (m *wireMTU) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// parse reads and checks the whole configuration, before anything is changed.
-func parse(req *cni.Request) (*Conf, error) {
+// Read reads and checks the whole configuration, before anything is changed.
+func Read(req *cni.Request) (*Conf, error) {
 	var w wire
 	if err := req.Decode(&w); err != nil {
 		return nil, err
@@ -128,19 +129,13 @@ func (c *Conf) check() error {
 	if err := cni.CheckLinkName(c.Bridge); err != nil {
 		return fmt.Errorf("bridge: %w", err)
 	}
-	if c.MTU != 0 && (c.MTU < minMTU || c.MTU > maxMTU) {
-		return fmt.Errorf("mtu: %d is outside %d-%d bytes; 0 or none takes the bridge's", c.MTU, minMTU, maxMTU)
-	}
-	if c.RouteMetric < 0 || c.RouteMetric > 1<<31-1 {
-		return fmt.Errorf("routeMetric: %d is outside 0-%d", c.RouteMetric, 1<<31-1)
-	}
-	if c.MaxConnections < 0 || c.MaxConnections > 1<<31-1 {
-		return fmt.Errorf("maxConnections: %d is outside 0-%d; 0 or none is any number", c.MaxConnections, 1<<31-1)
-	}
 	for _, conflict := range []struct {
 		found bool
 		text  string
 	}{
+		{c.MTU != 0 && (c.MTU < minMTU || c.MTU > maxMTU), fmt.Sprintf("mtu: %d is outside %d-%d bytes; 0 or none takes the bridge's", c.MTU, minMTU, maxMTU)},
+		{c.RouteMetric < 0 || c.RouteMetric > math.MaxInt32, fmt.Sprintf("routeMetric: %d is outside 0-%d", c.RouteMetric, math.MaxInt32)},
+		{c.MaxConnections < 0 || c.MaxConnections > math.MaxInt32, fmt.Sprintf("maxConnections: %d is outside 0-%d; 0 or none is any number", c.MaxConnections, math.MaxInt32)},
 		{c.Bridge == "all" || c.Bridge == "default", "bridge: \"" + c.Bridge + "\" is no name for a link, the kernel keeps settings of many links under it: use another name"},
 		{c.HairpinMode && c.PromiscMode, "hairpinMode: cannot be true together with promiscMode, frames would arrive twice: use hairpinMode alone"},
 		{c.NoDefaultRoute && c.IsDefaultGateway, "noDefaultRoute: cannot be true together with isDefaultGateway: remove one of them"},
@@ -164,8 +159,7 @@ func (c *Conf) check() error {
 // network or a trunk it may be a switch, or have virtual machines.
 func (c *Conf) routed() bool { return c.IPAM != "" && len(c.VlanTrunk) == 0 }
 
-// dropsControl says whether the host drops frames that only switches, routers and DHCP
-// servers send.
+// dropsControl says whether the host drops what switches, routers and DHCP servers send.
 func (c *Conf) dropsControl() bool { return c.routed() && !c.ControlFrames }
 
 func (w *wire) backend(c *Conf) error {
@@ -195,8 +189,7 @@ func (w *wire) prefixes(c *Conf) error {
 	return nil
 }
 
-// mac chooses the container's MAC address. The runtime's comes before "args", and "args"
-// before CNI_ARGS. It is nil where nobody asks for one.
+// mac is the container's MAC address: the runtime's, else of "args", else of CNI_ARGS, else nil.
 func (w *wire) mac(args cni.Args) (net.HardwareAddr, error) {
 	key, text, code := "runtimeConfig.mac", w.RuntimeConfig.MAC, uint(cni.CodeConfig)
 	if text == "" {
@@ -228,4 +221,65 @@ func bridgeName(req *cni.Request) string {
 	}
 	_ = req.Decode(&w) // a wrong value names no bridge of ours
 	return cmp.Or(w.Bridge, defaultBridge)
+}
+
+// wireTrunk is one entry of vlanTrunk: a single VLAN, a range, or both.
+type wireTrunk struct {
+	MinID *int `json:"minID"`
+	MaxID *int `json:"maxID"`
+	ID    *int `json:"id"`
+}
+
+// vlans parses vlan and vlanTrunk. An empty trunk makes the bridge tell VLANs apart, too.
+func (w *wire) vlans(c *Conf) error {
+	if w.Vlan < 0 || w.Vlan > maxVlan {
+		return fmt.Errorf("vlan: invalid VLAN ID %d (must be between 0 and %d)", w.Vlan, maxVlan)
+	}
+	c.Vlan = uint16(w.Vlan)
+	c.Vlans = w.Vlan != 0 || w.VlanTrunk != nil
+	for i, t := range w.VlanTrunk {
+		ranges, err := t.parse()
+		if err != nil {
+			return fmt.Errorf("vlanTrunk[%d]: %w", i, err)
+		}
+		c.VlanTrunk = append(c.VlanTrunk, ranges...)
+	}
+	return nil
+}
+
+func (t *wireTrunk) parse() ([]link.VlanRange, error) {
+	if t == nil {
+		return nil, fmt.Errorf("null is no VLAN: give {\"id\": 100} or {\"minID\": 100, \"maxID\": 200}")
+	}
+	if (t.MinID == nil) != (t.MaxID == nil) {
+		return nil, fmt.Errorf("minID and maxID should be configured simultaneously")
+	}
+	var list []link.VlanRange
+	for _, v := range []struct {
+		name string
+		id   *int
+	}{{"minID", t.MinID}, {"maxID", t.MaxID}, {"id", t.ID}} {
+		if v.id != nil && (*v.id < 1 || *v.id > maxVlan) {
+			return nil, fmt.Errorf("%s: %d is outside 1-%d", v.name, *v.id, maxVlan)
+		}
+	}
+	if t.MinID != nil {
+		if *t.MinID > *t.MaxID {
+			return nil, fmt.Errorf("minID: %d is greater than maxID %d", *t.MinID, *t.MaxID)
+		}
+		list = append(list, link.VlanRange{First: uint16(*t.MinID), Last: uint16(*t.MaxID)})
+	}
+	if t.ID != nil {
+		list = append(list, link.VlanRange{First: uint16(*t.ID), Last: uint16(*t.ID)})
+	}
+	return list, nil
+}
+
+// port is the VLANs of the container's port; a trunk alone keeps VLAN 1 for untagged frames.
+func (c *Conf) port(name string) link.Vlans {
+	v := link.Vlans{Link: name, PVID: c.Vlan, Tagged: c.VlanTrunk, KeepDefault: c.PreserveDefaultVlan}
+	if c.Vlan == 0 && !c.PreserveDefaultVlan {
+		v.PVID = 1
+	}
+	return v
 }

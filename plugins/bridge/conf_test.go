@@ -82,7 +82,7 @@ func TestParse(t *testing.T) {
 // parsed is the configuration's fields, "Bridge:cni0" and so on.
 func parsed(t *testing.T, config string) []string {
 	t.Helper()
-	c, err := parse(request(config))
+	c, err := Read(request(config))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func TestParseErrors(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.config, func(t *testing.T) {
-			_, err := parse(request(tt.config))
+			_, err := Read(request(tt.config))
 			wantError(t, err, tt.code, tt.want)
 		})
 	}
@@ -174,7 +174,7 @@ func TestParseMAC(t *testing.T) {
 		t.Run(tt.config+tt.env, func(t *testing.T) {
 			req := request(tt.config)
 			req.Args = cni.Args{"MAC": tt.env}
-			c, err := parse(req)
+			c, err := Read(req)
 			wantError(t, err, tt.code, tt.err)
 			if err == nil && c.MAC.String() != tt.want {
 				t.Errorf("got %s, want %s", c.MAC, tt.want)

@@ -22,7 +22,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, config string) {
 		defer limit.Cost(t)()
-		c, err := parse(request(config))
+		c, err := Read(request(config))
 		var coded *cni.Error
 		if err != nil {
 			if !errors.As(err, &coded) || coded.Code == 0 {
@@ -62,7 +62,7 @@ func FuzzCheck(f *testing.F) {
 	f.Fuzz(func(t *testing.T, version, prev string) {
 		defer limit.Cost(t)()
 		req := request(`{"isDefaultGateway": true, "ipMasq": true}`)
-		c, err := parse(req)
+		c, err := Read(req)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -22,8 +22,7 @@ func newIPAM(req *cni.Request, c *Conf) (*ipam.IPAM, error) {
 	return pool, err
 }
 
-// look reads the facts about the host that the plan needs: the MTU of the host's way out,
-// if the configuration says "auto", and the bridge.
+// look reads what the plan needs: the bridge, and for "auto" the MTU of the host's way out.
 func (in *inputs) look(s *plan.Session) (err error) {
 	c := in.conf
 	if c.AutoMTU {
@@ -39,8 +38,7 @@ func (in *inputs) look(s *plan.Session) (err error) {
 	return err
 }
 
-// statusKernel says whether the kernel can do what the configuration asks, and
-// whether somebody's rules drop what the bridge forwards.
+// statusKernel says whether the kernel can do all, and whether anybody drops what is forwarded.
 func statusKernel(c *Conf) error {
 	return cni.WithCode(cni.CodeNotReady, plan.With(nil, func(s *plan.Session) error {
 		if c.IPMasq && c.IPTables {

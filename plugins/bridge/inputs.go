@@ -29,8 +29,7 @@ type inputs struct {
 	// made is the MTU that ADD gave the container's link, in bytes. "mtu" of the configuration,
 	// or of the host's way out, may be another by now. 0 in ADD.
 	made int
-	// remembered says that the host remembers another MAC address for an IPv4 address of the
-	// container.
+	// remembered says that the host remembers another MAC address for an IPv4 address in ips.
 	remembered bool
 	// published is the part of the configuration about ports, ports is their plan.
 	published *publish.Publication
@@ -91,8 +90,7 @@ func (in *inputs) take(lease *current.Result) {
 	}
 }
 
-// fits is an error if the MTU is too small for an IPv6 address: below 1,280 bytes the kernel
-// has no IPv6 on a link (addrconf_notify).
+// fits is an error below 1,280 bytes with an IPv6 address: no IPv6 there (addrconf_notify).
 func (in *inputs) fits() error {
 	for _, a := range in.addresses() {
 		if !a.prefix.Addr().Is4() && in.mtu() < minMTU6 {
@@ -102,8 +100,8 @@ func (in *inputs) fits() error {
 	return nil
 }
 
-// complete puts lease and ports into the plan's inputs. An error names the address or port
-// that does not fit.
+// complete puts lease and ports into the inputs. An error names the address or port that does not
+// fit.
 func (in *inputs) complete(lease *current.Result) error {
 	in.take(lease)
 	return errors.Join(in.fits(), in.publish())
@@ -120,8 +118,7 @@ func (in *inputs) towards() link.Towards {
 	return link.Towards{Link: out, Bridge: out == in.conf.Bridge}
 }
 
-// defaultRoute adds a default route through gw, unless the IPAM plugin gave one for the
-// family.
+// defaultRoute adds one through gw, unless the IPAM plugin gave one for the family.
 func (in *inputs) defaultRoute(gw netip.Addr) {
 	if !gw.IsValid() {
 		return

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"bytes"
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -29,11 +30,11 @@ func (in *inputs) inside(addrs []address) []plan.Object {
 			after = append(after, o)
 		}
 	}
-	up := []plan.Object{link.LinkUp{IfName: ifName}}
+	settings, up := in.sysctls(len(before) > 0, len(after) > 0), []plan.Object{link.LinkUp{IfName: ifName}}
 	if !in.announces(addrs) {
 		before, up = up, before // the kernel announces what is there when the link comes up
 	}
-	list := slices.Concat(in.sysctls(addrs), before, up, after)
+	list := slices.Concat(settings, before, up, after)
 	list = append(list, in.ready()...)
 	if len(after) > 0 {
 		list = append(list, link.AddressesReady(ifName))
@@ -44,18 +45,13 @@ func (in *inputs) inside(addrs []address) []plan.Object {
 	return list
 }
 
-func (in *inputs) sysctls(addrs []address) []plan.Object {
-	v4, v6 := false, false
-	for _, a := range addrs {
-		v4, v6 = v4 || a.prefix.Addr().Is4(), v6 || !a.prefix.Addr().Is4()
-	}
+func (in *inputs) sysctls(v4, v6 bool) []plan.Object {
 	var list link.Inside
 	set := func(family, key, value string) {
 		list = append(list, link.Sysctl{Key: "net/" + family + "/conf/" + in.owner.IfName + "/" + key, Value: value, Optional: family == "ipv6" && !v6})
 	}
 	if v4 {
-		// A plugin after us, such as tuning, may change the MAC address: the kernel announces
-		// that then.
+		// A plugin after us, such as tuning, may change the MAC address, which is announced then.
 		set("ipv4", "arp_notify", "1")
 		// Nothing on the network may change a container's routes. While the container is no
 		// router the kernel takes redirects if either setting allows them (IN_DEV_RX_REDIRECTS).
@@ -72,8 +68,7 @@ func (in *inputs) sysctls(addrs []address) []plan.Object {
 		set("ipv6", "accept_ra", "0")
 		set("ipv6", "accept_redirects", "0")
 	case v4 && !in.conf.EnableIPv6LinkLocal:
-		// A container with only IPv4 must not be reachable by a link-local address that
-		// nobody knows of (CVE-2024-32473).
+		// IPv4 alone: no link-local address that nobody knows of (CVE-2024-32473).
 		set("ipv6", "disable_ipv6", "1")
 	}
 	if len(list) == 0 {
@@ -98,21 +93,39 @@ func (in *inputs) announces(addrs []address) bool {
 	return len(v4) > 0 && (!follows || in.remembered)
 }
 
-// route is a route of the lease. Its gateway is its own, else the first of the family. A
-// route of scope link has none.
+// neighbours says whether the host remembers another MAC address for an IPv4 address of the
+// container. The host is asked where the container's MAC address follows from its address:
+// otherwise the container announces itself in any case.
+func (in *inputs) neighbours(s *plan.Session) (bool, error) {
+	if !in.conf.routed() || in.conf.DisableContainerInterface || in.conf.MAC != nil {
+		return false, nil
+	}
+	for _, a := range in.addresses() {
+		if !a.prefix.Addr().Is4() {
+			continue
+		}
+		mac, err := link.Neighbour(s, in.conf.outLink(), a.prefix.Addr())
+		if err != nil {
+			return false, err
+		}
+		if mac != nil && !bytes.Equal(mac, in.mac) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// route is a route of the lease: by its own gateway, else the family's first, or none (scope link).
 func (in *inputs) route(r *types.Route, addrs []address) link.Route {
 	k := link.Route{
 		IfName: in.owner.IfName, Dst: cni.Prefix(r.Dst), Gw: cni.Addr(r.GW),
-		MTU: r.MTU, AdvMSS: r.AdvMSS, Priority: r.Priority,
+		MTU: r.MTU, AdvMSS: r.AdvMSS, Priority: cmp.Or(r.Priority, in.conf.RouteMetric),
 	}
 	if r.Table != nil {
 		k.Table = *r.Table
 	}
 	if r.Scope != nil {
 		k.Scope = *r.Scope
-	}
-	if k.Priority == 0 {
-		k.Priority = in.conf.RouteMetric
 	}
 	if k.Gw.IsValid() || k.Scope >= unix.RT_SCOPE_LINK {
 		return k

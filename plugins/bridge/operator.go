@@ -9,10 +9,9 @@ import (
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
 
-// Expected is the plan of an attachment that exists, as CHECK compares it. s is open in
-// the container.
+// Expected is the plan of an attachment, as CHECK compares it. s is open in the container.
 func Expected(req *cni.Request, s *plan.Session) (plan.Plan, error) {
-	in, err := read(req)
+	in, err := newInputs(req)
 	if err == nil {
 		err = plan.Coded(in.expect(req, s))
 	}
@@ -32,7 +31,7 @@ type Draft struct {
 
 // Planned drafts an ADD that was given the lease.
 func Planned(req *cni.Request, s *plan.Session, lease *current.Result) (*Draft, error) {
-	in, err := read(req)
+	in, err := newInputs(req)
 	if err == nil {
 		err = plan.Coded(in.look(s))
 	}
@@ -44,9 +43,6 @@ func Planned(req *cni.Request, s *plan.Session, lease *current.Result) (*Draft, 
 	}
 	return &Draft{Plan: in.plan(), Result: in.result(req, lease.DNS), Addrs: in.prefixes(), Out: in.towards()}, nil
 }
-
-// Read reads and checks a configuration, as ADD does.
-func Read(req *cni.Request) (*Conf, error) { return parse(req) }
 
 // Wire is the configuration as JSON has it, for tools that need to know its keys.
 func Wire() any { return wire{} }

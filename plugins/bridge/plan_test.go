@@ -61,7 +61,7 @@ func planned(t *testing.T, file string) *inputs {
 	if err := json.Unmarshal(data, &w); err != nil {
 		t.Fatal(err)
 	}
-	c, err := parse(request(string(w.Config)))
+	c, err := Read(request(string(w.Config)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,8 +20,7 @@ import (
 func delKernel(req *cni.Request, addrs []netip.Prefix) error {
 	var ns *netns.NS
 	if len(addrs) > 0 { // without addresses nothing in there is known to be the attachment's
-		// ns is nil where the namespace is gone, where the path is a plain file after a reboot,
-		// and for the host's own namespace.
+		// ns is nil where the namespace is gone, its path a plain file (reboot), or the host's.
 		if ns, _ = plan.OpenNetns(req); ns != nil {
 			defer ns.Close()
 		}
@@ -42,15 +41,14 @@ func delKernel(req *cni.Request, addrs []netip.Prefix) error {
 }
 
 // dropGateways removes gateways from the bridge after the node was given another podCIDR: the
-// configuration does not hand out the gateway's subnet any more, and addrs, which go now, were
-// the last addresses in it. The caller gives the leases back afterwards, so that a crash loses
-// nothing.
+// configuration does not hand out the gateway's subnet any more, and addrs, which go now, were its
+// last. The caller gives the leases back afterwards, so that a crash loses nothing.
 func dropGateways(req *cni.Request, addrs []netip.Addr) error {
 	moved := lease.Moved(req, addrs)
 	if len(moved) == 0 {
 		return nil
 	}
-	c, err := parse(req)
+	c, err := Read(req)
 	if err != nil {
 		return nil // DEL goes on with any configuration
 	}

@@ -61,7 +61,7 @@ func TestTake(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c, err := parse(request(tt.conf))
+			c, err := Read(request(tt.conf))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -93,7 +93,7 @@ func TestTakeMAC(t *testing.T) {
 		{`{}`, `{}`, testOwner.ContainerMAC(nil).String()},
 	}
 	for _, tt := range tests {
-		c, err := parse(request(tt.conf))
+		c, err := Read(request(tt.conf))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +112,7 @@ func TestFits(t *testing.T) {
 		`{"mtu": 1279}`: "mtu: 1279 is below 1280 bytes, which the IPv6 address fd00::2 needs",
 		`{}`:            "mtu: 576 is below 1280 bytes, which the IPv6 address fd00::2 needs",
 	} {
-		c, err := parse(request(config))
+		c, err := Read(request(config))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -136,7 +136,7 @@ func TestRoute(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c, err := parse(request(tt.conf))
+			c, err := Read(request(tt.conf))
 			if err != nil {
 				t.Fatal(err)
 			}

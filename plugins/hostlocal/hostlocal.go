@@ -1,6 +1,5 @@
-// Package hostlocal is the host-local IPAM plugin: addresses from ranges that this
-// host alone hands out, with leases as files that the reference plugin reads and
-// writes too. The work is done by pkg/lease.
+// Package hostlocal is the host-local IPAM plugin: addresses that this host alone hands out, with
+// leases in files as the reference has them. pkg/lease does the work.
 package hostlocal
 
 import (

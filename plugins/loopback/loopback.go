@@ -1,5 +1,4 @@
-// Package loopback is the loopback plugin: it brings lo of a container up. containerd and
-// CRI-O call it beside every network.
+// Package loopback is the loopback plugin: containerd and CRI-O bring a container's lo up by it.
 //
 //	os.Exit(cni.Main(loopback.Plugin(), os.Args)) // what /opt/cni/bin/loopback does
 package loopback
@@ -25,8 +24,7 @@ func Plugin() cni.Plugin {
 	}
 }
 
-// Add brings lo up. The result is lo with the addresses that the kernel gives it,
-// or, in a chain, the previous one.
+// Add brings lo up. The result is lo with its addresses or, in a chain, the previous one.
 func Add(req *cni.Request) (res *current.Result, err error) {
 	res, err = previous(req)
 	if err != nil {

@@ -44,8 +44,7 @@ func Check(req *cni.Request) error {
 	return err
 }
 
-// published calls fn with the plan of the ports and the container's addresses, where there
-// are ports, and passes the previous result on.
+// published calls fn with the ports' plan and the addresses, and passes on the previous result.
 func published(req *cni.Request, fn func(*plan.Session, *publish.Publication, plan.Plan, []netip.Prefix) error) (*current.Result, error) {
 	ports, prev, err := read(req)
 	if err != nil {
@@ -64,8 +63,7 @@ func published(req *cni.Request, fn func(*plan.Session, *publish.Publication, pl
 	}))
 }
 
-// Expected is the plan of published ports that exist, as CHECK compares it. Without
-// ports it is empty.
+// Expected is the plan of published ports, as CHECK compares it; empty without ports.
 func Expected(req *cni.Request, s *plan.Session) (plan.Plan, error) {
 	ports, prev, err := read(req)
 	if err != nil {
@@ -94,8 +92,7 @@ func Del(req *cni.Request) error {
 	}))
 }
 
-// GC removes the ports of this network's attachments that are not valid any more.
-// Without a list of valid attachments it changes nothing.
+// GC removes ports of this network's invalid attachments; nothing without a list of valid ones.
 func GC(req *cni.Request) error {
 	valid, present, err := req.Valid()
 	if err != nil || !present {
