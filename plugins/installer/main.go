@@ -5,12 +5,19 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"slices"
+	"text/template"
 	"time"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/file"
 	"golang.org/x/sys/unix"
 )
 
@@ -83,23 +90,54 @@ func follow(o options, api *api) error {
 	if err != nil {
 		return err
 	}
-	var others []node
-	found := false
-	for _, n := range nodes {
-		if n.name != o.node {
-			others = append(others, n)
-			continue
-		}
-		found = true
-		if err := writeConflist(o.template, o.conflist, n.podCIDRs); err != nil {
-			return err
-		}
-	}
-	if !found {
+	own := slices.IndexFunc(nodes, func(n node) bool { return n.Metadata.Name == o.node })
+	if own < 0 {
 		return fmt.Errorf("node %s: the API server does not know it", o.node)
 	}
-	if !o.routes {
+	if err := writeConflist(o.template, o.conflist, nodes[own].Spec.PodCIDRs); err != nil || !o.routes {
+		return err
+	}
+	return keepRoutes(slices.Delete(nodes, own, own+1))
+}
+
+// installPlugins replaces each plugin by a rename: a runtime never executes half a file or
+// one that is being written (ETXTBSY).
+func installPlugins(from, to string) error {
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := file.Copy(filepath.Join(from, e.Name()), filepath.Join(to, e.Name()), 0o755); err != nil {
+			return fmt.Errorf("plugin %s: install: %w", e.Name(), err)
+		}
+	}
+	return nil
+}
+
+// writeConflist writes the list if it is not there already, word for word: each change
+// makes the runtime load it again.
+func writeConflist(tmpl, path string, podCIDRs []string) error {
+	if len(podCIDRs) == 0 {
+		return errors.New("podCIDRs: the node has none: start kube-controller-manager with --allocate-node-cidrs")
+	}
+	t, err := template.ParseFiles(tmpl)
+	if err != nil {
+		return err
+	}
+	values := struct { // those of containerd's conf_template
+		PodCIDR               string
+		PodCIDRRanges, Routes []string // no routes: a default route comes from isDefaultGateway
+	}{PodCIDR: podCIDRs[0], PodCIDRRanges: podCIDRs}
+	var out bytes.Buffer
+	if err := t.Execute(&out, values); err != nil {
+		return err
+	}
+	if !json.Valid(out.Bytes()) {
+		return fmt.Errorf("%s: does not give JSON: %s", tmpl, out.Bytes())
+	}
+	if have, err := os.ReadFile(path); err == nil && bytes.Equal(have, out.Bytes()) {
 		return nil
 	}
-	return keepRoutes(others)
+	return file.Replace(path, out.Bytes(), 0o644)
 }

@@ -25,15 +25,15 @@ type hop struct {
 // family.
 func hops(nodes []node) (list []hop, err error) {
 	for _, n := range nodes {
-		for _, text := range n.podCIDRs {
+		for _, text := range n.Spec.PodCIDRs {
 			cidr, perr := netip.ParsePrefix(text)
 			if perr != nil {
-				err = errors.Join(err, fmt.Errorf("node %s: podCIDRs: %w", n.name, perr))
+				err = errors.Join(err, fmt.Errorf("node %s: podCIDRs: %w", n.Metadata.Name, perr))
 				continue
 			}
 			via := address(n, cidr.Addr().Is4())
 			if !via.IsValid() {
-				err = errors.Join(err, fmt.Errorf("node %s: no InternalIP of the family of %s", n.name, cidr))
+				err = errors.Join(err, fmt.Errorf("node %s: no InternalIP of the family of %s", n.Metadata.Name, cidr))
 				continue
 			}
 			list = append(list, hop{cidr.Masked(), via})
@@ -42,10 +42,11 @@ func hops(nodes []node) (list []hop, err error) {
 	return list, err
 }
 
-// address is the node's first address of the family, invalid without one.
+// address is the node's first InternalIP of the family, invalid without one.
 func address(n node, is4 bool) netip.Addr {
-	for _, text := range n.addresses {
-		if a, err := netip.ParseAddr(text); err == nil && a.Unmap().Is4() == is4 {
+	for _, found := range n.Status.Addresses {
+		a, err := netip.ParseAddr(found.Address)
+		if found.Type == "InternalIP" && err == nil && a.Unmap().Is4() == is4 {
 			return a.Unmap()
 		}
 	}
