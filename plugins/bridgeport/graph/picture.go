@@ -65,16 +65,14 @@ func New(n *node.Node, list []*attachment.Attachment) Picture {
 		net.Masquerade = w.Conf != nil && w.Conf.IPMasq
 		for _, a := range list {
 			if a.Network == w.Name {
-				net.Containers = append(net.Containers, container(a))
+				net.Containers = append(net.Containers, Container{
+					Name: a.Label(), IF: a.IfName, Link: a.Link, Addrs: show.Texts(a.Addresses), Ports: a.PortTexts(), State: a.State,
+				})
 			}
 		}
 		p.Networks = append(p.Networks, net)
 	}
 	return p
-}
-
-func container(a *attachment.Attachment) Container {
-	return Container{Name: a.Label(), IF: a.IfName, Link: a.Link, Addrs: show.Texts(a.Addresses), Ports: a.PortTexts(), State: a.State}
 }
 
 // ports is how many ports the network publishes.

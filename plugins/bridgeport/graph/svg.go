@@ -1,6 +1,8 @@
 package graph
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
 	"html"
 	"io"
@@ -50,16 +52,50 @@ type card struct {
 func cardFor(n int) card {
 	switch {
 	case n <= 16:
-		rows := (n + 3) / 4
-		columns := 3
-		if rows > 0 {
-			columns = max(3, (n+rows-1)/rows) // rows of about the same length
-		}
-		return card{250, 126, columns, true}
+		rows := max(1, (n+3)/4)
+		return card{250, 126, max(3, (n+rows-1)/rows), true} // rows of about the same length
 	case n <= 60:
 		return card{196, 62, 6, false}
 	}
 	return card{176, 54, 8, false}
+}
+
+// drawing gathers elements.
+type drawing struct{ bytes.Buffer }
+
+func (d *drawing) add(format string, args ...any) { fmt.Fprintf(d, format+"\n", args...) }
+
+func (d *drawing) box(x, y, w, h, radius float64, fill, stroke, more string) {
+	d.add(`<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="%.1f" fill="%s" stroke="%s" %s/>`, x, y, w, h, radius, fill, stroke, more)
+}
+
+func (d *drawing) line(x1, y1, x2, y2 float64, colour, more string) {
+	d.add(`<path d="M%.1f %.1fL%.1f %.1f" stroke="%s" fill="none" %s/>`, x1, y1, x2, y2, colour, more)
+}
+
+// perRune is how wide a character is at most times, in parts of the font's size.
+func perRune(class string) float64 {
+	switch {
+	case strings.Contains(class, "mono"):
+		return 0.61
+	case strings.Contains(class, "b"):
+		return 0.65
+	}
+	return 0.57
+}
+
+// text writes within a width in pixels. What does not fit gets smaller, and then loses
+// its middle: the ends of names tell more.
+func (d *drawing) text(x, y, width, size float64, class, colour, s string) {
+	runes := []rune(s)
+	if need := float64(len(runes)) * size * perRune(class); need > width {
+		size *= max(width/need, 0.84)
+	}
+	if most := int(width / (size * perRune(class))); len(runes) > most {
+		most = max(most-1, 2)
+		s = string(runes[:most-most/2]) + "…" + string(runes[len(runes)-most/2:])
+	}
+	d.add(`<text x="%.1f" y="%.1f" font-size="%.1f" class="%s" fill="%s">%s</text>`, x, y, size, class, colour, html.EscapeString(s))
 }
 
 // SVG draws the picture.
@@ -111,7 +147,9 @@ func (p Picture) outside(d *drawing, width float64) float64 {
 		x := centre + (float64(i)-float64(len(p.Uplinks)-1)/2)*step
 		d.add(`<path d="M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1fV%.1f" stroke="%s" fill="none" stroke-width="2"/>`, centre, top+h, centre, top+h+22, x, top+h+4, x, top+h+26, host, ink)
 		d.add(`<circle cx="%.1f" cy="%.1f" r="5" fill="%s"/>`, x, host, ink)
-		p.passes(d, x-12, host, i == 0)
+		if i == 0 {
+			p.passes(d, x-12, host)
+		}
 		d.text(x+12, host-28, step-20, 13, "b", ink, u.Name)
 		d.text(x+12, host-11, step-20, 12, "mono", faint, strings.Join(u.Addrs, " · "))
 	}
@@ -119,13 +157,12 @@ func (p Picture) outside(d *drawing, width float64) float64 {
 }
 
 // passes tells what comes in and goes out by translation.
-func (p Picture) passes(d *drawing, x, y float64, first bool) {
+func (p Picture) passes(d *drawing, x, y float64) {
 	_, ports := p.sums()
-	masquerade := slices.ContainsFunc(p.Networks, func(n Network) bool { return n.Masquerade })
-	if masquerade && first {
+	if slices.ContainsFunc(p.Networks, func(n Network) bool { return n.Masquerade }) {
 		d.text(x, y-28, 220, 12, "b e", violet, "▲ out: masqueraded")
 	}
-	if ports > 0 && first {
+	if ports > 0 {
 		d.text(x, y-11, 220, 12, "b e", orange, fmt.Sprintf("▼ in: %d published", ports))
 	}
 }
@@ -177,11 +214,7 @@ func (n Network) bar(d *drawing, x, y, width float64) {
 	d.box(x, y, width, barH, 10, blueBg, blue, `stroke-width="1.5"`)
 	d.text(x+16, y+29, 220, 16, "b", blue, n.Name)
 	at := x + 16 + math.Min(220, float64(len([]rune(n.Name)))*10.6) + 14
-	bridge := n.Bridge
-	if bridge == "" {
-		bridge = "no bridge"
-	}
-	text := strings.Join(append([]string{bridge}, n.Gateways...), " · ")
+	text := strings.Join(append([]string{cmp.Or(n.Bridge, "no bridge")}, n.Gateways...), " · ")
 	right := x + width - 14
 	if n.Masquerade {
 		right = chip(d, right, y+11, "masquerade", violet, violetB)

@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -25,13 +26,8 @@ var Runtimes = []string{"containerd", "crio", "nerdctl", "kind"}
 
 // File is the name that the runtime's first choice would have.
 func (w Wish) File() string {
-	switch w.Runtime {
-	case "nerdctl":
-		return "nerdctl-" + w.Name + ".conflist"
-	case "kind":
-		return "05-" + w.Name + ".conflist" // before kindnet's 10-
-	}
-	return "10-" + w.Name + ".conflist"
+	first := map[string]string{"nerdctl": "nerdctl", "kind": "05"}[w.Runtime] // before kindnet's 10-
+	return cmp.Or(first, "10") + "-" + w.Name + ".conflist"
 }
 
 // Conflist is the configuration, linted: a wish that makes one with problems is an error.
