@@ -39,17 +39,15 @@ func fields(t reflect.Type, path string) (list []string) {
 	if t.Kind() != reflect.Struct {
 		return nil
 	}
-	for i := range t.NumField() {
-		if t.Field(i).Anonymous {
-			list = append(list, fields(t.Field(i).Type, path)...)
-			continue
+	for f := range t.Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch {
+		case f.Anonymous:
+			list = append(list, fields(f.Type, path)...)
+		case name != "":
+			full := strings.TrimPrefix(path+"."+name, ".")
+			list = append(append(list, full), fields(f.Type, full)...)
 		}
-		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-		if name == "" {
-			continue
-		}
-		full := strings.TrimPrefix(path+"."+name, ".")
-		list = append(append(list, full), fields(t.Field(i).Type, full)...)
 	}
 	return list
 }
@@ -83,24 +81,20 @@ func (l *linter) keys(v *value, known []string, path string) {
 			l.keys(k, known, full+".")
 		case foreign, path == "args." || path == "runtimeConfig." || path == "args.cni.", strings.Contains(k.name, "."), strings.HasPrefix(k.name, "_"):
 		default:
-			hint := ""
-			if near := nearest(k.name, siblings); near != "" {
-				hint = ": did you mean \"" + near + "\"?"
-			}
-			l.warn(k.key, "%s: unknown key, it has no effect%s", full, hint)
+			l.warn(k.key, "%s: unknown key, it has no effect%s", full, hint(k.name, siblings))
 		}
 	}
 }
 
-// nearest is the word that differs by few letters; "" if none does.
-func nearest(word string, list []string) string {
-	best, least := "", len(word)/3+1
+// hint names the word that differs by few letters; "" if none does.
+func hint(word string, list []string) (text string) {
+	least := len(word)/3 + 1
 	for _, w := range list {
 		if d := distance(strings.ToLower(word), strings.ToLower(w)); d <= least {
-			best, least = w, d-1
+			text, least = ": did you mean \""+w+"\"?", d-1
 		}
 	}
-	return best
+	return text
 }
 
 // distance is Levenshtein's.

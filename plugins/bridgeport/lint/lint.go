@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -76,9 +77,8 @@ func (l *linter) duplicates(v *value) {
 // network examines the list and each plugin in it.
 func (l *linter) network(root *value) {
 	plugins := root.kid("plugins")
-	list := filepath.Ext(l.file) == ".conflist"
 	switch {
-	case plugins == nil && list:
+	case plugins == nil && filepath.Ext(l.file) == ".conflist":
 		l.fail(root.at, "plugins: missing: a .conflist needs a list of them")
 		return
 	case plugins == nil:
@@ -104,30 +104,27 @@ func (l *linter) network(root *value) {
 }
 
 func (l *linter) plugin(root, p *value) {
-	kind := p.kid("type").text()
+	kind, ipam := p.kid("type").text(), p.kid("ipam")
+	hostLocal := ipam.kid("type").text() == "host-local"
 	if known := pluginKeys(kind); known != nil {
 		l.keys(p, known, "")
-	}
-	if p.kid("ipam").kid("type").text() == "host-local" && pluginKeys(kind) == nil {
-		l.keys(p.kid("ipam"), paths(lease.Wire()), "ipam.")
+	} else if hostLocal {
+		l.keys(ipam, paths(lease.Wire()), "ipam.")
 	}
 	req, err := l.request(root, p)
-	if err != nil {
-		l.place(root, p, err)
-		return
-	}
-	switch kind { // what the plugin itself says of its configuration
-	case "bridge":
+	switch { // what the plugin itself says of its configuration
+	case err != nil:
+	case kind == "bridge":
 		_, err = bridge.Read(req)
-	case "portmap":
+	case kind == "portmap":
 		_, err = publish.Parse(req)
 	}
 	l.place(root, p, err)
-	if p.kid("ipam").kid("type").text() == "host-local" {
+	if req != nil && hostLocal {
 		conf, err := lease.Parse(req)
 		l.place(root, p, err)
 		if err == nil {
-			l.room(p.kid("ipam"), conf)
+			l.room(ipam, conf)
 		}
 	}
 }
@@ -135,11 +132,7 @@ func (l *linter) plugin(root, p *value) {
 // request is the call as a runtime would make it, without anything from the runtime.
 func (l *linter) request(root, p *value) (*cni.Request, error) {
 	var plugin node.Plugin
-	raw := l.data
-	if p != root {
-		raw = l.slice(p)
-	}
-	if err := json.Unmarshal(raw, &plugin.Raw); err != nil {
+	if err := json.Unmarshal(l.slice(p), &plugin.Raw); err != nil {
 		return nil, err
 	}
 	net := node.Network{Name: root.kid("name").text(), CNIVersion: cmp.Or(newest(root), "0.1.0")}
@@ -150,8 +143,7 @@ func (l *linter) request(root, p *value) (*cni.Request, error) {
 // slice is the text of a value.
 func (l *linter) slice(v *value) []byte {
 	var raw json.RawMessage
-	d := json.NewDecoder(strings.NewReader(string(l.data[v.at:])))
-	_ = d.Decode(&raw) // it has been parsed once
+	_ = json.NewDecoder(bytes.NewReader(l.data[v.at:])).Decode(&raw) // it has been parsed once
 	return raw
 }
 
@@ -160,14 +152,10 @@ func (l *linter) place(root, p *value, err error) {
 	if err == nil {
 		return
 	}
-	text := err.Error()
-	path, _, _ := strings.Cut(text, ":")
-	at := p.at
-	for _, v := range []*value{p, root} {
-		if found := v.find(path); found != v {
-			at = found.at
-			break
-		}
+	path, _, _ := strings.Cut(err.Error(), ":")
+	found := p.find(path)
+	if inRoot := root.find(path); found == p && inRoot != root {
+		found = inRoot
 	}
-	l.fail(at, "%s", text)
+	l.fail(found.at, "%v", err)
 }
