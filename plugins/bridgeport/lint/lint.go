@@ -112,15 +112,18 @@ func (l *linter) plugin(root, p *value) {
 		l.keys(ipam, paths(lease.Wire()), "ipam.")
 	}
 	req, err := l.request(root, p)
-	switch { // what the plugin itself says of its configuration
-	case err != nil:
-	case kind == "bridge":
+	if err != nil {
+		l.place(root, p, err)
+		return
+	}
+	switch kind { // what the plugin itself says of its configuration
+	case "bridge":
 		_, err = bridge.Read(req)
-	case kind == "portmap":
+	case "portmap":
 		_, err = publish.Parse(req)
 	}
 	l.place(root, p, err)
-	if req != nil && hostLocal {
+	if hostLocal {
 		conf, err := lease.Parse(req)
 		l.place(root, p, err)
 		if err == nil {
