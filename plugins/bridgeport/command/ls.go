@@ -33,7 +33,6 @@ it publishes and what it has sent and received. States:
 		Example: `  bridgeport ls
   bridgeport ls --network podnet --state drift
   bridgeport ls -o json | jq -r '.attachments[] | select(.state=="orphan") | .container'`,
-		Args: cobra.NoArgs,
 	}
 	c.Flags().StringVar(&network, "network", "", "of this network only")
 	c.Flags().StringVar(&state, "state", "", "in this state only")
@@ -153,7 +152,6 @@ func graphCommand(o *options) *cobra.Command {
   bridgeport graph -f svg >networks.svg
   bridgeport graph -f dot | dot -Tpng >networks.png
   bridgeport graph -f mermaid`,
-		Args: cobra.NoArgs,
 	}
 	c.Flags().StringVarP(&format, "format", "f", "term", "term, svg, dot or mermaid")
 	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"term", "svg", "dot", "mermaid"}, cobra.ShellCompDirectiveNoFileComp))

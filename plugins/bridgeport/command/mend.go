@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,7 +28,6 @@ not work.`,
 		Example: `  bridgeport doctor
   bridgeport doctor --list
   bridgeport doctor -o json | jq -r '.findings[] | .fix'`,
-		Args: cobra.NoArgs,
 	}
 	c.Flags().BoolVar(&list, "list", false, "list the checks and do nothing")
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "name the checks that found nothing, too")
@@ -112,7 +112,6 @@ reason; so does what is younger than --grace, since an ADD takes its lease first
 		Example: `  bridgeport gc --dry-run
   bridgeport gc
   bridgeport gc --grace 30s`,
-		Args: cobra.NoArgs,
 	}
 	c.Flags().BoolVar(&dry, "dry-run", false, "list it and change nothing")
 	c.Flags().DurationVar(&grace, "grace", usualGrace, "keep what is younger")
@@ -120,22 +119,19 @@ reason; so does what is younger than --grace, since an ADD takes its lease first
 		if v.NoRules != nil {
 			return fmt.Errorf("gc: refused: rules can't be read, so dead and living can't be told apart: %w", v.NoRules)
 		}
-		var err error
 		dead := mend.Dead(v.Node, v.list, grace)
 		if p.Format == "table" {
 			printDead(p, dead, dry)
 		}
-		if !dry {
-			err = mend.Remove(dead)
+		if dry {
+			return p.Value(dead, func() {})
 		}
-		if p.Format != "table" {
-			if perr := p.Value(dead, nil); perr != nil {
-				return perr
+		err := mend.Remove(dead)
+		return cmp.Or(p.Value(dead, func() {
+			if err == nil {
+				printRemoved(p, dead)
 			}
-		} else if err == nil && !dry {
-			printRemoved(p, dead)
-		}
-		return err
+		}), err)
 	})
 	return c
 }
@@ -186,7 +182,6 @@ sysctls, a deleted bridge. What is as it should be is not touched, so connection
 go on. The exit status is 1 where something could not be mended.`,
 		Example: `  bridgeport repair --dry-run
   bridgeport repair`,
-		Args: cobra.NoArgs,
 	}
 	c.Flags().BoolVar(&dry, "dry-run", false, "print the commands and change nothing")
 	c.RunE = o.looking(func(p *show.Printer, v view) error {

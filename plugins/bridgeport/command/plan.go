@@ -128,6 +128,7 @@ warnings are unknown keys and choices that are seldom meant. Exit status: 0 clea
 		Example: `  bridgeport lint
   bridgeport lint 10-podnet.conflist
   bridgeport init --runtime containerd --print | bridgeport lint -`,
+		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),
 	}
 	c.RunE = o.run(func(p *show.Printer, files []string) error {
@@ -143,11 +144,11 @@ warnings are unknown keys and choices that are seldom meant. Exit status: 0 clea
 		problems := []lint.Problem{}
 		for _, f := range files {
 			name, data, err := input(c.InOrStdin(), f)
+			found := lint.File(name, data)
 			if err != nil {
-				problems = append(problems, lint.Problem{File: name, Line: 1, Column: 1, Severity: "error", Text: err.Error()})
-				continue
+				found = []lint.Problem{{File: name, Line: 1, Column: 1, Severity: "error", Text: err.Error()}}
 			}
-			problems = append(problems, lint.File(name, data)...)
+			problems = append(problems, found...)
 		}
 		errors := 0
 		for _, problem := range problems {

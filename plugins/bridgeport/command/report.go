@@ -45,7 +45,6 @@ text format. With --textfile it is written for node_exporter's textfile collecto
 rename.`,
 		Example: `  bridgeport metrics
   bridgeport metrics --textfile /var/lib/node_exporter/bridgeport.prom`,
-		Args: cobra.NoArgs,
 	}
 	c.Flags().StringVar(&textfile, "textfile", "", "write to this file")
 	c.Flags().StringArrayVar(&files, "log", nil, "a log of the plugins, beside those that configurations name")
@@ -115,7 +114,6 @@ func topCommand(o *options) *cobra.Command {
 		Example: `  bridgeport top
   bridgeport top --interval 5s --rows 50
   bridgeport top -n 1 -o json`,
-		Args: cobra.NoArgs,
 	}
 	c.Flags().DurationVar(&interval, "interval", 2*time.Second, "how often")
 	c.Flags().IntVarP(&rounds, "rounds", "n", 0, "end after so many; 0 goes on")

@@ -67,11 +67,18 @@ anything.`,
 		&cobra.Group{ID: "set", Title: "Set up:"},
 	)
 	for group, list := range map[string][]*cobra.Command{
+		"see": {
+			lsCommand(o), whoCommand(o), doctorCommand(o), traceCommand(o), exposureCommand(o), graphCommand(o), topCommand(o),
+			metricsCommand(o), bundleCommand(o),
+		},
 		"mend": {gcCommand(o), repairCommand(o)},
-		"see":  {lsCommand(o), whoCommand(o), doctorCommand(o), traceCommand(o), exposureCommand(o), graphCommand(o), topCommand(o), metricsCommand(o), bundleCommand(o)}, "set": {planCommand(o), lintCommand(o), initCommand(o), installCommand(o), labCommand(o)},
+		"set":  {planCommand(o), lintCommand(o), initCommand(o), installCommand(o), labCommand(o)},
 	} {
 		for _, c := range list {
 			c.GroupID = group
+			if c.Args == nil {
+				c.Args = cobra.NoArgs
+			}
 			root.AddCommand(c)
 		}
 	}
@@ -175,11 +182,10 @@ func (o *options) looking(fn func(*show.Printer, view) error) func(*cobra.Comman
 
 // Status is the exit status for an error of Root's Execute.
 func Status(err error) int {
-	var exit Exit
-	switch {
-	case errors.As(err, &exit):
+	if exit, ok := errors.AsType[Exit](err); ok {
 		return exit.Status
-	case err != nil:
+	}
+	if err != nil {
 		return 1
 	}
 	return 0

@@ -2,6 +2,7 @@ package command
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -43,20 +44,17 @@ before anything is changed. The configurations in --conf-dir are examined afterw
 		Example: `  bridgeport install
   bridgeport install --bin-dir /usr/lib/cni
   bridgeport install --rollback`,
-		Args: cobra.NoArgs,
 	}
 	c.Flags().StringVar(&from, "from", "", "directory with the new set (default: that of this executable)")
 	c.Flags().BoolVar(&rollback, "rollback", false, "put the previous set back")
 	c.RunE = o.run(func(p *show.Printer, _ []string) error {
-		if from == "" {
-			from = besides()
-		}
+		from = cmp.Or(from, besides())
 		var done []setup.Installed
 		var err error
-		switch same := setup.SameFile(from, o.place.Bin); {
+		switch {
 		case rollback:
 			done, err = setup.Rollback(o.place.Bin)
-		case same:
+		case setup.SameFile(from, o.place.Bin):
 			err = fmt.Errorf("install: %s is where this executable is: give --from or --bin-dir", o.place.Bin)
 		default:
 			done, err = setup.Install(from, o.place.Bin)
@@ -101,7 +99,6 @@ the flags leave open is asked for; otherwise it has the defaults.`,
 		Example: `  bridgeport init
   bridgeport init --runtime containerd --name podnet --subnet 10.244.1.0/24 --mtu auto
   bridgeport init --runtime crio --print`,
-		Args: cobra.NoArgs,
 	}
 	f := c.Flags()
 	f.StringVar(&w.Runtime, "runtime", "containerd", strings.Join(setup.Runtimes, ", "))
@@ -221,8 +218,7 @@ bridge, NAT and published ports by the plugins beside this executable (or in
 				return err
 			}
 			err = l.Shell(args[0], args[1:])
-			var exit *exec.ExitError
-			if errors.As(err, &exit) {
+			if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 				return Exit{Status: exit.ExitCode()}
 			}
 			return err
