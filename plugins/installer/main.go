@@ -1,7 +1,6 @@
-// Command installer is what the DaemonSet of conf/kubernetes runs on each node: it puts
-// the plugins in place, writes the configuration list from the node's podCIDRs, and
-// keeps routes to the podCIDRs of the other nodes. It holds no state: what it wants
-// follows from the API server's list of nodes, and is compared with the node each time.
+// Command installer is what the DaemonSet of conf/kubernetes runs on each node: it puts the plugins
+// in place, writes the configuration list from the node's podCIDRs, and keeps routes to those of
+// the other nodes. It holds no state: each time it compares the API server's list with the node.
 package main
 
 import (
@@ -100,8 +99,7 @@ func follow(o options, api *api) error {
 	return keepRoutes(slices.Delete(nodes, own, own+1))
 }
 
-// installPlugins replaces each plugin by a rename: a runtime never executes half a file or
-// one that is being written (ETXTBSY).
+// installPlugins replaces each plugin by a rename: no call meets half a file or a busy one (ETXTBSY).
 func installPlugins(from, to string) error {
 	entries, err := os.ReadDir(from)
 	if err != nil {
@@ -115,8 +113,7 @@ func installPlugins(from, to string) error {
 	return nil
 }
 
-// writeConflist writes the list if it is not there already, word for word: each change
-// makes the runtime load it again.
+// writeConflist writes the list if it differs: each write makes the runtime load it again.
 func writeConflist(tmpl, path string, podCIDRs []string) error {
 	if len(podCIDRs) == 0 {
 		return errors.New("podCIDRs: the node has none: start kube-controller-manager with --allocate-node-cidrs")

@@ -11,8 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// protocol marks our routes (rtm_protocol), so that remove never takes anybody else's. 98 has
-// no meaning in linux/rtnetlink.h.
+// protocol marks our routes (rtm_protocol): no others are removed. 98 has no meaning in linux/rtnetlink.h.
 const protocol = 98
 
 // hop is a route to a podCIDR by a node's address.
@@ -21,8 +20,7 @@ type hop struct {
 	via netip.Addr
 }
 
-// hops are the routes to the nodes: to each podCIDR by the node's first address of the same
-// family.
+// hops are the routes to each podCIDR, by its node's first address of the same family.
 func hops(nodes []node) (list []hop, err error) {
 	for _, n := range nodes {
 		for _, text := range n.Spec.PodCIDRs {
@@ -63,12 +61,18 @@ func keepRoutes(others []node) error {
 	}
 	for _, h := range want {
 		if have[h.dst] != h.via {
-			err = errors.Join(err, set(h))
+			dst := cni.IPNet(h.dst)
+			if rerr := netlink.RouteReplace(&netlink.Route{Dst: &dst, Gw: h.via.AsSlice(), Protocol: protocol}); rerr != nil {
+				err = errors.Join(err, fmt.Errorf("route %s via %s: replace: %w", h.dst, h.via, rerr))
+			}
 		}
 		delete(have, h.dst)
 	}
-	for dst := range have {
-		err = errors.Join(err, remove(dst))
+	for prefix := range have {
+		dst := cni.IPNet(prefix)
+		if derr := netlink.RouteDel(&netlink.Route{Dst: &dst, Protocol: protocol}); derr != nil && !errors.Is(derr, unix.ESRCH) {
+			err = errors.Join(err, fmt.Errorf("route %s: delete: %w", prefix, derr))
+		}
 	}
 	return err
 }
@@ -88,20 +92,4 @@ func ours() (map[netip.Prefix]netip.Addr, error) {
 		}
 	}
 	return have, nil
-}
-
-func set(h hop) error {
-	dst := cni.IPNet(h.dst)
-	if err := netlink.RouteReplace(&netlink.Route{Dst: &dst, Gw: h.via.AsSlice(), Protocol: protocol}); err != nil {
-		return fmt.Errorf("route %s via %s: replace: %w", h.dst, h.via, err)
-	}
-	return nil
-}
-
-func remove(prefix netip.Prefix) error {
-	dst := cni.IPNet(prefix)
-	if err := netlink.RouteDel(&netlink.Route{Dst: &dst, Protocol: protocol}); err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("route %s: delete: %w", prefix, err)
-	}
-	return nil
 }

@@ -13,8 +13,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// settle is how long a call of a plugin may take to make what it makes: what is there half of
-// then, in one look and not in the next, is no finding.
+// settle is how long a call of a plugin may take: what is in one look and not in the next is no finding.
 const settle = 200 * time.Millisecond
 
 func doctorCommand(o *options) *cobra.Command {
@@ -141,17 +140,15 @@ func printDead(p *show.Printer, dead []mend.Removal, dry bool) {
 		p.Line("nothing is dead")
 		return
 	}
+	remove := p.Bad("remove")
+	if dry {
+		remove = p.Bad("would remove")
+	}
 	for _, r := range dead {
-		verb := p.Bad("remove")
-		if dry {
-			verb = p.Bad("would remove")
-		}
-		if r.Kept != "" {
-			verb = p.Warn("keep")
-		}
-		p.Line("%s %s: %s", verb, p.Name(r.Name), r.Why)
-		if r.Kept != "" {
-			p.Line("  kept: %s", r.Kept)
+		if r.Kept == "" {
+			p.Line("%s %s: %s", remove, p.Name(r.Name), r.Why)
+		} else {
+			p.Line("%s %s: %s\n  kept: %s", p.Warn("keep"), p.Name(r.Name), r.Why, r.Kept)
 		}
 		for _, item := range r.Items {
 			p.Line("  %s", item)

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -90,31 +89,22 @@ func (o *options) network(c *cobra.Command, files []string) (*node.Network, erro
 	return &net, nil
 }
 
-// capabilities are what a runtime would pass on.
-func capabilities(ports, ips []string) (map[string]any, error) {
-	list := []map[string]any{}
-	for _, text := range ports {
-		m, err := mapping(text)
-		if err != nil {
-			return nil, fmt.Errorf("--port %s: %w", text, err)
-		}
-		list = append(list, m)
-	}
-	return map[string]any{"portMappings": list, "ips": ips}, nil
-}
-
 // published is [hostIP:]hostPort:containerPort[/protocol].
 var published = regexp.MustCompile(`^(?:\[?([^\]]+?)\]?:)?(\d{1,5}):(\d{1,5})(?:/(\w+))?$`)
 
-// mapping reads a port as runtimes pass it on. Portmap checks the values.
-func mapping(text string) (map[string]any, error) {
-	m := published.FindStringSubmatch(text)
-	if m == nil {
-		return nil, errors.New("wants [hostIP:]hostPort:containerPort[/protocol]")
+// capabilities are what a runtime would pass on. Portmap checks the values.
+func capabilities(ports, ips []string) (map[string]any, error) {
+	list := []map[string]any{}
+	for _, text := range ports {
+		m := published.FindStringSubmatch(text)
+		if m == nil {
+			return nil, fmt.Errorf("--port %s: wants [hostIP:]hostPort:containerPort[/protocol]", text)
+		}
+		host, _ := strconv.Atoi(m[2]) // digits, here and below
+		container, _ := strconv.Atoi(m[3])
+		list = append(list, map[string]any{"hostIP": m[1], "hostPort": host, "containerPort": container, "protocol": m[4]})
 	}
-	host, _ := strconv.Atoi(m[2]) // digits, here and below
-	container, _ := strconv.Atoi(m[3])
-	return map[string]any{"hostIP": m[1], "hostPort": host, "containerPort": container, "protocol": m[4]}, nil
+	return map[string]any{"portMappings": list, "ips": ips}, nil
 }
 
 func lintCommand(o *options) *cobra.Command {

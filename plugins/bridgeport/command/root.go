@@ -1,5 +1,4 @@
-// Package command is the sub-commands of the operator's command: flags, and how to
-// print what the other packages find.
+// Package command is the sub-commands: their flags, and how to print what the other packages find.
 package command
 
 import (
@@ -17,8 +16,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Exit is an error with an exit status of its own, and without text: what there is
-// to say has been printed.
+// Exit is an error with an exit status of its own. It has no text: all has been printed.
 type Exit struct{ Status int }
 
 func (e Exit) Error() string { return "" }

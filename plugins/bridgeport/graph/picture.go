@@ -1,5 +1,4 @@
-// Package graph draws a node's container networks: for terminals, as SVG, DOT and
-// Mermaid.
+// Package graph draws a node's container networks: for terminals, as SVG, DOT and Mermaid.
 package graph
 
 import (

@@ -15,29 +15,26 @@ import (
 
 // The colours of the picture: each word means the same everywhere in it.
 const (
-	ink     = "#1f2937"
-	faint   = "#6b7280"
-	hair    = "#d1d5db"
-	paper   = "#ffffff"
-	hostBg  = "#f8fafc"
-	blue    = "#2563eb" // bridges
-	blueBg  = "#eff6ff"
-	orange  = "#c2410c" // published ports
-	orangeB = "#fff7ed"
-	violet  = "#7c3aed" // masquerade
-	violetB = "#f5f3ff"
-	good    = "#16a34a"
-	warn    = "#d97706"
-	bad     = "#dc2626"
+	ink    = "#1f2937"
+	faint  = "#6b7280"
+	hair   = "#d1d5db"
+	paper  = "#ffffff"
+	hostBg = "#f8fafc"
+	good   = "#16a34a"
+	warn   = "#d97706"
+	bad    = "#dc2626"
+
+	blue, blueBg    = "#2563eb", "#eff6ff" // bridges
+	orange, orangeB = "#c2410c", "#fff7ed" // published ports
+	violet, violetB = "#7c3aed", "#f5f3ff" // masquerade
 )
 
 // Sizes in pixels.
 const (
-	margin = 28
-	gap    = 16
-	barH   = 46 // of a bridge
-	// trunkGap is the room beside a column for the line that comes down from the bridge.
-	trunkGap = 10
+	margin   = 28
+	gap      = 16
+	barH     = 46 // of a bridge
+	trunkGap = 10 // beside a column for the line that comes down from the bridge
 )
 
 // card is the size of a container's box, and how much it tells.
@@ -47,8 +44,7 @@ type card struct {
 	full    bool // addresses of both families, link, all ports
 }
 
-// cardFor chooses by the number of containers: a few tell everything, hundreds still
-// name, address and ports.
+// cardFor chooses by the number of containers: hundreds still tell name, address and ports.
 func cardFor(n int) card {
 	switch {
 	case n <= 16:
@@ -84,8 +80,7 @@ func perRune(class string) float64 {
 	return 0.57
 }
 
-// text writes within a width in pixels. What does not fit gets smaller, and then loses
-// its middle: the ends of names tell more.
+// text writes within a width in pixels. What does not fit gets smaller, and then loses its middle.
 func (d *drawing) text(x, y, width, size float64, class, colour, s string) {
 	runes := []rune(s)
 	if need := float64(len(runes)) * size * perRune(class); need > width {

@@ -119,8 +119,7 @@ func routable(ipam *value) bool {
 	})
 }
 
-// addresses examines subnets, their ends and routes. gateway says whether the bridge has
-// the ranges' gateways.
+// addresses examines subnets, their ends and routes. gateway: the bridge has the ranges' gateways.
 func (l *linter) addresses(ipam *value, gateway bool) {
 	for _, r := range ranges(ipam) {
 		s := r.kid("subnet")

@@ -1,5 +1,4 @@
-// Package lint finds mistakes and doubtful choices in network configurations, with line
-// and column, before a runtime sees them.
+// Package lint finds mistakes and doubtful choices in network configurations, with line and column.
 package lint
 
 import (

@@ -1,5 +1,4 @@
-// Package playground builds a network to play with out of namespaces: a host, the world
-// outside, and containers. The machine's own network is not touched.
+// Package playground builds a host, the world outside and containers out of network namespaces.
 package playground
 
 import (
@@ -229,8 +228,7 @@ func address(name string, list ...string) error {
 	return netlink.LinkSetUp(link)
 }
 
-// Down detaches the containers and removes the namespaces and files. Without a lab it
-// does nothing.
+// Down detaches the containers and removes namespaces and files, if there are any.
 func (l Lab) Down() error {
 	var errs []error
 	if _, err := os.Stat(l.Host()); err == nil {

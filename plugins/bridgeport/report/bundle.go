@@ -30,8 +30,7 @@ type part struct {
 	data []byte
 }
 
-// Bundle writes a tar, compressed by gzip, of what a bug report needs. With scrub,
-// addresses and names are replaced, the same ones by the same words.
+// Bundle writes what a bug report needs as a tar, compressed by gzip. scrub replaces addresses and names.
 func Bundle(w io.Writer, p *doctor.Patient, findings []doctor.Finding, logs []string, scrub bool) error {
 	parts := []part{
 		{"version.txt", []byte(versions(p))},
@@ -71,8 +70,7 @@ func Bundle(w io.Writer, p *doctor.Patient, findings []doctor.Finding, logs []st
 	return errors.Join(t.Close(), z.Close())
 }
 
-// cacheEntry is the entry with its configuration as text: it is base64 there, which no
-// scrubber could read.
+// cacheEntry has the configuration as text: it is base64 in the cache, which no scrubber could read.
 func cacheEntry(c node.Cached) []byte {
 	return encode(map[string]any{
 		"network": c.NetworkName, "container": c.ContainerID, "ifName": c.IfName, "netns": c.NetNS, "args": c.CNIArgs,
@@ -130,8 +128,7 @@ func last(path string) []byte {
 	return data[max(0, len(data)-tail):]
 }
 
-// scrubber replaces addresses and names, each always by the same word, so that what
-// belongs together can still be seen.
+// scrubber replaces addresses and names, each always by the same word: one still sees what belongs together.
 type scrubber struct {
 	names *strings.Replacer
 	seen  map[string]string

@@ -1,5 +1,4 @@
-// Package report writes the node's state for others to read: metrics, and a bundle for
-// a bug report.
+// Package report writes the node's state for others: metrics, and a bundle for a bug report.
 package report
 
 import (
@@ -36,8 +35,7 @@ func family(w io.Writer, name, kind, help string, samples []sample) {
 	}
 }
 
-// Metrics is the node in Prometheus' text format. logs are files that the plugins
-// write, for latency and failures.
+// Metrics is the node in Prometheus' text format. The plugins' logs tell of latency and failures.
 func Metrics(p *doctor.Patient, findings []doctor.Finding, logs []string) []byte {
 	var b bytes.Buffer
 	networks(&b, p)
