@@ -193,49 +193,38 @@ bridge, NAT and published ports by the plugins beside this executable (or in
   bridgeport lab sh outside
   bridgeport lab down`,
 	}
-	lab := func() (playground.Lab, error) {
-		bin := o.place.Bin
-		if !c.Flag("bin-dir").Changed {
-			bin = besides()
+	lab := func() playground.Lab {
+		if c.Flag("bin-dir").Changed {
+			return playground.New(o.place.Bin)
 		}
-		return playground.New(bin), node.Privileged()
+		return playground.New(besides())
 	}
 	c.AddCommand(labUp(o, lab), &cobra.Command{
 		Use: "down", Short: "Remove the lab", Args: cobra.NoArgs,
-		RunE: o.run(func(*show.Printer, []string) error {
-			l, err := lab()
-			if err != nil {
-				return err
-			}
-			return l.Down()
-		}),
+		RunE: o.run(func(*show.Printer, []string) error { return lab().Down() }),
 	}, &cobra.Command{
 		Use: "sh NAME [COMMAND…]", Short: "Open a shell, or run a command, in a container, in \"host\" or in \"outside\"", Args: cobra.MinimumNArgs(1),
 		DisableFlagParsing: true,
 		RunE: func(_ *cobra.Command, args []string) error {
-			l, err := lab()
-			if err != nil {
-				return err
-			}
-			err = l.Shell(args[0], args[1:])
+			err := lab().Shell(args[0], args[1:])
 			if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 				return Exit{Status: exit.ExitCode()}
 			}
 			return err
 		},
 	})
+	for _, sub := range c.Commands() {
+		sub.PreRunE = func(*cobra.Command, []string) error { return node.Privileged() }
+	}
 	return c
 }
 
-func labUp(o *options, lab func() (playground.Lab, error)) *cobra.Command {
+func labUp(o *options, lab func() playground.Lab) *cobra.Command {
 	return &cobra.Command{
 		Use: "up NAME…", Short: "Build the lab, or add containers to it", Args: cobra.MinimumNArgs(1),
 		Example: "  bridgeport lab up red blue",
 		RunE: o.run(func(p *show.Printer, names []string) error {
-			l, err := lab()
-			if err != nil {
-				return err
-			}
+			l := lab()
 			made, err := l.Up(names)
 			if err != nil {
 				return err

@@ -57,7 +57,6 @@ nft's trace, until --duration is over or you press Ctrl-C.`,
 	return c
 }
 
-// parsePacket reads the two words.
 func parsePacket(t *trace.Tracer, from, to string) (trace.Packet, error) {
 	source, err := netip.ParseAddrPort(from)
 	if err != nil {

@@ -26,7 +26,7 @@ type Finding struct {
 }
 
 func whoCommand(o *options) *cobra.Command {
-	c := &cobra.Command{
+	return &cobra.Command{
 		Use:   "who ADDRESS|PORT|LINK|CONTAINER",
 		Short: "Tell who holds an address, a port, a link; since when; alive or dead",
 		Example: `  bridgeport who 10.88.0.7
@@ -39,15 +39,14 @@ container or pod holds. A port is tcp/8080, 8080/tcp or 8080, with or without an
 address of the host before the number, or what ls prints. The exit status is 0 where somebody was found, and 1 where
 nobody holds it.`,
 		Args: cobra.ExactArgs(1),
+		RunE: o.looking(func(p *show.Printer, v view) error {
+			found, err := who(v.Node, v.list, v.args[0])
+			if err != nil {
+				return err
+			}
+			return exit(p.Value(found, func() { printWho(p, v.args[0], found) }), len(found) == 0, 1)
+		}),
 	}
-	c.RunE = o.looking(func(p *show.Printer, v view) error {
-		found, err := who(v.Node, v.list, v.args[0])
-		if err != nil {
-			return err
-		}
-		return exit(p.Value(found, func() { printWho(p, v.args[0], found) }), len(found) == 0, 1)
-	})
-	return c
 }
 
 func printWho(p *show.Printer, what string, found []Finding) {

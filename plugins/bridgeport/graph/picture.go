@@ -2,6 +2,7 @@
 package graph
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -46,10 +47,8 @@ type Container struct {
 
 // New gathers what is drawn.
 func New(n *node.Node, list []*attachment.Attachment) Picture {
-	p := Picture{Host: "this host"}
-	if name, err := os.Hostname(); err == nil {
-		p.Host = name
-	}
+	host, _ := os.Hostname()
+	p := Picture{Host: cmp.Or(host, "this host")}
 	for _, l := range n.Uplinks() {
 		u := Uplink{Name: l.Name}
 		for _, a := range l.Addrs {
@@ -127,9 +126,7 @@ func (p Picture) branches(out *show.Printer, n Network, indent string) {
 			branch = "└─"
 		}
 		dot := map[string]string{"ok": out.Good("●"), "foreign": out.Good("○"), "drift": out.Warn("◐"), "unsure": out.Warn("?")}[c.State]
-		if dot == "" {
-			dot = out.Bad("✗")
-		}
+		dot = cmp.Or(dot, out.Bad("✗"))
 		ports := ""
 		if len(c.Ports) > 0 {
 			ports = out.Name("⇦ " + strings.Join(c.Ports, ", "))

@@ -96,12 +96,11 @@ func (d *drawing) text(x, y, width, size float64, class, colour, s string) {
 // SVG draws the picture.
 func (p Picture) SVG(w io.Writer) error {
 	var body drawing
-	width := 0.0
+	width := 760.0
 	for _, n := range p.Networks {
 		c := cardFor(len(n.Containers))
 		width = math.Max(width, float64(c.columns)*(c.w+gap+trunkGap)+gap)
 	}
-	width = math.Max(width, 760)
 	inner := margin + 18.0 // where networks begin, inside the host's box
 	y := p.outside(&body, width+2*18)
 	hostTop := y
@@ -228,7 +227,6 @@ func chip(d *drawing, right, y float64, text, colour, fill string) float64 {
 	return right - w - 8
 }
 
-// draw is one container's card.
 func (k Container) draw(d *drawing, x, y float64, c card) {
 	border, more, dot := hair, `stroke-width="1.2"`, good
 	switch k.State {

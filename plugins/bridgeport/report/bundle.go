@@ -155,9 +155,8 @@ func newScrubber(p *doctor.Patient) *scrubber {
 	for _, n := range p.Networks {
 		name(n.Name, "network")
 	}
-	if host, err := os.Hostname(); err == nil {
-		name(host, "host")
-	}
+	host, _ := os.Hostname() // "" is no name
+	name(host, "host")
 	// Longer words first: one may begin with another.
 	var list []string
 	for _, word := range slices.SortedFunc(maps.Keys(words), func(a, b string) int { return len(b) - len(a) }) {

@@ -45,10 +45,9 @@ func Install(from, bin string) ([]Installed, error) {
 	for i, name := range node.Names {
 		source, target := filepath.Join(from, name), filepath.Join(staged, name)
 		// The plugins are one file under three names.
-		if i > 0 && SameFile(source, filepath.Join(from, node.Names[0])) {
-			if err := os.Link(filepath.Join(staged, node.Names[0]), target); err == nil {
-				continue
-			}
+		first := filepath.Join(staged, node.Names[0])
+		if i > 0 && SameFile(source, filepath.Join(from, node.Names[0])) && os.Link(first, target) == nil {
+			continue
 		}
 		if _, err := os.Stat(source); name == "bridgeport" && errors.Is(err, os.ErrNotExist) {
 			continue
