@@ -14,10 +14,9 @@ import (
 // protocol marks our routes (rtm_protocol): no others are removed. 98 has no meaning in linux/rtnetlink.h.
 const protocol = 98
 
-// hop is a route to a podCIDR by a node's address.
 type hop struct {
-	dst netip.Prefix
-	via netip.Addr
+	dst netip.Prefix // a podCIDR
+	via netip.Addr   // its node's
 }
 
 // hops are the routes to each podCIDR, by its node's first address of the same family.

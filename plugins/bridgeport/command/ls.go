@@ -156,10 +156,8 @@ func graphCommand(o *options) *cobra.Command {
 	c.Flags().StringVarP(&format, "format", "f", "term", "term, svg, dot or mermaid")
 	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"term", "svg", "dot", "mermaid"}, cobra.ShellCompDirectiveNoFileComp))
 	c.RunE = o.looking(func(p *show.Printer, v view) error {
-		if format != "term" {
-			if err := o.textOnly("--format " + format + " has one form"); err != nil {
-				return err
-			}
+		if err := o.textOnly("--format " + format + " has one form"); err != nil && format != "term" {
+			return err
 		}
 		picture := graph.New(v.Node, v.list)
 		switch format {

@@ -105,7 +105,6 @@ func unknown(c *cobra.Command, args []string) error {
 	return errors.New(text + " --help lists them")
 }
 
-// help is that of a sub-command.
 func help(c *cobra.Command, args []string) error {
 	of, rest, err := c.Root().Find(args)
 	if err != nil || of == nil {

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -149,8 +148,8 @@ the flags leave open is asked for; otherwise it has the defaults.`,
 }
 
 // terminal says whether a person may sit there. /dev/null is a character device, too.
-func terminal(in io.Reader) bool {
-	f, ok := in.(*os.File)
+func terminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	if !ok {
 		return false
 	}

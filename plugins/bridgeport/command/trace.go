@@ -92,11 +92,11 @@ func printHops(p *show.Printer, packet trace.Packet, hops []trace.Hop, arrives b
 			p.Line("    %-15s %s", "", p.Faint(h.Counter))
 		}
 	}
-	if arrives {
-		p.Line("%s", p.Good("it arrives"))
-	} else {
-		p.Line("%s", p.Bad("it does not arrive"))
+	verdict := p.Good("it arrives")
+	if !arrives {
+		verdict = p.Bad("it does not arrive")
 	}
+	p.Line("%s", verdict)
 }
 
 func exposureCommand(o *options) *cobra.Command {

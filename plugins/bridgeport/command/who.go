@@ -118,7 +118,6 @@ func who(n *node.Node, list []*attachment.Attachment, word string) ([]Finding, e
 	return found, nil
 }
 
-// hostPort is a port of the host.
 type hostPort struct {
 	Protocol string     // "" for each
 	Host     netip.Addr // invalid for each

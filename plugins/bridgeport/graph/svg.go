@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"html"
 	"io"
-	"math"
 	"slices"
 	"strings"
 
@@ -56,7 +55,6 @@ func cardFor(n int) card {
 	return card{176, 54, 8, false}
 }
 
-// drawing gathers elements.
 type drawing struct{ bytes.Buffer }
 
 func (d *drawing) add(format string, args ...any) { fmt.Fprintf(d, format+"\n", args...) }
@@ -99,7 +97,7 @@ func (p Picture) SVG(w io.Writer) error {
 	width := 760.0
 	for _, n := range p.Networks {
 		c := cardFor(len(n.Containers))
-		width = math.Max(width, float64(c.columns)*(c.w+gap+trunkGap)+gap)
+		width = max(width, float64(c.columns)*(c.w+gap+trunkGap)+gap)
 	}
 	inner := margin + 18.0 // where networks begin, inside the host's box
 	y := p.outside(&body, width+2*18)
@@ -136,7 +134,7 @@ func (p Picture) outside(d *drawing, width float64) float64 {
 		d.text(centre+12, top+h+36, 300, 12, "", bad, "no default route")
 		return host
 	}
-	step := math.Min(300, width/float64(len(p.Uplinks)))
+	step := min(300, width/float64(len(p.Uplinks)))
 	for i, u := range p.Uplinks {
 		x := centre + (float64(i)-float64(len(p.Uplinks)-1)/2)*step
 		d.add(`<path d="M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1fV%.1f" stroke="%s" fill="none" stroke-width="2"/>`, centre, top+h, centre, top+h+22, x, top+h+4, x, top+h+26, host, ink)
@@ -207,7 +205,7 @@ func (n Network) draw(d *drawing, x, y, width float64) float64 {
 func (n Network) bar(d *drawing, x, y, width float64) {
 	d.box(x, y, width, barH, 10, blueBg, blue, `stroke-width="1.5"`)
 	d.text(x+16, y+29, 220, 16, "b", blue, n.Name)
-	at := x + 16 + math.Min(220, float64(len([]rune(n.Name)))*10.6) + 14
+	at := x + 16 + min(220, float64(len([]rune(n.Name)))*10.6) + 14
 	text := strings.Join(append([]string{cmp.Or(n.Bridge, "no bridge")}, n.Gateways...), " · ")
 	right := x + width - 14
 	if n.Masquerade {
@@ -282,7 +280,7 @@ func (k Container) small(d *drawing, x, y float64, c card, dot string) {
 		if len(k.Ports) > 1 {
 			text += fmt.Sprintf(" +%d", len(k.Ports)-1)
 		}
-		w := math.Min(float64(len([]rune(text)))*6.2+12, c.w*0.62)
+		w := min(float64(len([]rune(text)))*6.2+12, c.w*0.62)
 		d.box(x+c.w-w-7, y+c.h/2-19, w, 19, 5, orangeB, orange, "")
 		d.text(x+c.w-w-1, y+c.h/2-5.6, w-6, 10.2, "mono", orange, text)
 		nameWidth -= w + 6

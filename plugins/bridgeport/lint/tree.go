@@ -120,12 +120,7 @@ func (p parser) value() (*value, error) {
 }
 
 // skip is the offset of the next token: behind space, comma and colon.
-func skip(data []byte, at int) int {
-	for at < len(data) && strings.ContainsRune(" \t\r\n,:", rune(data[at])) {
-		at++
-	}
-	return at
-}
+func skip(data []byte, at int) int { return len(data) - len(bytes.TrimLeft(data[at:], " \t\r\n,:")) }
 
 // place is line and column of an offset, both from 1; columns count characters.
 func place(data []byte, at int) (line, column int) {

@@ -247,7 +247,6 @@ func (l Lab) Down() error {
 	return errors.Join(errs...)
 }
 
-// names are the lab's containers.
 func (l Lab) names() []string {
 	found, _ := filepath.Glob(filepath.Join(l.Run, prefix+"*")) // the pattern is right
 	var names []string
@@ -262,14 +261,10 @@ func (l Lab) names() []string {
 // Shell runs a command, or a shell, in a container, in "host" or in "outside".
 func (l Lab) Shell(name string, args []string) error {
 	path := l.Netns(name)
-	switch name {
-	case "host":
+	if name == "host" {
 		path = l.Host()
-	case "outside":
-	default:
-		if err := check([]string{name}); err != nil {
-			return err
-		}
+	} else if err := check([]string{name}); err != nil && name != "outside" {
+		return err
 	}
 	ns, err := netns.Open(path)
 	if errors.Is(err, netns.ErrNotExist) {

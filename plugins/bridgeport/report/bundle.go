@@ -24,7 +24,6 @@ import (
 // tail is how much of a log goes into a bundle, in bytes.
 const tail = 1 << 20
 
-// part is one file of a bundle.
 type part struct {
 	name string
 	data []byte
@@ -107,9 +106,8 @@ func settings(p *doctor.Patient) string {
 	}
 	for _, l := range p.Links {
 		if l.Kind == "bridge" {
-			for _, k := range []string{"ipv4/conf/%s/rp_filter", "ipv4/conf/%s/route_localnet", "ipv6/conf/%s/accept_ra", "ipv6/conf/%s/forwarding"} {
-				keys = append(keys, "net/"+fmt.Sprintf(k, l.Name))
-			}
+			v4, v6 := "net/ipv4/conf/"+l.Name, "net/ipv6/conf/"+l.Name
+			keys = append(keys, v4+"/rp_filter", v4+"/route_localnet", v6+"/accept_ra", v6+"/forwarding")
 		}
 	}
 	var b strings.Builder
