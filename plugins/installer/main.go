@@ -20,29 +20,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-type options struct {
-	plugins  string        // where the image has them
-	bin      string        // where the runtime finds them
-	template string        // of the configuration list
-	conflist string        // where the runtime finds it
-	node     string        // name of this node
-	interval time.Duration // between two looks at the nodes
-	routes   bool
-	once     bool
-}
+var (
+	plugins  = flag.String("plugins", "/plugins", "directory with the plugins to install")
+	bin      = flag.String("bin", "/host/opt/cni/bin", "directory to install them to")
+	form     = flag.String("template", "/etc/bridgeport/conflist.tmpl", "template of the configuration list, in the form of containerd's conf_template")
+	conflist = flag.String("conflist", "/host/etc/cni/net.d/10-bridgeport.conflist", "configuration list to write")
+	own      = flag.String("node", os.Getenv("NODE_NAME"), "name of this node")
+	interval = flag.Duration("interval", 10*time.Second, "time between two looks at the list of nodes")
+	routes   = flag.Bool("routes", true, "keep routes to the other nodes' podCIDRs, by their InternalIP")
+	once     = flag.Bool("once", false, "install the plugins, bring the node in step and end; without it, keep it in step")
+)
 
 func main() {
-	var o options
-	flag.StringVar(&o.plugins, "plugins", "/plugins", "directory with the plugins to install")
-	flag.StringVar(&o.bin, "bin", "/host/opt/cni/bin", "directory to install them to")
-	flag.StringVar(&o.template, "template", "/etc/bridgeport/conflist.tmpl", "template of the configuration list, in the form of containerd's conf_template")
-	flag.StringVar(&o.conflist, "conflist", "/host/etc/cni/net.d/10-bridgeport.conflist", "configuration list to write")
-	flag.StringVar(&o.node, "node", os.Getenv("NODE_NAME"), "name of this node")
-	flag.DurationVar(&o.interval, "interval", 10*time.Second, "time between two looks at the list of nodes")
-	flag.BoolVar(&o.routes, "routes", true, "keep routes to the other nodes' podCIDRs, by their InternalIP")
-	flag.BoolVar(&o.once, "once", false, "install the plugins, bring the node in step and end; without it, keep it in step")
 	flag.Parse()
-	if err := run(o); err != nil {
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "installer:", err)
 		os.Exit(1)
 	}
@@ -50,26 +41,26 @@ func main() {
 
 // run installs the plugins, or follows the nodes until a signal ends it. It prints an error of
 // follow and tries again, while the node keeps its routes and configuration.
-func run(o options) error {
+func run() error {
 	end := make(chan os.Signal, 1)
 	signal.Notify(end, unix.SIGTERM, unix.SIGINT)
-	if o.node == "" {
+	if *own == "" {
 		return fmt.Errorf("node: no name: set NODE_NAME from spec.nodeName")
 	}
 	api, err := newAPI()
 	if err != nil {
 		return err
 	}
-	if o.once {
-		if err := installPlugins(o.plugins, o.bin); err != nil {
+	if *once {
+		if err := installPlugins(*plugins, *bin); err != nil {
 			return err
 		}
-		return follow(o, api)
+		return follow(api)
 	}
 	last := "-"
 	for {
 		said := "in step"
-		if err := follow(o, api); err != nil {
+		if err := follow(api); err != nil {
 			said = err.Error()
 		}
 		if said != last {
@@ -79,24 +70,24 @@ func run(o options) error {
 		select {
 		case <-end:
 			return nil
-		case <-time.After(o.interval):
+		case <-time.After(*interval):
 		}
 	}
 }
 
-func follow(o options, api *api) error {
+func follow(api *api) error {
 	nodes, err := api.nodes()
 	if err != nil {
 		return err
 	}
-	own := slices.IndexFunc(nodes, func(n node) bool { return n.Metadata.Name == o.node })
-	if own < 0 {
-		return fmt.Errorf("node %s: the API server does not know it", o.node)
+	i := slices.IndexFunc(nodes, func(n node) bool { return n.Metadata.Name == *own })
+	if i < 0 {
+		return fmt.Errorf("node %s: the API server does not know it", *own)
 	}
-	if err := writeConflist(o.template, o.conflist, nodes[own].Spec.PodCIDRs); err != nil || !o.routes {
+	if err := writeConflist(*form, *conflist, nodes[i].Spec.PodCIDRs); err != nil || !*routes {
 		return err
 	}
-	return keepRoutes(slices.Delete(nodes, own, own+1))
+	return keepRoutes(slices.Delete(nodes, i, i+1))
 }
 
 // installPlugins replaces each plugin by a rename: no call meets half a file or a busy one (ETXTBSY).

@@ -13,9 +13,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// settle is how long a call of a plugin may take: what is in one look and not in the next is no finding.
-const settle = 200 * time.Millisecond
-
 func doctorCommand(o *options) *cobra.Command {
 	var list, verbose bool
 	c := &cobra.Command{
@@ -40,7 +37,7 @@ not work.`,
 		}
 		found := doctor.Examine(n, attachments).Run()
 		if len(found) > 0 {
-			time.Sleep(settle)
+			time.Sleep(200 * time.Millisecond) // so long a plugin's call may take: what is gone then is no finding
 			if n, attachments, err = o.look(); err != nil {
 				return err
 			}
@@ -95,9 +92,6 @@ func printFindings(p *show.Printer, found []doctor.Finding, verbose bool) {
 	p.Line("%s: %s", show.Count(len(checks), "check"), summary)
 }
 
-// usualGrace is longer than any runtime lets an ADD take.
-const usualGrace = 5 * time.Minute
-
 func gcCommand(o *options) *cobra.Command {
 	var dry bool
 	var grace time.Duration
@@ -113,7 +107,7 @@ reason; so does what is younger than --grace, since an ADD takes its lease first
   bridgeport gc --grace 30s`,
 	}
 	c.Flags().BoolVar(&dry, "dry-run", false, "list it and change nothing")
-	c.Flags().DurationVar(&grace, "grace", usualGrace, "keep what is younger")
+	c.Flags().DurationVar(&grace, "grace", 5*time.Minute, "keep what is younger") // no runtime lets an ADD take longer
 	c.RunE = o.looking(func(p *show.Printer, v view) error {
 		if v.NoRules != nil {
 			return fmt.Errorf("gc: refused: rules can't be read, so dead and living can't be told apart: %w", v.NoRules)

@@ -140,12 +140,7 @@ warnings are unknown keys and choices that are seldom meant. Exit status: 0 clea
 			}
 			problems = append(problems, found...)
 		}
-		errors := 0
-		for _, problem := range problems {
-			if problem.Severity == "error" {
-				errors++
-			}
-		}
+		errors := len(slices.DeleteFunc(slices.Clone(problems), func(p lint.Problem) bool { return p.Severity != "error" }))
 		err := p.Value(problems, func() {
 			for _, problem := range problems {
 				severity := p.Warn(problem.Severity)

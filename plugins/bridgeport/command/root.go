@@ -59,27 +59,20 @@ anything.`,
 	f.StringVar(&o.netns, "netns", "", "look at the node in this network namespace (a path, or a name in /run/netns)")
 	f.StringVarP(&o.output, "output", "o", "table", "table, json or yaml")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
-	root.AddGroup(
-		&cobra.Group{ID: "see", Title: "See:"},
-		&cobra.Group{ID: "mend", Title: "Mend:"},
-		&cobra.Group{ID: "set", Title: "Set up:"},
-	)
-	for group, list := range map[string][]*cobra.Command{
-		"see": {
-			lsCommand(o), whoCommand(o), doctorCommand(o), traceCommand(o), exposureCommand(o), graphCommand(o), topCommand(o),
-			metricsCommand(o), bundleCommand(o),
-		},
-		"mend": {gcCommand(o), repairCommand(o)},
-		"set":  {planCommand(o), lintCommand(o), initCommand(o), installCommand(o), labCommand(o)},
-	} {
+	add := func(group string, list ...*cobra.Command) {
+		root.AddGroup(&cobra.Group{ID: group, Title: group})
 		for _, c := range list {
 			c.GroupID = group
 			if c.Args == nil {
 				c.Args = cobra.NoArgs
 			}
-			root.AddCommand(c)
 		}
+		root.AddCommand(list...)
 	}
+	add("See:", lsCommand(o), whoCommand(o), doctorCommand(o), traceCommand(o), exposureCommand(o), graphCommand(o), topCommand(o),
+		metricsCommand(o), bundleCommand(o))
+	add("Mend:", gcCommand(o), repairCommand(o))
+	add("Set up:", planCommand(o), lintCommand(o), initCommand(o), installCommand(o), labCommand(o))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {

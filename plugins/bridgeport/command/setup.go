@@ -23,10 +23,7 @@ import (
 
 // besides is the directory of this executable, where its plugins are.
 func besides() string {
-	path, err := os.Executable()
-	if err != nil {
-		return "."
-	}
+	path, _ := os.Executable() // "" after an error: the directory is "." then
 	return filepath.Dir(path)
 }
 
@@ -74,10 +71,7 @@ before anything is changed. The configurations in --conf-dir are examined afterw
 // remarks tells what lint thinks of the configurations.
 func (o *options) remarks(p *show.Printer) {
 	networks, err := node.Networks(o.place.Conf)
-	if err != nil {
-		return // nothing to do with the installation
-	}
-	if len(networks) == 0 {
+	if err == nil && len(networks) == 0 { // an error has nothing to do with the installation
 		p.Line("%s has no configuration yet: bridgeport init", o.place.Conf)
 	}
 	for _, net := range networks {

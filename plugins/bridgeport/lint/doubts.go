@@ -172,9 +172,6 @@ func (l *linter) subnet(s *value, p netip.Prefix) {
 	}
 }
 
-// few is less than anybody means to have.
-const few = 14
-
 // room examines what ranges have besides their gateways.
 func (l *linter) room(ipam *value, conf *lease.Conf) {
 	at := ipam.at
@@ -187,7 +184,7 @@ func (l *linter) room(ipam *value, conf *lease.Conf) {
 		switch room := set.Room(); {
 		case room < 1:
 			l.fail(at, "%s has no address for a container: the gateway has the only one", set)
-		case room < few:
+		case room < 14: // fewer than anybody means to have
 			l.warn(at, "%s has room for %.0f containers", set, room)
 		}
 	}

@@ -21,9 +21,6 @@ import (
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 )
 
-// tail is how much of a log goes into a bundle, in bytes.
-const tail = 1 << 20
-
 type part struct {
 	name string
 	data []byte
@@ -51,12 +48,12 @@ func Bundle(w io.Writer, p *doctor.Patient, findings []doctor.Finding, logs []st
 	for _, l := range logs {
 		parts = append(parts, part{"log/" + filepath.Base(l), last(l)})
 	}
-	s := newScrubber(p)
+	clean := scrubber(p)
 	z := gzip.NewWriter(w)
 	t := tar.NewWriter(z)
 	for _, f := range parts {
 		if scrub {
-			f = part{s.text(f.name), []byte(s.text(string(f.data)))}
+			f = part{clean(f.name), []byte(clean(string(f.data)))}
 		}
 		err := t.WriteHeader(&tar.Header{Name: "bridgeport-bundle/" + f.name, Mode: 0o600, Size: int64(len(f.data)), ModTime: time.Now()})
 		if err == nil {
@@ -117,26 +114,20 @@ func settings(p *doctor.Patient) string {
 	return b.String()
 }
 
-// last is the end of a file.
+// last is the end of a file: a megabyte.
 func last(path string) []byte {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return []byte(err.Error())
 	}
-	return data[max(0, len(data)-tail):]
-}
-
-// scrubber replaces addresses and names, each always by the same word: one still sees what belongs together.
-type scrubber struct {
-	names *strings.Replacer
-	seen  map[string]string
-	count map[string]int
+	return data[max(0, len(data)-(1<<20)):]
 }
 
 // address finds what may be an IPv4, IPv6 or MAC address.
 var address = regexp.MustCompile(`(?i)\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b|\b(?:\d{1,3}\.){3}\d{1,3}\b|[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}`)
 
-func newScrubber(p *doctor.Patient) *scrubber {
+// names replaces those of containers, pods, networks and the host.
+func names(p *doctor.Patient) *strings.Replacer {
 	words := make(map[string]string)
 	name := func(word, kind string) {
 		if len(word) > 1 && words[word] == "" {
@@ -160,11 +151,13 @@ func newScrubber(p *doctor.Patient) *scrubber {
 	for _, word := range slices.SortedFunc(maps.Keys(words), func(a, b string) int { return len(b) - len(a) }) {
 		list = append(list, word, words[word])
 	}
-	return &scrubber{names: strings.NewReplacer(list...), seen: make(map[string]string), count: make(map[string]int)}
+	return strings.NewReplacer(list...)
 }
 
-func (s *scrubber) text(text string) string {
-	return address.ReplaceAllStringFunc(s.names.Replace(text), func(word string) string {
+// scrubber replaces addresses and names, each always by the same word: one still sees what belongs together.
+func scrubber(p *doctor.Patient) func(string) string {
+	known, seen, count := names(p), make(map[string]string), make(map[string]int)
+	replace := func(word string) string {
 		kind := "ip4"
 		a, err := netip.ParseAddr(word)
 		switch {
@@ -175,10 +168,11 @@ func (s *scrubber) text(text string) string {
 		case !a.Is4():
 			kind = "ip6"
 		}
-		if s.seen[word] == "" {
-			s.count[kind]++
-			s.seen[word] = fmt.Sprintf("%s-%d", kind, s.count[kind])
+		if seen[word] == "" {
+			count[kind]++
+			seen[word] = fmt.Sprintf("%s-%d", kind, count[kind])
 		}
-		return s.seen[word]
-	})
+		return seen[word]
+	}
+	return func(text string) string { return address.ReplaceAllStringFunc(known.Replace(text), replace) }
 }

@@ -137,11 +137,10 @@ func short(path string) string {
 	if _, err := os.Stat(path); err != nil {
 		return ""
 	}
-	version := node.PluginVersion(path)
+	version, _, _ := strings.Cut(node.PluginVersion(path), " (")
 	if version == "" && filepath.Base(path) == "bridgeport" {
 		return "present"
 	}
-	version, _, _ = strings.Cut(version, " (")
 	return version
 }
 
