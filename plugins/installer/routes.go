@@ -24,16 +24,15 @@ func hops(nodes []node) (list []hop, err error) {
 	for _, n := range nodes {
 		for _, text := range n.Spec.PodCIDRs {
 			cidr, perr := netip.ParsePrefix(text)
-			if perr != nil {
-				err = errors.Join(err, fmt.Errorf("node %s: podCIDRs: %w", n.Metadata.Name, perr))
-				continue
-			}
 			via := address(n, cidr.Addr().Is4())
-			if !via.IsValid() {
+			switch {
+			case perr != nil:
+				err = errors.Join(err, fmt.Errorf("node %s: podCIDRs: %w", n.Metadata.Name, perr))
+			case !via.IsValid():
 				err = errors.Join(err, fmt.Errorf("node %s: no InternalIP of the family of %s", n.Metadata.Name, cidr))
-				continue
+			default:
+				list = append(list, hop{cidr.Masked(), via})
 			}
-			list = append(list, hop{cidr.Masked(), via})
 		}
 	}
 	return list, err

@@ -134,11 +134,7 @@ func (l Lab) network() (*libcni.NetworkConfigList, *libcni.CNIConfig, error) {
 		return nil, nil, err
 	}
 	list, err := libcni.NetworkConfFromBytes(text)
-	if err != nil {
-		return nil, nil, err
-	}
-	cni := libcni.NewCNIConfigWithCacheDir([]string{l.Bin}, filepath.Join(l.Dir, "cache"), &inside{host: l.Host()})
-	return list, cni, nil
+	return list, libcni.NewCNIConfigWithCacheDir([]string{l.Bin}, filepath.Join(l.Dir, "cache"), &inside{host: l.Host()}), err
 }
 
 // inside runs plugins in the lab's host.
