@@ -24,9 +24,11 @@ type api struct {
 
 // node is a Kubernetes node, as far as it matters here.
 type node struct {
-	name      string
-	addresses []string // of type InternalIP
-	podCIDRs  []string
+	Metadata struct{ Name string }
+	Spec     struct{ PodCIDRs []string }
+	Status   struct {
+		Addresses []struct{ Type, Address string }
+	}
 }
 
 func newAPI() (*api, error) {
@@ -77,27 +79,10 @@ func (a *api) nodes() ([]node, error) {
 	return parseNodes(text)
 }
 
-func parseNodes(text []byte) (nodes []node, err error) {
-	var list struct {
-		Items []struct {
-			Metadata struct{ Name string }
-			Spec     struct{ PodCIDRs []string }
-			Status   struct {
-				Addresses []struct{ Type, Address string }
-			}
-		}
-	}
+func parseNodes(text []byte) ([]node, error) {
+	var list struct{ Items []node }
 	if err := json.Unmarshal(text, &list); err != nil {
 		return nil, fmt.Errorf("nodes: list: %w", err)
 	}
-	for _, item := range list.Items {
-		n := node{name: item.Metadata.Name, podCIDRs: item.Spec.PodCIDRs}
-		for _, a := range item.Status.Addresses {
-			if a.Type == "InternalIP" {
-				n.addresses = append(n.addresses, a.Address)
-			}
-		}
-		nodes = append(nodes, n)
-	}
-	return nodes, nil
+	return list.Items, nil
 }

@@ -11,41 +11,38 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// protocol marks our routes (rtm_protocol), so that remove never takes anybody else's. 98 has
-// no meaning in linux/rtnetlink.h.
+// protocol marks our routes (rtm_protocol): no others are removed. 98 has no meaning in linux/rtnetlink.h.
 const protocol = 98
 
-// hop is a route to a podCIDR by a node's address.
 type hop struct {
-	dst netip.Prefix
-	via netip.Addr
+	dst netip.Prefix // a podCIDR
+	via netip.Addr   // its node's
 }
 
-// hops are the routes to the nodes: to each podCIDR by the node's first address of the same
-// family.
+// hops are the routes to each podCIDR, by its node's first address of the same family.
 func hops(nodes []node) (list []hop, err error) {
 	for _, n := range nodes {
-		for _, text := range n.podCIDRs {
+		for _, text := range n.Spec.PodCIDRs {
 			cidr, perr := netip.ParsePrefix(text)
-			if perr != nil {
-				err = errors.Join(err, fmt.Errorf("node %s: podCIDRs: %w", n.name, perr))
-				continue
-			}
 			via := address(n, cidr.Addr().Is4())
-			if !via.IsValid() {
-				err = errors.Join(err, fmt.Errorf("node %s: no InternalIP of the family of %s", n.name, cidr))
-				continue
+			switch {
+			case perr != nil:
+				err = errors.Join(err, fmt.Errorf("node %s: podCIDRs: %w", n.Metadata.Name, perr))
+			case !via.IsValid():
+				err = errors.Join(err, fmt.Errorf("node %s: no InternalIP of the family of %s", n.Metadata.Name, cidr))
+			default:
+				list = append(list, hop{cidr.Masked(), via})
 			}
-			list = append(list, hop{cidr.Masked(), via})
 		}
 	}
 	return list, err
 }
 
-// address is the node's first address of the family, invalid without one.
+// address is the node's first InternalIP of the family, invalid without one.
 func address(n node, is4 bool) netip.Addr {
-	for _, text := range n.addresses {
-		if a, err := netip.ParseAddr(text); err == nil && a.Unmap().Is4() == is4 {
+	for _, found := range n.Status.Addresses {
+		a, err := netip.ParseAddr(found.Address)
+		if found.Type == "InternalIP" && err == nil && a.Unmap().Is4() == is4 {
 			return a.Unmap()
 		}
 	}
@@ -62,12 +59,18 @@ func keepRoutes(others []node) error {
 	}
 	for _, h := range want {
 		if have[h.dst] != h.via {
-			err = errors.Join(err, set(h))
+			dst := cni.IPNet(h.dst)
+			if rerr := netlink.RouteReplace(&netlink.Route{Dst: &dst, Gw: h.via.AsSlice(), Protocol: protocol}); rerr != nil {
+				err = errors.Join(err, fmt.Errorf("route %s via %s: replace: %w", h.dst, h.via, rerr))
+			}
 		}
 		delete(have, h.dst)
 	}
-	for dst := range have {
-		err = errors.Join(err, remove(dst))
+	for prefix := range have {
+		dst := cni.IPNet(prefix)
+		if derr := netlink.RouteDel(&netlink.Route{Dst: &dst, Protocol: protocol}); derr != nil && !errors.Is(derr, unix.ESRCH) {
+			err = errors.Join(err, fmt.Errorf("route %s: delete: %w", prefix, derr))
+		}
 	}
 	return err
 }
@@ -87,20 +90,4 @@ func ours() (map[netip.Prefix]netip.Addr, error) {
 		}
 	}
 	return have, nil
-}
-
-func set(h hop) error {
-	dst := cni.IPNet(h.dst)
-	if err := netlink.RouteReplace(&netlink.Route{Dst: &dst, Gw: h.via.AsSlice(), Protocol: protocol}); err != nil {
-		return fmt.Errorf("route %s via %s: replace: %w", h.dst, h.via, err)
-	}
-	return nil
-}
-
-func remove(prefix netip.Prefix) error {
-	dst := cni.IPNet(prefix)
-	if err := netlink.RouteDel(&netlink.Route{Dst: &dst, Protocol: protocol}); err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("route %s: delete: %w", prefix, err)
-	}
-	return nil
 }

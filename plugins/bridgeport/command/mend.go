@@ -1,17 +1,96 @@
 package command
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/doctor"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/mend"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
 	"github.com/spf13/cobra"
 )
 
-// usualGrace is longer than any runtime lets an ADD take.
-const usualGrace = 5 * time.Minute
+func doctorCommand(o *options) *cobra.Command {
+	var list, verbose bool
+	c := &cobra.Command{
+		Use:   "doctor",
+		Short: "Tell what is wrong with this node's container networks, and how to fix it",
+		Long: `Ask every check. Each finding tells what it saw, what follows from it, and the command
+that fixes it. Exit status: 0 all is well, 1 there are warnings, 2 something does
+not work.`,
+		Example: `  bridgeport doctor
+  bridgeport doctor --list
+  bridgeport doctor -o json | jq -r '.findings[] | .fix'`,
+	}
+	c.Flags().BoolVar(&list, "list", false, "list the checks and do nothing")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "name the checks that found nothing, too")
+	c.RunE = o.run(func(p *show.Printer, _ []string) error {
+		if list {
+			return listChecks(p)
+		}
+		n, attachments, err := o.look()
+		if err != nil {
+			return err
+		}
+		found := doctor.Examine(n, attachments).Run()
+		if len(found) > 0 {
+			time.Sleep(200 * time.Millisecond) // so long a plugin's call may take: what is gone then is no finding
+			if n, attachments, err = o.look(); err != nil {
+				return err
+			}
+			found = doctor.Lasting(found, doctor.Examine(n, attachments).Run())
+		}
+		status := doctor.Status(found)
+		return exit(p.Value(map[string]any{"findings": found, "status": status}, func() { printFindings(p, found, verbose) }), status != 0, status)
+	})
+	return c
+}
+
+func listChecks(p *show.Printer) error {
+	type check struct {
+		Name        string `json:"name"`
+		Severity    string `json:"severity"`
+		Well        string `json:"well"`
+		Consequence string `json:"consequence"`
+	}
+	var all []check
+	var rows [][]string
+	for _, c := range doctor.Checks() {
+		all = append(all, check{c.Name, c.Severity, c.About, c.Consequence})
+		rows = append(rows, []string{p.Name(c.Name), c.Severity, c.About})
+	}
+	return p.Value(all, func() { p.Table([]string{"CHECK", "SEVERITY", "WELL IF"}, rows) })
+}
+
+func printFindings(p *show.Printer, found []doctor.Finding, verbose bool) {
+	bad := make(map[string]bool)
+	for _, f := range found {
+		bad[f.Check] = true
+		mark := p.Warn("warn")
+		if f.Severity == doctor.Fail {
+			mark = p.Bad("FAIL")
+		}
+		p.Line("%s  %s", mark, p.Title(f.Check))
+		p.Line("      seen  %s", show.Wrap(f.Evidence, 88, "            "))
+		p.Line("      so    %s", show.Wrap(f.Consequence, 88, "            "))
+		p.Line("      fix   %s\n", p.Name(strings.ReplaceAll(f.Fix, "\n", "\n            ")))
+	}
+	checks := doctor.Checks()
+	for _, c := range checks {
+		if verbose && !bad[c.Name] {
+			p.Line("%s  %s: %s", p.Good("  ok"), p.Title(c.Name), c.About)
+		}
+	}
+	fails := len(slices.DeleteFunc(slices.Clone(found), func(f doctor.Finding) bool { return f.Severity != doctor.Fail }))
+	summary := p.Good("all is well")
+	if len(found) > 0 {
+		summary = show.Count(fails, "failure") + ", " + show.Count(len(found)-fails, "warning")
+	}
+	p.Line("%s: %s", show.Count(len(checks), "check"), summary)
+}
 
 func gcCommand(o *options) *cobra.Command {
 	var dry bool
@@ -26,30 +105,26 @@ reason; so does what is younger than --grace, since an ADD takes its lease first
 		Example: `  bridgeport gc --dry-run
   bridgeport gc
   bridgeport gc --grace 30s`,
-		Args: cobra.NoArgs,
 	}
 	c.Flags().BoolVar(&dry, "dry-run", false, "list it and change nothing")
-	c.Flags().DurationVar(&grace, "grace", usualGrace, "keep what is younger")
+	c.Flags().DurationVar(&grace, "grace", 5*time.Minute, "keep what is younger") // no runtime lets an ADD take longer
 	c.RunE = o.looking(func(p *show.Printer, v view) error {
 		if v.NoRules != nil {
 			return fmt.Errorf("gc: refused: rules can't be read, so dead and living can't be told apart: %w", v.NoRules)
 		}
-		var err error
 		dead := mend.Dead(v.Node, v.list, grace)
 		if p.Format == "table" {
 			printDead(p, dead, dry)
 		}
-		if !dry {
-			err = mend.Remove(dead)
+		if dry {
+			return p.Value(dead, func() {})
 		}
-		if p.Format != "table" {
-			if perr := p.Value(dead, nil); perr != nil {
-				return perr
+		err := mend.Remove(dead)
+		return cmp.Or(p.Value(dead, func() {
+			if err == nil {
+				printRemoved(p, dead)
 			}
-		} else if err == nil && !dry {
-			printRemoved(p, dead)
-		}
-		return err
+		}), err)
 	})
 	return c
 }
@@ -59,17 +134,15 @@ func printDead(p *show.Printer, dead []mend.Removal, dry bool) {
 		p.Line("nothing is dead")
 		return
 	}
+	remove := p.Bad("remove")
+	if dry {
+		remove = p.Bad("would remove")
+	}
 	for _, r := range dead {
-		verb := p.Bad("remove")
-		if dry {
-			verb = p.Bad("would remove")
-		}
-		if r.Kept != "" {
-			verb = p.Warn("keep")
-		}
-		p.Line("%s %s: %s", verb, p.Name(r.Name), r.Why)
-		if r.Kept != "" {
-			p.Line("  kept: %s", r.Kept)
+		if r.Kept == "" {
+			p.Line("%s %s: %s", remove, p.Name(r.Name), r.Why)
+		} else {
+			p.Line("%s %s: %s\n  kept: %s", p.Warn("keep"), p.Name(r.Name), r.Why, r.Kept)
 		}
 		for _, item := range r.Items {
 			p.Line("  %s", item)
@@ -100,7 +173,6 @@ sysctls, a deleted bridge. What is as it should be is not touched, so connection
 go on. The exit status is 1 where something could not be mended.`,
 		Example: `  bridgeport repair --dry-run
   bridgeport repair`,
-		Args: cobra.NoArgs,
 	}
 	c.Flags().BoolVar(&dry, "dry-run", false, "print the commands and change nothing")
 	c.RunE = o.looking(func(p *show.Printer, v view) error {

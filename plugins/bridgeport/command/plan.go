@@ -1,14 +1,16 @@
 package command
 
 import (
-	"errors"
 	"fmt"
+	"io"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/lint"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
 	"github.com/spf13/cobra"
@@ -87,29 +89,79 @@ func (o *options) network(c *cobra.Command, files []string) (*node.Network, erro
 	return &net, nil
 }
 
-// capabilities are what a runtime would pass on.
+// published is [hostIP:]hostPort:containerPort[/protocol].
+var published = regexp.MustCompile(`^(?:\[?([^\]]+?)\]?:)?(\d{1,5}):(\d{1,5})(?:/(\w+))?$`)
+
+// capabilities are what a runtime would pass on. Portmap checks the values.
 func capabilities(ports, ips []string) (map[string]any, error) {
 	list := []map[string]any{}
 	for _, text := range ports {
-		m, err := mapping(text)
-		if err != nil {
-			return nil, fmt.Errorf("--port %s: %w", text, err)
+		m := published.FindStringSubmatch(text)
+		if m == nil {
+			return nil, fmt.Errorf("--port %s: wants [hostIP:]hostPort:containerPort[/protocol]", text)
 		}
-		list = append(list, m)
+		host, _ := strconv.Atoi(m[2]) // digits, here and below
+		container, _ := strconv.Atoi(m[3])
+		list = append(list, map[string]any{"hostIP": m[1], "hostPort": host, "containerPort": container, "protocol": m[4]})
 	}
 	return map[string]any{"portMappings": list, "ips": ips}, nil
 }
 
-// published is [hostIP:]hostPort:containerPort[/protocol].
-var published = regexp.MustCompile(`^(?:\[?([^\]]+?)\]?:)?(\d{1,5}):(\d{1,5})(?:/(\w+))?$`)
-
-// mapping reads a port as runtimes pass it on. Portmap checks the values.
-func mapping(text string) (map[string]any, error) {
-	m := published.FindStringSubmatch(text)
-	if m == nil {
-		return nil, errors.New("wants [hostIP:]hostPort:containerPort[/protocol]")
+func lintCommand(o *options) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "lint [FILE…]",
+		Short: "Find mistakes in network configurations before a runtime does",
+		Long: `Examine configuration files, or with "-" standard input; without any the ones in
+--conf-dir. Errors are what makes a call fail, in the words of the plugin itself;
+warnings are unknown keys and choices that are seldom meant. Exit status: 0 clean,
+1 warnings, 2 errors.`,
+		Example: `  bridgeport lint
+  bridgeport lint 10-podnet.conflist
+  bridgeport init --runtime containerd --print | bridgeport lint -`,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),
 	}
-	host, _ := strconv.Atoi(m[2]) // digits, here and below
-	container, _ := strconv.Atoi(m[3])
-	return map[string]any{"hostIP": m[1], "hostPort": host, "containerPort": container, "protocol": m[4]}, nil
+	c.RunE = o.run(func(p *show.Printer, files []string) error {
+		if len(files) == 0 {
+			networks, err := node.Networks(o.place.Conf)
+			if err != nil {
+				return err
+			}
+			for _, net := range networks {
+				files = append(files, net.File)
+			}
+		}
+		problems := []lint.Problem{}
+		for _, f := range files {
+			name, data, err := input(c.InOrStdin(), f)
+			found := lint.File(name, data)
+			if err != nil {
+				found = []lint.Problem{{File: name, Line: 1, Column: 1, Severity: "error", Text: err.Error()}}
+			}
+			problems = append(problems, found...)
+		}
+		errors := len(slices.DeleteFunc(slices.Clone(problems), func(p lint.Problem) bool { return p.Severity != "error" }))
+		err := p.Value(problems, func() {
+			for _, problem := range problems {
+				severity := p.Warn(problem.Severity)
+				if problem.Severity == "error" {
+					severity = p.Bad(problem.Severity)
+				}
+				p.Line("%s:%d:%d: %s: %s", problem.File, problem.Line, problem.Column, severity, problem.Text)
+			}
+			p.Line("%s: %s, %s", show.Count(len(files), "file"), show.Count(errors, "error"), show.Count(len(problems)-errors, "warning"))
+		})
+		return exit(exit(err, errors > 0, 2), len(problems) > 0, 1)
+	})
+	return c
+}
+
+// input reads a file, or with "-" standard input, which is taken for a .conflist.
+func input(stdin io.Reader, file string) (string, []byte, error) {
+	if file == "-" {
+		data, err := io.ReadAll(stdin)
+		return "stdin.conflist", data, err
+	}
+	data, err := os.ReadFile(file)
+	return file, data, err
 }

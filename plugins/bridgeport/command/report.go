@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"os"
 	"os/signal"
 	"slices"
 	"strings"
@@ -45,7 +44,6 @@ text format. With --textfile it is written for node_exporter's textfile collecto
 rename.`,
 		Example: `  bridgeport metrics
   bridgeport metrics --textfile /var/lib/node_exporter/bridgeport.prom`,
-		Args: cobra.NoArgs,
 	}
 	c.Flags().StringVar(&textfile, "textfile", "", "write to this file")
 	c.Flags().StringArrayVar(&files, "log", nil, "a log of the plugins, beside those that configurations name")
@@ -115,7 +113,6 @@ func topCommand(o *options) *cobra.Command {
 		Example: `  bridgeport top
   bridgeport top --interval 5s --rows 50
   bridgeport top -n 1 -o json`,
-		Args: cobra.NoArgs,
 	}
 	c.Flags().DurationVar(&interval, "interval", 2*time.Second, "how often")
 	c.Flags().IntVarP(&rounds, "rounds", "n", 0, "end after so many; 0 goes on")
@@ -126,17 +123,12 @@ func topCommand(o *options) *cobra.Command {
 		before, at := map[string]attachment.Traffic{}, time.Now()
 		for round := 0; ; round++ {
 			_, list, err := o.look()
-			if err != nil {
-				return err
-			}
 			now := time.Now()
-			if round > 0 {
-				if err := printTop(p, busiest(list, before, now.Sub(at)), rows, len(list), round > 1); err != nil {
-					return err
-				}
+			if err == nil && round > 0 {
+				err = printTop(p, busiest(list, before, now.Sub(at)), rows, len(list), round > 1)
 			}
-			if rounds > 0 && round == rounds {
-				return nil
+			if err != nil || rounds > 0 && round == rounds {
+				return err
 			}
 			before, at = make(map[string]attachment.Traffic), now
 			for _, a := range list {
@@ -182,7 +174,7 @@ func busiest(list []*attachment.Attachment, before map[string]attachment.Traffic
 func printTop(p *show.Printer, rates []Rate, rows, total int, again bool) error {
 	rates = rates[:min(len(rates), rows)]
 	return p.Value(rates, func() {
-		if f, ok := p.Out.(*os.File); ok && again && terminal(f) {
+		if again && terminal(p.Out) {
 			fmt.Fprint(p.Out, "\x1b[H\x1b[J") // home, clear
 		}
 		var cells [][]string

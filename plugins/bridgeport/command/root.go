@@ -1,5 +1,4 @@
-// Package command is the sub-commands of the operator's command: flags, and how to
-// print what the other packages find.
+// Package command is the sub-commands: their flags, and how to print what the other packages find.
 package command
 
 import (
@@ -17,8 +16,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Exit is an error with an exit status of its own, and without text: what there is
-// to say has been printed.
+// Exit is an error with an exit status of its own. It has no text: all has been printed.
 type Exit struct{ Status int }
 
 func (e Exit) Error() string { return "" }
@@ -61,20 +59,20 @@ anything.`,
 	f.StringVar(&o.netns, "netns", "", "look at the node in this network namespace (a path, or a name in /run/netns)")
 	f.StringVarP(&o.output, "output", "o", "table", "table, json or yaml")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
-	root.AddGroup(
-		&cobra.Group{ID: "see", Title: "See:"},
-		&cobra.Group{ID: "mend", Title: "Mend:"},
-		&cobra.Group{ID: "set", Title: "Set up:"},
-	)
-	for group, list := range map[string][]*cobra.Command{
-		"mend": {gcCommand(o), repairCommand(o)},
-		"see":  {lsCommand(o), whoCommand(o), doctorCommand(o), traceCommand(o), exposureCommand(o), graphCommand(o), topCommand(o), metricsCommand(o), bundleCommand(o)}, "set": {planCommand(o), lintCommand(o), initCommand(o), installCommand(o), labCommand(o)},
-	} {
+	add := func(group string, list ...*cobra.Command) {
+		root.AddGroup(&cobra.Group{ID: group, Title: group})
 		for _, c := range list {
 			c.GroupID = group
-			root.AddCommand(c)
+			if c.Args == nil {
+				c.Args = cobra.NoArgs
+			}
 		}
+		root.AddCommand(list...)
 	}
+	add("See:", lsCommand(o), whoCommand(o), doctorCommand(o), traceCommand(o), exposureCommand(o), graphCommand(o), topCommand(o),
+		metricsCommand(o), bundleCommand(o))
+	add("Mend:", gcCommand(o), repairCommand(o))
+	add("Set up:", planCommand(o), lintCommand(o), initCommand(o), installCommand(o), labCommand(o))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
@@ -100,7 +98,6 @@ func unknown(c *cobra.Command, args []string) error {
 	return errors.New(text + " --help lists them")
 }
 
-// help is that of a sub-command.
 func help(c *cobra.Command, args []string) error {
 	of, rest, err := c.Root().Find(args)
 	if err != nil || of == nil {
@@ -175,11 +172,10 @@ func (o *options) looking(fn func(*show.Printer, view) error) func(*cobra.Comman
 
 // Status is the exit status for an error of Root's Execute.
 func Status(err error) int {
-	var exit Exit
-	switch {
-	case errors.As(err, &exit):
+	if exit, ok := errors.AsType[Exit](err); ok {
 		return exit.Status
-	case err != nil:
+	}
+	if err != nil {
 		return 1
 	}
 	return 0

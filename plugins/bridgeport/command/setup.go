@@ -2,10 +2,11 @@ package command
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/file"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/lint"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/playground"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/setup"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
 	"github.com/spf13/cobra"
@@ -21,10 +23,7 @@ import (
 
 // besides is the directory of this executable, where its plugins are.
 func besides() string {
-	path, err := os.Executable()
-	if err != nil {
-		return "."
-	}
+	path, _ := os.Executable() // "" after an error: the directory is "." then
 	return filepath.Dir(path)
 }
 
@@ -41,20 +40,17 @@ before anything is changed. The configurations in --conf-dir are examined afterw
 		Example: `  bridgeport install
   bridgeport install --bin-dir /usr/lib/cni
   bridgeport install --rollback`,
-		Args: cobra.NoArgs,
 	}
 	c.Flags().StringVar(&from, "from", "", "directory with the new set (default: that of this executable)")
 	c.Flags().BoolVar(&rollback, "rollback", false, "put the previous set back")
 	c.RunE = o.run(func(p *show.Printer, _ []string) error {
-		if from == "" {
-			from = besides()
-		}
+		from = cmp.Or(from, besides())
 		var done []setup.Installed
 		var err error
-		switch same := setup.SameFile(from, o.place.Bin); {
+		switch {
 		case rollback:
 			done, err = setup.Rollback(o.place.Bin)
-		case same:
+		case setup.SameFile(from, o.place.Bin):
 			err = fmt.Errorf("install: %s is where this executable is: give --from or --bin-dir", o.place.Bin)
 		default:
 			done, err = setup.Install(from, o.place.Bin)
@@ -75,10 +71,7 @@ before anything is changed. The configurations in --conf-dir are examined afterw
 // remarks tells what lint thinks of the configurations.
 func (o *options) remarks(p *show.Printer) {
 	networks, err := node.Networks(o.place.Conf)
-	if err != nil {
-		return // nothing to do with the installation
-	}
-	if len(networks) == 0 {
+	if err == nil && len(networks) == 0 { // an error has nothing to do with the installation
 		p.Line("%s has no configuration yet: bridgeport init", o.place.Conf)
 	}
 	for _, net := range networks {
@@ -99,7 +92,6 @@ the flags leave open is asked for; otherwise it has the defaults.`,
 		Example: `  bridgeport init
   bridgeport init --runtime containerd --name podnet --subnet 10.244.1.0/24 --mtu auto
   bridgeport init --runtime crio --print`,
-		Args: cobra.NoArgs,
 	}
 	f := c.Flags()
 	f.StringVar(&w.Runtime, "runtime", "containerd", strings.Join(setup.Runtimes, ", "))
@@ -150,8 +142,8 @@ the flags leave open is asked for; otherwise it has the defaults.`,
 }
 
 // terminal says whether a person may sit there. /dev/null is a character device, too.
-func terminal(in io.Reader) bool {
-	f, ok := in.(*os.File)
+func terminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	if !ok {
 		return false
 	}
@@ -180,4 +172,64 @@ func ask(c *cobra.Command) error {
 		}
 	}
 	return nil
+}
+
+func labCommand(o *options) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "lab",
+		Short: "A network to play with, in namespaces of its own",
+		Long: `Build a host, the world outside and containers out of network namespaces, with a
+bridge, NAT and published ports by the plugins beside this executable (or in
+--bin-dir). The machine's own network is not touched.`,
+		Example: `  bridgeport lab up red blue
+  bridgeport lab sh red ping -c1 203.0.113.9
+  bridgeport lab sh outside
+  bridgeport lab down`,
+	}
+	lab := func() playground.Lab {
+		if c.Flag("bin-dir").Changed {
+			return playground.New(o.place.Bin)
+		}
+		return playground.New(besides())
+	}
+	c.AddCommand(labUp(o, lab), &cobra.Command{
+		Use: "down", Short: "Remove the lab", Args: cobra.NoArgs,
+		RunE: o.run(func(*show.Printer, []string) error { return lab().Down() }),
+	}, &cobra.Command{
+		Use: "sh NAME [COMMAND…]", Short: "Open a shell, or run a command, in a container, in \"host\" or in \"outside\"", Args: cobra.MinimumNArgs(1),
+		DisableFlagParsing: true,
+		RunE: func(_ *cobra.Command, args []string) error {
+			err := lab().Shell(args[0], args[1:])
+			if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+				return Exit{Status: exit.ExitCode()}
+			}
+			return err
+		},
+	})
+	for _, sub := range c.Commands() {
+		sub.PreRunE = func(*cobra.Command, []string) error { return node.Privileged() }
+	}
+	return c
+}
+
+func labUp(o *options, lab func() playground.Lab) *cobra.Command {
+	return &cobra.Command{
+		Use: "up NAME…", Short: "Build the lab, or add containers to it", Args: cobra.MinimumNArgs(1),
+		Example: "  bridgeport lab up red blue",
+		RunE: o.run(func(p *show.Printer, names []string) error {
+			l := lab()
+			made, err := l.Up(names)
+			if err != nil {
+				return err
+			}
+			return p.Value(made, func() {
+				for _, m := range made {
+					p.Line("%s  %s, from outside http://%s:%d", p.Name(m.Name), strings.Join(m.Addrs, ", "), playground.HostV4, m.Port)
+				}
+				p.Line("\nlook at it:   bridgeport %s ls", l.Flags())
+				p.Line("go inside:    bridgeport lab sh %s", names[0])
+				p.Line("end it:       bridgeport lab down")
+			})
+		}),
+	}
 }

@@ -57,36 +57,24 @@ nft's trace, until --duration is over or you press Ctrl-C.`,
 	return c
 }
 
-// parsePacket reads the two words.
 func parsePacket(t *trace.Tracer, from, to string) (trace.Packet, error) {
-	var p trace.Packet
 	source, err := netip.ParseAddrPort(from)
 	if err != nil {
-		addr, aerr := netip.ParseAddr(from)
-		if aerr != nil {
-			return p, fmt.Errorf("%q is neither an address nor address:port", from)
+		addr, err := netip.ParseAddr(from)
+		if err != nil {
+			return trace.Packet{}, fmt.Errorf("%q is neither an address nor address:port", from)
 		}
 		source = netip.AddrPortFrom(addr, 40000) // any will do
 	}
-	p.From, p.Protocol = source, "tcp"
 	port, is, err := parsePort(to)
-	if err != nil {
-		return p, err
+	if err == nil && !is {
+		err = fmt.Errorf("%q is neither protocol/port nor address:port, of tcp, udp or sctp", to)
 	}
-	p.Protocol = cmp.Or(port.Protocol, p.Protocol)
-	if is && port.Host.IsValid() {
-		p.To = netip.AddrPortFrom(port.Host, port.Number)
-		return p, nil
+	host := cmp.Or(port.Host, t.HostAddress(source.Addr()))
+	if err == nil && !host.IsValid() {
+		err = fmt.Errorf("%s: this host has no route and so no address for %s: give address:port", to, source.Addr())
 	}
-	if is {
-		host := t.HostAddress(source.Addr())
-		if !host.IsValid() {
-			return p, fmt.Errorf("%s: this host has no route and so no address for %s: give address:port", to, source.Addr())
-		}
-		p.To = netip.AddrPortFrom(host, port.Number)
-		return p, nil
-	}
-	return p, fmt.Errorf("%q is neither protocol/port nor address:port, of tcp, udp or sctp", to)
+	return trace.Packet{From: source, Protocol: cmp.Or(port.Protocol, "tcp"), To: netip.AddrPortFrom(host, port.Number)}, err
 }
 
 func printHops(p *show.Printer, packet trace.Packet, hops []trace.Hop, arrives bool) {
@@ -104,11 +92,11 @@ func printHops(p *show.Printer, packet trace.Packet, hops []trace.Hop, arrives b
 			p.Line("    %-15s %s", "", p.Faint(h.Counter))
 		}
 	}
-	if arrives {
-		p.Line("%s", p.Good("it arrives"))
-	} else {
-		p.Line("%s", p.Bad("it does not arrive"))
+	verdict := p.Good("it arrives")
+	if !arrives {
+		verdict = p.Bad("it does not arrive")
 	}
+	p.Line("%s", verdict)
 }
 
 func exposureCommand(o *options) *cobra.Command {
@@ -122,7 +110,6 @@ packets are forwarded. With --all the sockets of the host's own processes are li
 too.`,
 		Example: `  bridgeport exposure
   bridgeport exposure -o json | jq '.[] | select(.public)'`,
-		Args: cobra.NoArgs,
 	}
 	c.Flags().BoolVarP(&all, "all", "a", false, "the host's own sockets, too")
 	c.RunE = o.looking(func(p *show.Printer, v view) error {

@@ -26,7 +26,7 @@ type Finding struct {
 }
 
 func whoCommand(o *options) *cobra.Command {
-	c := &cobra.Command{
+	return &cobra.Command{
 		Use:   "who ADDRESS|PORT|LINK|CONTAINER",
 		Short: "Tell who holds an address, a port, a link; since when; alive or dead",
 		Example: `  bridgeport who 10.88.0.7
@@ -39,15 +39,14 @@ container or pod holds. A port is tcp/8080, 8080/tcp or 8080, with or without an
 address of the host before the number, or what ls prints. The exit status is 0 where somebody was found, and 1 where
 nobody holds it.`,
 		Args: cobra.ExactArgs(1),
+		RunE: o.looking(func(p *show.Printer, v view) error {
+			found, err := who(v.Node, v.list, v.args[0])
+			if err != nil {
+				return err
+			}
+			return exit(p.Value(found, func() { printWho(p, v.args[0], found) }), len(found) == 0, 1)
+		}),
 	}
-	c.RunE = o.looking(func(p *show.Printer, v view) error {
-		found, err := who(v.Node, v.list, v.args[0])
-		if err != nil {
-			return err
-		}
-		return exit(p.Value(found, func() { printWho(p, v.args[0], found) }), len(found) == 0, 1)
-	})
-	return c
 }
 
 func printWho(p *show.Printer, what string, found []Finding) {
@@ -65,21 +64,23 @@ func printWho(p *show.Printer, what string, found []Finding) {
 		}
 		p.Line("%s: %s, %s%s", f.What, p.Name(f.Holder), life, since)
 		p.Line("  %s", f.How)
-		if a := f.Full; a != nil {
-			if a.Pod != "" {
-				p.Line("  pod        %s", a.Pod)
-			}
-			p.Line("  addresses  %s", show.Dash(show.List(a.Addresses)))
-			p.Line("  links      %s on bridge %s, MAC %s in %s", show.Dash(a.Link), show.Dash(a.Bridge), show.Dash(a.MAC), show.Dash(a.Netns))
-			if len(a.Ports) > 0 {
-				p.Line("  ports      %s", strings.Join(a.PortTexts(), ", "))
-			}
-			for _, note := range a.Notes {
-				p.Line("  %s: %s", p.State(a.State), note)
-			}
-			for _, left := range a.Left {
-				p.Line("  left: %s", left)
-			}
+		a := f.Full
+		if a == nil {
+			continue
+		}
+		if a.Pod != "" {
+			p.Line("  pod        %s", a.Pod)
+		}
+		p.Line("  addresses  %s", show.Dash(show.List(a.Addresses)))
+		p.Line("  links      %s on bridge %s, MAC %s in %s", show.Dash(a.Link), show.Dash(a.Bridge), show.Dash(a.MAC), show.Dash(a.Netns))
+		if len(a.Ports) > 0 {
+			p.Line("  ports      %s", strings.Join(a.PortTexts(), ", "))
+		}
+		for _, note := range a.Notes {
+			p.Line("  %s: %s", p.State(a.State), note)
+		}
+		for _, left := range a.Left {
+			p.Line("  left: %s", left)
 		}
 	}
 }
@@ -117,7 +118,6 @@ func who(n *node.Node, list []*attachment.Attachment, word string) ([]Finding, e
 	return found, nil
 }
 
-// hostPort is a port of the host.
 type hostPort struct {
 	Protocol string     // "" for each
 	Host     netip.Addr // invalid for each
@@ -133,12 +133,11 @@ func (h hostPort) takes(protocol string, host netip.Addr, number uint16) bool {
 // parsePort reads "tcp/8080", "8080/tcp", "8080" and these with an address before the number
 // or, as ls prints them, an arrow after it. is is false where the word is something else.
 func parsePort(word string) (h hostPort, is bool, err error) {
-	text, _, _ := strings.Cut(strings.ToLower(word), "→")
-	_, behind, _ := strings.Cut(word, "→")
+	text, behind, _ := strings.Cut(strings.ToLower(word), "→")
 	first, second, slash := strings.Cut(text, "/")
 	_, isFirst := hostport.Protocol(first)
 	if _, proto, ok := strings.Cut(behind, "/"); ok {
-		second, slash = strings.ToLower(proto), true // 8080→80/tcp
+		second, slash = proto, true // 8080→80/tcp
 	}
 	switch _, isSecond := hostport.Protocol(second); {
 	case slash && isFirst:
@@ -151,19 +150,14 @@ func parsePort(word string) (h hostPort, is bool, err error) {
 	if at, err := netip.ParseAddrPort(text); err == nil {
 		h.Host, text = at.Addr().Unmap(), fmt.Sprint(at.Port())
 	}
-	n, err := strconv.ParseUint(text, 10, 64)
-	switch {
-	case err != nil && h.Protocol == "":
+	switch n, err := strconv.ParseUint(text, 10, 64); {
+	case err == nil && n > 0 && n <= math.MaxUint16:
+		h.Number = uint16(n)
+		return h, true, nil
+	case h.Protocol == "" && (err != nil || len(text) >= 6): // a long number may be a container's ID
 		return h, false, nil
-	case err != nil || n == 0 || n > math.MaxUint16:
-		// A long number may be a container's ID.
-		if h.Protocol == "" && len(text) >= 6 {
-			return h, false, nil
-		}
-		return h, false, fmt.Errorf("%s: %q is outside 1-65535", word, text)
 	}
-	h.Number = uint16(n)
-	return h, true, nil
+	return h, false, fmt.Errorf("%s: %q is outside 1-65535", word, text)
 }
 
 func finding(what string, a *attachment.Attachment, how string) Finding {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,27 +25,18 @@ func main() {
 }
 
 func write(dir string) error {
-	root := command.Root()
-	root.DisableAutoGenTag = true
 	man, completions := filepath.Join(dir, "man", "man1"), filepath.Join(dir, "completions")
-	for _, d := range []string{man, completions} {
-		if err := os.MkdirAll(d, 0o755); err != nil {
-			return err
-		}
-	}
-	day := time.Unix(0, 0).UTC() // the same input makes the same pages
-	header := &doc.GenManHeader{Title: "BRIDGEPORT", Section: "1", Source: "Bridgeport", Manual: "Container networks", Date: &day}
-	if err := doc.GenManTree(root, header, man); err != nil {
+	if err := errors.Join(os.MkdirAll(man, 0o755), os.MkdirAll(completions, 0o755)); err != nil {
 		return err
 	}
-	for name, generate := range map[string]func(string) error{
-		"bridgeport.bash": func(f string) error { return root.GenBashCompletionFileV2(f, true) },
-		"_bridgeport":     root.GenZshCompletionFile,
-		"bridgeport.fish": func(f string) error { return root.GenFishCompletionFile(f, true) },
-	} {
-		if err := generate(filepath.Join(completions, name)); err != nil {
-			return err
-		}
-	}
-	return nil
+	root := command.Root()
+	root.DisableAutoGenTag = true
+	day := time.Unix(0, 0).UTC() // the same input makes the same pages
+	header := &doc.GenManHeader{Title: "BRIDGEPORT", Section: "1", Source: "Bridgeport", Manual: "Container networks", Date: &day}
+	return errors.Join(
+		doc.GenManTree(root, header, man),
+		root.GenBashCompletionFileV2(filepath.Join(completions, "bridgeport.bash"), true),
+		root.GenZshCompletionFile(filepath.Join(completions, "_bridgeport")),
+		root.GenFishCompletionFile(filepath.Join(completions, "bridgeport.fish"), true),
+	)
 }

@@ -1,8 +1,8 @@
-// Package graph draws a node's container networks: for terminals, as SVG, DOT and
-// Mermaid.
+// Package graph draws a node's container networks: for terminals, as SVG, DOT and Mermaid.
 package graph
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -47,10 +47,8 @@ type Container struct {
 
 // New gathers what is drawn.
 func New(n *node.Node, list []*attachment.Attachment) Picture {
-	p := Picture{Host: "this host"}
-	if name, err := os.Hostname(); err == nil {
-		p.Host = name
-	}
+	host, _ := os.Hostname()
+	p := Picture{Host: cmp.Or(host, "this host")}
 	for _, l := range n.Uplinks() {
 		u := Uplink{Name: l.Name}
 		for _, a := range l.Addrs {
@@ -65,16 +63,14 @@ func New(n *node.Node, list []*attachment.Attachment) Picture {
 		net.Masquerade = w.Conf != nil && w.Conf.IPMasq
 		for _, a := range list {
 			if a.Network == w.Name {
-				net.Containers = append(net.Containers, container(a))
+				net.Containers = append(net.Containers, Container{
+					Name: a.Label(), IF: a.IfName, Link: a.Link, Addrs: show.Texts(a.Addresses), Ports: a.PortTexts(), State: a.State,
+				})
 			}
 		}
 		p.Networks = append(p.Networks, net)
 	}
 	return p
-}
-
-func container(a *attachment.Attachment) Container {
-	return Container{Name: a.Label(), IF: a.IfName, Link: a.Link, Addrs: show.Texts(a.Addresses), Ports: a.PortTexts(), State: a.State}
 }
 
 // ports is how many ports the network publishes.
@@ -130,9 +126,7 @@ func (p Picture) branches(out *show.Printer, n Network, indent string) {
 			branch = "└─"
 		}
 		dot := map[string]string{"ok": out.Good("●"), "foreign": out.Good("○"), "drift": out.Warn("◐"), "unsure": out.Warn("?")}[c.State]
-		if dot == "" {
-			dot = out.Bad("✗")
-		}
+		dot = cmp.Or(dot, out.Bad("✗"))
 		ports := ""
 		if len(c.Ports) > 0 {
 			ports = out.Name("⇦ " + strings.Join(c.Ports, ", "))

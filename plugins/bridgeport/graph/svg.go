@@ -1,10 +1,11 @@
 package graph
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
 	"html"
 	"io"
-	"math"
 	"slices"
 	"strings"
 
@@ -13,29 +14,26 @@ import (
 
 // The colours of the picture: each word means the same everywhere in it.
 const (
-	ink     = "#1f2937"
-	faint   = "#6b7280"
-	hair    = "#d1d5db"
-	paper   = "#ffffff"
-	hostBg  = "#f8fafc"
-	blue    = "#2563eb" // bridges
-	blueBg  = "#eff6ff"
-	orange  = "#c2410c" // published ports
-	orangeB = "#fff7ed"
-	violet  = "#7c3aed" // masquerade
-	violetB = "#f5f3ff"
-	good    = "#16a34a"
-	warn    = "#d97706"
-	bad     = "#dc2626"
+	ink    = "#1f2937"
+	faint  = "#6b7280"
+	hair   = "#d1d5db"
+	paper  = "#ffffff"
+	hostBg = "#f8fafc"
+	good   = "#16a34a"
+	warn   = "#d97706"
+	bad    = "#dc2626"
+
+	blue, blueBg    = "#2563eb", "#eff6ff" // bridges
+	orange, orangeB = "#c2410c", "#fff7ed" // published ports
+	violet, violetB = "#7c3aed", "#f5f3ff" // masquerade
 )
 
 // Sizes in pixels.
 const (
-	margin = 28
-	gap    = 16
-	barH   = 46 // of a bridge
-	// trunkGap is the room beside a column for the line that comes down from the bridge.
-	trunkGap = 10
+	margin   = 28
+	gap      = 16
+	barH     = 46 // of a bridge
+	trunkGap = 10 // beside a column for the line that comes down from the bridge
 )
 
 // card is the size of a container's box, and how much it tells.
@@ -45,32 +43,62 @@ type card struct {
 	full    bool // addresses of both families, link, all ports
 }
 
-// cardFor chooses by the number of containers: a few tell everything, hundreds still
-// name, address and ports.
+// cardFor chooses by the number of containers: hundreds still tell name, address and ports.
 func cardFor(n int) card {
 	switch {
 	case n <= 16:
-		rows := (n + 3) / 4
-		columns := 3
-		if rows > 0 {
-			columns = max(3, (n+rows-1)/rows) // rows of about the same length
-		}
-		return card{250, 126, columns, true}
+		rows := max(1, (n+3)/4)
+		return card{250, 126, max(3, (n+rows-1)/rows), true} // rows of about the same length
 	case n <= 60:
 		return card{196, 62, 6, false}
 	}
 	return card{176, 54, 8, false}
 }
 
+type drawing struct{ bytes.Buffer }
+
+func (d *drawing) add(format string, args ...any) { fmt.Fprintf(d, format+"\n", args...) }
+
+func (d *drawing) box(x, y, w, h, radius float64, fill, stroke, more string) {
+	d.add(`<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="%.1f" fill="%s" stroke="%s" %s/>`, x, y, w, h, radius, fill, stroke, more)
+}
+
+func (d *drawing) line(x1, y1, x2, y2 float64, colour, more string) {
+	d.add(`<path d="M%.1f %.1fL%.1f %.1f" stroke="%s" fill="none" %s/>`, x1, y1, x2, y2, colour, more)
+}
+
+// perRune is how wide a character is at most times, in parts of the font's size.
+func perRune(class string) float64 {
+	switch {
+	case strings.Contains(class, "mono"):
+		return 0.61
+	case strings.Contains(class, "b"):
+		return 0.65
+	}
+	return 0.57
+}
+
+// text writes within a width in pixels. What does not fit gets smaller, and then loses its middle.
+func (d *drawing) text(x, y, width, size float64, class, colour, s string) {
+	runes := []rune(s)
+	if need := float64(len(runes)) * size * perRune(class); need > width {
+		size *= max(width/need, 0.84)
+	}
+	if most := int(width / (size * perRune(class))); len(runes) > most {
+		most = max(most-1, 2)
+		s = string(runes[:most-most/2]) + "…" + string(runes[len(runes)-most/2:])
+	}
+	d.add(`<text x="%.1f" y="%.1f" font-size="%.1f" class="%s" fill="%s">%s</text>`, x, y, size, class, colour, html.EscapeString(s))
+}
+
 // SVG draws the picture.
 func (p Picture) SVG(w io.Writer) error {
 	var body drawing
-	width := 0.0
+	width := 760.0
 	for _, n := range p.Networks {
 		c := cardFor(len(n.Containers))
-		width = math.Max(width, float64(c.columns)*(c.w+gap+trunkGap)+gap)
+		width = max(width, float64(c.columns)*(c.w+gap+trunkGap)+gap)
 	}
-	width = math.Max(width, 760)
 	inner := margin + 18.0 // where networks begin, inside the host's box
 	y := p.outside(&body, width+2*18)
 	hostTop := y
@@ -106,12 +134,14 @@ func (p Picture) outside(d *drawing, width float64) float64 {
 		d.text(centre+12, top+h+36, 300, 12, "", bad, "no default route")
 		return host
 	}
-	step := math.Min(300, width/float64(len(p.Uplinks)))
+	step := min(300, width/float64(len(p.Uplinks)))
 	for i, u := range p.Uplinks {
 		x := centre + (float64(i)-float64(len(p.Uplinks)-1)/2)*step
 		d.add(`<path d="M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1fV%.1f" stroke="%s" fill="none" stroke-width="2"/>`, centre, top+h, centre, top+h+22, x, top+h+4, x, top+h+26, host, ink)
 		d.add(`<circle cx="%.1f" cy="%.1f" r="5" fill="%s"/>`, x, host, ink)
-		p.passes(d, x-12, host, i == 0)
+		if i == 0 {
+			p.passes(d, x-12, host)
+		}
 		d.text(x+12, host-28, step-20, 13, "b", ink, u.Name)
 		d.text(x+12, host-11, step-20, 12, "mono", faint, strings.Join(u.Addrs, " · "))
 	}
@@ -119,13 +149,12 @@ func (p Picture) outside(d *drawing, width float64) float64 {
 }
 
 // passes tells what comes in and goes out by translation.
-func (p Picture) passes(d *drawing, x, y float64, first bool) {
+func (p Picture) passes(d *drawing, x, y float64) {
 	_, ports := p.sums()
-	masquerade := slices.ContainsFunc(p.Networks, func(n Network) bool { return n.Masquerade })
-	if masquerade && first {
+	if slices.ContainsFunc(p.Networks, func(n Network) bool { return n.Masquerade }) {
 		d.text(x, y-28, 220, 12, "b e", violet, "▲ out: masqueraded")
 	}
-	if ports > 0 && first {
+	if ports > 0 {
 		d.text(x, y-11, 220, 12, "b e", orange, fmt.Sprintf("▼ in: %d published", ports))
 	}
 }
@@ -176,12 +205,8 @@ func (n Network) draw(d *drawing, x, y, width float64) float64 {
 func (n Network) bar(d *drawing, x, y, width float64) {
 	d.box(x, y, width, barH, 10, blueBg, blue, `stroke-width="1.5"`)
 	d.text(x+16, y+29, 220, 16, "b", blue, n.Name)
-	at := x + 16 + math.Min(220, float64(len([]rune(n.Name)))*10.6) + 14
-	bridge := n.Bridge
-	if bridge == "" {
-		bridge = "no bridge"
-	}
-	text := strings.Join(append([]string{bridge}, n.Gateways...), " · ")
+	at := x + 16 + min(220, float64(len([]rune(n.Name)))*10.6) + 14
+	text := strings.Join(append([]string{cmp.Or(n.Bridge, "no bridge")}, n.Gateways...), " · ")
 	right := x + width - 14
 	if n.Masquerade {
 		right = chip(d, right, y+11, "masquerade", violet, violetB)
@@ -200,7 +225,6 @@ func chip(d *drawing, right, y float64, text, colour, fill string) float64 {
 	return right - w - 8
 }
 
-// draw is one container's card.
 func (k Container) draw(d *drawing, x, y float64, c card) {
 	border, more, dot := hair, `stroke-width="1.2"`, good
 	switch k.State {
@@ -256,7 +280,7 @@ func (k Container) small(d *drawing, x, y float64, c card, dot string) {
 		if len(k.Ports) > 1 {
 			text += fmt.Sprintf(" +%d", len(k.Ports)-1)
 		}
-		w := math.Min(float64(len([]rune(text)))*6.2+12, c.w*0.62)
+		w := min(float64(len([]rune(text)))*6.2+12, c.w*0.62)
 		d.box(x+c.w-w-7, y+c.h/2-19, w, 19, 5, orangeB, orange, "")
 		d.text(x+c.w-w-1, y+c.h/2-5.6, w-6, 10.2, "mono", orange, text)
 		nameWidth -= w + 6

@@ -1,10 +1,12 @@
 package lint
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -43,8 +45,7 @@ func (l *linter) add(severity string, at int, format string, args ...any) {
 func (l *linter) fail(at int, format string, args ...any) { l.add("error", at, format, args...) }
 func (l *linter) warn(at int, format string, args ...any) { l.add("warning", at, format, args...) }
 
-// File examines one configuration. name is for the messages, and tells by its ending
-// what the runtime takes the file for.
+// File examines one configuration. The ending of name tells what the runtime takes the file for.
 func File(name string, data []byte) []Problem {
 	l := &linter{file: name, data: data}
 	root, at, err := parse(data)
@@ -76,9 +77,8 @@ func (l *linter) duplicates(v *value) {
 // network examines the list and each plugin in it.
 func (l *linter) network(root *value) {
 	plugins := root.kid("plugins")
-	list := filepath.Ext(l.file) == ".conflist"
 	switch {
-	case plugins == nil && list:
+	case plugins == nil && filepath.Ext(l.file) == ".conflist":
 		l.fail(root.at, "plugins: missing: a .conflist needs a list of them")
 		return
 	case plugins == nil:
@@ -104,12 +104,12 @@ func (l *linter) network(root *value) {
 }
 
 func (l *linter) plugin(root, p *value) {
-	kind := p.kid("type").text()
+	kind, ipam := p.kid("type").text(), p.kid("ipam")
+	hostLocal := ipam.kid("type").text() == "host-local"
 	if known := pluginKeys(kind); known != nil {
 		l.keys(p, known, "")
-	}
-	if p.kid("ipam").kid("type").text() == "host-local" && pluginKeys(kind) == nil {
-		l.keys(p.kid("ipam"), paths(lease.Wire()), "ipam.")
+	} else if hostLocal {
+		l.keys(ipam, paths(lease.Wire()), "ipam.")
 	}
 	req, err := l.request(root, p)
 	if err != nil {
@@ -123,11 +123,11 @@ func (l *linter) plugin(root, p *value) {
 		_, err = publish.Parse(req)
 	}
 	l.place(root, p, err)
-	if p.kid("ipam").kid("type").text() == "host-local" {
+	if hostLocal {
 		conf, err := lease.Parse(req)
 		l.place(root, p, err)
 		if err == nil {
-			l.room(p.kid("ipam"), conf)
+			l.room(ipam, conf)
 		}
 	}
 }
@@ -135,11 +135,7 @@ func (l *linter) plugin(root, p *value) {
 // request is the call as a runtime would make it, without anything from the runtime.
 func (l *linter) request(root, p *value) (*cni.Request, error) {
 	var plugin node.Plugin
-	raw := l.data
-	if p != root {
-		raw = l.slice(p)
-	}
-	if err := json.Unmarshal(raw, &plugin.Raw); err != nil {
+	if err := json.Unmarshal(l.slice(p), &plugin.Raw); err != nil {
 		return nil, err
 	}
 	net := node.Network{Name: root.kid("name").text(), CNIVersion: cmp.Or(newest(root), "0.1.0")}
@@ -150,8 +146,7 @@ func (l *linter) request(root, p *value) (*cni.Request, error) {
 // slice is the text of a value.
 func (l *linter) slice(v *value) []byte {
 	var raw json.RawMessage
-	d := json.NewDecoder(strings.NewReader(string(l.data[v.at:])))
-	_ = d.Decode(&raw) // it has been parsed once
+	_ = json.NewDecoder(bytes.NewReader(l.data[v.at:])).Decode(&raw) // it has been parsed once
 	return raw
 }
 
@@ -160,14 +155,116 @@ func (l *linter) place(root, p *value, err error) {
 	if err == nil {
 		return
 	}
-	text := err.Error()
-	path, _, _ := strings.Cut(text, ":")
-	at := p.at
-	for _, v := range []*value{p, root} {
-		if found := v.find(path); found != v {
-			at = found.at
-			break
+	path, _, _ := strings.Cut(err.Error(), ":")
+	found := p.find(path)
+	if inRoot := root.find(path); found == p && inRoot != root {
+		found = inRoot
+	}
+	l.fail(found.at, "%v", err)
+}
+
+// listKeys are those of the specification, section 1, and by what nerdctl knows its networks.
+var listKeys = []string{"cniVersion", "cniVersions", "name", "disableCheck", "disableGC", "loadOnlyInlinedPlugins", "plugins", "nerdctlID", "nerdctlLabels"}
+
+// commonKeys may stand in each plugin's configuration.
+var commonKeys = []string{"type", "name", "cniVersion", "capabilities", "args", "runtimeConfig", "prevResult", "ipam", "dns", "log"}
+
+// pluginKeys are the paths that one of our plugins reads; nil for others' plugins.
+func pluginKeys(kind string) []string {
+	switch kind {
+	case "bridge": // which may publish ports itself
+		return slices.Concat(commonKeys, paths(bridge.Wire()), paths(publish.Wire()), paths(lease.Wire()))
+	case "portmap":
+		return slices.Concat(commonKeys, paths(publish.Wire()))
+	}
+	return nil
+}
+
+// paths lists the keys that the struct is decoded from, with their paths.
+func paths(wire any) []string { return fields(reflect.TypeOf(wire), "") }
+
+func fields(t reflect.Type, path string) (list []string) {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	for f := range t.Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch {
+		case f.Anonymous:
+			list = append(list, fields(f.Type, path)...)
+		case name != "":
+			full := strings.TrimPrefix(path+"."+name, ".")
+			list = append(append(list, full), fields(f.Type, full)...)
 		}
 	}
-	l.fail(at, "%s", text)
+	return list
+}
+
+// keys names each member that nothing reads. Objects of which no member is known are free: args,
+// runtimeConfig. Keys with a dot are another specification's, or somebody's own.
+func (l *linter) keys(v *value, known []string, path string) {
+	if v == nil {
+		return
+	}
+	if !v.object {
+		for _, k := range v.kids {
+			l.keys(k, known, path)
+		}
+		return
+	}
+	var siblings []string
+	for _, k := range known {
+		if rest, ok := strings.CutPrefix(k, path); ok && !strings.Contains(rest, ".") {
+			siblings = append(siblings, rest)
+		}
+	}
+	if len(siblings) == 0 {
+		return
+	}
+	foreign := path == "ipam." && v.kid("type").text() != "host-local"
+	for _, k := range v.kids {
+		full := path + k.name
+		switch {
+		case slices.ContainsFunc(siblings, func(s string) bool { return strings.EqualFold(s, k.name) }):
+			l.keys(k, known, full+".")
+		case foreign, path == "args." || path == "runtimeConfig." || path == "args.cni.", strings.Contains(k.name, "."), strings.HasPrefix(k.name, "_"):
+		default:
+			l.warn(k.key, "%s: unknown key, it has no effect%s", full, hint(k.name, siblings))
+		}
+	}
+}
+
+// hint names the word that differs by few letters; "" if none does.
+func hint(word string, list []string) (text string) {
+	least := len(word)/3 + 1
+	for _, w := range list {
+		if d := distance(strings.ToLower(word), strings.ToLower(w)); d <= least {
+			text, least = ": did you mean \""+w+"\"?", d-1
+		}
+	}
+	return text
+}
+
+// distance is Levenshtein's.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		last := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := last
+			if a[i] != b[j] {
+				cost++
+			}
+			last = row[j+1]
+			row[j+1] = min(cost, row[j]+1, last+1)
+		}
+	}
+	return row[len(b)]
 }

@@ -1,5 +1,4 @@
-// Package lint finds mistakes and doubtful choices in network configurations, with line
-// and column, before a runtime sees them.
+// Package lint finds mistakes and doubtful choices in network configurations, with line and column.
 package lint
 
 import (
@@ -63,8 +62,7 @@ func (v *value) find(path string) *value {
 // parse reads the whole file. A syntax error has its offset.
 func parse(data []byte) (*value, int, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
-	p := parser{d, data}
-	v, err := p.value()
+	v, err := parser{d, data}.value()
 	if err == nil {
 		if _, more := d.Token(); !errors.Is(more, io.EOF) {
 			return v, skip(data, int(d.InputOffset())), errors.New("there is more behind the end of the configuration")
@@ -73,17 +71,15 @@ func parse(data []byte) (*value, int, error) {
 	}
 	// Only a Decoder that reads the whole value counts up to the very character, and tells the
 	// end of the file from any other mistake.
-	var syntax *json.SyntaxError
 	var raw json.RawMessage
 	err = json.NewDecoder(bytes.NewReader(data)).Decode(&raw)
-	at := int(d.InputOffset())
-	switch {
-	case errors.As(err, &syntax):
-		at = max(0, int(syntax.Offset)-1)
-	case err != nil:
-		at, err = len(bytes.TrimRight(data, " \t\r\n")), errors.New("the file ends too early: a bracket or brace is not closed")
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return nil, max(0, int(syntax.Offset)-1), err
 	}
-	return nil, at, err
+	if err != nil {
+		return nil, len(bytes.TrimRight(data, " \t\r\n")), errors.New("the file ends too early: a bracket or brace is not closed")
+	}
+	return nil, int(d.InputOffset()), nil
 }
 
 type parser struct {
@@ -104,22 +100,18 @@ func (p parser) value() (*value, error) {
 	}
 	v.object, v.scalar = delim == '{', nil
 	for p.More() {
-		key, name := 0, ""
+		key := skip(p.data, int(p.InputOffset()))
 		if v.object {
-			key = skip(p.data, int(p.InputOffset()))
-			token, err := p.Token()
-			if err != nil {
+			if token, err = p.Token(); err != nil {
 				return nil, err
 			}
-			name = fmt.Sprint(token)
 		}
 		kid, err := p.value()
 		if err != nil {
 			return nil, err
 		}
-		kid.name = name
 		if v.object {
-			kid.key = key
+			kid.key, kid.name = key, fmt.Sprint(token)
 		}
 		v.kids = append(v.kids, kid)
 	}
@@ -128,12 +120,7 @@ func (p parser) value() (*value, error) {
 }
 
 // skip is the offset of the next token: behind space, comma and colon.
-func skip(data []byte, at int) int {
-	for at < len(data) && strings.ContainsRune(" \t\r\n,:", rune(data[at])) {
-		at++
-	}
-	return at
-}
+func skip(data []byte, at int) int { return len(data) - len(bytes.TrimLeft(data[at:], " \t\r\n,:")) }
 
 // place is line and column of an offset, both from 1; columns count characters.
 func place(data []byte, at int) (line, column int) {

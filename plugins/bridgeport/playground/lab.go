@@ -1,5 +1,4 @@
-// Package playground builds a network to play with out of namespaces: a host, the world
-// outside, and containers. The machine's own network is not touched.
+// Package playground builds a host, the world outside and containers out of network namespaces.
 package playground
 
 import (
@@ -11,11 +10,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/file"
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/containernetworking/cni/libcni"
 	"github.com/containernetworking/cni/pkg/invoke"
-	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/cni/pkg/version"
 	"github.com/vishvananda/netlink"
@@ -56,15 +57,12 @@ func (l Lab) Flags() string {
 		l.Host(), filepath.Join(l.Dir, "leases"), filepath.Join(l.Dir, "cache"), filepath.Join(l.Dir, "net.d"), l.Bin)
 }
 
-// Port is the port of the host that leads to port 80 of the container number i.
-func Port(i int) int { return 8080 + i }
-
 // Container is one of the lab.
 type Container struct {
 	Name  string   `json:"name"`
 	Netns string   `json:"netns"`
 	Addrs []string `json:"addresses"`
-	Port  int      `json:"port"`
+	Port  int      `json:"port"` // of the host; leads to port 80
 }
 
 // Up builds host and outside, unless they are there, and attaches the containers. Names are
@@ -86,7 +84,7 @@ func (l Lab) Up(names []string) ([]Container, error) {
 	}
 	var out []Container
 	for i, name := range names {
-		c := Container{Name: name, Netns: l.Netns(name), Port: Port(len(count) + i)}
+		c := Container{Name: name, Netns: l.Netns(name), Port: 8080 + len(count) + i}
 		ns, err := makeSpace(c.Netns)
 		if err != nil {
 			return out, err
@@ -96,24 +94,16 @@ func (l Lab) Up(names []string) ([]Container, error) {
 		if err != nil {
 			return out, fmt.Errorf("%s: %w", name, err)
 		}
-		c.Addrs, err = addresses(res)
+		r, err := current.NewResultFromResult(res)
 		if err != nil {
 			return out, err
+		}
+		for _, ip := range r.IPs {
+			c.Addrs = append(c.Addrs, ip.Address.IP.String())
 		}
 		out = append(out, c)
 	}
 	return out, nil
-}
-
-func addresses(res types.Result) (list []string, err error) {
-	r, err := current.NewResultFromResult(res)
-	if err != nil {
-		return nil, err
-	}
-	for _, ip := range r.IPs {
-		list = append(list, ip.Address.IP.String())
-	}
-	return list, nil
 }
 
 func (l Lab) call(name string, port int) *libcni.RuntimeConf {
@@ -139,20 +129,12 @@ const conflist = `{
 `
 
 func (l Lab) network() (*libcni.NetworkConfigList, *libcni.CNIConfig, error) {
-	file := filepath.Join(l.Dir, "net.d", "10-lab.conflist")
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return nil, nil, err
-	}
 	text := fmt.Appendf(nil, conflist, filepath.Join(l.Dir, "leases"))
-	if err := os.WriteFile(file, text, 0o644); err != nil {
+	if err := file.Replace(filepath.Join(l.Dir, "net.d", "10-lab.conflist"), text, 0o644); err != nil {
 		return nil, nil, err
 	}
 	list, err := libcni.NetworkConfFromBytes(text)
-	if err != nil {
-		return nil, nil, err
-	}
-	cni := libcni.NewCNIConfigWithCacheDir([]string{l.Bin}, filepath.Join(l.Dir, "cache"), &inside{host: l.Host()})
-	return list, cni, nil
+	return list, libcni.NewCNIConfigWithCacheDir([]string{l.Bin}, filepath.Join(l.Dir, "cache"), &inside{host: l.Host()}), err
 }
 
 // inside runs plugins in the lab's host.
@@ -242,8 +224,7 @@ func address(name string, list ...string) error {
 	return netlink.LinkSetUp(link)
 }
 
-// Down detaches the containers and removes the namespaces and files. Without a lab it
-// does nothing.
+// Down detaches the containers and removes namespaces and files, if there are any.
 func (l Lab) Down() error {
 	var errs []error
 	if _, err := os.Stat(l.Host()); err == nil {
@@ -262,7 +243,6 @@ func (l Lab) Down() error {
 	return errors.Join(errs...)
 }
 
-// names are the lab's containers.
 func (l Lab) names() []string {
 	found, _ := filepath.Glob(filepath.Join(l.Run, prefix+"*")) // the pattern is right
 	var names []string
@@ -277,14 +257,10 @@ func (l Lab) names() []string {
 // Shell runs a command, or a shell, in a container, in "host" or in "outside".
 func (l Lab) Shell(name string, args []string) error {
 	path := l.Netns(name)
-	switch name {
-	case "host":
+	if name == "host" {
 		path = l.Host()
-	case "outside":
-	default:
-		if err := check([]string{name}); err != nil {
-			return err
-		}
+	} else if err := check([]string{name}); err != nil && name != "outside" {
+		return err
 	}
 	ns, err := netns.Open(path)
 	if errors.Is(err, netns.ErrNotExist) {
@@ -301,4 +277,22 @@ func (l Lab) Shell(name string, args []string) error {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Env = append(os.Environ(), "PS1="+name+" \\$ ", "BRIDGEPORT_LAB="+name)
 	return ns.Do(cmd.Run)
+}
+
+// allowed is what a container may be called: a part of a file's name and of libcni's.
+var allowed = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$`)
+
+// check says whether the containers may be called so. host and outside are the lab's own.
+func check(names []string) error {
+	for i, n := range names {
+		switch {
+		case !allowed.MatchString(n):
+			return fmt.Errorf("lab: %q is no name for a container: letters and digits, and between them . _ -", n)
+		case n == "host", n == "outside":
+			return fmt.Errorf("lab: %s is the lab's own: choose another name", n)
+		case slices.Contains(names[:i], n):
+			return fmt.Errorf("lab: %s stands there twice", n)
+		}
+	}
+	return nil
 }

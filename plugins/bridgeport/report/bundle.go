@@ -7,8 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,17 +21,12 @@ import (
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 )
 
-// tail is how much of a log goes into a bundle, in bytes.
-const tail = 1 << 20
-
-// part is one file of a bundle.
 type part struct {
 	name string
 	data []byte
 }
 
-// Bundle writes a tar, compressed by gzip, of what a bug report needs. With scrub,
-// addresses and names are replaced, the same ones by the same words.
+// Bundle writes what a bug report needs as a tar, compressed by gzip. scrub replaces addresses and names.
 func Bundle(w io.Writer, p *doctor.Patient, findings []doctor.Finding, logs []string, scrub bool) error {
 	parts := []part{
 		{"version.txt", []byte(versions(p))},
@@ -49,12 +48,12 @@ func Bundle(w io.Writer, p *doctor.Patient, findings []doctor.Finding, logs []st
 	for _, l := range logs {
 		parts = append(parts, part{"log/" + filepath.Base(l), last(l)})
 	}
-	s := newScrubber(p)
+	clean := scrubber(p)
 	z := gzip.NewWriter(w)
 	t := tar.NewWriter(z)
 	for _, f := range parts {
 		if scrub {
-			f = part{s.text(f.name), []byte(s.text(string(f.data)))}
+			f = part{clean(f.name), []byte(clean(string(f.data)))}
 		}
 		err := t.WriteHeader(&tar.Header{Name: "bridgeport-bundle/" + f.name, Mode: 0o600, Size: int64(len(f.data)), ModTime: time.Now()})
 		if err == nil {
@@ -67,8 +66,7 @@ func Bundle(w io.Writer, p *doctor.Patient, findings []doctor.Finding, logs []st
 	return errors.Join(t.Close(), z.Close())
 }
 
-// cacheEntry is the entry with its configuration as text: it is base64 there, which no
-// scrubber could read.
+// cacheEntry has the configuration as text: it is base64 in the cache, which no scrubber could read.
 func cacheEntry(c node.Cached) []byte {
 	return encode(map[string]any{
 		"network": c.NetworkName, "container": c.ContainerID, "ifName": c.IfName, "netns": c.NetNS, "args": c.CNIArgs,
@@ -105,9 +103,8 @@ func settings(p *doctor.Patient) string {
 	}
 	for _, l := range p.Links {
 		if l.Kind == "bridge" {
-			for _, k := range []string{"ipv4/conf/%s/rp_filter", "ipv4/conf/%s/route_localnet", "ipv6/conf/%s/accept_ra", "ipv6/conf/%s/forwarding"} {
-				keys = append(keys, "net/"+fmt.Sprintf(k, l.Name))
-			}
+			v4, v6 := "net/ipv4/conf/"+l.Name, "net/ipv6/conf/"+l.Name
+			keys = append(keys, v4+"/rp_filter", v4+"/route_localnet", v6+"/accept_ra", v6+"/forwarding")
 		}
 	}
 	var b strings.Builder
@@ -117,11 +114,65 @@ func settings(p *doctor.Patient) string {
 	return b.String()
 }
 
-// last is the end of a file.
+// last is the end of a file: a megabyte.
 func last(path string) []byte {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return []byte(err.Error())
 	}
-	return data[max(0, len(data)-tail):]
+	return data[max(0, len(data)-(1<<20)):]
+}
+
+// address finds what may be an IPv4, IPv6 or MAC address.
+var address = regexp.MustCompile(`(?i)\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b|\b(?:\d{1,3}\.){3}\d{1,3}\b|[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}`)
+
+// names replaces those of containers, pods, networks and the host.
+func names(p *doctor.Patient) *strings.Replacer {
+	words := make(map[string]string)
+	name := func(word, kind string) {
+		if len(word) > 1 && words[word] == "" {
+			words[word] = fmt.Sprintf("%s-%d", kind, len(words)+1)
+		}
+	}
+	for _, a := range p.List {
+		name(a.Container, "container")
+		if ns, pod, ok := strings.Cut(a.Pod, "/"); ok {
+			name(pod, "pod")
+			name(ns, "namespace")
+		}
+	}
+	for _, n := range p.Networks {
+		name(n.Name, "network")
+	}
+	host, _ := os.Hostname() // "" is no name
+	name(host, "host")
+	// Longer words first: one may begin with another.
+	var list []string
+	for _, word := range slices.SortedFunc(maps.Keys(words), func(a, b string) int { return len(b) - len(a) }) {
+		list = append(list, word, words[word])
+	}
+	return strings.NewReplacer(list...)
+}
+
+// scrubber replaces addresses and names, each always by the same word: one still sees what belongs together.
+func scrubber(p *doctor.Patient) func(string) string {
+	known, seen, count := names(p), make(map[string]string), make(map[string]int)
+	replace := func(word string) string {
+		kind := "ip4"
+		a, err := netip.ParseAddr(word)
+		switch {
+		case strings.Count(word, ":") == 5 && len(word) == 17:
+			kind = "mac"
+		case err != nil || a.IsUnspecified() || a.IsLoopback() || a.IsMulticast():
+			return word
+		case !a.Is4():
+			kind = "ip6"
+		}
+		if seen[word] == "" {
+			count[kind]++
+			seen[word] = fmt.Sprintf("%s-%d", kind, count[kind])
+		}
+		return seen[word]
+	}
+	return func(text string) string { return address.ReplaceAllStringFunc(known.Replace(text), replace) }
 }

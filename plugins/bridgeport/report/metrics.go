@@ -1,15 +1,13 @@
-// Package report writes the node's state for others to read: metrics, and a bundle for
-// a bug report.
+// Package report writes the node's state for others: metrics, and a bundle for a bug report.
 package report
 
 import (
-	"bufio"
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -19,7 +17,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/doctor"
 )
 
-// metric is one line of Prometheus' text format, without the value.
+// sample is one line of Prometheus' text format.
 type sample struct {
 	labels []string // name, value, name, value…
 	value  float64
@@ -33,13 +31,11 @@ func family(w io.Writer, name, kind, help string, samples []sample) {
 		for pair := range slices.Chunk(s.labels, 2) {
 			pairs = append(pairs, pair[0]+"="+strconv.Quote(pair[1]))
 		}
-		text := strings.TrimSuffix("{"+strings.Join(pairs, ",")+"}", "{}")
-		fmt.Fprintf(w, "%s%s%s %s\n", name, s.part, text, strconv.FormatFloat(s.value, 'g', -1, 64))
+		fmt.Fprintf(w, "%s%s{%s} %s\n", name, s.part, strings.Join(pairs, ","), strconv.FormatFloat(s.value, 'g', -1, 64))
 	}
 }
 
-// Metrics is the node in Prometheus' text format. logs are files that the plugins
-// write, for latency and failures.
+// Metrics is the node in Prometheus' text format. The plugins' logs tell of latency and failures.
 func Metrics(p *doctor.Patient, findings []doctor.Finding, logs []string) []byte {
 	var b bytes.Buffer
 	networks(&b, p)
@@ -96,18 +92,18 @@ type Line struct {
 }
 
 // bounds of the latency histogram, in seconds.
-var bounds = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5}
+var bounds = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, math.Inf(1)}
 
 // verbs counts the log's lines. Without a log there are none.
 func verbs(w io.Writer, logs []string) {
-	type key struct{ plugin, verb, network string }
+	type key [3]string // plugin, verb, network
 	buckets := make(map[key][]float64)
 	sums := make(map[key]float64)
 	failures := make(map[key]map[uint]float64)
 	each(logs, func(l Line) {
 		k := key{l.Plugin, l.Verb, l.Network}
 		if buckets[k] == nil {
-			buckets[k], failures[k] = make([]float64, len(bounds)+1), make(map[uint]float64)
+			buckets[k], failures[k] = make([]float64, len(bounds)), make(map[uint]float64)
 		}
 		seconds := l.Milliseconds / 1000
 		i, _ := slices.BinarySearch(bounds, seconds)
@@ -117,20 +113,13 @@ func verbs(w io.Writer, logs []string) {
 			failures[k][l.Code]++
 		}
 	})
-	keys := slices.SortedFunc(maps.Keys(buckets), func(a, b key) int {
-		return cmp.Or(cmp.Compare(a.plugin, b.plugin), cmp.Compare(a.verb, b.verb), cmp.Compare(a.network, b.network))
-	})
 	var durations, failed []sample
-	for _, k := range keys {
-		labels := []string{"plugin", k.plugin, "verb", k.verb, "network", k.network}
+	for _, k := range slices.SortedFunc(maps.Keys(buckets), func(a, b key) int { return slices.Compare(a[:], b[:]) }) {
+		labels := []string{"plugin", k[0], "verb", k[1], "network", k[2]}
 		total := 0.0
 		for i, n := range buckets[k] {
 			total += n
-			le := "+Inf"
-			if i < len(bounds) {
-				le = strconv.FormatFloat(bounds[i], 'g', -1, 64)
-			}
-			durations = append(durations, sample{append(slices.Clip(labels), "le", le), total, "_bucket"})
+			durations = append(durations, sample{append(slices.Clip(labels), "le", fmt.Sprint(bounds[i])), total, "_bucket"})
 		}
 		durations = append(durations, sample{labels, sums[k], "_sum"}, sample{labels, total, "_count"})
 		for _, code := range slices.Sorted(maps.Keys(failures[k])) {
@@ -145,17 +134,13 @@ func verbs(w io.Writer, logs []string) {
 func each(logs []string, fn func(Line)) {
 	for _, path := range logs {
 		for _, file := range []string{path + ".1", path} {
-			f, err := os.Open(file)
-			if err != nil {
-				continue // not written yet
-			}
-			for s := bufio.NewScanner(f); s.Scan(); {
+			data, _ := os.ReadFile(file) // it may not be written yet
+			for line := range bytes.Lines(data) {
 				var l Line
-				if json.Unmarshal(s.Bytes(), &l) == nil && l.Verb != "" {
+				if json.Unmarshal(line, &l) == nil && l.Verb != "" {
 					fn(l)
 				}
 			}
-			_ = f.Close() // read-only
 		}
 	}
 }

@@ -132,8 +132,7 @@ func Age(t *time.Time, now time.Time) string {
 	if t == nil {
 		return "-"
 	}
-	d := now.Sub(*t)
-	switch {
+	switch d := now.Sub(*t); {
 	case d < 0:
 		return "future"
 	case d < 2*time.Minute:
@@ -142,8 +141,9 @@ func Age(t *time.Time, now time.Time) string {
 		return fmt.Sprintf("%dm", int(d.Minutes()))
 	case d < 48*time.Hour:
 		return fmt.Sprintf("%dh", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%dd", int(d.Hours()/24))
 	}
-	return fmt.Sprintf("%dd", int(d.Hours()/24))
 }
 
 // Dash is s, or "-" for nothing.
@@ -171,8 +171,7 @@ func Count(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// Wrap breaks a text into lines of at most width characters, where it has spaces; the
-// following lines are indented.
+// Wrap breaks a text at spaces into lines of at most width characters, indented but for the first.
 func Wrap(text string, width int, indent string) string {
 	lines := []string{""}
 	for _, word := range strings.Fields(text) {
