@@ -23,8 +23,7 @@ const (
 
 // excess is what is still above a limit, with the lines that it has today. No entry may grow
 // and none may be added; who gets below the limit removes the entry.
-var excess = map[string]int{
-}
+var excess = map[string]int{}
 
 // sourceFile is one file of the product's code.
 type sourceFile struct {
