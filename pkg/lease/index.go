@@ -90,12 +90,17 @@ func (s *store) sync() error {
 
 func (s *store) rebuild() error {
 	found, err := s.byOwner(func(_ netip.Addr, o Owner) bool { return o != Owner{} })
+	if err == nil && s.living != nil {
+		err = s.restore(found)
+	}
 	if err != nil {
 		return err
 	}
-	if err := s.index.prune(found); err != nil {
+	pruned, err := s.index.prune(found)
+	if err != nil {
 		return ioError("tidy index", err)
 	}
+	s.lost = pruned && s.living == nil
 	for o, addrs := range found {
 		have, boot := s.index.get(o)
 		unknown := boot == "-" || slices.ContainsFunc(addrs, func(a netip.Addr) bool {
@@ -115,24 +120,37 @@ func (s *store) rebuild() error {
 	return nil
 }
 
-func (x index) prune(found map[Owner][]netip.Addr) error {
+// restore leases what living attachments use without a lease, and adds that to found: somebody has
+// removed files. Where there is no room for a lease, its address is not handed out by this ADD.
+func (s *store) restore(found map[Owner][]netip.Addr) error {
+	list, err := s.living()
+	for _, l := range list {
+		for _, a := range l.Addrs {
+			if exists, err := s.taken(a); exists || err != nil {
+				continue
+			}
+			s.used = append(s.used, a)
+			if l.Owner != (Owner{}) && s.write(l.Owner, []netip.Addr{a}) == nil {
+				found[l.Owner] = append(found[l.Owner], a)
+			}
+		}
+	}
+	return err
+}
+
+// prune removes the entries of owners without a lease, and says whether there were any.
+func (x index) prune(found map[Owner][]netip.Addr) (pruned bool, err error) {
 	keep := map[string]bool{restName: true}
 	for o := range found {
 		keep[filepath.Base(x.path(o))] = true
 	}
 	entries, err := os.ReadDir(x.dir)
-	if err != nil {
-		return err
-	}
 	for _, e := range entries {
-		if keep[e.Name()] {
-			continue
-		}
-		if err := remove(filepath.Join(x.dir, e.Name())); err != nil {
-			return err
+		if err == nil && !keep[e.Name()] {
+			pruned, err = true, remove(filepath.Join(x.dir, e.Name()))
 		}
 	}
-	return nil
+	return pruned, err
 }
 
 // stamp marks our last change, and this boot. The leases' directory and the index get one
@@ -142,7 +160,7 @@ func (x index) prune(found map[Owner][]netip.Addr) error {
 // verb: without the mark the next verb makes the index anew.
 func (s *store) stamp() {
 	now := time.Now()
-	if s.stale == nil && os.Chtimes(s.dir, time.Time{}, now) == nil {
+	if s.stale == nil && !s.lost && os.Chtimes(s.dir, time.Time{}, now) == nil {
 		_ = os.Chtimes(s.index.dir, bootMark(), now)
 	}
 }

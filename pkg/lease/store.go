@@ -33,6 +33,15 @@ type store struct {
 	lock  int          // the lock file; 0 without the lock: then nothing may be changed
 	stale error        // why the index could not be made anew; then it must get no mark
 	used  []netip.Addr // addresses that must not be leased, whatever the files say
+	// living lists the network's attachments that exist; nil where nobody has looked for them.
+	living func() ([]Living, error)
+	lost   bool // leases are missing, and only ADD can find out whose: the index must get no mark
+}
+
+// Living is an attachment that exists, with its addresses.
+type Living struct {
+	Owner Owner // zero where the owner's names are not known as a whole
+	Addrs []netip.Addr
 }
 
 // unlocked is a network's store without the lock. It need not exist.
@@ -56,12 +65,16 @@ func create(dataDir, network string) (*store, error) {
 	return s, err
 }
 
-// existing runs fn on a network's store under its lock, if there ever was a lease.
+// existing runs fn on a network's store under its lock, if there ever was a lease. Somebody may
+// have removed the leases, but not the index.
 func existing(dataDir, network string, fn func(*store) error) error {
 	s := unlocked(dataDir, network)
 	err := s.takeLock(lockTimeout)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil
+		if _, err := os.Lstat(s.index.dir); err != nil || s.makeDirs() != nil {
+			return nil // without a lease, and without room for a directory, there is nothing to do
+		}
+		err = s.takeLock(lockTimeout)
 	}
 	if err != nil {
 		return err

@@ -26,11 +26,13 @@ func ownerOf(req *cni.Request) Owner { return Owner{req.ContainerID, req.IfName}
 // Add leases one address from each range set. On error nothing is leased. Errors:
 // CodeConflict for an address that is taken, CodeExhausted for an empty pool, CodeIO for a
 // store that can't be written.
-func Add(req *cni.Request) (*current.Result, error) { return AddExcept(req, nil) }
+func Add(req *cni.Request) (*current.Result, error) { return AddBeside(req, nil, nil) }
 
-// AddExcept is Add that leases none of the addresses in use, whatever the files say: their
-// leases were lost. An address that the request asks for is leased all the same.
-func AddExcept(req *cni.Request, used []netip.Addr) (*current.Result, error) {
+// AddBeside is Add that leases none of the addresses in use, whatever the files say: their
+// leases were lost. An address that the request asks for is leased all the same. Where something
+// else has changed the files, AddBeside asks for the attachments that live, and leases anew what
+// they use; nil for nobody to ask.
+func AddBeside(req *cni.Request, living func() ([]Living, error), used []netip.Addr) (*current.Result, error) {
 	c, err := Parse(req)
 	if err != nil {
 		return nil, err
@@ -44,6 +46,15 @@ func AddExcept(req *cni.Request, used []netip.Addr) (*current.Result, error) {
 	}
 	defer s.close()
 	s.used = used
+	if living != nil {
+		s.living = func() ([]Living, error) {
+			list, err := living()
+			for i, l := range list {
+				list[i].Addrs = slices.DeleteFunc(l.Addrs, func(a netip.Addr) bool { return !c.inSubnet(a) })
+			}
+			return list, err
+		}
+	}
 	leases, err := s.allocate(c, ownerOf(req))
 	if err != nil {
 		return nil, err

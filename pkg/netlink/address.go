@@ -9,13 +9,33 @@ import (
 )
 
 // Addresses lists the addresses of a link, or with index 0 of all links.
-func (c *Conn) Addresses(index int) ([]netip.Prefix, error) {
+func (c *Conn) Addresses(index int) ([]netip.Prefix, error) { return c.addresses(index, nil) }
+
+// targetNetnsID is IFA_TARGET_NETNSID.
+const targetNetnsID = 10
+
+// PeerAddresses lists the addresses of the other end of a veth, in the other end's namespace. A
+// kernel before 4.20 lists none. It needs CAP_NET_ADMIN there.
+func (c *Conn) PeerAddresses(l *Link) ([]netip.Prefix, error) {
+	if l.PeerNS < 0 {
+		return nil, nil
+	}
+	return c.addresses(l.Peer, Number(targetNetnsID, l.PeerNS))
+}
+
+func (c *Conn) addresses(index int, ns nl.NetlinkRequestData) ([]netip.Prefix, error) {
 	msg := nl.NewIfAddrmsg(unix.AF_UNSPEC)
 	msg.Index = uint32(index) // honoured with NETLINK_GET_STRICT_CHK, Linux 4.20
+	req := Request(unix.RTM_GETADDR, 0, msg)
+	if ns != nil {
+		req.AddData(ns)
+	}
 	var list []netip.Prefix
-	err := c.Dump(Request(unix.RTM_GETADDR, 0, msg), func() { list = nil }, func(data []byte) error {
+	err := c.Dump(req, func() { list = nil }, func(data []byte) error {
 		m := nl.DeserializeIfAddrmsg(data)
-		if p, ok := PrefixOf(data[m.Len():], int(m.Prefixlen)); ok && (index == 0 || int(m.Index) == index) {
+		attrs := data[m.Len():]
+		known := ns == nil || Nested(attrs, targetNetnsID) != nil // else the kernel lists this namespace
+		if p, ok := PrefixOf(attrs, int(m.Prefixlen)); ok && known && (index == 0 || int(m.Index) == index) {
 			list = append(list, p)
 		}
 		return nil

@@ -104,14 +104,9 @@ func fieldOf(e expr.Any) (octet, bool) {
 func (m *meaning) implied() {
 	high, low := etherType, octet{etherType.base, etherType.offset + 1}
 	kind := binary.BigEndian.Uint16([]byte{m.octets[high].value, m.octets[low].value})
-	for i, e := range m.rest[:max(len(m.rest)-1, 0)] {
-		meta, ok := e.(*expr.Meta)
-		if !ok || meta.Key != expr.MetaKeyL4PROTO {
-			continue
-		}
-		cmp, ok := m.rest[i+1].(*expr.Cmp)
-		if ok && cmp.Op == expr.CmpOpEq && (kind == unix.ETH_P_IPV6 && bytes.Equal(cmp.Data, []byte{unix.IPPROTO_ICMPV6}) ||
-			kind == unix.ETH_P_IP && bytes.Equal(cmp.Data, []byte{unix.IPPROTO_ICMP})) {
+	protocol, ok := map[uint16]byte{unix.ETH_P_IP: unix.IPPROTO_ICMP, unix.ETH_P_IPV6: unix.IPPROTO_ICMPV6}[kind]
+	for i := range m.rest[:max(len(m.rest)-1, 0)] {
+		if ok && sameShape(m.rest[i:i+2], L4proto(protocol).exprs) {
 			delete(m.octets, high)
 			delete(m.octets, low)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
 )
 
 // full is the base, a network's chains and the link table.
@@ -133,6 +134,41 @@ func TestMissingTampered(t *testing.T) {
 				t.Errorf("got %q", bad)
 			}
 		})
+	}
+}
+
+// TestMissingReloaded: nft(8) writes rules in another form when it loads what it has saved.
+func TestMissingReloaded(t *testing.T) {
+	guard := baseChains()[len(baseChains())-1].Rules[0]
+	network := func(n, offset uint32) *expr.Payload {
+		return &expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: n}
+	}
+	arp := NewRule("arp", Payload{"@nh,0,48", expr.PayloadBaseNetworkHeader, 0, 6}.Is(0, 1, 8, 0, 6, 4), Drop())
+	advertised := NewRule("ra", L4proto(unix.IPPROTO_ICMPV6), Drop())
+	frame := func(kind ...byte) []expr.Any {
+		return []expr.Any{&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseLLHeader, Offset: 12, Len: 2}, equals(kind)}
+	}
+	tests := []struct {
+		name string
+		want Rule
+		have []expr.Any
+		same bool
+	}{
+		{"a prefix is a shorter field", guard, slices.Concat(guard.exprs[:4], []expr.Any{network(1, 16), equals([]byte{127})}, guard.exprs[len(guard.exprs)-1:]), true},
+		{"another prefix", guard, slices.Concat(guard.exprs[:4], []expr.Any{network(1, 16), equals([]byte{126})}, guard.exprs[len(guard.exprs)-1:]), false},
+		{"a longer prefix", guard, slices.Concat(guard.exprs[:4], []expr.Any{network(2, 16), equals([]byte{127, 0})}, guard.exprs[len(guard.exprs)-1:]), false},
+		{"the source", guard, slices.Concat(guard.exprs[:4], []expr.Any{network(1, 12), equals([]byte{127})}, guard.exprs[len(guard.exprs)-1:]), false},
+		{"no address at all", guard, slices.Concat(guard.exprs[:4], guard.exprs[len(guard.exprs)-1:]), false},
+		{"a field is two", arp, []expr.Any{network(4, 0), equals([]byte{0, 1, 8, 0}), network(2, 4), equals([]byte{6, 4}), &expr.Verdict{Kind: expr.VerdictDrop}}, true},
+		{"half of a field", arp, []expr.Any{network(4, 0), equals([]byte{0, 1, 8, 0}), &expr.Verdict{Kind: expr.VerdictDrop}}, false},
+		{"a protocol brings its family", advertised, slices.Concat(frame(0x86, 0xdd), advertised.exprs), true},
+		{"another family", advertised, slices.Concat(frame(0x08, 0x00), advertised.exprs), false},
+	}
+	for _, tt := range tests {
+		bad := compareRules("x", []Rule{tt.want}, []kernelRule{{tt.want.Comment, tt.have}})
+		if same := len(bad) == 0; same != tt.same {
+			t.Errorf("%s: got %v", tt.name, bad)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
 	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
 	"github.com/bridgeport-cni/bridgeport/pkg/ipam"
+	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/bridgeport-cni/bridgeport/pkg/lease"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/pkg/owned"
@@ -78,8 +79,11 @@ func newInputs(req *cni.Request) (*inputs, error) {
 // address belongs to a living attachment, whose lease was lost, addAfter leases the next one.
 func (in *inputs) addAfter(req *cni.Request, s *plan.Session, pool *ipam.IPAM) (*current.Result, error) {
 	before := *in
-	res, err := in.addLeased(req, s, pool, func() (*current.Result, error) { return pool.Add(req) })
 	var used []netip.Addr
+	add := func() (*current.Result, error) {
+		return lease.AddBeside(req, func() ([]lease.Living, error) { return living(s, req.Network) }, used)
+	}
+	res, err := in.addLeased(req, s, pool, add)
 	for held := new(plan.AddressHeldError); pool != nil && errors.As(err, &held) && in.conf.MAC == nil; {
 		if !slices.ContainsFunc(addrsOf(in.prefixes()), func(a netip.Addr) bool { return !slices.Contains(used, a) }) {
 			break // the request asks for this address
@@ -91,9 +95,33 @@ func (in *inputs) addAfter(req *cni.Request, s *plan.Session, pool *ipam.IPAM) (
 		}
 		*in = before
 		s.ForgetLinks()
-		res, err = in.addLeased(req, s, pool, func() (*current.Result, error) { return lease.AddExcept(req, used) })
+		res, err = in.addLeased(req, s, pool, add)
 	}
 	return res, err
+}
+
+// living lists the attachments of the network that exist, with their addresses.
+func living(s *plan.Session, network string) (list []lease.Living, err error) {
+	links, err := s.Host.Links()
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range links {
+		names, _ := label.Parse(l.Alias)
+		if l.Kind != "veth" || !plan.OfNetwork(names.Tag, network) {
+			continue
+		}
+		prefixes, err := s.Host.PeerAddresses(l)
+		if err != nil {
+			continue // it has just gone
+		}
+		one := lease.Living{Addrs: addrsOf(prefixes)}
+		if o := (plan.Owner{Network: network, ContainerID: names.Container, IfName: names.IfName}); o.Tag() == names.Tag {
+			one.Owner = lease.Owner{ContainerID: o.ContainerID, IfName: o.IfName}
+		}
+		list = append(list, one)
+	}
+	return list, nil
 }
 
 func (in *inputs) addLeased(req *cni.Request, s *plan.Session, pool *ipam.IPAM, add func() (*current.Result, error)) (*current.Result, error) {

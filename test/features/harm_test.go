@@ -68,6 +68,28 @@ var _ = Describe("ADD takes nothing from a living container", func() {
 		s.Del(first, c, firstResult)
 	})
 
+	It("whose lease file is lost, also where the families' addresses went apart, and nobody masquerades", func() {
+		c := s.Bridge(SubnetV4, SubnetV6).With(Conf{"ipMasq": nil})
+		zero := s.Bridge(SubnetV6).With(Conf{"ipMasq": nil})
+		alone, aloneResult := s.Attach(zero)
+		boxes, results := []*Box{alone}, []*types100.Result{aloneResult}
+		for range 2 {
+			b, r := s.Attach(c)
+			boxes, results = append(boxes, b), append(results, r)
+		}
+		Expect(os.RemoveAll(s.Data())).To(Succeed())
+		b, r := s.Attach(c)
+		Expect(r.IPs[0].Address.IP.String()).To(Equal("10.60.0.4"))
+		Expect(r.IPs[1].Address.IP.String()).To(Equal("fd60::5"))
+		for i, b := range boxes[1:] {
+			ExpectOK("CHECK", s.Check(b, c, results[i+1]))
+		}
+		for i, b := range append(boxes, b) {
+			ExpectPing(b.Space, GatewayV6)
+			s.Del(b, c, append(results, r)[i])
+		}
+	})
+
 	It("which a request wants to have the address of, too", func() {
 		c := s.Bridge(SubnetV4)
 		first, _ := s.Attach(c)

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/test/stage"
@@ -142,6 +144,20 @@ func (w *world) expectHandmade() {
 	for name, mac := range w.handmade {
 		if have := stage.MAC(w.Host, name); have.String() != mac.String() {
 			w.t.Fatalf("the host made bridge %s with %s, now it has %s", name, mac, have)
+		}
+	}
+}
+
+// removeGateways takes a network's addresses off a bridge of the host's own, as its administrator has to.
+func (w *world) removeGateways(n *network) {
+	w.t.Helper()
+	if w.handmade[n.bridge] == nil {
+		return
+	}
+	for _, a := range stage.AddrList(w.Host, n.bridge) {
+		addr, _ := netip.AddrFromSlice(a.IP)
+		if slices.ContainsFunc(n.subnets, func(s netip.Prefix) bool { return s.Contains(addr.Unmap()) }) {
+			stage.Change(w.Host, n.bridge, func(l netlink.Link) error { return netlink.AddrDel(l, &a) })
 		}
 	}
 }

@@ -26,6 +26,9 @@ func (w *world) expectPromises() {
 	holders := make(map[string]*attachment)
 	leases := make(map[string][]string)
 	for _, a := range w.attached {
+		// An ADD leases anew what living containers use.
+		unleased := func(addr netip.Addr) bool { return !w.isLeased(a.net.name, addr) }
+		a.unleased = a.unleased && (a.box.lost || slices.ContainsFunc(a.addrs, unleased))
 		var keys []string
 		if !a.box.lost { // or another may have its ports by now
 			keys = a.portKeys()
@@ -34,7 +37,7 @@ func (w *world) expectPromises() {
 			if !a.forgotten() {
 				keys = append(keys, addr.String())
 			}
-			if !a.unleased {
+			if !a.unleased || !a.box.lost && w.isLeased(a.net.name, addr) {
 				leases[a.net.name] = append(leases[a.net.name], addr.String())
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,6 +60,9 @@ func newWorld(t *testing.T, rng *rand.Rand) *world {
 
 // replace puts a new network into a slot.
 func (w *world) replace(slot int) *network {
+	if old := w.slots[slot]; old != nil {
+		w.removeGateways(old)
+	}
 	n := w.newNetwork(slot)
 	w.slots[slot], w.networks = n, append(w.networks, n)
 	return n
@@ -158,6 +162,12 @@ func (w *world) leases(network string) (names []string) {
 		}
 	}
 	return names
+}
+
+// isLeased says whether an address has a file.
+func (w *world) isLeased(network string, addr netip.Addr) bool {
+	_, err := os.Lstat(filepath.Join(w.Data(), network, addr.String()))
+	return err == nil
 }
 
 // counts tells how often each kind of step was done.
