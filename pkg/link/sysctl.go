@@ -3,10 +3,15 @@ package link
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
 )
 
 // Sysctl is one setting under /proc/sys/net of the host's network namespace.
@@ -50,18 +55,47 @@ func inContainer(cmd string) string { return "nsenter --net=$CNI_NETNS " + cmd }
 // Inside are settings of the container's namespace. Add and Check enter the namespace once.
 type Inside []Sysctl
 
-// Add writes the settings, up to the first error.
+// Add writes the settings, up to the first error. Those that the kernel takes by netlink are queued.
 func (in Inside) Add(s *plan.Session) error {
+	if s.Container == nil {
+		return fmt.Errorf("container: %w", netns.ErrNotExist)
+	}
+	rest := slices.DeleteFunc(slices.Clone(in), func(y Sysctl) bool { return y.queue(s) })
 	return s.Inside(func() error {
 		dirs := netns.OwnSysctls()
 		defer dirs.Close()
-		for _, y := range in {
+		for _, y := range rest {
 			if err := y.add(dirs); err != nil {
 				return fmt.Errorf("container: %w", err)
 			}
 		}
 		return nil
 	})
+}
+
+// conf4 are settings of IPv4 links by their numbers in IFLA_INET_CONF (enum IPV4_DEVCONF_*, linux/ip.h).
+// The others of Inside have no number, are of all links, or of IPv6, which takes none by netlink.
+var conf4 = map[string]uint16{"accept_redirects": 4, "arp_notify": 22}
+
+// inetConf is IFLA_INET_CONF (linux/if_link.h).
+const inetConf = 1
+
+// queue queues the setting where the kernel takes it with the link's other attributes
+// (inet_set_link_af): /proc costs three system calls.
+func (y Sysctl) queue(s *plan.Session) bool {
+	var link, key string
+	parts := strings.Split(y.Key, "/")
+	if len(parts) == 5 && strings.HasPrefix(y.Key, "net/ipv4/conf/") {
+		link, key = parts[3], parts[4]
+	}
+	number, known := conf4[key]
+	value, err := strconv.ParseUint(y.Value, 10, 32)
+	if !known || err != nil || link == "all" || link == "default" {
+		return false
+	}
+	s.Container.Queue(netlink.LinkRequest(unix.RTM_NEWLINK, 0, link, false, netlink.Nest(unix.IFLA_AF_SPEC,
+		netlink.Nest(unix.AF_INET, netlink.Nest(inetConf, nl.NewRtAttr(int(number), nl.Uint32Attr(uint32(value))))))), "container: %s", y)
+	return true
 }
 
 // Check reads the settings.

@@ -2,7 +2,9 @@ package link
 
 import (
 	"errors"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -70,13 +72,30 @@ func TestNoIPv6(t *testing.T) {
 func TestInsideOwnProc(t *testing.T) {
 	world.InWorld(t, func(w world.World) {
 		w.Must(unix.Mount("hidden", "/proc/sys/net", "tmpfs", 0, ""))
-		in := Inside{{Key: "net/ipv4/conf/lo/arp_notify", Value: "1"}, {Key: "net/ipv6/conf/lo/none", Value: "1", Optional: true}}
+		in := Inside{{Key: "net/ipv4/conf/lo/arp_ignore", Value: "1"}, {Key: "net/ipv6/conf/lo/none", Value: "1", Optional: true}}
 		err := in.Add(w.Session)
 		w.Must(unix.Unmount("/proc/sys/net", unix.MNT_DETACH))
 		if !errors.Is(err, os.ErrNotExist) || !strings.HasPrefix(err.Error(), "container: sysctl net.ipv6.conf.lo.none: ") {
 			t.Errorf("missing among those of the link: got %v", err)
 		}
 		w.WantCheck(in[:1], "")
+	})
+}
+
+// TestInsideByNetlink: a setting that the kernel takes with the link is queued.
+func TestInsideByNetlink(t *testing.T) {
+	world.InWorld(t, func(w world.World) {
+		for _, name := range slices.Sorted(maps.Keys(conf4)) {
+			in := Inside{{Key: "net/ipv4/conf/lo/" + name, Value: "0"}}
+			w.Must(w.Cont.SetSysctl(in[0].Key, "1"))
+			w.Add(in)
+			w.WantCheck(in, "")
+		}
+		missing := Inside{{Key: "net/ipv4/conf/none/arp_notify", Value: "1"}}
+		w.Must(missing.Add(w.Session))
+		if err := w.Flush(); !errors.Is(err, unix.ENODEV) || !strings.HasPrefix(err.Error(), "container: sysctl -w net.ipv4.conf.none.arp_notify=1: ") {
+			t.Errorf("no such link: got %v", err)
+		}
 	})
 }
 
