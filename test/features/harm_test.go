@@ -93,8 +93,8 @@ var _ = Describe("ADD takes nothing from a living container", func() {
 	It("which a request wants to have the address of, too", func() {
 		c := s.Bridge(SubnetV4)
 		first, _ := s.Attach(c)
-		Expect(os.RemoveAll(s.Data())).To(Succeed())
 		before := s.Settled()
+		Expect(os.RemoveAll(s.Data())).To(Succeed())
 		late := s.Container()
 		call := s.Calling(late, "eth0", "ADD", c)
 		call.Args = "IP=" + FirstV4
