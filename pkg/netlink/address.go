@@ -20,7 +20,7 @@ func (c *Conn) PeerAddresses(l *Link) ([]netip.Prefix, error) {
 	if l.PeerNS < 0 {
 		return nil, nil
 	}
-	return c.addresses(l.Peer, Number(targetNetnsID, l.PeerNS))
+	return c.addresses(l.Peer, nl.NewRtAttr(targetNetnsID, nl.Uint32Attr(uint32(l.PeerNS)))) // 0 is an id, too
 }
 
 func (c *Conn) addresses(index int, ns nl.NetlinkRequestData) ([]netip.Prefix, error) {
