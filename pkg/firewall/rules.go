@@ -182,12 +182,17 @@ func checkElements(s *plan.Session, object string, owner plan.Owner, elements []
 			elsewhere[gate.Name()] = true
 		case !label.Same(have.Comment, owner.Tag()):
 			d.Want("owner of "+e.Name(), owner.Tag(), have.Comment)
+		case e.Class() == nft.ClassGate && gateDigest(e.Chain) == gateDigest(have.Chain):
 		default:
 			d.Want("element", e.Target(), have.Target())
 		}
 	}
 	return d.Err()
 }
+
+// gateDigest stands for the rules of a gate (nft.Named). The gate of an inherited port has the name
+// of the network that had the port before.
+func gateDigest(chain string) string { return chain[strings.LastIndex(chain, "-")+1:] }
 
 // markComment is the comment of a mark. It counts the owner's elements, so that DEL knows whether
 // it has found all of them.
@@ -217,6 +222,9 @@ func deleteOwned(s *plan.Session, owner plan.Owner, mark string, known []nft.Ele
 	if err != nil || !slices.ContainsFunc(found, func(e *nft.Element) bool { return e != nil && label.Same(e.Comment, owner.Tag()) }) {
 		return nil, err
 	}
+	if err := HandOver(s, owner.Tag(), present(found)); err != nil {
+		return nil, err
+	}
 	held := found[0]
 	if held == nil { // somebody deleted the mark alone
 		gone, err := rules.Delete(owner.Tag(), known, 0)
@@ -234,6 +242,9 @@ func deleteOwned(s *plan.Session, owner plan.Owner, mark string, known []nft.Ele
 	}
 	all, err := Tagged(rules, nft.CountedBy(mark), owner.Tag())
 	if err != nil {
+		return nil, err
+	}
+	if err := HandOver(s, owner.Tag(), all); err != nil {
 		return nil, err
 	}
 	_, err = rules.Delete(owner.Tag(), append(all, *held), 0)

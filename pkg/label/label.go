@@ -1,12 +1,13 @@
 // Package label reads whose something is from an nf_tables comment or the alias of a link.
 //
-//	TAG[ COUNT] NETWORK/CONTAINER/IFNAME[ pod NAMESPACE/NAME]
+//	TAG[ COUNT][ HEIR,HEIR] NETWORK/CONTAINER/IFNAME[ pod NAMESPACE/NAME]
 //
 // The text may be cut at its end. So the tag alone says whose something is. The names are for people.
 package label
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -18,6 +19,9 @@ type Names struct {
 	// All of them or none. Network and IfName may be cut, Container is whole.
 	Network, Container, IfName string
 	Pod                        string // namespace/name; "" without one; it may be cut
+	// heirs are tags, with commas, of the container's attachments to other networks, which publish the
+	// port, too.
+	heirs string
 }
 
 // Parse reads a label; false where the text begins with no tag.
@@ -31,6 +35,8 @@ func Parse(text string) (Names, bool) {
 	if len(rest) > 0 && !strings.Contains(rest[0], "/") {
 		if count, err := strconv.ParseUint(rest[0], 10, 31); err == nil {
 			n.Count = int(count)
+		} else {
+			n.heirs = rest[0]
 		}
 		rest = rest[1:]
 	}
@@ -72,12 +78,45 @@ func LinkOf(tag string) string {
 }
 
 // SameContainer says whether two labels are of one container, on two networks. A runtime gives each
-// of these networks the same ports, and the first with a port keeps it. A label that is cut within
+// of these networks the same ports, and the first with a port keeps it until it goes. A label that is cut within
 // the container's ID is of no container.
 func SameContainer(a, b string) bool {
 	x, _ := Parse(a)
 	y, _ := Parse(b)
 	return x.Container != "" && x.Container == y.Container
+}
+
+// Heirs are the tags of the container's attachments to other networks, which publish the port, too.
+func (n Names) Heirs() []string {
+	return slices.DeleteFunc(strings.Split(n.heirs, ","), func(tag string) bool { return !IsTag(tag) })
+}
+
+// WithHeir is a label with one more heir. The network's name is cut where the label would be longer
+// than limit bytes; where that is not enough the label stays as it is.
+func WithHeir(text, tag string, limit int) string {
+	n, _ := Parse(text)
+	if n.Container == "" || slices.Contains(n.Heirs(), tag) {
+		return text
+	}
+	head, rest := n.Tag+" "+strings.Join(append(n.Heirs(), tag), ",")+" ", "/"+n.Container+"/"+n.IfName
+	room := limit - len(head+rest)
+	if room <= 0 {
+		return text
+	}
+	return head + n.Network[:min(len(n.Network), room)] + rest
+}
+
+// Inherited is the label of a port that the heir takes over, whose link has the alias. The other
+// heirs are the heir's.
+func Inherited(text, alias string, limit int) string {
+	n, _ := Parse(text)
+	label := alias[:min(len(alias), limit)]
+	for _, tag := range n.Heirs() {
+		if tag != Tag(alias) {
+			label = WithHeir(label, tag, limit)
+		}
+	}
+	return label
 }
 
 // Describe says in words whose a label is; the label itself where it has no names.

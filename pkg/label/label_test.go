@@ -1,6 +1,10 @@
 package label
 
-import "testing"
+import (
+	"slices"
+	"strings"
+	"testing"
+)
 
 const tag = "482c2e79-fca877ccd11"
 
@@ -11,14 +15,14 @@ func TestParse(t *testing.T) {
 		"":                                 none,
 		"mine net/c1/eth0":                 none,
 		tag:                                {Tag: tag, Count: -1},
-		tag + " net/c1/eth0":               {tag, -1, "net", "c1", "eth0", ""},
-		tag + " 6 net/c1/eth0":             {tag, 6, "net", "c1", "eth0", ""},
-		tag + " x net/c1/eth0":             {tag, -1, "net", "c1", "eth0", ""},
-		tag + " net/c1/et":                 {tag, -1, "net", "c1", "et", ""},
-		tag + " net/c1/":                   {tag, -1, "net", "c1", "", ""},
+		tag + " net/c1/eth0":               {Tag: tag, Count: -1, Network: "net", Container: "c1", IfName: "eth0"},
+		tag + " 6 net/c1/eth0":             {tag, 6, "net", "c1", "eth0", "", ""},
+		tag + " x net/c1/eth0":             {Tag: tag, Count: -1, Network: "net", Container: "c1", IfName: "eth0", heirs: "x"},
+		tag + " net/c1/et":                 {tag, -1, "net", "c1", "et", "", ""},
+		tag + " net/c1/":                   {tag, -1, "net", "c1", "", "", ""},
 		tag + " net/c1":                    {Tag: tag, Count: -1},
-		tag + " net/c1/eth0 pod shop/web":  {tag, -1, "net", "c1", "eth0", "shop/web"},
-		tag + " net/c1/eth0 pods shop/web": {tag, -1, "net", "c1", "eth0", ""},
+		tag + " net/c1/eth0 pod shop/web":  {tag, -1, "net", "c1", "eth0", "shop/web", ""},
+		tag + " net/c1/eth0 pods shop/web": {Tag: tag, Count: -1, Network: "net", Container: "c1", IfName: "eth0"},
 	} {
 		if got, ok := Parse(text); got != want || ok != (want.Tag != "") {
 			t.Errorf("%q: got %+v, %t", text, got, ok)
@@ -54,5 +58,35 @@ func TestTag(t *testing.T) {
 	}
 	if !Same(tag, tag) || !Same(tag+" x", tag) || Same(tag+"x", tag) {
 		t.Error("whose label it is")
+	}
+}
+
+// TestHeirs: a label has room for the container's other networks; the network's name makes way.
+func TestHeirs(t *testing.T) {
+	const a, b, c = "0ade494e-6d4de09b9c9", "1ade494e-6d4de09b9c9", "2ade494e-6d4de09b9c9"
+	id := strings.Repeat("c", 64)
+	tests := []struct{ name, text, heir, want string }{
+		{"the first", a + " net/c1/eth0", b, a + " " + b + " net/c1/eth0"},
+		{"the second", a + " " + b + " net/c1/eth0", c, a + " " + b + "," + c + " net/c1/eth0"},
+		{"once more", a + " " + b + " net/c1/eth0", b, a + " " + b + " net/c1/eth0"},
+		{"a long name of the network", a + " " + strings.Repeat("n", 40) + "/" + id + "/eth0", b, a + " " + b + " " + strings.Repeat("n", 15) + "/" + id + "/eth0"},
+		{"no room", a + " " + b + " net/" + id + "/eth0", c, a + " " + b + " net/" + id + "/eth0"},
+		{"without names", a, b, a},
+	}
+	for _, tt := range tests {
+		got := WithHeir(tt.text, tt.heir, 127)
+		if got != tt.want || len(got) > 127 {
+			t.Errorf("%s: got  %s\nwant %s", tt.name, got, tt.want)
+		}
+		if n, _ := Parse(got); n.Tag != a || tt.name != "without names" && !SameContainer(got, tt.text) {
+			t.Errorf("%s: %s is of somebody else: %+v", tt.name, got, n)
+		}
+	}
+	n, _ := Parse(a + " " + b + "," + c + " net/c1/eth0")
+	if !slices.Equal(n.Heirs(), []string{b, c}) || n.Count != -1 || n.Network != "net" {
+		t.Errorf("got %+v", n)
+	}
+	if got, want := Inherited(a+" "+b+","+c+" net/c1/eth0", b+" lan/c1/eth1", 127), b+" "+c+" lan/c1/eth1"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

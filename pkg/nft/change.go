@@ -74,6 +74,10 @@ func (c *Conn) elements(change Change) (del, add []Element, err error) {
 			more, err := c.replace(change, e, *have)
 			var held *HeldError
 			if errors.As(err, &held) && label.SameContainer(have.Comment, e.Comment) {
+				heir := *have
+				if heir.Comment = label.WithHeir(have.Comment, label.Tag(e.Comment), CommentLimit); heir.Comment != have.Comment {
+					del, add = append(del, *have), append(add, heir)
+				}
 				if gate, ok := AtGate(e, ""); ok {
 					elsewhere[gate.id()] = true
 				}

@@ -148,6 +148,9 @@ func Remove(s *plan.Session, tag string, part Part) error {
 	var errs []error
 	for _, mark := range marksOf(part) {
 		all, err := firewall.Tagged(rules, setsOf(mark), tag)
+		if err == nil {
+			err = firewall.HandOver(s, tag, all)
+		}
 		if err == nil && len(all) > 0 {
 			_, err = rules.Delete(tag, all, 0)
 		}

@@ -2,6 +2,7 @@ package scenario_test
 
 import (
 	"encoding/json"
+	"fmt"
 
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
 	. "github.com/bridgeport-cni/bridgeport/test/stage"
@@ -65,6 +66,73 @@ var _ = It("a container on two networks with the same published ports: the first
 	Expect(second.Del(b.ID, b.Path, "eth1", webPorts())).To(Succeed())
 	s.ExpectEqual(before)
 })
+
+var _ = DescribeTable("a port that two networks publish goes to the second with the end of the first",
+	func(publish func(c Conf) []Conf, port map[string]any, leave func(b *Box, first *Network)) {
+		s := newStage()
+		b := s.Container()
+		lan := func(i int) *Network {
+			c := bridge(s, fmt.Sprintf("10.%d.0.0/24", 61+i), fmt.Sprintf("fd%d::/64", 61+i)).With(Conf{"bridge": fmt.Sprint("lan", i)})
+			return s.Network(Encode(Conf{"cniVersion": Newest, "name": fmt.Sprint("lan", i), "plugins": publish(c)}))
+		}
+		networks := []*Network{lan(0), lan(1), lan(2)}
+		before, ports := s.Settled(), []map[string]any{port}
+		Serve(b.Space, "tcp", 80)
+		for i, n := range networks {
+			_, err := n.Add(b.ID, b.Path, fmt.Sprint("eth", i), ports)
+			Expect(err).NotTo(HaveOccurred())
+		}
+		other := s.Container()
+		_, err := networks[0].Add(other.ID, other.Path, "eth0", ports)
+		Expect(err).To(MatchError(ContainSubstring("8080")))
+		other.Del(networks[0], ports...)
+		answers := func() {
+			GinkgoHelper()
+			ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
+			if port["hostIP"] == nil {
+				ExpectSeen(s.Outside, "tcp", HostV6, "8080", OutsideV6)
+			}
+		}
+		answers()
+		leave(b, networks[0])
+		answers()
+		Expect(networks[1].Check(b.ID, b.Path, "eth1", ports)).To(Succeed())
+		Expect(networks[2].Check(b.ID, b.Path, "eth2", ports)).To(Succeed())
+		Expect(networks[1].Del(b.ID, b.Path, "eth1", ports)).To(Succeed())
+		answers()
+		Expect(networks[2].Check(b.ID, b.Path, "eth2", ports)).To(Succeed())
+		Expect(networks[2].Del(b.ID, b.Path, "eth2", ports)).To(Succeed())
+		ExpectRefused(s.Outside, "tcp", HostV4, "8080")
+		for _, n := range networks {
+			Expect(n.GC(nil)).To(Succeed())
+		}
+		s.ExpectEqual(before)
+	},
+	Entry("DEL", behind, Port("tcp", 8080, 80), ends("eth0", Port("tcp", 8080, 80))),
+	Entry("DEL without ports", behind, Port("tcp", 8080, 80), ends("eth0")),
+	Entry("GC", behind, Port("tcp", 8080, 80), func(_ *Box, first *Network) { Expect(first.GC(nil)).To(Succeed()) }),
+	Entry("bridge publishes", within, Port("tcp", 8080, 80), ends("eth0", Port("tcp", 8080, 80))),
+	Entry("of one address of the host", behind, onHost(Port("tcp", 8080, 80)), ends("eth0", onHost(Port("tcp", 8080, 80)))),
+	Entry("with conditions", limited, Port("tcp", 8080, 80), ends("eth0", Port("tcp", 8080, 80))),
+)
+
+func behind(c Conf) []Conf { return []Conf{c, Portmap()} }
+
+func within(c Conf) []Conf { return []Conf{c.With(Conf{"capabilities": Conf{"portMappings": true}})} }
+
+func limited(c Conf) []Conf {
+	return []Conf{c, Portmap().With(Conf{"allowFrom": []string{OutsideV4, OutsideV6}})}
+}
+
+func onHost(port map[string]any) map[string]any {
+	port["hostIP"] = HostV4
+	return port
+}
+
+// ends is DEL of a link with these ports.
+func ends(link string, ports ...map[string]any) func(*Box, *Network) {
+	return func(b *Box, n *Network) { Expect(n.Del(b.ID, b.Path, link, ports)).To(Succeed()) }
+}
 
 // warmBoth is warm for two networks.
 func warmBoth(s *Stage, a, b *Network) snapshot.Snapshot {
