@@ -38,6 +38,17 @@ func TestHostLocal(t *testing.T) {
 	compare(t, "ipam/host-local", "main.go", "host-local", hostLocalDiffers)
 }
 
+// TestBuild only builds, into the folder SUITE_BUILD, for a machine without Go.
+func TestBuild(t *testing.T) {
+	if dir := os.Getenv("SUITE_BUILD"); dir != "" {
+		for pkg, source := range map[string]string{"main/bridge": "bridge.go", "ipam/host-local": "main.go"} {
+			if err := os.CopyFS(dir, os.DirFS(filepath.Dir(build(t, pkg, source)))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 // compare runs a package's tests. Those that fail must be the ones that differ on purpose.
 func compare(t *testing.T, pkg, source, plugin string, differs []difference) {
 	passed, lacking := 0, make(map[string]int)
@@ -63,7 +74,7 @@ func compare(t *testing.T, pkg, source, plugin string, differs []difference) {
 		}
 	}
 	for i, d := range differs {
-		if !found[i] {
+		if !found[i] && !d.sometimes {
 			t.Errorf("no test that matches %q fails: it does not differ any more", d.test)
 		}
 	}
@@ -91,9 +102,13 @@ func run(t *testing.T, pkg, source, plugin string) types.SpecReports {
 	return suites[0].SpecReports
 }
 
-// build compiles the reference's tests with functions that execute plugins.
+// build compiles the reference's tests with functions that execute plugins, unless SUITE_BUILT names
+// the folder where TestBuild has put them.
 func build(t *testing.T, pkg, source string) string {
 	t.Helper()
+	if dir := os.Getenv("SUITE_BUILT"); dir != "" {
+		return filepath.Join(dir, filepath.Base(pkg)+".test")
+	}
 	var module struct{ Dir, Sum, Error string }
 	out, err := exec.Command("go", "mod", "download", "-json", reference).Output()
 	if jerr := json.Unmarshal(out, &module); err != nil || jerr != nil || module.Sum != checksum {
@@ -119,9 +134,9 @@ func build(t *testing.T, pkg, source string) string {
 			t.Fatal(err)
 		}
 	}
-	binary := filepath.Join(t.TempDir(), "suite.test")
+	binary := filepath.Join(t.TempDir(), filepath.Base(pkg)+".test")
 	cmd := exec.Command("go", "test", "-c", "-o", binary, "./plugins/"+pkg)
-	cmd.Dir = dir
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
