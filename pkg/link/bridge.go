@@ -99,7 +99,19 @@ func (b Bridge) create(s *plan.Session) error {
 	}
 	// The kernel takes an alias only for a link that exists (do_setlink).
 	dad := Sysctl{Key: "net/ipv6/conf/" + b.Name + "/accept_dad", Value: "0", Optional: true}
-	return errors.Join(setAlias(s, b.Name, bridgeAlias), dad.Add(s))
+	return errors.Join(setAlias(s, b.Name, bridgeAlias), dad.Add(s), b.loose(s))
+}
+
+// loose lets packets in whose sender the host would answer by another of its links, where the host is
+// strict about that (rp_filter 1; the larger value of "all" and the link counts, fib_validate_source). A
+// container on two networks sends by either. Addresses without any route stay out.
+func (b Bridge) loose(s *plan.Session) error {
+	for _, name := range []string{"all", b.Name} {
+		if have, err := s.Sysctls.Read("net/ipv4/conf/" + name + "/rp_filter"); err != nil || have == "1" {
+			return cmp.Or(err, Sysctl{Key: "net/ipv4/conf/" + b.Name + "/rp_filter", Value: "2"}.Add(s))
+		}
+	}
+	return nil
 }
 
 // bridgeMAC is the MAC address of a bridge of ours.

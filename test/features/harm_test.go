@@ -190,6 +190,24 @@ var _ = Describe("a container", func() {
 		}
 	})
 
+	It("of two networks answers through either, also where the host filters by reverse path", func() {
+		for _, key := range []string{"all", "default"} {
+			Expect(s.Host.SetSysctl("net/ipv4/conf/"+key+"/rp_filter", "1")).To(Succeed())
+		}
+		one := Publishing(s.Bridge(SubnetV4), Port("tcp", 8080, 80))
+		two := s.Bridge("10.61.0.0/24").With(Conf{"bridge": "lan1", "name": "lan1"})
+		b, _ := s.Attach(one)
+		ExpectOK("ADD", s.CallAs(b, "eth1", "ADD", two))
+		Serve(b.Space, "tcp", 80)
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
+		Change(b.Space, "eth0", func(l netlink.Link) error {
+			return netlink.RouteDel(&netlink.Route{LinkIndex: l.Attrs().Index, Gw: net.ParseIP(GatewayV4)})
+		})
+		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
+		Expect(sysctl(s.Host, "net/ipv4/conf/all/rp_filter")).To(Equal("1"))
+		Expect(sysctl(s.Host, "net/ipv4/conf/uplink/rp_filter")).NotTo(Equal("2"))
+	})
+
 	It("whose MAC address a later plugin changes is reached at once", func() {
 		b, _ := s.Attach(s.Bridge(SubnetV4))
 		sibling, _ := s.Attach(s.Bridge(SubnetV4))
