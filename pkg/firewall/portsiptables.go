@@ -48,7 +48,7 @@ func (p PortsIPTables) Add(s *plan.Session) error {
 
 func (p PortsIPTables) add(s *plan.Session) error {
 	rules := p.rules()
-	rules.Gone = GoneBy(s)
+	rules.Gone, rules.Opened = GoneBy(s), s.Opened
 	if slices.ContainsFunc(p.Ports, hostport.Mapping.Any) {
 		services, err := s.Host.AddressesOfKind("dummy")
 		if err != nil {

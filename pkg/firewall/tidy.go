@@ -3,6 +3,7 @@ package firewall
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
@@ -29,11 +30,12 @@ func needed(s *plan.Session) (base, frames bool, err error) {
 	if err != nil {
 		return false, false, fmt.Errorf("list links: %w", err)
 	}
+	open := s.Opened() // the guard is not for these
 	for _, l := range links {
 		frames = frames || l.Group == ruleset.ContainerGroup
 		// A link that is deleted meanwhile needs nothing: an error counts as 0.
 		value, _ := s.Sysctls.Read(localnetKey(l.Name))
-		base = base || value == "1"
+		base = base || value == "1" && !slices.Contains(open, l.Name)
 	}
 	return base, frames, nil
 }

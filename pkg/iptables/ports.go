@@ -39,6 +39,8 @@ type Ports struct {
 	Conditions6          []string
 	// Services are local addresses that are services', not the host's, in order.
 	Services []netip.Addr
+	// Opened are the links by which the host itself takes loopback addresses; nil: none.
+	Opened func() []string
 	// Gone says whether another container with the port is gone, so that Add may remove its rules;
 	// nil: never. target is that container's address, mine the address of this one.
 	Gone func(network, containerID string, target, mine netip.Addr) (bool, error)
@@ -104,6 +106,19 @@ func guard() []string {
 		"-A " + GuardChain + " -d 127.0.0.0/8 -j DROP",
 		"-A " + GuardChain + " -s 127.0.0.0/8 -j DROP",
 	}
+}
+
+// leaveOpen lets a new guard leave the opened links alone.
+func (p Ports) leaveOpen(raw []string) []string {
+	at := slices.Index(raw, guard()[0])
+	if at < 0 || p.Opened == nil {
+		return raw
+	}
+	var open []string
+	for _, link := range p.Opened() {
+		open = append(open, "-A "+GuardChain+" -i "+link+" -j RETURN")
+	}
+	return slices.Insert(raw, at+1, open...)
 }
 
 // own are the lines of the container's chain, as `iptables -S` prints them.
@@ -209,6 +224,7 @@ func (p Ports) Add(f Family) error {
 		if raw, err = f.absent("raw", guard(), false); err != nil {
 			return err
 		}
+		raw = p.leaveOpen(raw)
 	}
 	nat = append(nat, ":"+p.Chain()+" - [0:0]")
 	return f.restore(map[string][]string{"raw": raw, "nat": slices.Concat(nat, p.own(f.IPv6), p.entries(f.IPv6))})

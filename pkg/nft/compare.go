@@ -109,7 +109,7 @@ func (c *Conn) Refill(chains ...Chain) error {
 		}
 		k := &nftables.Chain{Table: c.tables[ch.family()], Name: ch.Name}
 		c.nl.FlushChain(k)
-		c.queueRules(k, ch.Rules)
+		c.queueRules(k, ch)
 	}
 	return c.Flush("refill chains")
 }

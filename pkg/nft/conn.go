@@ -10,6 +10,7 @@ package nft
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
@@ -41,6 +42,9 @@ type Conn struct {
 	// others are strangers' tables that Tables was asked for, and whether they exist.
 	others    map[nftables.Table]bool
 	basesMade int
+	// Front are rules that stand before those of a chain, as often as the chain is written. They
+	// are what this host needs: nobody compares them. Nil is none.
+	Front func(Chain) []Rule
 }
 
 // Open opens the socket. ErrUnsupported where the kernel lacks nf_tables.
@@ -140,10 +144,14 @@ func (c *Conn) queueChain(ch Chain) {
 		k.Priority = nftables.ChainPriorityRef(nftables.ChainPriority(h.Priority))
 	}
 	c.nl.AddChain(k)
-	c.queueRules(k, ch.Rules)
+	c.queueRules(k, ch)
 }
 
-func (c *Conn) queueRules(k *nftables.Chain, list []Rule) {
+func (c *Conn) queueRules(k *nftables.Chain, ch Chain) {
+	list := ch.Rules
+	if c.Front != nil {
+		list = slices.Concat(c.Front(ch), list)
+	}
 	for _, r := range list {
 		c.nl.AddRule(&nftables.Rule{
 			Table: k.Table, Chain: k, Exprs: c.withSets(r.exprs),

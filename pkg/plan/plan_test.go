@@ -75,3 +75,17 @@ func TestPlanString(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// TestLeadsToContainers: a VLAN or a macvlan of a bridge, or of a bridge's port, leads to containers.
+func TestLeadsToContainers(t *testing.T) {
+	links := []*rtnl.Link{{Index: 1, Kind: "bridge"}, {Index: 2, Master: 1}, {Index: 3}}
+	for below, want := range map[int]bool{1: true, 2: true, 3: false, 0: false} {
+		if got := leadsToContainers(&rtnl.Link{Index: 9, Kind: "vlan", Peer: below, PeerNS: -2}, links, nil); got != want {
+			t.Errorf("over link %d: %v", below, got)
+		}
+	}
+	// The number is of another namespace.
+	if leadsToContainers(&rtnl.Link{Index: 9, Kind: "ipvlan", Peer: 1, PeerNS: 0}, links, nil) {
+		t.Error("over a link of another namespace")
+	}
+}

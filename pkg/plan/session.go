@@ -10,6 +10,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 	"golang.org/x/sys/unix"
 )
 
@@ -108,7 +109,9 @@ func (s *Session) Close() error {
 // Rules is the connection to nf_tables of the host's namespace.
 func (s *Session) Rules() (rules *nft.Conn, err error) {
 	if s.rules == nil {
-		s.rules, err = nft.Open()
+		if s.rules, err = nft.Open(); err == nil {
+			s.rules.Front = func(c nft.Chain) []nft.Rule { return ruleset.Front(c, s.Opened) }
+		}
 	}
 	return s.rules, err
 }

@@ -70,6 +70,18 @@ func baseChains() []nft.Chain {
 	}
 }
 
+// Front are the rules that stand before those of the guard: it leaves the opened links alone, by
+// which the host itself takes loopback addresses. Other chains have none.
+func Front(c nft.Chain, opened func() []string) (rules []nft.Rule) {
+	if c.Name != lastBase {
+		return nil
+	}
+	for _, link := range opened() {
+		rules = append(rules, nft.NewRule("the host itself takes loopback addresses by this link", nft.Iifname(link), nft.Accept()))
+	}
+	return rules
+}
+
 // Services is Change.Exactly for services' addresses and their devices. Nil changes nothing.
 func Services(devices map[netip.Addr]string) map[nft.Class][]nft.Element {
 	if devices == nil {

@@ -70,6 +70,10 @@ var _ = row("T1", "a container reaches a service that listens on 127.0.0.0/8", f
 		if backend == "nftables" {
 			disarm(s.Host, NAT, "guard")
 			r.Works("without the guard", attack)
+			Program(s.Host, "", "nft", "flush ruleset")
+			enter(s, both(s).With(Conf{"bridge": "other0", "ipam": s.IPAM("10.61.0.0/24")}))
+			Expect(s.Host.Sysctl("net/ipv4/conf/" + BridgeName + "/route_localnet")).To(Equal("1"))
+			r.Fails("the guard made again by another network, while the bridge has the setting", attack)
 		}
 	}
 })
