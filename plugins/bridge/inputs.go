@@ -185,7 +185,7 @@ func (in *inputs) takePrevious(prev *current.Result) error {
 	}
 	in.changed = !in.gave(in.mac)
 	for _, r := range prev.Routes {
-		if gw := cni.Addr(r.GW); !gw.IsValid() || in.onLink(gw) {
+		if gw := cni.Addr(r.GW); !gw.IsValid() || in.onLink(gw) || slices.ContainsFunc(in.addresses(), func(a address) bool { return a.gateway == gw }) {
 			in.routes = append(in.routes, r)
 		}
 	}
