@@ -91,6 +91,18 @@ func TestParseDefaults(t *testing.T) {
 	}
 }
 
+// TestLinkLocalGateway: an IPv6 router need not be in the subnet, whose first address is free then.
+func TestLinkLocalGateway(t *testing.T) {
+	p := newPool(t, `[{"subnet": "fd00::/64", "gateway": "fe80::1"}]`)
+	res, err := Add(p.request("c1", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ip := res.IPs[0]; ip.Address.String() != "fd00::1/64" || ip.Gateway.String() != "fe80::1" {
+		t.Errorf("got %s via %s", ip.Address.String(), ip.Gateway)
+	}
+}
+
 func TestParseErrors(t *testing.T) {
 	const v4 = `"ranges": [[{"subnet": "10.1.0.0/24"}]]`
 	tests := []struct {
@@ -112,6 +124,11 @@ func TestParseErrors(t *testing.T) {
 		{"end", `{"ranges": [[{"subnet": "10.1.0.0/24", "rangeEnd": "10.1.0.500"}]]}`, `ipam.ranges[0][0].rangeEnd: "10.1.0.500" is not an IP address`},
 		{"end of the other family", `{"ranges": [[{"subnet": "10.1.0.0/24", "rangeEnd": "fd00::1"}]]}`, `ipam.ranges[0][0].rangeEnd: fd00::1 is outside the subnet 10.1.0.0/24`},
 		{"gateway", `{"ranges": [[{"subnet": "10.1.0.0/24", "gateway": "10.2.0.1"}]]}`, `ipam.ranges[0][0].gateway: 10.2.0.1 is outside the subnet 10.1.0.0/24`},
+		{"gateway, link-local of IPv4", `{"ranges": [[{"subnet": "10.1.0.0/24", "gateway": "169.254.1.1"}]]}`, `ipam.ranges[0][0].gateway: 169.254.1.1 is outside the subnet 10.1.0.0/24`},
+		{"gateway, link-local of the other family", `{"ranges": [[{"subnet": "10.1.0.0/24", "gateway": "fe80::1"}]]}`, `ipam.ranges[0][0].gateway: fe80::1 is outside the subnet 10.1.0.0/24`},
+		{"gateway, IPv4's in IPv6", `{"ranges": [[{"subnet": "fd00::/64", "gateway": "::ffff:169.254.1.1"}]]}`, `ipam.ranges[0][0].gateway: ::ffff:169.254.1.1 is outside the subnet fd00::/64`},
+		{"gateway, link-local with a zone", `{"ranges": [[{"subnet": "fd00::/64", "gateway": "fe80::1%eth0"}]]}`, `ipam.ranges[0][0].gateway: fe80::1%eth0 is outside the subnet fd00::/64`},
+		{"start, link-local", `{"ranges": [[{"subnet": "fd00::/64", "rangeStart": "fe80::1"}]]}`, `ipam.ranges[0][0].rangeStart: fe80::1 is outside the subnet fd00::/64`},
 		{"zone", `{"ranges": [[{"subnet": "fe80::/64", "gateway": "fe80::1%eth0"}]]}`, `ipam.ranges[0][0].gateway: fe80::1%eth0 is outside the subnet fe80::/64`},
 		{"end before start", `{"ranges": [[{"subnet": "10.1.0.0/24", "rangeStart": "10.1.0.9", "rangeEnd": "10.1.0.8"}]]}`, `ipam.ranges[0][0].rangeEnd: 10.1.0.8 lies before rangeStart 10.1.0.9`},
 		// The address is IPv4 to the kernel and IPv6 to the ranges.

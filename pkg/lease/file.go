@@ -39,9 +39,6 @@ func Networks(dataDir string) (list []string, err error) {
 func Files(dataDir, network string) (list []File, err error) {
 	s := unlocked(dataDir, network)
 	addrs, err := s.names()
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
 	for _, a := range addrs {
 		o, exists, err := s.owner(a)
 		if err != nil || !exists {

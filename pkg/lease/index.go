@@ -71,8 +71,12 @@ func (x index) get(o Owner) (addrs []netip.Addr, boot string) {
 	return addrs, parts[0]
 }
 
+// errUnlocked says that the index is out of date, and that nothing may be changed.
+var errUnlocked = errors.New("leases: index: out of date, and the lock is not held")
+
 // sync makes the index anew if something else has changed the directory of leases since
 // our last change, or if the machine was started since then: a power cut may have lost any part.
+// Without the lock that is an error.
 func (s *store) sync() error {
 	var dir, idx unix.Stat_t
 	if err := unix.Stat(s.dir, &dir); err != nil {
@@ -81,6 +85,9 @@ func (s *store) sync() error {
 	err := unix.Stat(s.index.dir, &idx)
 	if boot, _ := idx.Atim.Unix(); err == nil && idx.Mtim == dir.Mtim && boot == bootMark().Unix() {
 		return nil
+	}
+	if s.lock == 0 {
+		return errUnlocked
 	}
 	if s.stale = s.makeDirs(); s.stale == nil {
 		s.stale = s.rebuild()

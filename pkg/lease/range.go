@@ -45,6 +45,8 @@ func parseSet(key string, ws []wireRange) (RangeSet, error) {
 	return set, nil
 }
 
+var linkLocal = netip.MustParsePrefix("fe80::/10")
+
 func parseRange(key string, w wireRange) (Range, error) {
 	subnet, err := netip.ParsePrefix(w.Subnet)
 	if err != nil || subnet.Addr().Is4In6() {
@@ -69,7 +71,9 @@ func parseRange(key string, w wireRange) (Range, error) {
 		if err != nil {
 			return Range{}, fmt.Errorf("%s.%s: %q is not an IP address", key, f.name, f.text)
 		}
-		if !subnet.Contains(a.Unmap()) {
+		// An IPv6 router has a link-local address on each link, whatever the link's subnets are.
+		router := f.into == &r.Gateway && subnet.Addr().Is6() && linkLocal.Contains(a)
+		if !router && !subnet.Contains(a.Unmap()) {
 			return Range{}, fmt.Errorf("%s.%s: %s is outside the subnet %s", key, f.name, a, subnet)
 		}
 		*f.into = a.Unmap()

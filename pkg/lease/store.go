@@ -139,10 +139,10 @@ func (s *store) byOwner(match func(a netip.Addr, o Owner) bool) (map[Owner][]net
 	return found, err
 }
 
-// names lists the addresses that have a file, sorted.
+// names lists the addresses that have a file, sorted. A missing directory has none.
 func (s *store) names() ([]netip.Addr, error) {
 	entries, err := os.ReadDir(s.dir)
-	if err != nil {
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, ioError("list", err)
 	}
 	addrs := make([]netip.Addr, 0, len(entries))

@@ -91,14 +91,11 @@ func Del(req *cni.Request) error {
 	})
 }
 
-// Held lists the addresses that are leased to the attachment.
-func Held(req *cni.Request) (addrs []netip.Addr, err error) {
-	err = existing(dataDir(req), req.Network, func(s *store) error {
-		h, err := s.of(ownerOf(req))
-		addrs = h.addrs
-		return err
-	})
-	return addrs, err
+// Held lists the addresses that are leased to the attachment. It takes no lock: the verb that gives
+// them back waits for it, and one wait is enough.
+func Held(req *cni.Request) ([]netip.Addr, error) {
+	h, err := unlocked(dataDir(req), req.Network).of(ownerOf(req))
+	return h.addrs, err
 }
 
 // Check says whether each address of prevResult in our ranges is leased to the attachment.
@@ -173,15 +170,13 @@ func GC(req *cni.Request) error {
 	})
 }
 
-// Invalid lists the addresses that GC would give back with this list of attachments.
+// Invalid lists the addresses that GC would give back with this list of attachments. Like Held it
+// takes no lock.
 func Invalid(req *cni.Request, valid []types.GCAttachment) (addrs []netip.Addr, err error) {
-	err = existing(dataDir(req), req.Network, func(s *store) error {
-		dead, err := s.invalid(valid)
-		for _, list := range dead {
-			addrs = append(addrs, list...)
-		}
-		return err
-	})
+	dead, err := unlocked(dataDir(req), req.Network).invalid(valid)
+	for _, list := range dead {
+		addrs = append(addrs, list...)
+	}
 	return addrs, err
 }
 
@@ -247,23 +242,20 @@ func Moved(req *cni.Request, addrs []netip.Addr) []netip.Addr {
 }
 
 // InUse says whether any network of the same dataDir has leased an address of the subnet.
-// The addresses in but, of this network, do not count.
+// The addresses in but, of this network, do not count. InUse takes no lock, and changes nothing:
+// another network may be stuck, and a directory in dataDir need not be a network's. A network may
+// lease while InUse looks, or just after. Whoever acts on the answer asks again afterwards.
 func InUse(req *cni.Request, subnet netip.Prefix, but []netip.Addr) (bool, error) {
 	networks, err := Networks(dataDir(req))
 	if err != nil {
 		return false, err
 	}
 	for _, network := range networks {
-		used := false
-		err := existing(dataDir(req), network, func(s *store) error {
-			names, err := s.names()
-			used = slices.ContainsFunc(names, func(a netip.Addr) bool {
-				return subnet.Contains(a) && (network != req.Network || !slices.Contains(but, a))
-			})
-			return err
-		})
-		if used || err != nil {
-			return used, err
+		names, err := unlocked(dataDir(req), network).names()
+		if err != nil || slices.ContainsFunc(names, func(a netip.Addr) bool {
+			return subnet.Contains(a) && (network != req.Network || !slices.Contains(but, a))
+		}) {
+			return err == nil, err
 		}
 	}
 	return false, nil

@@ -2,8 +2,10 @@ package lease
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -193,5 +195,50 @@ func TestHeld(t *testing.T) {
 		if err := os.RemoveAll(p.data); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestLooksWithoutLock: who only looks waits for nobody, and changes nothing. dataDir may hold
+// directories that are no networks'.
+func TestLooksWithoutLock(t *testing.T) {
+	p := newPool(t, dual)
+	p.wantAdd("c1", "10.1.0.2 fd00::2")
+	p.foreign(p.write("10.1.0.9", "c1\r\neth0")) // now the index is out of date
+	p.foreign(func() error { return os.Mkdir(filepath.Join(p.data, "other"), 0o755) })
+	s, err := create(p.data, "net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	before, begin := p.tree(), time.Now()
+	for _, tt := range []struct {
+		network, subnet, but string
+		want                 bool
+	}{
+		{"net", "10.1.0.0/24", "", true},
+		{"net", "10.1.0.0/24", "10.1.0.2", true}, // 10.1.0.9 is left
+		{"net", "10.1.0.0/29", "10.1.0.2", false},
+		{"net", "10.2.0.0/24", "", false},
+		{"other", "10.1.0.0/29", "10.1.0.2", true}, // another network's leases count
+		{"other", "fd00::/64", "", true},
+		{"none", "10.2.0.0/24", "", false},
+	} {
+		req := p.request("c2", "")
+		req.Network = tt.network
+		if got, err := InUse(req, netip.MustParsePrefix(tt.subnet), addrs(strings.Fields(tt.but)...)); err != nil || got != tt.want {
+			t.Errorf("%v: in use: got %t, %v", tt, got, err)
+		}
+	}
+	want := addrs("10.1.0.2", "10.1.0.9", "fd00::2")
+	held, herr := Held(p.request("c1", ""))
+	dead, derr := Invalid(p.request("", ""), nil)
+	if !slices.Equal(held, want) || !slices.Equal(dead, want) || herr != nil || derr != nil {
+		t.Errorf("held %v, %v, dead %v, %v", held, herr, dead, derr)
+	}
+	if took := time.Since(begin); took > time.Second {
+		t.Errorf("took %s", took)
+	}
+	if after := p.tree(); after != before {
+		t.Errorf("before:\n%safter:\n%s", before, after)
 	}
 }

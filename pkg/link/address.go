@@ -121,9 +121,14 @@ func (g Gateway) Add(s *plan.Session) error {
 	if err := g.flush(s); err != nil || g.Force {
 		return err
 	}
-	// A network that has leased its first address meanwhile saw its gateway before the deletion.
+	return g.putBack(s, index, removed, g.InUse)
+}
+
+// putBack adds removed addresses again whose subnet is in use by now: a network that has leased its
+// first address meanwhile saw its gateway before the deletion.
+func (g Gateway) putBack(s *plan.Session, index int, removed []netip.Prefix, inUse func(netip.Prefix) (bool, error)) error {
 	for _, p := range removed {
-		used, err := g.InUse(p.Masked())
+		used, err := inUse(p.Masked())
 		if err != nil {
 			return err
 		}
@@ -208,8 +213,9 @@ func (g Gateway) clashes(other netip.Prefix) bool {
 	return other.Addr().Is4() || other.Overlaps(g.Prefix)
 }
 
-// DropGateways deletes the addresses that drop takes of a link, if it exists and is ours.
-func DropGateways(s *plan.Session, name string, drop func(netip.Prefix) (bool, error)) error {
+// DropGateways deletes the addresses that drop takes of a link, if it exists and is ours. Those
+// whose subnet is in use stay.
+func DropGateways(s *plan.Session, name string, drop func(netip.Prefix) bool, inUse func(subnet netip.Prefix) (bool, error)) error {
 	link, err := s.Host.Link(name)
 	if errors.Is(err, netlink.ErrNoLink) || err == nil && !ours(link) {
 		return nil
@@ -221,16 +227,22 @@ func DropGateways(s *plan.Session, name string, drop func(netip.Prefix) (bool, e
 	if err != nil {
 		return fmt.Errorf("link %s: list addresses: %w", name, err)
 	}
-	for _, p := range have {
-		yes, err := drop(p)
+	var removed []netip.Prefix
+	for _, p := range slices.DeleteFunc(have, func(p netip.Prefix) bool { return !drop(p) }) {
+		used, err := inUse(p.Masked())
 		if err != nil {
 			return err
 		}
-		if yes {
+		if !used {
+			removed = append(removed, p)
 			s.Host.Queue(addrRequest(unix.RTM_DELADDR, 0, link.Index, p, 0), "link %s: delete address %s", name, p)
 		}
 	}
-	return netlink.Ignore(s.Host.Flush(), unix.EADDRNOTAVAIL) // another DEL was faster
+	g := Gateway{Link: name}
+	if err := g.flush(s); err != nil { // no error where another DEL was faster
+		return err
+	}
+	return g.putBack(s, link.Index, removed, inUse)
 }
 
 // Check looks for the address.

@@ -152,6 +152,30 @@ func leased(text string, answers ...bool) Gateway {
 	return g
 }
 
+// TestDropGateways: an address goes only if its subnet is not in use, neither before nor afterwards.
+func TestDropGateways(t *testing.T) {
+	tests := []struct {
+		name    string
+		answers []bool // in use; the last one stays
+		want    string
+	}{
+		{"no lease", []bool{false}, "fd00::1/64"},
+		{"a lease", []bool{true}, "10.1.0.1/24 fd00::1/64"},
+		{"a lease comes meanwhile", []bool{false, true}, "10.1.0.1/24 fd00::1/64"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			world.InWorld(t, func(w world.World) {
+				w.Add(Bridge{Name: "br0"}, gateway("10.1.0.1/24", false), gateway("fd00::1/64", false))
+				w.Must(DropGateways(w.Session, "br0", func(p netip.Prefix) bool { return p.Addr().Is4() }, leased("10.1.0.1/24", tt.answers...).InUse))
+				if got := addresses(w, "br0"); got != tt.want {
+					t.Errorf("got %s, want %s", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
 // TestGatewayRoom: which addresses of a bridge give way to the gateway's.
 func TestGatewayRoom(t *testing.T) {
 	tests := []struct {

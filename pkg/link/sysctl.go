@@ -19,6 +19,7 @@ type Sysctl struct {
 	Key      string // "net/ipv4/ip_forward"
 	Value    string
 	Optional bool // success where the kernel or the link has no IPv6
+	Cosmetic bool // success where /proc/sys is read-only: the value protects nobody
 }
 
 // Add writes the value unless it is there. It reads it back: writes to a masked /proc may vanish.
@@ -26,7 +27,7 @@ func (y Sysctl) Add(s *plan.Session) error { return y.add(s.Sysctls) }
 
 func (y Sysctl) add(dirs netns.Sysctls) error {
 	err := dirs.Write(y.Key, y.Value)
-	if y.Optional && dirs.NoFamily(y.Key, err) {
+	if y.Optional && dirs.NoFamily(y.Key, err) || y.Cosmetic && errors.Is(err, unix.EROFS) {
 		return nil
 	}
 	return err
@@ -40,11 +41,14 @@ func (y Sysctl) check(dirs netns.Sysctls) error {
 	if y.Optional && dirs.NoFamily(y.Key, err) {
 		return nil
 	}
-	if err != nil {
+	if err != nil || have != y.Value && y.fixed(dirs) {
 		return err
 	}
 	return plan.Compare(plan.SysctlKind, "sysctl").Want(netns.Dotted(y.Key), y.Value, have).Err()
 }
+
+// fixed says whether the setting may stay as it is, since nobody can write it here.
+func (y Sysctl) fixed(dirs netns.Sysctls) bool { return y.Cosmetic && dirs.ReadOnly(y.Key) }
 
 func (y Sysctl) String() string {
 	return fmt.Sprintf("sysctl -w %s=%s", netns.Dotted(y.Key), y.Value)

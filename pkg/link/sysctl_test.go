@@ -67,6 +67,34 @@ func TestNoIPv6(t *testing.T) {
 	})
 }
 
+// TestReadOnly: where /proc/sys is read-only a cosmetic setting may have any value, and no other may.
+func TestReadOnly(t *testing.T) {
+	world.InWorld(t, func(w world.World) {
+		const key = "net/ipv6/conf/lo/disable_ipv6"
+		w.Must(netns.Sysctls(nil).Write(key, "0"))
+		wanted := Sysctl{Key: key, Value: "1"}
+		cosmetic := Sysctl{Key: key, Value: "1", Cosmetic: true}
+		const drift = "sysctl: net.ipv6.conf.lo.disable_ipv6 is 0, expected 1"
+		w.WantCheck(cosmetic, drift)
+		w.Must(unix.Mount("/proc/sys", "/proc/sys", "", unix.MS_BIND, ""))
+		defer func() { w.Must(unix.Unmount("/proc/sys", unix.MNT_DETACH)) }()
+		w.Must(unix.Mount("", "/proc/sys", "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+		if err := wanted.add(nil); !errors.Is(err, unix.EROFS) {
+			t.Errorf("ADD of one that protects: got %v", err)
+		}
+		if err := wanted.check(nil); err == nil || err.Error() != drift {
+			t.Errorf("CHECK of one that protects: got %v", err)
+		}
+		if err := errors.Join(cosmetic.add(nil), cosmetic.check(nil)); err != nil {
+			t.Errorf("cosmetic: got %v", err)
+		}
+		cosmetic.Key = "net/ipv6/conf/none/disable_ipv6"
+		if cosmetic.add(nil) == nil || cosmetic.check(nil) == nil {
+			t.Error("a missing setting is no error")
+		}
+	})
+}
+
 // TestInsideOwnProc: what is set in the container does not go through the /proc that
 // everybody shares, whether it can be used or not.
 func TestInsideOwnProc(t *testing.T) {

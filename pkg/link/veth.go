@@ -71,9 +71,10 @@ func (v Veth) master(s *plan.Session) (int, error) {
 }
 
 // noIPv6 switches IPv6 off on the host's end, which needs no address. Without IPv6 the link
-// joins no groups and sends no multicast, which the bridge would flood to all ports.
+// joins no groups and sends no multicast, which the bridge would flood to all ports. With IPv6 it
+// takes no packet either: the bridge has them all.
 func noIPv6(name string) Sysctl {
-	return Sysctl{Key: "net/ipv6/conf/" + name + "/disable_ipv6", Value: "1", Optional: true}
+	return Sysctl{Key: "net/ipv6/conf/" + name + "/disable_ipv6", Value: "1", Optional: true, Cosmetic: true}
 }
 
 func (v Veth) create(s *plan.Session, name string, master int) *nl.NetlinkRequest {
@@ -143,7 +144,7 @@ func (v Veth) checkHost(s *plan.Session) error {
 	d.Want("mac", v.Owner.HostMAC(), link.MAC)
 	// GC and DEL find the link by the tag in its alias.
 	d.WantIf(!label.Same(link.Alias, v.Owner.Tag()), "alias", v.Owner.Comment(aliasLimit), cmp.Or(link.Alias, "none"))
-	d.WantIf(link.IPv6, "disable_ipv6", true, link.NoIPv6)
+	d.WantIf(link.IPv6 && !link.NoIPv6 && !noIPv6(name).fixed(s.Sysctls), "disable_ipv6", true, link.NoIPv6)
 	d.WantIf(v.Group != 0, "group", v.Group, link.Group)
 	d.WantIf(v.MTU > 0, "mtu", v.MTU, link.MTU)
 	if v.Master == "" {

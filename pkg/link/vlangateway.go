@@ -113,10 +113,8 @@ func (g VlanGateway) finish(s *plan.Session) error {
 	for _, name := range []string{g.port(), g.name()} {
 		s.Host.Queue(netlink.LinkRequest(unix.RTM_NEWLINK, 0, name, true, aliasAttr(g.alias()), netlink.Number(unix.IFLA_MTU, g.MTU)), "link %s: set up", name)
 	}
-	refuse := func(name, key, value string) error {
-		return Sysctl{Key: "net/ipv6/conf/" + name + "/" + key, Value: value, Optional: true}.Add(s)
-	}
-	return errors.Join(refuse(g.name(), "accept_ra", "0"), refuse(g.port(), "disable_ipv6", "1"), s.Host.Flush())
+	refuse := Sysctl{Key: "net/ipv6/conf/" + g.name() + "/accept_ra", Value: "0", Optional: true}
+	return errors.Join(refuse.Add(s), noIPv6(g.port()).Add(s), s.Host.Flush())
 }
 
 func (g VlanGateway) alias() string { return VlanAlias + " " + g.Bridge }

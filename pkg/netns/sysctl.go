@@ -131,6 +131,12 @@ func Dotted(key string) string {
 	return strings.NewReplacer("/", ".", ".", "/").Replace(key)
 }
 
+// ReadOnly says whether the key can't be written because /proc/sys is mounted read-only.
+func (d Sysctls) ReadOnly(key string) bool {
+	dir, name := d.at(key)
+	return errors.Is(unix.Faccessat(dir, name, unix.W_OK, 0), unix.EROFS)
+}
+
 // NoFamily says whether err, of reading or writing the key, means that the kernel or the link has
 // no IPv6 (MTU below 1280, addrconf_notify): the key's directory is missing. A key that is missing
 // in a directory is hidden: its protection is needed.

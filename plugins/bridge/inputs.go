@@ -74,8 +74,8 @@ func (in *inputs) take(lease *current.Result) {
 	}
 	for _, ip := range in.ips {
 		ip.Interface = current.Int(2)
-		if ip.Gateway == nil && in.conf.IsGateway {
-			ip.Gateway = net.IP(cni.Prefix(ip.Address).Masked().Addr().Next().AsSlice())
+		if p := cni.Prefix(ip.Address).Masked(); ip.Gateway == nil && in.conf.IsGateway && p.Contains(p.Addr().Next()) {
+			ip.Gateway = net.IP(p.Addr().Next().AsSlice())
 		}
 		if in.conf.IsDefaultGateway {
 			in.defaultRoute(cni.Addr(ip.Gateway))
@@ -100,11 +100,48 @@ func (in *inputs) fits() error {
 	return nil
 }
 
+// gatewaysWork is an error for a gateway that is used and can't work: it is missing, it is the
+// container's own address, or the container can't reach it on its link.
+func (in *inputs) gatewaysWork() error {
+	addrs := in.addresses()
+	var used []netip.Addr
+	for _, r := range in.routes {
+		used = append(used, in.route(r, addrs).Gw)
+	}
+	for _, a := range addrs {
+		if in.conf.IsGateway && !a.gateway.IsValid() {
+			return cni.Errorf(cni.CodeConfig, "ipam: gateway: missing, and the subnet of address %s has no room for one: name one with a route to it of \"scope\": 253, or give the address a shorter prefix", a.prefix)
+		}
+		if in.conf.IsGateway {
+			used = append(used, a.gateway)
+		}
+	}
+	for _, gw := range used {
+		switch {
+		case slices.Contains(addrsOf(in.prefixes()), gw):
+			return cni.Errorf(cni.CodeConfig, "ipam: gateway: %s is the container's own address: name another gateway, or give the container another address", gw)
+		case gw.IsValid() && !in.reaches(gw):
+			return cni.Errorf(cni.CodeConfig, "ipam: gateway: %s is in no subnet of the container %s: name one that is, or add the route {\"dst\": \"%s\", \"scope\": 253}",
+				gw, in.prefixes(), netip.PrefixFrom(gw, gw.BitLen()))
+		}
+	}
+	return nil
+}
+
+// reaches says whether the container finds the address on its link: in a subnet of its own, by a
+// route without a gateway, or because it is link-local (IPv6).
+func (in *inputs) reaches(gw netip.Addr) bool {
+	return in.onLink(gw) || gw.Is6() && gw.IsLinkLocalUnicast() || slices.ContainsFunc(in.routes, func(r *types.Route) bool {
+		k := in.route(r, in.addresses())
+		return !k.Gw.IsValid() && k.Dst.Contains(gw)
+	})
+}
+
 // complete puts lease and ports into the inputs. An error names the address or port that does not
 // fit.
 func (in *inputs) complete(lease *current.Result) error {
 	in.take(lease)
-	return errors.Join(in.fits(), in.publish())
+	return errors.Join(in.fits(), in.gatewaysWork(), in.publish())
 }
 
 // publish plans the ports. The precondition is the container's addresses.
@@ -185,7 +222,7 @@ func (in *inputs) takePrevious(prev *current.Result) error {
 	}
 	in.changed = !in.gave(in.mac)
 	for _, r := range prev.Routes {
-		if gw := cni.Addr(r.GW); !gw.IsValid() || in.onLink(gw) {
+		if gw := cni.Addr(r.GW); !gw.IsValid() || in.onLink(gw) || slices.ContainsFunc(in.addresses(), func(a address) bool { return a.gateway == gw }) {
 			in.routes = append(in.routes, r)
 		}
 	}

@@ -45,10 +45,13 @@ func (in *inputs) inside(addrs []address) []plan.Object {
 	return list
 }
 
+// cosmetic settings speed things up, and protect nobody.
+var cosmetic = map[string]bool{"keep_addr_on_down": true, "ndisc_notify": true}
+
 func (in *inputs) sysctls(v4, v6 bool) []plan.Object {
 	var list link.Inside
 	set := func(family, key, value string) {
-		list = append(list, link.Sysctl{Key: "net/" + family + "/conf/" + in.owner.IfName + "/" + key, Value: value, Optional: family == "ipv6" && !v6})
+		list = append(list, link.Sysctl{Key: "net/" + family + "/conf/" + in.owner.IfName + "/" + key, Value: value, Optional: family == "ipv6" && !v6, Cosmetic: cosmetic[key]})
 	}
 	if v4 {
 		// A plugin after us, such as tuning, may change the MAC address, which is announced then.

@@ -188,6 +188,9 @@ func (in *inputs) gateways(addrs []address) []netip.Prefix {
 	list := slices.Clone(in.conf.Gateways)
 	for _, a := range addrs {
 		p := netip.PrefixFrom(a.gateway, a.prefix.Bits())
+		if a.gateway.Is6() && a.gateway.IsLinkLocalUnicast() {
+			p = netip.PrefixFrom(a.gateway, 64) // whatever the container's subnet: the bridge has the address once
+		}
 		if a.gateway.IsValid() && !slices.Contains(list, p) {
 			list = append(list, p)
 		}

@@ -25,6 +25,7 @@ func TestTakePrevious(t *testing.T) {
 		{"ours", links + `, "ips": [{"interface": 2, "address": "10.1.0.2/24"}, {"interface": 3, "address": "10.2.0.2/24"}, {"interface": 0, "address": "10.1.0.1/24"}]`, "0a:58:0a:01:00:02 [10.1.0.2/24] ", ""},
 		{"of no interface", links + `, "ips": [{"address": "10.1.0.2/24"}]`, "0a:58:0a:01:00:02 [10.1.0.2/24] ", ""},
 		{"routes by our gateway", links + `, "ips": [{"interface": 2, "address": "10.1.0.2/24"}], "routes": [{"dst": "0.0.0.0/0", "gw": "10.1.0.1"}, {"dst": "10.9.0.0/16"}, {"dst": "10.8.0.0/16", "gw": "10.2.0.1"}]`, "0a:58:0a:01:00:02 [10.1.0.2/24] 0.0.0.0/0 via 10.1.0.1, 10.9.0.0/16", ""},
+		{"routes by a gateway outside", links + `, "ips": [{"interface": 2, "address": "fd00::2/64", "gateway": "fe80::1"}], "routes": [{"dst": "::/0", "gw": "fe80::1"}, {"dst": "fd09::/64", "gw": "fe80::2"}]`, "0a:58:0a:01:00:02 [fd00::2/64] ::/0 via fe80::1", ""},
 		{"no interface", `"ips": [{"address": "10.1.0.2/24"}]`, "", "prevResult: no interface eth0 with a sandbox in it"},
 		{"only the host's of this name", `"interfaces": [{"name": "eth0", "mac": "0a:58:0a:01:00:02"}]`, "", "prevResult: no interface eth0 with a sandbox in it"},
 		{"no MAC", `"interfaces": [{"name": "eth0", "sandbox": "/run/netns/c1"}]`, " [] ", ""}, // versions before 0.3.0 have none

@@ -54,13 +54,9 @@ func dropGateways(req *cni.Request, addrs []netip.Addr) error {
 	}
 	return plan.With(nil, func(s *plan.Session) error {
 		c.Bridge = link.RealName(s, c.Bridge)
-		return link.DropGateways(s, c.outLink(), func(p netip.Prefix) (bool, error) {
-			if slices.Contains(c.Gateways, p) || !slices.ContainsFunc(moved, p.Contains) {
-				return false, nil
-			}
-			used, err := lease.InUse(req, p.Masked(), moved)
-			return !used, err
-		})
+		return link.DropGateways(s, c.outLink(), func(p netip.Prefix) bool {
+			return !slices.Contains(c.Gateways, p) && slices.ContainsFunc(moved, p.Contains)
+		}, func(subnet netip.Prefix) (bool, error) { return lease.InUse(req, subnet, moved) })
 	})
 }
 

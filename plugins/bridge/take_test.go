@@ -84,6 +84,45 @@ func TestTake(t *testing.T) {
 	}
 }
 
+// TestGatewaysWork: a gateway that can't work is refused if something uses it, and no other.
+func TestGatewaysWork(t *testing.T) {
+	const own, outside = "ipam: gateway: 10.1.0.2 is the container's own address: name another gateway, or give the container another address",
+		`ipam: gateway: 10.9.0.1 is in no subnet of the container [%s]: name one that is, or add the route {"dst": "10.9.0.1/32", "scope": 253}`
+	const missing = `ipam: gateway: missing, and the subnet of address %s has no room for one: name one with a route to it of "scope": 253, or give the address a shorter prefix`
+	tests := []struct{ name, conf, lease, want string }{
+		{"layer 2", `{"isDefaultGateway": true}`, `{}`, ""},
+		{"in the subnet", `{"isDefaultGateway": true}`, `{"ips": [{"address": "10.1.0.2/24", "gateway": "10.1.0.9"}, {"address": "fd00::2/64"}]}`, ""},
+		{"own", `{"isGateway": true}`, `{"ips": [{"address": "10.1.0.2/24", "gateway": "10.1.0.2"}]}`, own},
+		{"own, a route's", `{}`, `{"ips": [{"address": "10.1.0.2/24"}], "routes": [{"dst": "10.8.0.0/16", "gw": "10.1.0.2"}]}`, own},
+		{"own, by default", `{"isGateway": true}`, `{"ips": [{"address": "10.1.0.1/24"}]}`, strings.Replace(own, "0.2", "0.1", 1)},
+		{"another address's own", `{"isGateway": true}`, `{"ips": [{"address": "10.1.0.9/24"}, {"address": "10.1.0.2/24", "gateway": "10.1.0.9"}]}`, strings.Replace(own, "0.2", "0.9", 1)},
+		{"own, unused", `{}`, `{"ips": [{"address": "10.1.0.2/24", "gateway": "10.1.0.2"}]}`, ""},
+		{"outside", `{"isGateway": true}`, `{"ips": [{"address": "10.1.0.2/32", "gateway": "10.9.0.1"}]}`, fmt.Sprintf(outside, "10.1.0.2/32")},
+		{"outside, a route's", `{}`, `{"ips": [{"address": "10.1.0.2/24"}], "routes": [{"dst": "0.0.0.0/0", "gw": "10.9.0.1"}]}`, fmt.Sprintf(outside, "10.1.0.2/24")},
+		{"outside, unused", `{}`, `{"ips": [{"address": "10.1.0.2/32", "gateway": "10.9.0.1"}]}`, ""},
+		{"outside, on link", `{"isDefaultGateway": true}`, `{"ips": [{"address": "10.1.0.2/32", "gateway": "10.9.0.1"}], "routes": [{"dst": "10.9.0.1/32", "scope": 253}]}`, ""},
+		{"outside, a route by another gateway", `{"isGateway": true}`, `{"ips": [{"address": "10.1.0.2/24"}, {"address": "10.2.0.2/24", "gateway": "10.9.0.1"}], "routes": [{"dst": "10.9.0.0/16"}]}`, fmt.Sprintf(outside, "10.1.0.2/24 10.2.0.2/24")},
+		{"in another address's subnet", `{"isGateway": true}`, `{"ips": [{"address": "10.9.0.2/24"}, {"address": "10.1.0.2/32", "gateway": "10.9.0.1"}]}`, ""},
+		{"link-local", `{"isDefaultGateway": true}`, `{"ips": [{"address": "fd00::2/128", "gateway": "fe80::1"}]}`, ""},
+		{"link-local, IPv4", `{"isGateway": true}`, `{"ips": [{"address": "10.1.0.2/24", "gateway": "169.254.1.1"}]}`, strings.ReplaceAll(fmt.Sprintf(outside, "10.1.0.2/24"), "10.9.0.1", "169.254.1.1")},
+		{"no room", `{"isGateway": true}`, `{"ips": [{"address": "10.1.0.2/32"}]}`, fmt.Sprintf(missing, "10.1.0.2/32")},
+		{"no room, IPv6", `{"isDefaultGateway": true}`, `{"ips": [{"address": "fd00::2/128"}]}`, fmt.Sprintf(missing, "fd00::2/128")},
+		{"no room, no gateway", `{}`, `{"ips": [{"address": "10.1.0.2/32"}]}`, ""},
+		{"room for two", `{"isGateway": true}`, `{"ips": [{"address": "10.1.0.2/31"}]}`, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := Read(request(tt.conf))
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := inputs{conf: c, owner: testOwner}
+			in.take(result(t, tt.lease))
+			wantError(t, in.gatewaysWork(), cni.CodeConfig, tt.want)
+		})
+	}
+}
+
 // TestTakeMAC: the first address decides, unless somebody asks for one.
 func TestTakeMAC(t *testing.T) {
 	tests := []struct{ conf, lease, want string }{

@@ -56,6 +56,28 @@ var _ = Describe("the reference's static gives", func() {
 		ExpectPing(b.Space, GatewayV4)
 	})
 
+	DescribeTable("a gateway that can't work, and ADD says so and leaves nothing", func(ipam Conf, says ...string) {
+		c := conf(ipam).With(Conf{"isDefaultGateway": nil, "isGateway": true})
+		b := s.Container()
+		ExpectError(s.Call(b, "ADD", c), 7, append(says, "ipam: gateway")...)
+		Expect(Addrs(s.Host, BridgeName)).To(BeEmpty())
+		Expect(Links(b.Space)).To(HaveLen(1)) // lo
+	},
+		Entry("the container's own", Conf{"addresses": []Conf{{"address": "10.60.0.50/24", "gateway": "10.60.0.50"}}}, "10.60.0.50"),
+		Entry("out of reach", Conf{"addresses": []Conf{{"address": "10.60.0.50/32", "gateway": "10.9.0.1"}}}, "10.9.0.1"),
+		Entry("none, and no room", Conf{"addresses": []Conf{{"address": "10.60.0.50/32"}}}, "10.60.0.50/32"),
+	)
+
+	It("a gateway outside the subnet that a route reaches", func() {
+		c := conf(Conf{
+			"addresses": []Conf{{"address": "10.60.0.50/32", "gateway": "169.254.1.1"}, {"address": "fd60::50/64", "gateway": "fe80::1"}},
+			"routes":    []Conf{{"dst": "169.254.1.1/32", "scope": 253}},
+		})
+		b, result := s.Attach(c)
+		Expect(Routes(b.Space, "eth0")).To(ContainElements("0.0.0.0/0 via 169.254.1.1", "::/0 via fe80::1"))
+		ExpectOK("CHECK", s.Check(b, c, result))
+	})
+
 	It("nothing, and its error is told", func() {
 		a := s.Call(s.Container(), "ADD", conf(Conf{"addresses": []Conf{{"address": "10.60.0.50"}}}))
 		Expect(a.Err).NotTo(BeNil(), "%s", a.Stdout)

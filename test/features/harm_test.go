@@ -1,8 +1,12 @@
 package features_test
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -21,6 +25,34 @@ func sysctl(s *Space, key string) string {
 	Expect(err).NotTo(HaveOccurred())
 	return value
 }
+
+var _ = Describe("where /proc/sys is read-only", func() {
+	It("ADD works as far as no setting that protects is missing, and CHECK agrees", func() {
+		s := NewStage(GinkgoT())
+		c := s.Bridge(SubnetV4)
+		s.Attach(c) // makes the bridge, with the settings that protect
+		b := s.Container()
+		call := func(command string, c Conf) ([]byte, error) {
+			env := fmt.Sprintf("CNI_COMMAND=%s CNI_CONTAINERID=%s CNI_NETNS=%s CNI_IFNAME=eth0 CNI_PATH=%s ", command, b.ID, b.Path, s.Bin)
+			cmd := exec.Command("unshare", "--mount", "sh", "-c",
+				"mount --bind /proc/sys /proc/sys && mount -o remount,ro,bind /proc/sys && exec env "+env+filepath.Join(s.Bin, "bridge"))
+			cmd.Stdin = bytes.NewReader(c.Stdin())
+			var out []byte
+			err := s.Host.Do(func() (err error) {
+				out, err = cmd.Output()
+				return err
+			})
+			return out, err
+		}
+		out, err := call("ADD", c)
+		Expect(err).NotTo(HaveOccurred(), "%s", out)
+		ExpectPing(b.Space, GatewayV4)
+		var prev map[string]any
+		Expect(json.Unmarshal(out, &prev)).To(Succeed())
+		out, err = call("CHECK", c.With(Conf{"prevResult": prev}))
+		Expect(err).NotTo(HaveOccurred(), "%s", out)
+	})
+})
 
 // advertised gives a link of the host a default route as a router advertisement does.
 func advertised(s *Stage, link string) {

@@ -1,9 +1,14 @@
 package features_test
 
 import (
+	"os"
+	"path/filepath"
+	"time"
+
 	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"golang.org/x/sys/unix"
 )
 
 var _ = Describe("a network that is given another subnet", func() {
@@ -54,6 +59,26 @@ var _ = Describe("a network that is given another subnet", func() {
 		s.Del(a, now, aResult)
 		Expect(Addrs(s.Host, BridgeName)).To(ConsistOf(both))
 		ExpectPing(b.Space, GatewayV4, GatewayV6)
+	})
+
+	It("waits for no other network's lock, and makes none", func() {
+		stuck := filepath.Join(s.Data(), "stuck")
+		Expect(os.MkdirAll(stuck, 0o755)).To(Succeed())
+		Expect(os.Mkdir(filepath.Join(s.Data(), "empty"), 0o755)).To(Succeed())
+		lock, err := os.Create(filepath.Join(stuck, "lock"))
+		Expect(err).NotTo(HaveOccurred())
+		defer lock.Close()
+		Expect(unix.Flock(int(lock.Fd()), unix.LOCK_EX)).To(Succeed())
+		begin := time.Now()
+		a, aResult := s.Attach(old)
+		s.Del(a, old, aResult)
+		b, _ := s.Attach(now) // looks for leases in the old subnet
+		c, cResult := s.Attach(old)
+		s.Del(c, now, cResult) // looks, too
+		s.GC(now, b)
+		Expect(time.Since(begin)).To(BeNumerically("<", 20*time.Second))
+		Expect(filepath.Join(s.Data(), "empty", "lock")).NotTo(BeAnExistingFile())
+		Expect(Addrs(s.Host, BridgeName)).To(ConsistOf(latest))
 	})
 
 	It("has only the new gateway where nothing was plugged in any more", func() {

@@ -42,6 +42,28 @@ var _ = Describe("routes:", func() {
 		ExpectOK("CHECK", s.Check(b, s.Bridge(SubnetV4), first))
 	})
 
+	It("a gateway of IPv6 may be a link-local address", func() {
+		ipam := s.IPAM().With(Conf{"ranges": [][]Conf{{{"subnet": "fd60::/80", "gateway": "fe80::1"}}}})
+		c := s.Bridge().With(Conf{"isDefaultGateway": true, "ipam": ipam})
+		b, result := s.Attach(c)
+		Expect(Routes(b.Space, "eth0")).To(ConsistOf("::/0 via fe80::1"))
+		_, subnet, err := net.ParseCIDR("fd60::/80")
+		Expect(err).NotTo(HaveOccurred())
+		Change(s.Host, BridgeName, func(l netlink.Link) error { // the gateway's subnet gives the host no way back
+			return netlink.RouteAdd(&netlink.Route{LinkIndex: l.Attrs().Index, Dst: subnet})
+		})
+		ExpectPing(b.Space, HostV6)
+		ExpectOK("CHECK", s.Check(b, c, result))
+		other := c.With(Conf{"name": "other", "ipam": s.IPAM().With(Conf{"ranges": [][]Conf{{{"subnet": "fd61::/64", "gateway": "fe80::1"}}}})})
+		two, twoResult := s.Attach(other)
+		ExpectOK("CHECK", s.Check(two, other, twoResult))
+		Change(b.Space, "eth0", func(l netlink.Link) error {
+			all := &net.IPNet{IP: net.IPv6zero, Mask: net.CIDRMask(0, 128)}
+			return netlink.RouteDel(&netlink.Route{LinkIndex: l.Attrs().Index, Dst: all})
+		})
+		ExpectError(s.Check(b, c, result), Drift, "default")
+	})
+
 	It("noDefaultRoute contradicts isDefaultGateway", func() {
 		b := s.Container()
 		ExpectError(s.Call(b, "ADD", s.Bridge(SubnetV4).With(Conf{"noDefaultRoute": true})), 7, "noDefaultRoute", "isDefaultGateway")
