@@ -118,6 +118,9 @@ func topCommand(o *options) *cobra.Command {
 	c.Flags().IntVarP(&rounds, "rounds", "n", 0, "end after so many; 0 goes on")
 	c.Flags().IntVar(&rows, "rows", 20, "how many attachments")
 	c.RunE = o.run(func(p *show.Printer, _ []string) error {
+		if rows < 1 || rounds < 0 || interval <= 0 {
+			return fmt.Errorf("top: --rows %d, --rounds %d, --interval %s: want at least one row, no negative number and a time to wait", rows, rounds, interval)
+		}
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()
 		before, at := map[string]attachment.Traffic{}, time.Now()

@@ -44,6 +44,10 @@ func TestUnknownWords(t *testing.T) {
 		"init --print --subnet ten":   "CIDR",
 		"init --print --name ../x":    "name",
 		"init --print --mtu sometime": "mtu",
+		"top --rows -1":               "at least one row",
+		"top --rows 0":                "at least one row",
+		"top -n -1":                   "at least one row",
+		"top --interval -1s":          "at least one row",
 	} {
 		out, status := ran(t, strings.Fields(args)...)
 		if want != "" && (status != 1 || !strings.Contains(out, want)) {

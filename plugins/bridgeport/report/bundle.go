@@ -123,8 +123,14 @@ func last(path string) []byte {
 	return data[max(0, len(data)-(1<<20)):]
 }
 
+// mac is a MAC address as a regular expression.
+const mac = `(?i)(?:[0-9a-f]{2}:){5}[0-9a-f]{2}`
+
+// hardware is a MAC address and nothing else.
+var hardware = regexp.MustCompile(`^` + mac + `$`)
+
 // address finds what may be an IPv4, IPv6 or MAC address.
-var address = regexp.MustCompile(`(?i)\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b|\b(?:\d{1,3}\.){3}\d{1,3}\b|[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}`)
+var address = regexp.MustCompile(`\b` + mac + `\b|\b(?:\d{1,3}\.){3}\d{1,3}\b|[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}`)
 
 // names replaces those of containers, pods, networks and the host.
 func names(p *doctor.Patient) *strings.Replacer {
@@ -161,7 +167,7 @@ func scrubber(p *doctor.Patient) func(string) string {
 		kind := "ip4"
 		a, err := netip.ParseAddr(word)
 		switch {
-		case strings.Count(word, ":") == 5 && len(word) == 17:
+		case hardware.MatchString(word):
 			kind = "mac"
 		case err != nil || a.IsUnspecified() || a.IsLoopback() || a.IsMulticast():
 			return word
