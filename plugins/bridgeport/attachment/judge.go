@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/lease"
@@ -16,6 +17,46 @@ import (
 	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
+
+// Pause is the time between two looks: a plugin's call may take so long, even on a busy node.
+const Pause = 500 * time.Millisecond
+
+// Unwell says whether something was found of the attachment.
+func (a *Attachment) Unwell() bool { return a.State != OK && a.State != Foreign }
+
+// Lasting are the attachments of the second look with the findings that the first had, too. The parts of
+// a look are read one after another: what only one look found was on its way. An attachment of which
+// nothing is left is as the first look saw it; one that only the second saw has just begun.
+func Lasting(first, second []*Attachment) []*Attachment {
+	before, list := make(map[string]*Attachment), []*Attachment{}
+	for _, a := range first {
+		before[a.Tag] = a
+	}
+	for _, a := range second {
+		was := before[a.Tag]
+		if a.Unwell() && !a.lasts(was) {
+			if a.State == Drift {
+				a.State, was = OK, a
+			}
+			a = was
+		}
+		if a != nil {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// lasts leaves the findings that an earlier look had, too, and says whether there are any.
+func (a *Attachment) lasts(was *Attachment) bool {
+	a.Findings = slices.DeleteFunc(a.Findings, func(f plan.Finding) bool {
+		return was == nil || !slices.ContainsFunc(was.Findings, func(o plan.Finding) bool {
+			return o.Kind == f.Kind && o.Object == f.Object && o.Field == f.Field
+		})
+	})
+	a.Notes = a.Findings.Sentences()
+	return len(a.Findings) > 0
+}
 
 // judge tells the living from the dead. Alive is what has a link into a namespace that
 // exists: the kernel removes a veth with the namespace of either end. Dead is what has
