@@ -58,8 +58,7 @@ type Patient struct {
 	seen     []Finding    // its findings
 }
 
-// tell takes what the check has seen, and the command that fixes it. The first argument is what it is about,
-// unless it is a number or an error, which the next look may see changed.
+// tell takes what the check has seen, and the fix. It is about the first argument, unless that is a number or an error.
 func (p *Patient) tell(fix, evidence string, args ...any) {
 	f := Finding{p.check.Name, p.check.Severity, fmt.Sprintf(evidence, args...), p.check.Consequence, fix, ""}
 	switch thing := args[0].(type) {
@@ -123,16 +122,13 @@ func lasting(first, second []Finding) []Finding {
 // several keeps a long list readable: the first ones of each check, and how many more there are.
 func several(list []Finding) []Finding {
 	const most = 4
-	last, count := make(map[string]int), make(map[string]int) // where a check's last one is, and how many it has
 	out := []Finding{}
-	for _, f := range list {
-		if count[f.Check]++; count[f.Check] <= most {
-			last[f.Check], out = len(out), append(out, f)
+	for i, n := 0, 0; i < len(list); i += n { // a check's findings stand together
+		for n = 1; i+n < len(list) && list[i+n].Check == list[i].Check; n++ {
 		}
-	}
-	for check, n := range count {
+		out = append(out, list[i:i+min(n, most)]...)
 		if n > most {
-			out[last[check]].Evidence += fmt.Sprintf(" (and %d more like it)", n-most)
+			out[len(out)-1].Evidence += fmt.Sprintf(" (and %d more like it)", n-most)
 		}
 	}
 	return out

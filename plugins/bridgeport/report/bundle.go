@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -41,6 +42,9 @@ func Bundle(w io.Writer, p *doctor.Patient, findings []doctor.Finding, logs []st
 	}
 	for _, n := range p.Node.Networks {
 		parts = append(parts, part{"net.d/" + filepath.Base(n.File), n.Bytes})
+		for _, file := range n.DropIns {
+			parts = append(parts, part{"net.d/" + n.Name + "/" + filepath.Base(file), last(file)})
+		}
 	}
 	for _, c := range p.Cached {
 		parts = append(parts, part{"cache/" + filepath.Base(c.File) + ".json", cacheEntry(c)})
@@ -123,14 +127,8 @@ func last(path string) []byte {
 	return data[max(0, len(data)-(1<<20)):]
 }
 
-// mac is a MAC address as a regular expression.
-const mac = `(?i)(?:[0-9a-f]{2}:){5}[0-9a-f]{2}`
-
-// hardware is a MAC address and nothing else.
-var hardware = regexp.MustCompile(`^` + mac + `$`)
-
 // address finds what may be an IPv4, IPv6 or MAC address.
-var address = regexp.MustCompile(`\b` + mac + `\b|\b(?:\d{1,3}\.){3}\d{1,3}\b|[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}`)
+var address = regexp.MustCompile(`(?i)\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b|\b(?:\d{1,3}\.){3}\d{1,3}\b|[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}`)
 
 // names replaces those of containers, pods, networks and the host.
 func names(p *doctor.Patient) *strings.Replacer {
@@ -166,8 +164,9 @@ func scrubber(p *doctor.Patient) func(string) string {
 	replace := func(word string) string {
 		kind := "ip4"
 		a, err := netip.ParseAddr(word)
+		mac, _ := net.ParseMAC(word) // of other lengths is an IPv6 address
 		switch {
-		case hardware.MatchString(word):
+		case len(mac) == 6:
 			kind = "mac"
 		case err != nil || a.IsUnspecified() || a.IsLoopback() || a.IsMulticast():
 			return word
