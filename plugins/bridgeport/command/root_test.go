@@ -95,3 +95,13 @@ func TestTerminal(t *testing.T) {
 		}
 	}
 }
+
+// nerdctl sees no ports but those that iptables publishes.
+func TestInitBackend(t *testing.T) {
+	for runtime, want := range map[string]bool{"nerdctl": true, "containerd": false, "kind": false} {
+		out, status := ran(t, "init", "--print", "--runtime", runtime)
+		if status != 0 || strings.Contains(out, `"backend": "iptables"`) != want {
+			t.Errorf("%s: status %d, want the backend iptables: %v\n%s", runtime, status, want, out)
+		}
+	}
+}

@@ -95,7 +95,9 @@ func Look(read func() (*node.Node, []*attachment.Attachment, error)) (*Patient, 
 			return nil, nil, err
 		}
 		p = Examine(again, attachment.Lasting(list, second))
-		found = lasting(found, p.Run())
+		found = slices.DeleteFunc(p.Run(), func(f Finding) bool {
+			return !slices.ContainsFunc(found, func(o Finding) bool { return o.Check == f.Check && o.about == f.about })
+		})
 	}
 	return p, several(found), nil
 }
@@ -110,13 +112,6 @@ func (p *Patient) Run() []Finding {
 	}
 	slices.SortStableFunc(list, func(a, b Finding) int { return cmp.Compare(rank(a), rank(b)) })
 	return list
-}
-
-// lasting are the findings of a second look that the same checks had in the first of the same things.
-func lasting(first, second []Finding) []Finding {
-	return slices.DeleteFunc(second, func(f Finding) bool {
-		return !slices.ContainsFunc(first, func(o Finding) bool { return o.Check == f.Check && o.about == f.about })
-	})
 }
 
 // several keeps a long list readable: the first ones of each check, and how many more there are.
