@@ -191,14 +191,14 @@ func (s *store) invalid(valid []types.GCAttachment) (map[Owner][]netip.Addr, err
 }
 
 // Status is nil if an ADD would get an address: the configuration is right, the store can be
-// written, and each range set has a free address. A lock that is held does not stop it.
+// written and has room, and each range set has a free address. A lock that is held does not stop it.
 func Status(req *cni.Request) error {
 	c, err := Parse(req)
 	if err != nil {
 		return err
 	}
 	s := unlocked(c.DataDir, req.Network)
-	if err := cmp.Or(writable(s.dir), writable(s.index.dir), trusted(c.DataDir, s.dir)); err != nil {
+	if err := cmp.Or(writable(s.dir), writable(s.index.dir), trusted(c.DataDir, s.dir), s.room(len(c.Sets))); err != nil {
 		return cni.Errorf(cni.CodeNotReady, "%w", err)
 	}
 	err = s.takeLock(0)
@@ -226,6 +226,21 @@ func writable(dir string) error {
 		return writable(filepath.Dir(dir))
 	}
 	return ioError("write to "+dir, err)
+}
+
+// room is an error where the file system has not as many inodes and blocks as an ADD may take: the lease's file,
+// the index's entry, for each address a link (tmpfs counts it) and a place of round-robin, and missing directories.
+func (s *store) room(sets int) error {
+	var fs unix.Statfs_t
+	dir, need := s.dir, uint64(2+2*sets)
+	err := unix.Statfs(dir, &fs)
+	for ; errors.Is(err, unix.ENOENT) && dir != "/"; err = unix.Statfs(dir, &fs) {
+		dir, need = filepath.Dir(dir), need+4
+	}
+	if err != nil || (fs.Blocks == 0 || fs.Bfree >= need) && (fs.Files == 0 || fs.Ffree >= need) { // some file systems count neither
+		return nil
+	}
+	return ioError(fmt.Sprintf("write to %s: %d blocks and %d inodes are free, a lease may take %d", dir, fs.Bfree, fs.Ffree, need), unix.ENOSPC)
 }
 
 // Moved returns those of the addresses that the configuration does not hand out any more, as after

@@ -2,9 +2,11 @@ package scenario_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	. "github.com/bridgeport-cni/bridgeport/test/stage"
 	types100 "github.com/containernetworking/cni/pkg/types/100"
@@ -160,6 +162,41 @@ var _ = Describe("leases are refused", func() {
 		refuse(s, addCall(s, Conf{"ipam": s.IPAM(SubnetV4).With(Conf{"dataDir": dir})}), 5, dir)
 	})
 
+	for what, options := range map[string]string{"blocks": "size=128k", "inodes": "nr_inodes=32"} {
+		It("where the disk has no "+what+", and STATUS tells just then", func() {
+			s := newStage()
+			dir := filepath.Join(s.Dir, "full")
+			Expect(os.Mkdir(dir, 0o755)).To(Succeed())
+			Expect(unix.Mount("lab", dir, "tmpfs", 0, options+",mode=755")).To(Succeed())
+			DeferCleanup(unix.Unmount, dir, unix.MNT_DETACH)
+			ipam := Conf{"ipam": s.IPAM(SubnetV4, SubnetV6).With(Conf{"dataDir": filepath.Join(dir, "networks")})}
+			c := addCall(s, ipam)
+			free := fill(dir)
+			ExpectError(s.Run(c), 5, "no space left")
+			freed := 0
+			for ready := quick(s, bridge(s).With(ipam)); ready.Exit != 0; ready = quick(s, bridge(s).With(ipam)) {
+				ExpectError(ready, 50, "no space left")
+				free()
+				freed++
+			}
+			Expect(freed).To(BeNumerically(">", 0))
+			Expect(s.Run(c).Exit).To(BeZero())
+		})
+	}
+
+	It("not by STATUS, which answers at once, at a stuck lock and on a mount of somebody", func() {
+		s := newStage()
+		s.Attach(bridge(s, SubnetV4))
+		lock, err := os.Open(filepath.Join(s.Data(), NetworkName, "lock"))
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(lock.Close)
+		Expect(unix.Flock(int(lock.Fd()), unix.LOCK_EX)).To(Succeed())
+		Expect(quick(s, bridge(s, SubnetV4)).Exit).To(BeZero())
+		Expect(unix.Mount("lab", s.Data(), "tmpfs", 0, "mode=777")).To(Succeed())
+		DeferCleanup(unix.Unmount, s.Data(), unix.MNT_DETACH)
+		ExpectError(quick(s, bridge(s, SubnetV4)), 50, s.Data())
+	})
+
 	It("where the directory is a file", func() {
 		s := newStage()
 		file := filepath.Join(s.Dir, "file")
@@ -167,6 +204,40 @@ var _ = Describe("leases are refused", func() {
 		refuse(s, addCall(s, Conf{"ipam": s.IPAM(SubnetV4).With(Conf{"dataDir": file})}), 5, file)
 	})
 })
+
+// quick is STATUS, which must not take a second, and says how long it took. A call waits 30 s for the lock.
+func quick(s *Stage, c Conf) Answer {
+	GinkgoHelper()
+	begin := time.Now()
+	answer := s.Status(c)
+	took := time.Since(begin)
+	AddReportEntry("STATUS took", took, ReportEntryVisibilityAlways)
+	Expect(took).To(BeNumerically("<", time.Second))
+	return answer
+}
+
+// fill takes all blocks and inodes of a small file system. free gives one of them back.
+func fill(dir string) (free func()) {
+	GinkgoHelper()
+	page := make([]byte, os.Getpagesize())
+	var files []string
+	for i := 0; ; i++ {
+		path := filepath.Join(dir, fmt.Sprint("filler", i))
+		err := os.WriteFile(path, page, 0o600)
+		if _, missing := os.Stat(path); missing == nil {
+			files = append(files, path)
+		}
+		if err != nil {
+			break
+		}
+	}
+	return func() {
+		GinkgoHelper()
+		Expect(files).NotTo(BeEmpty())
+		Expect(os.Remove(files[0])).To(Succeed())
+		files = files[1:]
+	}
+}
 
 var _ = Describe("a bridge is refused", func() {
 	It("that is a link of another kind", func() {

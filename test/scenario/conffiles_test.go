@@ -50,7 +50,7 @@ var _ = DescribeTable("a sample configuration works with cnitool", func(path str
 	s := newStage()
 	var sample struct {
 		Name    string
-		Plugins []struct{ Type string }
+		Plugins []struct{ Type, Backend string }
 	}
 	text := []byte(Read(GinkgoT(), path))
 	Expect(json.Unmarshal(text, &sample)).To(Succeed())
@@ -78,7 +78,9 @@ var _ = DescribeTable("a sample configuration works with cnitool", func(path str
 			for _, from := range []*Space{s.Outside, s.Host, b.Space} {
 				ExpectSeen(from, "tcp", f.host, "18080")
 			}
-			ExpectSeen(s.Host, "tcp", f.loopback, "18080")
+			if f.loopback == v4.loopback || sample.Plugins[1].Backend != "iptables" { // which has no way from ::1
+				ExpectSeen(s.Host, "tcp", f.loopback, "18080")
+			}
 		}
 		ExpectSeen(b.Space, "tcp", f.outside, "7000", f.host, f.other)
 	}

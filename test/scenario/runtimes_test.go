@@ -90,6 +90,8 @@ var _ = It("nerdctl: DEL before ADD and after the end, both without a namespace,
 		b.Add(n, ports...)
 		Serve(b.Space, "tcp", 80)
 		ExpectSeen(s.Outside, "tcp", HostV4, "8080", OutsideV4)
+		// Here nerdctl looks which ports are taken, before it chooses one itself.
+		Expect(Program(s.Host, "", "iptables", "-t", "nat", "-S", "CNI-HOSTPORT-DNAT")).To(MatchRegexp(`--dports? 8080\b`))
 		Expect(n.Del(b.ID, "", "eth0", ports)).To(Succeed())
 	}
 	s.ExpectEqual(before)

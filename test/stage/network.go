@@ -28,7 +28,12 @@ func (s *Space) Network(conflist []byte, bin, cacheDir string) (*Network, error)
 	if err != nil {
 		return nil, s.errorf(err, "read network configuration")
 	}
-	bin, err = filepath.Abs(bin)
+	return s.NetworkOf(list, bin, cacheDir)
+}
+
+// NetworkOf is a network that libcni has read already.
+func (s *Space) NetworkOf(list *libcni.NetworkConfigList, bin, cacheDir string) (*Network, error) {
+	bin, err := filepath.Abs(bin)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/lease"
@@ -16,6 +17,40 @@ import (
 	"github.com/bridgeport-cni/bridgeport/plugins/portmap"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
+
+// Pause is the time between two looks: a plugin's call may take so long, even on a busy node.
+const Pause = 500 * time.Millisecond
+
+// Unwell says whether something was found of the attachment.
+func (a *Attachment) Unwell() bool { return a.State != OK && a.State != Foreign }
+
+// Lasting are the attachments of the second look with the findings that the first had, too: what only one look
+// found was on its way. An attachment without findings is as the first look saw it, or has just begun.
+func Lasting(first, second []*Attachment) []*Attachment {
+	before, list := make(map[string]*Attachment), []*Attachment{}
+	for _, a := range first {
+		before[a.Tag] = a
+	}
+	for _, a := range second {
+		was := before[a.Tag]
+		a.Findings = slices.DeleteFunc(a.Findings, func(f plan.Finding) bool {
+			return was == nil || !slices.ContainsFunc(was.Findings, func(o plan.Finding) bool {
+				return o.Kind == f.Kind && o.Object == f.Object && o.Field == f.Field
+			})
+		})
+		a.Notes = a.Findings.Sentences()
+		switch gone := a.Unwell() && len(a.Findings) == 0; {
+		case gone && a.State == Drift:
+			a.State = OK
+		case gone:
+			a = was
+		}
+		if a != nil {
+			list = append(list, a)
+		}
+	}
+	return list
+}
 
 // judge tells the living from the dead. Alive is what has a link into a namespace that
 // exists: the kernel removes a veth with the namespace of either end. Dead is what has
@@ -185,9 +220,9 @@ func (a *Attachment) With(fn func(*plan.Session, plan.Plan) error) error {
 }
 
 func (a *Attachment) plans(s *plan.Session, fn func(*plan.Session, plan.Plan) error) error {
-	net, err := node.ParseNetwork(a.Cached.Config)
-	if err != nil {
-		return fmt.Errorf("cached configuration: %w", err)
+	net := &a.Cached.Network
+	if net.Bad != nil {
+		return fmt.Errorf("cached configuration: %w", net.Bad)
 	}
 	call := a.Cached.Call
 	call.NetNS = a.Netns // libcni before 1.2 does not write it
@@ -198,7 +233,7 @@ func (a *Attachment) plans(s *plan.Session, fn func(*plan.Session, plan.Plan) er
 		if expected == nil {
 			continue
 		}
-		req, err := node.Request(&net, p, call, "ADD", a.Cached.RawResult)
+		req, err := node.Request(net, p, call, "ADD", a.Cached.RawResult)
 		var made plan.Plan
 		if err == nil {
 			made, err = expected(req, s)

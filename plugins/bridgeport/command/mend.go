@@ -31,17 +31,9 @@ not work.`,
 		if list {
 			return listChecks(p)
 		}
-		n, attachments, err := o.look()
+		_, found, err := doctor.Look(o.once)
 		if err != nil {
 			return err
-		}
-		found := doctor.Examine(n, attachments).Run()
-		if len(found) > 0 {
-			time.Sleep(200 * time.Millisecond) // so long a plugin's call may take: what is gone then is no finding
-			if n, attachments, err = o.look(); err != nil {
-				return err
-			}
-			found = doctor.Lasting(found, doctor.Examine(n, attachments).Run())
 		}
 		status := doctor.Status(found)
 		return exit(p.Value(map[string]any{"findings": found, "status": status}, func() { printFindings(p, found, verbose) }), status != 0, status)

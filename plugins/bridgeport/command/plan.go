@@ -81,7 +81,7 @@ func (o *options) network(c *cobra.Command, files []string) (*node.Network, erro
 	name, data, err := input(c.InOrStdin(), files[0])
 	var net node.Network
 	if err == nil {
-		net, err = node.ParseNetwork(data)
+		net, err = node.ParseNetwork(name, data)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("plan: %s: %w", name, err)

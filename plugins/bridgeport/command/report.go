@@ -47,16 +47,19 @@ rename.`,
 	}
 	c.Flags().StringVar(&textfile, "textfile", "", "write to this file")
 	c.Flags().StringArrayVar(&files, "log", nil, "a log of the plugins, beside those that configurations name")
-	c.RunE = o.looking(func(p *show.Printer, v view) error {
+	c.RunE = o.run(func(p *show.Printer, _ []string) error {
 		if err := o.textOnly("metrics are in Prometheus' text format only; doctor and ls have others"); err != nil {
 			return err
 		}
-		patient := doctor.Examine(v.Node, v.list)
-		text := report.Metrics(patient, patient.Run(), logs(v.Node, files))
+		patient, found, err := doctor.Look(o.once)
+		if err != nil {
+			return err
+		}
+		text := report.Metrics(patient, found, logs(patient.Node, files))
 		if textfile != "" {
 			return file.Replace(textfile, text, 0o644)
 		}
-		_, err := p.Out.Write(text)
+		_, err = p.Out.Write(text)
 		return err
 	})
 	return c
@@ -78,17 +81,20 @@ same ones by the same words.`,
 	}
 	c.Flags().BoolVar(&scrub, "scrub", false, "replace addresses and names")
 	c.Flags().StringArrayVar(&files, "log", nil, "a log of the plugins, beside those that configurations name")
-	c.RunE = o.looking(func(p *show.Printer, v view) (err error) {
+	c.RunE = o.run(func(p *show.Printer, args []string) error {
 		if err := o.textOnly("a bundle is a tar"); err != nil {
 			return err
 		}
-		patient := doctor.Examine(v.Node, v.list)
+		patient, found, err := doctor.Look(o.once)
+		if err != nil {
+			return err
+		}
 		name := "bridgeport-bundle.tar.gz"
-		if len(v.args) > 0 {
-			name = v.args[0]
+		if len(args) > 0 {
+			name = args[0]
 		}
 		var b bytes.Buffer
-		if err := report.Bundle(&b, patient, patient.Run(), logs(v.Node, files), scrub); err != nil {
+		if err := report.Bundle(&b, patient, found, logs(patient.Node, files), scrub); err != nil {
 			return err
 		}
 		if name == "-" {
@@ -118,11 +124,14 @@ func topCommand(o *options) *cobra.Command {
 	c.Flags().IntVarP(&rounds, "rounds", "n", 0, "end after so many; 0 goes on")
 	c.Flags().IntVar(&rows, "rows", 20, "how many attachments")
 	c.RunE = o.run(func(p *show.Printer, _ []string) error {
+		if rows < 1 || rounds < 0 || interval <= 0 {
+			return fmt.Errorf("top: --rows %d, --rounds %d, --interval %s: want at least one row, no negative number and a time to wait", rows, rounds, interval)
+		}
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()
 		before, at := map[string]attachment.Traffic{}, time.Now()
 		for round := 0; ; round++ {
-			_, list, err := o.look()
+			_, list, err := o.once()
 			now := time.Now()
 			if err == nil && round > 0 {
 				err = printTop(p, busiest(list, before, now.Sub(at)), rows, len(list), round > 1)

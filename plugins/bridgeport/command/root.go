@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
@@ -143,8 +145,19 @@ func (o *options) run(fn func(*show.Printer, []string) error) func(*cobra.Comman
 	}
 }
 
-// look reads the node and joins its attachments.
+// look is once where each attachment is well; else what two looks have in common.
 func (o *options) look() (*node.Node, []*attachment.Attachment, error) {
+	n, first, err := o.once()
+	if err != nil || !slices.ContainsFunc(first, (*attachment.Attachment).Unwell) {
+		return n, first, err
+	}
+	time.Sleep(attachment.Pause)
+	n, second, err := o.once()
+	return n, attachment.Lasting(first, second), err
+}
+
+// once reads the node and joins its attachments.
+func (o *options) once() (*node.Node, []*attachment.Attachment, error) {
 	n, err := node.Read(o.place)
 	if err != nil {
 		return nil, nil, err

@@ -44,6 +44,10 @@ func TestUnknownWords(t *testing.T) {
 		"init --print --subnet ten":   "CIDR",
 		"init --print --name ../x":    "name",
 		"init --print --mtu sometime": "mtu",
+		"top --rows -1":               "at least one row",
+		"top --rows 0":                "at least one row",
+		"top -n -1":                   "at least one row",
+		"top --interval -1s":          "at least one row",
 	} {
 		out, status := ran(t, strings.Fields(args)...)
 		if want != "" && (status != 1 || !strings.Contains(out, want)) {
@@ -88,6 +92,16 @@ func TestTerminal(t *testing.T) {
 		}
 		if terminal(f) {
 			t.Errorf("%s: is no terminal", path)
+		}
+	}
+}
+
+// nerdctl sees no ports but those that iptables publishes.
+func TestInitBackend(t *testing.T) {
+	for runtime, want := range map[string]bool{"nerdctl": true, "containerd": false, "kind": false} {
+		out, status := ran(t, "init", "--print", "--runtime", runtime)
+		if status != 0 || strings.Contains(out, `"backend": "iptables"`) != want {
+			t.Errorf("%s: status %d, want the backend iptables: %v\n%s", runtime, status, want, out)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
@@ -27,6 +28,7 @@ type Finding struct {
 	Evidence    string `json:"evidence"`
 	Consequence string `json:"consequence"`
 	Fix         string `json:"fix"` // a command, or what to do
+	about       string // the thing that it is about; "" where the check is about the node
 }
 
 // Check is one question to the node.
@@ -56,9 +58,14 @@ type Patient struct {
 	seen     []Finding    // its findings
 }
 
-// tell takes what the check has seen, and the command that fixes it.
+// tell takes what the check has seen, and the fix. It is about the first argument, unless that is a number or an error.
 func (p *Patient) tell(fix, evidence string, args ...any) {
-	p.seen = append(p.seen, Finding{p.check.Name, p.check.Severity, fmt.Sprintf(evidence, args...), p.check.Consequence, fix})
+	f := Finding{p.check.Name, p.check.Severity, fmt.Sprintf(evidence, args...), p.check.Consequence, fix, ""}
+	switch thing := args[0].(type) {
+	case string, fmt.Stringer:
+		f.about = fmt.Sprint(thing)
+	}
+	p.seen = append(p.seen, f)
 }
 
 // Examine reads what checks need beyond the node.
@@ -73,33 +80,53 @@ func Checks() []Check {
 	return slices.Concat(forwardChecks, ruleChecks, bridgeChecks, linkChecks, attachmentChecks, leaseChecks, hostChecks, fileChecks)
 }
 
+// Look examines the node that read reads. Where it finds something it reads again after a pause, and tells what both looks saw.
+func Look(read func() (*node.Node, []*attachment.Attachment, error)) (*Patient, []Finding, error) {
+	n, list, err := read()
+	if err != nil {
+		return nil, nil, err
+	}
+	p := Examine(n, list)
+	found := p.Run()
+	if len(found) > 0 {
+		time.Sleep(attachment.Pause)
+		again, second, err := read()
+		if err != nil {
+			return nil, nil, err
+		}
+		p = Examine(again, attachment.Lasting(list, second))
+		found = slices.DeleteFunc(p.Run(), func(f Finding) bool {
+			return !slices.ContainsFunc(found, func(o Finding) bool { return o.Check == f.Check && o.about == f.about })
+		})
+	}
+	return p, several(found), nil
+}
+
 // Run asks every check. The worst findings come first.
 func (p *Patient) Run() []Finding {
 	list := []Finding{}
 	for _, p.check = range Checks() {
 		p.seen = nil
 		p.check.look(p)
-		list = append(list, several(p.seen)...)
+		list = append(list, p.seen...)
 	}
 	slices.SortStableFunc(list, func(a, b Finding) int { return cmp.Compare(rank(a), rank(b)) })
 	return list
 }
 
-// Lasting are the findings of a second look that the same checks had in the first.
-func Lasting(first, second []Finding) []Finding {
-	return slices.DeleteFunc(second, func(f Finding) bool {
-		return !slices.ContainsFunc(first, func(o Finding) bool { return o.Check == f.Check })
-	})
-}
-
-// several keeps a long list readable: the first ones, and how many more there are.
+// several keeps a long list readable: the first ones of each check, and how many more there are.
 func several(list []Finding) []Finding {
 	const most = 4
-	if more := len(list) - most; more > 0 {
-		list = list[:most]
-		list[most-1].Evidence += fmt.Sprintf(" (and %d more like it)", more)
+	out := []Finding{}
+	for i, n := 0, 0; i < len(list); i += n { // a check's findings stand together
+		for n = 1; i+n < len(list) && list[i+n].Check == list[i].Check; n++ {
+		}
+		out = append(out, list[i:i+min(n, most)]...)
+		if n > most {
+			out[len(out)-1].Evidence += fmt.Sprintf(" (and %d more like it)", n-most)
+		}
 	}
-	return list
+	return out
 }
 
 func rank(f Finding) int { return map[string]int{Fail: 0, Warn: 1}[f.Severity] }
@@ -215,7 +242,7 @@ func drifted(p *Patient) {
 func orphans(what string, count func(*attachment.Attachment) int) func(*Patient) {
 	return each(attachments, func(p *Patient, a *attachment.Attachment) {
 		if n := count(a); a.State == attachment.Orphan && n > 0 {
-			p.tell("bridgeport gc", "%s of %s: %v", show.Count(n, what), a.Name(), a.Findings)
+			p.tell("bridgeport gc", "%[2]s of %[1]s: %[3]v", a.Name(), show.Count(n, what), a.Findings)
 		}
 	})
 }

@@ -2,9 +2,11 @@ package doctor
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 )
@@ -15,6 +17,57 @@ func TestNoRules(t *testing.T) {
 	found := p.Run()
 	if len(found) != 1 || found[0].Check != "nf-tables" || !strings.Contains(found[0].Fix, "modprobe -a nf_tables ") || Status(found) != 2 {
 		t.Errorf("found %+v", found)
+	}
+}
+
+// turns hands out lists of attachments, one for each look.
+func turns(lists ...[]*attachment.Attachment) (read func() (*node.Node, []*attachment.Attachment, error), looks *int) {
+	looks = new(int)
+	return func() (*node.Node, []*attachment.Attachment, error) {
+		*looks++
+		return &node.Node{}, lists[*looks-1], nil
+	}, looks
+}
+
+func orphan(name string) *attachment.Attachment {
+	gone := plan.Finding{Kind: plan.NamespaceKind, Object: "its namespace " + name, Field: "link", Text: " is gone"}
+	return &attachment.Attachment{Network: "lan", Container: name, IfName: "eth0", Tag: name, State: attachment.Orphan, Findings: plan.Drift{gone}, Cached: &node.Cached{}}
+}
+
+// What one look found of one thing, and the next of another, is no finding.
+func TestLook(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		lists [][]*attachment.Attachment
+		want  string
+	}{
+		{"well", [][]*attachment.Attachment{{}}, ""},
+		{"one that is gone", [][]*attachment.Attachment{{orphan("a")}, {}}, ""},
+		{"another one each time", [][]*attachment.Attachment{{orphan("a")}, {orphan("b")}}, ""},
+		{"one that stays", [][]*attachment.Attachment{{orphan("a"), orphan("b")}, {orphan("b"), orphan("c")}}, "1 cache entry of lan/b/eth0: its namespace b is gone"},
+	} {
+		read, looks := turns(tt.lists...)
+		_, found, err := Look(read)
+		text := ""
+		for _, f := range found {
+			text += f.Evidence
+		}
+		if err != nil || text != tt.want || *looks != len(tt.lists) {
+			t.Errorf("%s: %d looks, %v: %q, want %q", tt.name, *looks, err, text, tt.want)
+		}
+	}
+}
+
+// Two long lists that have only their ends in common are compared whole.
+func TestLookAtMany(t *testing.T) {
+	var first, second []*attachment.Attachment
+	for i := range 20 {
+		first, second = append(first, orphan(fmt.Sprint("a", i))), append(second, orphan(fmt.Sprint("a", 13+i)))
+	}
+	read, _ := turns(first, second)
+	_, found, err := Look(read)
+	if err != nil || len(found) != 4 || !strings.Contains(found[0].Evidence, "a13") || !strings.HasSuffix(found[3].Evidence, "(and 3 more like it)") {
+		t.Errorf("%v: %+v", err, found)
 	}
 }
 

@@ -22,15 +22,15 @@ func (l *linter) doubts(root *value, plugins []*value) {
 	}
 	first, port := slices.Index(types, "bridge"), slices.Index(types, "portmap")
 	if port >= 0 && first > port {
-		l.fail(plugins[port].kid("type").at, "portmap stands before bridge: it needs the address that bridge gives")
+		l.of(plugins[port]).fail(plugins[port].kid("type").at, "portmap stands before bridge: it needs the address that bridge gives")
 	}
 	for i, p := range plugins {
 		switch types[i] {
 		case "bridge":
-			l.bridge(p, port >= 0 || publishes(p))
+			l.of(p).bridge(p, port >= 0 || publishes(p))
 		case "portmap":
 			if !publishes(p) {
-				l.warn(p.kid("type").at, "portmap without \"capabilities\": {\"portMappings\": true} never gets a port to publish")
+				l.of(p).warn(p.kid("type").at, "portmap without \"capabilities\": {\"portMappings\": true} never gets a port to publish")
 			}
 		}
 	}

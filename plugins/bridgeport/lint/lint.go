@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -32,10 +33,14 @@ func (p Problem) String() string {
 
 // linter gathers the problems of one file.
 type linter struct {
-	file string
-	data []byte
-	list []Problem
+	file  string
+	data  []byte
+	list  []Problem
+	parts map[*value]*linter // of the drop-ins, each of one plugin; nil in one of them
 }
+
+// of is the linter of the plugin's file.
+func (l *linter) of(p *value) *linter { return cmp.Or(l.parts[p], l) }
 
 func (l *linter) add(severity string, at int, format string, args ...any) {
 	line, column := place(l.data, at)
@@ -59,8 +64,32 @@ func File(name string, data []byte) []Problem {
 	}
 	l.duplicates(root)
 	l.network(root)
-	slices.SortStableFunc(l.list, func(a, b Problem) int { return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column)) })
+	for _, part := range l.parts {
+		l.list = append(l.list, part.list...)
+	}
+	slices.SortStableFunc(l.list, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
 	return slices.Compact(l.list)
+}
+
+// dropIns reads the plugins that stand in files of their own.
+func (l *linter) dropIns() (plugins []*value) {
+	files, _ := node.DropIns(l.file, l.data) // of what is wrong with the list its own lines tell
+	l.parts = make(map[*value]*linter)
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		part := &linter{file: file, data: data}
+		p, at, perr := parse(data)
+		if err = cmp.Or(err, perr); err != nil {
+			part.fail(at, "not valid JSON: %v", err)
+			l.list = append(l.list, part.list...)
+			continue
+		}
+		part.duplicates(p)
+		plugins, l.parts[p] = append(plugins, p), part
+	}
+	return plugins
 }
 
 func (l *linter) duplicates(v *value) {
@@ -76,8 +105,11 @@ func (l *linter) duplicates(v *value) {
 
 // network examines the list and each plugin in it.
 func (l *linter) network(root *value) {
+	more := l.dropIns()
 	plugins := root.kid("plugins")
 	switch {
+	case plugins == nil && len(more) > 0:
+		plugins = &value{}
 	case plugins == nil && filepath.Ext(l.file) == ".conflist":
 		l.fail(root.at, "plugins: missing: a .conflist needs a list of them")
 		return
@@ -93,14 +125,15 @@ func (l *linter) network(root *value) {
 		l.warn(plugins.key, "plugins: runtimes read a .conf as a single plugin: rename the file to .conflist")
 	}
 	l.keys(root, listKeys, "")
-	for _, p := range plugins.kids {
-		if !p.object || p.kid("type").text() == "" {
-			l.fail(p.at, "type: missing: each plugin needs the name of its program")
+	all := slices.Concat(plugins.kids, more)
+	for _, p := range all {
+		if p.kid("type").text() == "" {
+			l.of(p).fail(p.at, "type: missing: each plugin needs the name of its program")
 			continue
 		}
-		l.plugin(root, p)
+		l.of(p).plugin(root, p)
 	}
-	l.doubts(root, plugins.kids)
+	l.doubts(root, all)
 }
 
 func (l *linter) plugin(root, p *value) {
@@ -157,7 +190,7 @@ func (l *linter) place(root, p *value, err error) {
 	}
 	path, _, _ := strings.Cut(err.Error(), ":")
 	found := p.find(path)
-	if inRoot := root.find(path); found == p && inRoot != root {
+	if inRoot := root.find(path); found == p && inRoot != root && l.parts != nil { // of a drop-in the root is in another file
 		found = inRoot
 	}
 	l.fail(found.at, "%v", err)

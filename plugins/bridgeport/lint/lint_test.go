@@ -60,3 +60,51 @@ func TestRouterOfTheLAN(t *testing.T) {
 		t.Error(list)
 	}
 }
+
+// A list's plugins may stand in files of a folder beside it, as libcni reads them.
+func TestDropIns(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	texts := func(name, data string) (text string) {
+		for _, p := range File(filepath.Join(dir, name), []byte(data)) {
+			text += strings.TrimPrefix(p.String(), dir+"/") + "\n"
+		}
+		return text
+	}
+	bridge := `{"type": "bridge", "isDefaultGateway": true, "ipMasq": true, "hairpinMode": true, "ipam": {"type": "host-local", "subnet": "10.1.0.0/24"}}`
+	list := write("10-x.conflist", `{"cniVersion": "1.1.0", "name": "x"}`)
+	write("x/10-bridge.conf", bridge)
+	write("x/20-portmap.conf", `{"type": "portmap", "capabilities": {"portMappings": true}}`)
+	write("x/30-not.json", `{`)
+	if got := texts("10-x.conflist", list); got != "" {
+		t.Errorf("a valid list: %s", got)
+	}
+	if got := texts("20-y.conflist", `{"cniVersion": "1.1.0", "name": "y", "loadOnlyInlinedPlugins": true}`); !strings.HasPrefix(got, "20-y.conflist:1:1: error: plugins: missing") {
+		t.Errorf("own plugins only: %s", got)
+	}
+	if got := texts("10-x.conflist", `{"cniVersion": "1.1.0", "name": "x", "loadOnlyInlinedPlugins": true, "plugins": [`+strings.Replace(bridge, `"hairpinMode": true, `, "", 1)+`]}`); got != "" {
+		t.Errorf("the folder's portmap counts: %s", got)
+	}
+	write("x/20-portmap.conf", "{\"type\": \"portmap\",\n \"markMasqBit\": 99}")
+	write("x/30-cut.conf", `{`)
+	write("x/40-none.conf", `{}`)
+	got := texts("10-x.conflist", list)
+	for _, want := range []string{
+		"x/20-portmap.conf:1:10: warning: portmap without", "x/20-portmap.conf:2:17: error: markMasqBit: ",
+		"x/30-cut.conf:1:2: error: not valid JSON", "x/40-none.conf:1:1: error: type: missing",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("wants %q:\n%s", want, got)
+		}
+	}
+}

@@ -27,11 +27,14 @@ type Network struct {
 	Name       string `json:"name"`
 	CNIVersion string `json:"cniVersion"`
 	// Versions are those that the list allows beside it; a runtime takes the newest that it knows.
-	Versions []string `json:"cniVersions"`
-	Plugins  []Plugin `json:"-"`
-	Bytes    []byte   `json:"-"`
-	Bad      error    `json:"-"` // why a runtime can't read it; nil if it can
-	single   bool     // it is one plugin's configuration, not a list
+	Versions []string          `json:"cniVersions"`
+	Plugins  []Plugin          `json:"-"`
+	Inlined  []json.RawMessage `json:"plugins"` // the plugins' texts, those of the drop-ins, too
+	Type     string            `json:"type"`    // of a single plugin's configuration; "" of a list
+	DropIns  []string          `json:"-"`       // files of its drop-in folder, whose plugins are the last ones
+	Bytes    []byte            `json:"-"`
+	Bad      error             `json:"-"` // why a runtime can't read it; nil if it can
+	single   bool              // it is one plugin's configuration, not a list
 }
 
 // Plugin is one plugin's configuration.
@@ -123,7 +126,7 @@ func Networks(dir string) ([]Network, error) {
 		data, err := os.ReadFile(path)
 		var net Network
 		if err == nil {
-			net, err = ParseNetwork(data)
+			net, err = ParseNetwork(path, data)
 		}
 		net.File, net.Bytes, net.Bad = path, data, err
 		if err == nil && filepath.Ext(path) == ".conflist" && net.single {
@@ -144,41 +147,67 @@ func Newest(best string, others []string) string {
 	return best
 }
 
-// ParseNetwork reads a list, or a single plugin's configuration.
-func ParseNetwork(data []byte) (Network, error) {
+// DropIns are the files with more plugins of a list: NAME/*.conf beside a .conflist that wants not only its own.
+func DropIns(file string, data []byte) ([]string, error) {
+	list, err := libcni.NetworkConfFromBytes(data)
+	if err != nil || list.LoadOnlyInlinedPlugins || filepath.Ext(file) != ".conflist" || list.Name == "" {
+		return nil, err
+	}
+	return libcni.ConfFiles(filepath.Join(filepath.Dir(file), list.Name), []string{".conf"})
+}
+
+// ParseNetwork reads a list with its drop-ins, or a single plugin's configuration.
+func ParseNetwork(file string, data []byte) (Network, error) {
 	var net Network
 	if err := json.Unmarshal(data, &net); err != nil {
 		return net, err
 	}
 	net.CNIVersion = Newest(net.CNIVersion, net.Versions)
-	var w struct {
-		Plugins []json.RawMessage `json:"plugins"`
-	}
-	if err := json.Unmarshal(data, &w); err != nil {
-		return net, err
-	}
-	if net.single = len(w.Plugins) == 0; net.single {
-		w.Plugins = []json.RawMessage{data}
-	}
-	for _, raw := range w.Plugins {
-		var p Plugin
-		if err := errors.Join(json.Unmarshal(raw, &p), json.Unmarshal(raw, &p.Raw)); err != nil {
-			return net, err
-		}
-		p.read(&net, raw)
-		net.Plugins = append(net.Plugins, p)
+	if net.single = len(net.Inlined) == 0 && net.Type != ""; net.single {
+		net.Inlined = []json.RawMessage{data}
 	}
 	if net.Name == "" {
 		return net, errors.New("name: missing, every network needs one")
 	}
-	return net, nil
+	if !net.single {
+		var err error
+		if net.DropIns, err = DropIns(file, data); err != nil {
+			return net, err
+		}
+	}
+	for _, file := range net.DropIns {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			return net, err
+		}
+		net.Inlined = append(net.Inlined, raw)
+	}
+	return net, net.parse()
+}
+
+func (n *Network) parse() error {
+	for _, raw := range n.Inlined {
+		var p Plugin
+		if err := errors.Join(json.Unmarshal(raw, &p), json.Unmarshal(raw, &p.Raw)); err != nil {
+			return err
+		}
+		if p.Type == "" {
+			return errors.New("type: missing, each plugin needs the name of its program")
+		}
+		p.read(n, raw)
+		n.Plugins = append(n.Plugins, p)
+	}
+	if len(n.Plugins) == 0 {
+		return fmt.Errorf("plugins: missing, neither the file nor a folder %s has any", n.Name)
+	}
+	return nil
 }
 
 // Cached is what libcni remembers of one attachment: the call and its result.
 type Cached struct {
 	File    string
 	Time    time.Time // of the ADD
-	Plugins []Plugin  // of the list that was used
+	Network           // of the list that was used, with the drop-in folder as it is now; Bad where it can't be read
 	Result  *current.Result
 	Call
 }
@@ -213,7 +242,7 @@ type Broken struct {
 }
 
 // cached reads the cache. What an old libcni wrote, which is JSON of another kind, is left out.
-func cached(dir string) (list []Cached, broken []Broken, err error) {
+func cached(dir, conf string) (all []Cached, broken []Broken, err error) {
 	entries, err := os.ReadDir(filepath.Join(dir, "results"))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil, nil
@@ -242,10 +271,10 @@ func cached(dir string) (list []Cached, broken []Broken, err error) {
 		if res, err := create.CreateFromBytes(c.RawResult); err == nil {
 			c.Result, _ = current.NewResultFromResult(res) // nil where it can't be read
 		}
-		if net, err := ParseNetwork(c.Config); err == nil {
-			c.Plugins = net.Plugins
+		if c.Network, err = ParseNetwork(filepath.Join(conf, "of.conflist"), c.Config); err != nil {
+			c.Network = Network{Bad: err}
 		}
-		list = append(list, c)
+		all = append(all, c)
 	}
-	return list, broken, nil
+	return all, broken, nil
 }

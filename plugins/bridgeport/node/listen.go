@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -19,6 +21,7 @@ type Socket struct {
 	Protocol string // "tcp" or "udp"
 	Addr     netip.AddrPort
 	Inode    uint64
+	holders  func() map[uint64]string // of all sockets; the sockets of one list read it once
 }
 
 // PortKey is protocol and number as people write them: "tcp/8080".
@@ -34,6 +37,7 @@ func (s Socket) Takes(protocol string, to netip.AddrPort) bool {
 
 // Listeners lists the sockets of the calling thread's namespace.
 func Listeners() (list []Socket) {
+	once := sync.OnceValue(holders)
 	for _, file := range []string{"tcp", "tcp6", "udp", "udp6"} {
 		waiting := map[string]string{"tcp": "0A", "udp": "07"}[file[:3]] // TCP_LISTEN, TCP_CLOSE
 		data, _ := os.ReadFile("/proc/thread-self/net/" + file)          // none without the protocol
@@ -45,7 +49,7 @@ func Listeners() (list []Socket) {
 			addr, ok := hexAddr(fields[1])
 			inode, err := strconv.ParseUint(fields[9], 10, 64)
 			if ok && err == nil {
-				list = append(list, Socket{Protocol: file[:3], Addr: addr, Inode: inode})
+				list = append(list, Socket{Protocol: file[:3], Addr: addr, Inode: inode, holders: once})
 			}
 		}
 	}
@@ -67,18 +71,23 @@ func hexAddr(text string) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(addr.Unmap(), uint16(number)), ok
 }
 
-// ProcessOf finds who has the socket open; "a process" where nobody can be found.
-func (s Socket) ProcessOf() string {
-	want := fmt.Sprintf("socket:[%d]", s.Inode)
+// ProcessOf is who has the socket open; "a process" where nobody can be found.
+func (s Socket) ProcessOf() string { return cmp.Or(s.holders()[s.Inode], "a process") }
+
+// holders finds the first process of each socket.
+func holders() map[uint64]string {
+	found := make(map[uint64]string)
 	fds, _ := filepath.Glob("/proc/[0-9]*/fd/*") // the pattern is right
 	for _, fd := range fds {
-		if target, err := os.Readlink(fd); err == nil && target == want {
+		target, _ := os.Readlink(fd) // "" where it is gone meanwhile
+		var inode uint64
+		if _, err := fmt.Sscanf(target, "socket:[%d]", &inode); err == nil && found[inode] == "" {
 			pid := strings.Split(fd, "/")[2]
 			name, _ := os.ReadFile("/proc/" + pid + "/comm") // gone meanwhile: no name
-			return strings.TrimSpace(string(name)) + "[" + pid + "]"
+			found[inode] = strings.TrimSpace(string(name)) + "[" + pid + "]"
 		}
 	}
-	return "a process"
+	return found
 }
 
 // PluginVersion is what a plugin says of itself when a person calls it: its --version,

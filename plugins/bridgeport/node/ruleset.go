@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	goiptables "github.com/coreos/go-iptables/iptables"
 	"github.com/google/nftables"
@@ -118,7 +119,7 @@ func (c Chain) Diverts() (list []string) {
 					port = binary.BigEndian.Uint16(e.Data)
 				}
 				if m, ok := before.(*expr.Meta); ok && m.Key == expr.MetaKeyL4PROTO && len(e.Data) == 1 {
-					proto = map[byte]string{unix.IPPROTO_TCP: "tcp", unix.IPPROTO_UDP: "udp"}[e.Data[0]]
+					proto = hostport.ProtocolName(e.Data[0])
 				}
 			}
 			before = e
@@ -130,13 +131,18 @@ func (c Chain) Diverts() (list []string) {
 	return list
 }
 
-// xtPort reads a single port of iptables' -m tcp or -m udp --dport.
+// xtPort reads a single port of iptables' -m tcp, -m udp or -m sctp --dport.
 func xtPort(m *expr.Match) (string, uint16, bool) {
 	switch info := m.Info.(type) {
 	case *xt.Tcp:
 		return "tcp", info.DstPorts[0], info.DstPorts[0] == info.DstPorts[1]
 	case *xt.Udp:
 		return "udp", info.DstPorts[0], info.DstPorts[0] == info.DstPorts[1]
+	case *xt.Unknown: // xt_sctp_info begins with the first and the last port
+		if data := *info; m.Name == "sctp" && len(data) >= 4 {
+			first := binary.NativeEndian.Uint16(data)
+			return "sctp", first, first == binary.NativeEndian.Uint16(data[2:])
+		}
 	}
 	return "", 0, false
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -41,6 +42,9 @@ func Bundle(w io.Writer, p *doctor.Patient, findings []doctor.Finding, logs []st
 	}
 	for _, n := range p.Node.Networks {
 		parts = append(parts, part{"net.d/" + filepath.Base(n.File), n.Bytes})
+		for _, file := range n.DropIns {
+			parts = append(parts, part{"net.d/" + n.Name + "/" + filepath.Base(file), last(file)})
+		}
 	}
 	for _, c := range p.Cached {
 		parts = append(parts, part{"cache/" + filepath.Base(c.File) + ".json", cacheEntry(c)})
@@ -160,8 +164,9 @@ func scrubber(p *doctor.Patient) func(string) string {
 	replace := func(word string) string {
 		kind := "ip4"
 		a, err := netip.ParseAddr(word)
+		mac, _ := net.ParseMAC(word) // of other lengths is an IPv6 address
 		switch {
-		case strings.Count(word, ":") == 5 && len(word) == 17:
+		case len(mac) == 6:
 			kind = "mac"
 		case err != nil || a.IsUnspecified() || a.IsLoopback() || a.IsMulticast():
 			return word

@@ -187,7 +187,11 @@ func (w Wish) Conflist() ([]byte, error) {
 	plugins := []any{bridge}
 	// CRI-O publishes ports itself.
 	if !w.NoPorts && w.Runtime != "crio" {
-		plugins = append(plugins, map[string]any{"type": "portmap", "capabilities": map[string]bool{"portMappings": true}})
+		portmap := map[string]any{"type": "portmap", "capabilities": map[string]bool{"portMappings": true}}
+		if w.Runtime == "nerdctl" { // it looks for free ports in the rules of iptables alone
+			portmap["backend"] = "iptables"
+		}
+		plugins = append(plugins, portmap)
 	}
 	text, err := json.MarshalIndent(map[string]any{
 		"cniVersion": "1.0.0", "cniVersions": []string{"1.0.0", "1.1.0"}, "name": w.Name, "plugins": plugins,

@@ -141,7 +141,7 @@ func (t *Tracer) translation(p Packet) (netip.AddrPort, bool) {
 	}
 	_, _, to, _ := e.Forward()
 	gate, _ := nft.AtGate(e, "")
-	if i := slices.IndexFunc(t.Rules, gate.SameKey); i >= 0 && !t.admitted(p, t.Rules[i].Chain, to) {
+	if i := slices.IndexFunc(t.Rules, gate.SameKey); i >= 0 && !t.admitted(p, e, t.Rules[i].Chain) {
 		return to, false
 	}
 	h := t.hop("published port", "chain inet %s hostports, %s: dnat to %s", nft.Table, e.Name(), to)
@@ -155,12 +155,14 @@ func (t *Tracer) translation(p Packet) (netip.AddrPort, bool) {
 	return to, true
 }
 
-// admitted asks the port's gate, which is the chain: who is in allowFrom may use the port.
-func (t *Tracer) admitted(p Packet, chain string, to netip.AddrPort) bool {
+// admitted asks the gate of the element's port, which is the chain: who is in allowFrom may use the port.
+func (t *Tracer) admitted(p Packet, e nft.Element, chain string) bool {
 	client := p.From.Addr()
+	host, _ := e.HostIP()
+	_, _, to, _ := e.Forward()
 	for _, a := range t.List {
 		for _, port := range a.Ports {
-			if !a.Has(to.Addr()) || port.HostPort != p.To.Port() || port.AllowFrom == nil {
+			if port.Container != to || port.Key() != node.PortKey(p.Protocol, p.To.Port()) || port.HostIP != host || port.AllowFrom == nil {
 				continue
 			}
 			if !slices.ContainsFunc(port.AllowFrom, func(from netip.Prefix) bool { return from.Contains(client) }) {
