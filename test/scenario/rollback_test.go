@@ -55,9 +55,9 @@ var _ = Describe("a failed ADD leaves nothing:", func() {
 	It("a route that the kernel refuses", func() {
 		s, before := ready()
 		b := s.Container()
-		ipam := s.IPAM(SubnetV4, SubnetV6).With(Conf{"routes": []Conf{{"dst": "192.0.2.0/24", "gw": "198.51.100.1"}}})
+		ipam := s.IPAM(SubnetV4, SubnetV6).With(Conf{"routes": []Conf{{"dst": "192.0.2.0/24", "gw": GatewayV4, "scope": 254}}})
 		a := s.Call(b, "ADD", bridge(s, SubnetV4, SubnetV6).With(Conf{"ipam": ipam}))
-		ExpectError(a, 100, "192.0.2.0/24", "198.51.100.1")
+		ExpectError(a, 100, "192.0.2.0/24", GatewayV4)
 		s.ExpectEqual(before)
 		Expect(HasLink(b.Space, "eth0")).To(BeFalse())
 	})
@@ -108,7 +108,7 @@ var _ = Describe("a failed ADD leaves nothing:", func() {
 	It("and the next try of the same container works", func() {
 		s, _ := ready()
 		b := s.Container()
-		bad := s.IPAM(SubnetV4).With(Conf{"routes": []Conf{{"dst": "192.0.2.0/24", "gw": "198.51.100.1"}}})
+		bad := s.IPAM(SubnetV4).With(Conf{"routes": []Conf{{"dst": "192.0.2.0/24", "gw": GatewayV4, "scope": 254}}})
 		Expect(s.Call(b, "ADD", bridge(s, SubnetV4).With(Conf{"ipam": bad})).Exit).NotTo(BeZero())
 		ExpectOK("ADD", s.Call(b, "ADD", bridge(s, SubnetV4)))
 		_, err := b.Ping(GatewayV4, Patience)
