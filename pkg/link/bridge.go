@@ -98,7 +98,7 @@ func (b Bridge) create(s *plan.Session) error {
 		return err
 	}
 	// The kernel takes an alias only for a link that exists (do_setlink).
-	dad := Sysctl{Key: "net/ipv6/conf/" + b.Name + "/accept_dad", Value: "0", Optional: true}
+	dad := Sysctl{Key: "net/ipv6/conf/" + b.Name + "/accept_dad", Value: "0", Optional: true, Cosmetic: true}
 	return errors.Join(setAlias(s, b.Name, bridgeAlias), dad.Add(s), b.loose(s))
 }
 
@@ -108,7 +108,7 @@ func (b Bridge) create(s *plan.Session) error {
 func (b Bridge) loose(s *plan.Session) error {
 	for _, name := range []string{"all", b.Name} {
 		if have, err := s.Sysctls.Read("net/ipv4/conf/" + name + "/rp_filter"); err != nil || have == "1" {
-			return cmp.Or(err, Sysctl{Key: "net/ipv4/conf/" + b.Name + "/rp_filter", Value: "2"}.Add(s))
+			return cmp.Or(err, Sysctl{Key: "net/ipv4/conf/" + b.Name + "/rp_filter", Value: "2", Cosmetic: true}.Add(s))
 		}
 	}
 	return nil

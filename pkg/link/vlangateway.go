@@ -98,9 +98,12 @@ func (g VlanGateway) create(s *plan.Session) error {
 	if err != nil {
 		return err
 	}
-	s.Host.Queue(netlink.LinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, g.port(), false,
-		netlink.Bytes(unix.IFLA_ADDRESS, plan.HardwareAddr("vlan gateway port", machine(), g.name())), netlink.Number(unix.IFLA_MASTER, master),
-		pairInfo(g.name(), netlink.Bytes(unix.IFLA_ADDRESS, gatewayMAC(g.name())))), "create")
+	// The port's index is one less than the gateway's, as the reference has it: the kernel makes the
+	// other end of a pair first (veth_newlink). That end takes no master on the way.
+	s.Host.Queue(netlink.LinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, g.name(), false,
+		netlink.Bytes(unix.IFLA_ADDRESS, gatewayMAC(g.name())),
+		pairInfo(g.port(), netlink.Bytes(unix.IFLA_ADDRESS, plan.HardwareAddr("vlan gateway port", machine(), g.name())))), "create")
+	s.Host.Queue(netlink.LinkRequest(unix.RTM_NEWLINK, 0, g.port(), false, netlink.Number(unix.IFLA_MASTER, master)), "plug in")
 	return netlink.Ignore(s.Host.Flush(), unix.EEXIST)
 }
 
