@@ -32,7 +32,7 @@ suite() {
 	# along in the middle of a test that compares all of them.
 	"$here/run.sh" -t $((limit + 10)) -k "$kernel" -m 2048 -e BRIDGEPORT_BIN -e REFERENCE_BIN -e BRIDGEPORT_SLOW=15 -e GINKGO_NO_COLOR=TRUE -e SUITE_BUILT -- \
 		bash -c 'modprobe -a nf_conntrack br_netfilter && exec "$@"' suite \
-		"$built/${dir##*/}.test" -test.v -test.timeout "${limit}s" > "$log" 2>&1 || status=$?
+		"$built/${name//\//-}.test" -test.v -test.timeout "${limit}s" > "$log" 2>&1 || status=$?
 	[ $status -eq 0 ] || result=FAIL
 	# go test's own line of a skipped test; ginkgo's count at the end.
 	if grep -qE '^ *--- SKIP|[1-9][0-9]* Skipped' "$log"; then result=FAIL && status=1; fi
@@ -45,11 +45,14 @@ export -f suite
 if [ $# -gt 0 ]; then packages=("$@"); else packages=(./...); fi
 cd "$root"
 mapfile -t dirs < <(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.Dir}}{{end}}' "${packages[@]}" | grep -vE '/test/(borders|budget|plain)$')
-CGO_ENABLED=0 go test -c -o "$built/" "${dirs[@]}" # fails if two packages have one name
+for dir in "${dirs[@]}"; do
+	name=${dir#"$root"/}
+	CGO_ENABLED=0 go test -c -o "$built/${name//\//-}.test" "$dir"
+done
 export SUITE_BUILT=$built/reference # the reference's own tests; the guest has no Go
 if printf '%s\n' "${dirs[@]}" | grep -q /test/suite$; then
 	mkdir "$SUITE_BUILT"
-	SUITE_BUILD=$SUITE_BUILT SUITE_BUILT='' "$built/suite.test" -test.run TestBuild
+	SUITE_BUILD=$SUITE_BUILT SUITE_BUILT='' "$built/test-suite.test" -test.run TestBuild
 fi
 "$here/run.sh" -k "$kernel" -- "$here/features.sh"
 
