@@ -91,14 +91,22 @@ func split(filters []Filter) (whole, part []Filter) {
 	return whole, part
 }
 
-// flush lets the kernel delete what the filters match. Kernels before 6.11 refuse (kernel commit
-// 8b5c171bb3dc, "support CTA_FILTER for flush"): they read CTA_TUPLE_ORIG as the name of one
-// flow and find no address in it (EINVAL). So a filter without a protocol, which has no such
-// attribute, never gets here: some kernels would delete everything.
+// flush lets the kernel delete what the filters match. Linux 6.18 does, Linux 6.1 refuses: it reads
+// CTA_TUPLE_ORIG as the name of one flow and finds no address in it (EINVAL). So a filter without a
+// protocol, which has no such attribute, never gets here: such a kernel might delete everything.
 func flush(c *netlink.Conn, filters []Filter) error {
-	return c.AskAll(len(filters), func(i int) netlink.Netfilter {
+	return remove(c, len(filters), func(i int) netlink.Netfilter {
 		m := filters[i].message(msgDelete, filters[i].attributes())
-		m.Flags, m.Version = unix.NLM_F_ACK, 1
+		m.Version = 1
+		return m
+	})
+}
+
+// remove sends n deletions. A flow that has ended by itself is no error.
+func remove(c *netlink.Conn, n int, deletion func(i int) netlink.Netfilter) error {
+	return c.AskAll(n, func(i int) netlink.Netfilter {
+		m := deletion(i)
+		m.Flags = unix.NLM_F_ACK
 		return m
 	}, func(int, []byte) error { return nil })
 }
@@ -121,8 +129,7 @@ func join(filters []Filter) (joined []Filter) {
 	return joined
 }
 
-// none says that the namespace has no flow at all. To list them the kernel walks the table of
-// all namespaces: 5 ms with 262,144 buckets (ctnetlink_dump_table).
+// none says that the namespace has no flow at all. The kernel would walk the table of all namespaces.
 func none() bool {
 	count, err := netns.Sysctls(nil).Read("net/netfilter/nf_conntrack_count")
 	return err == nil && count == "0"
@@ -136,12 +143,10 @@ func forget(c *netlink.Conn, f Filter) error {
 	if f.Except != nil {
 		flows = slices.DeleteFunc(flows, f.Except)
 	}
-	err = c.AskAll(len(flows), func(i int) netlink.Netfilter {
-		m := f.message(msgDelete, netlink.AppendAttr(nil, tupleOrig|nested, flows[i].orig...))
-		m.Flags = unix.NLM_F_ACK
-		return m
-	}, func(int, []byte) error { return nil })
-	if err != nil { // a flow that has ended by itself is no error
+	err = remove(c, len(flows), func(i int) netlink.Netfilter {
+		return f.message(msgDelete, netlink.AppendAttr(nil, tupleOrig|nested, flows[i].orig...))
+	})
+	if err != nil {
 		return fmt.Errorf("conntrack: delete flows: %w", err)
 	}
 	return nil

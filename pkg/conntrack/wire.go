@@ -32,26 +32,25 @@ func attr(kind uint16, data ...byte) []byte { return netlink.AppendAttr(nil, kin
 // none of it: the kernel takes the flows of all other addresses (ctnetlink_filter_match_tuple has
 // !ipv6_addr_cmp, seen up to Linux 6.18).
 func (f Filter) attributes() []byte {
-	var orig, reply, out, filter []byte
-	var origFlags, replyFlags uint32
-	if f.Server.Addr().Is4() {
-		reply, replyFlags = nest(tupleIP, attr(ip4Src, f.Server.Addr().AsSlice()...)), flagIPSrc
-	}
+	orig, reply := half{}, half{}
 	if f.Protocol != 0 {
-		ports, flags := protocol(f.Protocol, dstPort, f.DestPort, flagDstPort)
-		orig, origFlags = ports, flags
+		orig = protocol(f.Protocol, dstPort, f.DestPort, flagDstPort)
 		if f.Server.Port() != 0 {
-			ports, flags = protocol(f.Protocol, srcPort, f.Server.Port(), flagSrcPort)
-			reply, replyFlags = append(reply, ports...), replyFlags|flags
+			reply = protocol(f.Protocol, srcPort, f.Server.Port(), flagSrcPort)
 		}
 	}
-	if origFlags != 0 {
-		out = nest(tupleOrig, orig)
-		filter = attr(filterOrig, binary.NativeEndian.AppendUint32(nil, origFlags)...)
+	if f.Server.Addr().Is4() {
+		reply = half{append(nest(tupleIP, attr(ip4Src, f.Server.Addr().AsSlice()...)), reply.tuple...), reply.flags | flagIPSrc}
 	}
-	if replyFlags != 0 {
-		out = append(out, nest(tupleReply, reply)...)
-		filter = append(filter, attr(filterReply, binary.NativeEndian.AppendUint32(nil, replyFlags)...)...)
+	var out, filter []byte
+	for _, h := range []struct {
+		half
+		tuple, filter uint16
+	}{{orig, tupleOrig, filterOrig}, {reply, tupleReply, filterReply}} {
+		if h.flags != 0 {
+			out = append(out, nest(h.tuple, h.half.tuple)...)
+			filter = append(filter, attr(h.filter, binary.NativeEndian.AppendUint32(nil, h.flags)...)...)
+		}
 	}
 	if len(filter) == 0 {
 		return nil
@@ -59,12 +58,18 @@ func (f Filter) attributes() []byte {
 	return append(out, nest(attrFilter, filter)...)
 }
 
-// protocol is CTA_TUPLE_PROTO with a protocol and, unless it is 0, a port, and the flags for them.
-func protocol(number uint8, kind, port uint16, flag uint32) ([]byte, uint32) {
+// half is what to look for in one direction of a flow, and the kernel's flags for it.
+type half struct {
+	tuple []byte
+	flags uint32
+}
+
+// protocol is CTA_TUPLE_PROTO with a protocol and, unless it is 0, a port.
+func protocol(number uint8, kind, port uint16, flag uint32) half {
 	if port == 0 {
-		return nest(tupleProto, attr(protoNum, number)), flagProtoNum
+		return half{nest(tupleProto, attr(protoNum, number)), flagProtoNum}
 	}
-	return nest(tupleProto, attr(protoNum, number), attr(kind, binary.BigEndian.AppendUint16(nil, port)...)), flagProtoNum | flag
+	return half{nest(tupleProto, attr(protoNum, number), attr(kind, binary.BigEndian.AppendUint16(nil, port)...)), flagProtoNum | flag}
 }
 
 // tuple is one direction of a flow.
