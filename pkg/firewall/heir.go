@@ -1,7 +1,6 @@
 package firewall
 
 import (
-	"encoding/binary"
 	"errors"
 	"net/netip"
 
@@ -49,7 +48,7 @@ func HandOver(s *plan.Session, tag string, elements []nft.Element) error {
 
 // inherit is the port, and its gate, for the heir; false where the heir is gone.
 func inherit(s *plan.Session, rules *nft.Conn, e nft.Element, heir string) ([]nft.Element, bool, error) {
-	_, _, to, ok := e.Forward()
+	proto, number, to, ok := e.Forward()
 	link, err := s.Host.Link(label.LinkOf(heir))
 	if !ok || errors.Is(err, netlink.ErrNoLink) {
 		return nil, false, nil
@@ -61,10 +60,10 @@ func inherit(s *plan.Session, rules *nft.Conn, e nft.Element, heir string) ([]nf
 	if err != nil || !found || !label.Same(link.Alias, heir) {
 		return nil, false, err
 	}
-	e.Comment = label.Inherited(e.Comment, link.Alias, nft.CommentLimit)
-	e.Value = append(addr.AsSlice(), binary.BigEndian.AppendUint32(nil, uint32(to.Port())<<16)...)
-	list := []nft.Element{e}
-	if gate, ok := nft.AtGate(e, ""); ok {
+	hostIP, _ := e.HostIP()
+	port := nft.HostPort(hostIP, proto, number, netip.AddrPortFrom(addr, to.Port()), label.Inherited(e.Comment, link.Alias, nft.CommentLimit))
+	list := []nft.Element{port}
+	if gate, ok := nft.AtGate(port, ""); ok {
 		have, gated, err := rules.Find(gate)
 		if err != nil {
 			return nil, false, err

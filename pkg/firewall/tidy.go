@@ -30,12 +30,17 @@ func needed(s *plan.Session) (base, frames bool, err error) {
 	if err != nil {
 		return false, false, fmt.Errorf("list links: %w", err)
 	}
-	open := s.Opened() // the guard is not for these
+	var routed []string
 	for _, l := range links {
 		frames = frames || l.Group == ruleset.ContainerGroup
 		// A link that is deleted meanwhile needs nothing: an error counts as 0.
-		value, _ := s.Sysctls.Read(localnetKey(l.Name))
-		base = base || value == "1" && !slices.Contains(open, l.Name)
+		if value, _ := s.Sysctls.Read(localnetKey(l.Name)); value == "1" {
+			routed = append(routed, l.Name)
+		}
 	}
-	return base, frames, nil
+	if len(routed) > 0 {
+		open := s.Opened() // the guard is not for these
+		routed = slices.DeleteFunc(routed, func(name string) bool { return slices.Contains(open, name) })
+	}
+	return len(routed) > 0, frames, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
@@ -206,17 +207,21 @@ func Exists(s *plan.Session, name string) bool {
 	return err == nil
 }
 
-// DropTagged deletes the pairs whose tag drop takes, by the alias: the host's end may be renamed.
-func DropTagged(s *plan.Session, drop func(tag string) bool) error {
+// Tagged lists the host's ends of the pairs whose tag is takes, by the alias: an end may be renamed.
+func Tagged(s *plan.Session, is func(tag string) bool) ([]*netlink.Link, error) {
 	links, err := s.Host.Links()
 	if err != nil {
-		return fmt.Errorf("list links: %w", err)
+		return nil, fmt.Errorf("list links: %w", err)
 	}
-	var errs []error
+	return slices.DeleteFunc(links, func(l *netlink.Link) bool { return l.Kind != "veth" || !is(label.Tag(l.Alias)) }), nil
+}
+
+// DropTagged deletes the pairs whose tag drop takes.
+func DropTagged(s *plan.Session, drop func(tag string) bool) error {
+	links, err := Tagged(s, drop)
+	errs := []error{err}
 	for _, l := range links {
-		if l.Kind == "veth" && drop(label.Tag(l.Alias)) {
-			errs = append(errs, s.Host.DeleteLink(l.Name))
-		}
+		errs = append(errs, s.Host.DeleteLink(l.Name))
 	}
 	return errors.Join(errs...)
 }

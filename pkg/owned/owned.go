@@ -8,7 +8,6 @@ package owned
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 
@@ -82,14 +81,12 @@ func setsOf(mark string) []string { return append([]string{mark}, nft.CountedBy(
 func Owners(s *plan.Session, network string, part Part) ([]string, error) {
 	var tags []string
 	if part == Everything {
-		links, err := s.Host.Links()
+		links, err := link.Tagged(s, func(tag string) bool { return plan.OfNetwork(tag, network) })
 		if err != nil {
-			return nil, fmt.Errorf("list links: %w", err)
+			return nil, err
 		}
 		for _, l := range links {
-			if tag := label.Tag(l.Alias); l.Kind == "veth" && plan.OfNetwork(tag, network) {
-				tags = append(tags, tag)
-			}
+			tags = append(tags, label.Tag(l.Alias))
 		}
 	}
 	rules, err := s.Rules()

@@ -102,15 +102,9 @@ func (in *inputs) addAfter(req *cni.Request, s *plan.Session, pool *ipam.IPAM) (
 
 // living lists the attachments of the network that exist, with their addresses.
 func living(s *plan.Session, network string) (list []lease.Living, err error) {
-	links, err := s.Host.Links()
-	if err != nil {
-		return nil, err
-	}
+	links, err := link.Tagged(s, func(tag string) bool { return plan.OfNetwork(tag, network) })
 	for _, l := range links {
 		names, _ := label.Parse(l.Alias)
-		if l.Kind != "veth" || !plan.OfNetwork(names.Tag, network) {
-			continue
-		}
 		prefixes, err := s.Host.PeerAddresses(l)
 		if err != nil {
 			continue // it has just gone
@@ -121,7 +115,7 @@ func living(s *plan.Session, network string) (list []lease.Living, err error) {
 		}
 		list = append(list, one)
 	}
-	return list, nil
+	return list, err
 }
 
 func (in *inputs) addLeased(req *cni.Request, s *plan.Session, pool *ipam.IPAM, add func() (*current.Result, error)) (*current.Result, error) {

@@ -39,6 +39,18 @@ func routesText(routes []*types.Route) string {
 	return strings.Join(list, ", ")
 }
 
+// taken are the inputs of a configuration after the IPAM plugin's answer.
+func taken(t *testing.T, conf, lease string) *inputs {
+	t.Helper()
+	c, err := Read(request(conf))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := &inputs{conf: c, owner: testOwner, mac: c.MAC}
+	in.take(result(t, lease))
+	return in
+}
+
 // TestTake: gateways and default routes where the IPAM plugin gives none.
 func TestTake(t *testing.T) {
 	const v4, v6 = `{"address": "10.1.0.2/24"}`, `{"address": "fd00::2/64"}`
@@ -61,12 +73,7 @@ func TestTake(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c, err := Read(request(tt.conf))
-			if err != nil {
-				t.Fatal(err)
-			}
-			in := inputs{conf: c, owner: testOwner}
-			in.take(result(t, tt.lease))
+			in := taken(t, tt.conf, tt.lease)
 			var gateways []string
 			for _, ip := range in.ips {
 				gateways = append(gateways, ip.Gateway.String())
@@ -112,12 +119,7 @@ func TestGatewaysWork(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c, err := Read(request(tt.conf))
-			if err != nil {
-				t.Fatal(err)
-			}
-			in := inputs{conf: c, owner: testOwner}
-			in.take(result(t, tt.lease))
+			in := taken(t, tt.conf, tt.lease)
 			wantError(t, in.gatewaysWork(), cni.CodeConfig, tt.want)
 		})
 	}
@@ -132,12 +134,7 @@ func TestTakeMAC(t *testing.T) {
 		{`{}`, `{}`, testOwner.ContainerMAC(nil).String()},
 	}
 	for _, tt := range tests {
-		c, err := Read(request(tt.conf))
-		if err != nil {
-			t.Fatal(err)
-		}
-		in := inputs{conf: c, owner: testOwner, mac: c.MAC}
-		in.take(result(t, tt.lease))
+		in := taken(t, tt.conf, tt.lease)
 		if in.mac.String() != tt.want {
 			t.Errorf("%s %s: got %s, want %s", tt.conf, tt.lease, in.mac, tt.want)
 		}
@@ -175,12 +172,7 @@ func TestRoute(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c, err := Read(request(tt.conf))
-			if err != nil {
-				t.Fatal(err)
-			}
-			in := inputs{conf: c, owner: testOwner}
-			in.take(result(t, tt.lease))
+			in := taken(t, tt.conf, tt.lease)
 			var list []string
 			for _, r := range in.routes {
 				list = append(list, kernelRoute(in.route(r, in.addresses())))

@@ -54,9 +54,7 @@ var _ = row("T18", "what was for a container that is gone reaches the next one w
 	// Counters say nothing: somebody may set them to 0.
 	for family, leaks := range map[string]func(*Stage, func(*Stage, *Network)) bool{"IPv4": v4, "IPv6": v6} {
 		r.Fails("also where the rules were saved without counters, and loaded again: "+family, func() bool {
-			return leaks(ours(), func(s *Stage, _ *Network) {
-				Program(s.Host, "flush ruleset\n"+Program(s.Host, "", "nft", "-s", "list", "ruleset"), "nft", "-f", "-")
-			})
+			return leaks(ours(), func(s *Stage, _ *Network) { Reload(s.Host) })
 		})
 	}
 	r.Fails("also where GC comes in place of DEL", func() bool {

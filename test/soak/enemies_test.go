@@ -209,12 +209,8 @@ func (w *world) useInodes(during time.Duration) error {
 	w.diskFull.Store(true)
 	defer w.diskFull.Store(false)
 	dir := filepath.Join(w.Dir, "many")
-	err := os.Mkdir(dir, 0o700)
-	for i := 0; err == nil; i++ {
-		err = os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), nil, 0o600)
-	}
-	if !errors.Is(err, unix.ENOSPC) {
-		return fmt.Errorf("there are inodes left: %w", err)
+	if err := stage.UseInodes(dir); err != nil {
+		return err
 	}
 	time.Sleep(during)
 	return os.RemoveAll(dir)

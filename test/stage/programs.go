@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"time"
@@ -92,4 +93,24 @@ func (s *Stage) NeedVlans() {
 	if !s.HasVlans() {
 		Missing(s.T, "bridge VLAN filtering")
 	}
+}
+
+// Reload saves the space's rules without counters, and loads them again. It returns what was saved.
+func Reload(s *Space) string {
+	s.t.Helper()
+	saved := Program(s, "", "nft", "-s", "list", "ruleset")
+	Program(s, "flush ruleset\n"+saved, "nft", "-f", "-")
+	return saved
+}
+
+// UseInodes makes a folder, and files in it until the file system has no room for another.
+func UseInodes(dir string) error {
+	err := os.Mkdir(dir, 0o700)
+	for i := 0; err == nil; i++ {
+		err = os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), nil, 0o600)
+	}
+	if !errors.Is(err, unix.ENOSPC) {
+		return fmt.Errorf("there are inodes left: %w", err)
+	}
+	return nil
 }

@@ -33,16 +33,18 @@ const (
 // verbs are the functions that the reference's tests call.
 var verbs = regexp.MustCompile(`(?m)^func cmd(Add|Del|Check|Status|GC)\(args \*skel\.CmdArgs\) error`)
 
-func TestBridge(t *testing.T) { compare(t, "main/bridge", "bridge.go", "bridge", bridgeDiffers) }
-func TestHostLocal(t *testing.T) {
-	compare(t, "ipam/host-local", "main.go", "host-local", hostLocalDiffers)
-}
+// sources are the packages whose tests are run, each with the file that has its verbs. A package's
+// folder has the plugin's name.
+var sources = map[string]string{"main/bridge": "bridge.go", "ipam/host-local": "main.go"}
+
+func TestBridge(t *testing.T)    { compare(t, "main/bridge", bridgeDiffers) }
+func TestHostLocal(t *testing.T) { compare(t, "ipam/host-local", hostLocalDiffers) }
 
 // TestBuild only builds, into the folder SUITE_BUILD, for a machine without Go.
 func TestBuild(t *testing.T) {
 	if dir := os.Getenv("SUITE_BUILD"); dir != "" {
-		for pkg, source := range map[string]string{"main/bridge": "bridge.go", "ipam/host-local": "main.go"} {
-			if err := os.CopyFS(dir, os.DirFS(filepath.Dir(build(t, pkg, source)))); err != nil {
+		for pkg := range sources {
+			if err := os.CopyFS(dir, os.DirFS(filepath.Dir(build(t, pkg)))); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -50,10 +52,10 @@ func TestBuild(t *testing.T) {
 }
 
 // compare runs a package's tests. Those that fail must be the ones that differ on purpose.
-func compare(t *testing.T, pkg, source, plugin string, differs []difference) {
+func compare(t *testing.T, pkg string, differs []difference) {
 	passed, lacking := 0, make(map[string]int)
 	found := make([]bool, len(differs))
-	specs := run(t, pkg, source, plugin)
+	specs := run(t, pkg)
 	for _, spec := range specs {
 		if spec.State == types.SpecStatePassed {
 			passed++
@@ -85,11 +87,11 @@ func compare(t *testing.T, pkg, source, plugin string, differs []difference) {
 }
 
 // run is what became of each test.
-func run(t *testing.T, pkg, source, plugin string) types.SpecReports {
+func run(t *testing.T, pkg string) types.SpecReports {
 	t.Helper()
 	bin, report := stage.Plugins(t, "bridge", "portmap", "host-local"), filepath.Join(t.TempDir(), "report.json")
-	cmd := exec.Command(build(t, pkg, source), "-ginkgo.json-report="+report)
-	cmd.Env = append(os.Environ(), "SUITE_PLUGIN="+filepath.Join(bin, plugin), "SUITE_KEYS="+keys, "PATH="+bin+":"+os.Getenv("PATH"))
+	cmd := exec.Command(build(t, pkg), "-ginkgo.json-report="+report)
+	cmd.Env = append(os.Environ(), "SUITE_PLUGIN="+filepath.Join(bin, filepath.Base(pkg)), "SUITE_KEYS="+keys, "PATH="+bin+":"+os.Getenv("PATH"))
 	out, _ := cmd.CombinedOutput() // the report says what failed
 	data, err := os.ReadFile(report)
 	if err != nil {
@@ -104,7 +106,7 @@ func run(t *testing.T, pkg, source, plugin string) types.SpecReports {
 
 // build compiles the reference's tests with functions that execute plugins, unless SUITE_BUILT names
 // the folder where TestBuild has put them.
-func build(t *testing.T, pkg, source string) string {
+func build(t *testing.T, pkg string) string {
 	t.Helper()
 	if dir := os.Getenv("SUITE_BUILT"); dir != "" {
 		return filepath.Join(dir, filepath.Base(pkg)+".test")
@@ -118,7 +120,7 @@ func build(t *testing.T, pkg, source string) string {
 	if err := os.CopyFS(dir, os.DirFS(module.Dir)); err != nil {
 		t.Fatal(err)
 	}
-	folder := filepath.Join(dir, "plugins", pkg)
+	folder, source := filepath.Join(dir, "plugins", pkg), sources[pkg]
 	text, err := os.ReadFile(filepath.Join(folder, source))
 	if err != nil {
 		t.Fatal(err)

@@ -44,9 +44,7 @@ func (w *world) stepLeases() string {
 
 // stepRules saves and loads the rules, as nftables.service does. Counters and handles change.
 func (w *world) stepRules() string {
-	saved := stage.Program(w.Host, "", "nft", "-s", "list", "ruleset")
-	stage.Program(w.Host, "flush ruleset\n"+saved, "nft", "-f", "-")
-	return fmt.Sprintf("%d bytes", len(saved))
+	return fmt.Sprintf("%d bytes", len(stage.Reload(w.Host)))
 }
 
 // stepRoute attaches a container while the host has no route to a network. A missing route says
@@ -107,15 +105,7 @@ func (w *world) stepInodes() string {
 		return ""
 	}
 	full := filepath.Join(w.Dir, "full")
-	w.Must(os.Mkdir(full, 0o700))
-	for i := 0; ; i++ {
-		f, err := os.OpenFile(filepath.Join(full, fmt.Sprint(i)), os.O_CREATE|os.O_EXCL, 0o600)
-		if errors.Is(err, unix.ENOSPC) {
-			break
-		}
-		w.Must(err)
-		w.Must(f.Close())
-	}
+	w.Must(stage.UseInodes(full))
 	w.full = true
 	text := w.stepAdd() + "; " + w.stepDel()
 	w.full = false
