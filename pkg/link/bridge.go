@@ -22,6 +22,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/file"
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
@@ -86,7 +87,8 @@ func (b Bridge) create(s *plan.Session) error {
 		filtering = netlink.Flag(nl.IFLA_BR_VLAN_FILTERING, true)
 	}
 	req := netlink.LinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, b.Name, false,
-		netlink.Bytes(unix.IFLA_ADDRESS, bridgeMAC(b.Name)), netlink.Number(unix.IFLA_MTU, b.MTU), netlink.LinkInfo("bridge", filtering))
+		netlink.Bytes(unix.IFLA_ADDRESS, bridgeMAC(b.Name)), netlink.Number(unix.IFLA_MTU, b.MTU),
+		netlink.Number(unix.IFLA_GROUP, b.group()), netlink.LinkInfo("bridge", filtering))
 	s.Host.Queue(req, "create")
 	err := s.Host.Flush()
 	switch {
@@ -100,6 +102,14 @@ func (b Bridge) create(s *plan.Session) error {
 	// The kernel takes an alias only for a link that exists (do_setlink).
 	dad := Sysctl{Key: "net/ipv6/conf/" + b.Name + "/accept_dad", Value: "0", Optional: true, Cosmetic: true}
 	return errors.Join(setAlias(s, b.Name, bridgeAlias), dad.Add(s), b.loose(s))
+}
+
+// group is the link group of a bridge of ours, by which rules know gateways; 0 is the kernel's default.
+func (b Bridge) group() (group uint32) {
+	if b.Gateway {
+		group = ruleset.GatewayGroup
+	}
+	return group
 }
 
 // loose lets packets in whose sender the host would answer by another of its links, where the host is
@@ -118,17 +128,18 @@ func (b Bridge) loose(s *plan.Session) error {
 func bridgeMAC(name string) net.HardwareAddr { return plan.HardwareAddr("bridge", machine(), name) }
 
 // reconcile brings an existing bridge up and, where the configuration asks for that, into
-// promiscuous mode. A bridge of ours gets the configured MTU.
+// promiscuous mode. A bridge of ours gets the configured MTU and its group.
 func (b Bridge) reconcile(s *plan.Session, link *netlink.Link) error {
 	wrongMTU := b.MTU > 0 && link.MTU != b.MTU && ours(link)
 	wrongPromisc := b.Promisc && !link.Promisc
+	wrongGroup := b.Gateway && link.Group != b.group() && ours(link)
 	wrongVlans := b.Vlans && !link.Filtering
 	if wrongVlans && !ours(link) {
 		return fmt.Errorf("bridge %s: does not tell VLANs apart, and is not ours to change: run `ip link set %s type bridge vlan_filtering 1` or use another bridge: %w",
 			b.Name, b.Name, plan.ErrConflict)
 	}
 	pin := b.pin(link)
-	if link.Up && !wrongMTU && !wrongPromisc && !wrongVlans && pin == nil {
+	if link.Up && !wrongMTU && !wrongPromisc && !wrongGroup && !wrongVlans && pin == nil {
 		return nil
 	}
 	info := nl.NewIfInfomsg(unix.AF_UNSPEC)
@@ -140,6 +151,9 @@ func (b Bridge) reconcile(s *plan.Session, link *netlink.Link) error {
 		netlink.Bytes(unix.IFLA_IFNAME, nl.ZeroTerminated(b.Name)), netlink.Bytes(unix.IFLA_ADDRESS, pin))
 	if wrongMTU {
 		req.AddData(netlink.Number(unix.IFLA_MTU, b.MTU))
+	}
+	if wrongGroup {
+		req.AddData(netlink.Number(unix.IFLA_GROUP, b.group()))
 	}
 	if wrongVlans {
 		req.AddData(netlink.LinkInfo("bridge", netlink.Flag(nl.IFLA_BR_VLAN_FILTERING, true)))
@@ -192,7 +206,7 @@ func (b Bridge) Vanished(s *plan.Session) bool {
 	return s.Vanished(b.Name)
 }
 
-// Check compares kind, flags and MTU.
+// Check compares kind, flags, MTU and group.
 func (b Bridge) Check(s *plan.Session) error {
 	d := plan.Compare(plan.LinkKind, "bridge "+b.Name)
 	link, err := s.HostLink(b.Name)
@@ -202,6 +216,7 @@ func (b Bridge) Check(s *plan.Session) error {
 	d.Want("kind", "bridge", link.Kind)
 	d.WantIf(!link.Up, "state", "up", "down")
 	d.WantIf(b.MTU > 0 && ours(link), "mtu", b.MTU, link.MTU)
+	d.WantIf(b.Gateway && ours(link), "group", b.group(), link.Group)
 	d.WantIf(b.Promisc, "promiscuous mode", true, link.Promisc)
 	d.WantIf(b.Vlans, "VLAN filtering", true, link.Filtering)
 	return d.Err()
@@ -224,8 +239,8 @@ func when(is bool, format string, args ...any) string {
 }
 
 func (b Bridge) String() string {
-	return fmt.Sprintf("ip link add %s address %s%s%s up type bridge%s\nip link set %s alias %s",
-		b.Name, bridgeMAC(b.Name), when(b.MTU > 0, " mtu %d", b.MTU), when(b.Promisc, " promisc on"),
+	return fmt.Sprintf("ip link add %s address %s%s%s%s up type bridge%s\nip link set %s alias %s",
+		b.Name, bridgeMAC(b.Name), when(b.MTU > 0, " mtu %d", b.MTU), when(b.Gateway, " group %d", b.group()), when(b.Promisc, " promisc on"),
 		when(b.Vlans, " vlan_filtering 1"), b.Name, bridgeAlias)
 }
 

@@ -12,7 +12,8 @@ import (
 )
 
 func TestBridgeCheck(t *testing.T) {
-	world.CheckTampered(t, Bridge{Name: "br0", MTU: 1400, Promisc: true}, nil, []world.Tamper{
+	world.CheckTampered(t, Bridge{Name: "br0", MTU: 1400, Promisc: true, Gateway: true}, nil, []world.Tamper{
+		{Name: "group", Change: func(w world.World) { w.Must(netlink.LinkSetGroup(w.Link("br0"), 7)) }, Want: "bridge br0: group is 7, expected 25202"},
 		{Name: "nothing", Change: func(world.World) {}, Want: ""},
 		{Name: "removed", Change: func(w world.World) { w.Must(netlink.LinkDel(w.Link("br0"))) }, Want: "bridge br0: link br0 is missing"},
 		{Name: "down", Change: func(w world.World) { w.Must(netlink.LinkSetDown(w.Link("br0"))) }, Want: "bridge br0: state is down, expected up"},
@@ -28,12 +29,13 @@ func TestBridgeCheck(t *testing.T) {
 // TestBridgeAgain: the next ADD brings a bridge of ours back to what it should be.
 func TestBridgeAgain(t *testing.T) {
 	world.InWorld(t, func(w world.World) {
-		b := Bridge{Name: "br0", MTU: 1400, Promisc: true}
+		b := Bridge{Name: "br0", MTU: 1400, Promisc: true, Gateway: true}
 		w.Add(b)
 		mac := w.Link("br0").Attrs().HardwareAddr.String()
 		w.Must(netlink.LinkSetMTU(w.Link("br0"), 1300))
 		w.Must(netlink.SetPromiscOff(w.Link("br0")))
 		w.Must(netlink.LinkSetDown(w.Link("br0")))
+		w.Must(netlink.LinkSetGroup(w.Link("br0"), 0))
 		w.Add(b)
 		w.WantCheck(b, "")
 		if got := w.Link("br0").Attrs(); got.HardwareAddr.String() != mac || got.Alias != "bridgeport" {

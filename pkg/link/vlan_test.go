@@ -116,6 +116,8 @@ func TestVlanGateway(t *testing.T) {
 		for range 2 { // made once
 			w.Add(g)
 			w.WantCheck(g, "")
+			w.Must(netlink.LinkSetGroup(w.Link("br0.100"), 0))
+			w.WantCheck(g, "vlan gateway br0.100: group is 0, expected 25202")
 		}
 		w.Must(Retire(w.Session, "br0", noRules))
 		w.WantCheck(g, "vlan gateway br0.100: link br0.100 is missing")

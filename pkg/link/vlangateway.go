@@ -70,7 +70,15 @@ func (g VlanGateway) Add(s *plan.Session) error {
 }
 
 func (g VlanGateway) complete(link *netlink.Link) bool {
-	return link.Kind == "veth" && link.Up && link.Alias == g.alias() && (g.MTU == 0 || link.MTU == g.MTU)
+	return link.Kind == "veth" && link.Up && link.Alias == g.alias() && (g.MTU == 0 || link.MTU == g.MTU) && link.Group == g.group(link.Name)
+}
+
+// group is the link group of an end: by that of the host's end rules know gateways.
+func (g VlanGateway) group(end string) (group uint32) {
+	if end == g.name() {
+		group = ruleset.GatewayGroup
+	}
+	return group
 }
 
 func (g VlanGateway) make(s *plan.Session) (*netlink.Link, error) {
@@ -114,7 +122,8 @@ func (g VlanGateway) finish(s *plan.Session) error {
 		return errors.Join(err, s.Host.DeleteLink(g.port()))
 	}
 	for _, name := range []string{g.port(), g.name()} {
-		s.Host.Queue(netlink.LinkRequest(unix.RTM_NEWLINK, 0, name, true, aliasAttr(g.alias()), netlink.Number(unix.IFLA_MTU, g.MTU)), "link %s: set up", name)
+		s.Host.Queue(netlink.LinkRequest(unix.RTM_NEWLINK, 0, name, true, aliasAttr(g.alias()),
+			netlink.Number(unix.IFLA_MTU, g.MTU), netlink.Number(unix.IFLA_GROUP, g.group(name))), "link %s: set up", name)
 	}
 	refuse := Sysctl{Key: "net/ipv6/conf/" + g.name() + "/accept_ra", Value: "0", Optional: true}
 	return errors.Join(refuse.Add(s), noIPv6(g.port()).Add(s), s.Host.Flush())
@@ -143,6 +152,7 @@ func (g VlanGateway) Check(s *plan.Session) error {
 		return d.Err() // a stranger's
 	}
 	d.WantIf(g.MTU > 0, "mtu", g.MTU, link.MTU)
+	d.Want("group", g.group(g.name()), link.Group)
 	master, merr := s.HostIndex(g.Bridge)
 	port, err := s.Host.Link(g.port())
 	d.MissingIf(err == nil && (merr != nil || port.Master != master), "port "+g.port()+" in bridge", g.Bridge)
@@ -158,7 +168,7 @@ func (g VlanGateway) checkRules(s *plan.Session, link *netlink.Link) error {
 
 func (g VlanGateway) String() string {
 	mtu := when(g.MTU > 0, " mtu %d", g.MTU)
-	return fmt.Sprintf("ip link add %s master %s type veth peer name %s address %s\n%s\nip link set %s up%s\nip link set %s up%s\n%s",
-		g.port(), g.Bridge, g.name(), gatewayMAC(g.name()), g.vlans(), g.port(), mtu, g.name(), mtu,
+	return fmt.Sprintf("ip link add %s master %s type veth peer name %s address %s\n%s\nip link set %s up%s\nip link set %s up%s group %d\n%s",
+		g.port(), g.Bridge, g.name(), gatewayMAC(g.name()), g.vlans(), g.port(), mtu, g.name(), mtu, g.group(g.name()),
 		ruleset.VlanGatewayChain(g.Bridge, g.VID, gatewayMAC(g.name())))
 }

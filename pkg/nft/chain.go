@@ -41,7 +41,7 @@ func (c Chain) label() string { return fmt.Sprintf("chain %s %s %s", c.family(),
 // Hook is where packets enter a base chain.
 type Hook struct {
 	Type         string // "filter" or "nat"
-	Name         string // "prerouting", "output", "postrouting" or "ingress"
+	Name         string // "prerouting", "forward", "output", "postrouting" or "ingress"
 	Device       string // of ingress
 	Priority     int32
 	PriorityName string // as nft(8) says it; "" for the number
@@ -58,8 +58,9 @@ func (h Hook) String() string {
 
 func (h Hook) number() *nftables.ChainHook {
 	return map[string]*nftables.ChainHook{
-		"prerouting": nftables.ChainHookPrerouting, "output": nftables.ChainHookOutput,
-		"postrouting": nftables.ChainHookPostrouting, "ingress": nftables.ChainHookIngress,
+		"prerouting": nftables.ChainHookPrerouting, "forward": nftables.ChainHookForward,
+		"output": nftables.ChainHookOutput, "postrouting": nftables.ChainHookPostrouting,
+		"ingress": nftables.ChainHookIngress,
 	}[h.Name]
 }
 

@@ -196,10 +196,14 @@ func (c *Conn) chainSteps(change Change) ([]step, error) {
 				return nil, err
 			}
 		default:
+			missing, err := c.missingOf(b)
+			if err != nil {
+				return nil, err
+			}
 			if b.Place == InBase {
 				c.basesMade++
 			}
-			steps = append(steps, func() error { return c.queueBlock(b) })
+			steps = append(steps, func() error { return c.queueBlock(b.Place, missing) })
 		}
 	}
 	for i, ch := range change.Chains {
@@ -220,7 +224,11 @@ func (c *Conn) chainSteps(change Change) ([]step, error) {
 
 // tryBlock makes a block in a transaction of its own, where the kernel has its family.
 func (c *Conn) tryBlock(b Block) error {
-	if err := c.queueBlock(b); err != nil {
+	missing, err := c.missingOf(b)
+	if err != nil {
+		return err
+	}
+	if err := c.queueBlock(b.Place, missing); err != nil {
 		return err
 	}
 	if err := c.nl.Flush(); err != nil && !Unsupported(err) {
@@ -229,17 +237,30 @@ func (c *Conn) tryBlock(b Block) error {
 	return nil
 }
 
-func (c *Conn) queueBlock(b Block) error {
-	c.nl.AddTable(c.tables[b.Place.Family()])
+// missingOf are the block's chains that the kernel lacks. Some exist where an earlier release, which
+// had fewer, has made them: their rules must not be there twice.
+func (c *Conn) missingOf(b Block) (missing []Chain, err error) {
+	chains := b.Chains()
+	there, err := c.look(chains...)
+	for i := range there {
+		if there[i] == nil {
+			missing = append(missing, chains[i])
+		}
+	}
+	return missing, err
+}
+
+func (c *Conn) queueBlock(place Place, chains []Chain) error {
+	c.nl.AddTable(c.tables[place.Family()])
 	for _, s := range sets {
-		if s.Place != b.Place {
+		if s.Place != place {
 			continue
 		}
 		if err := c.nl.AddSet(c.sets[s.Name], nil); err != nil {
 			return fmt.Errorf("rules: set %s: %w", s.Name, err)
 		}
 	}
-	for _, ch := range b.Chains() {
+	for _, ch := range chains {
 		c.queueChain(ch)
 	}
 	return nil

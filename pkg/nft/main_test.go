@@ -3,6 +3,7 @@ package nft
 import (
 	"fmt"
 	"os"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -22,6 +23,11 @@ func SetChains(base, frames, traffic func() Block, masq, snat, gate Chain) {
 }
 
 func baseChains() []Chain { return Base().Chains() }
+
+func baseChain(name string) Chain {
+	chains := baseChains()
+	return chains[slices.IndexFunc(chains, func(c Chain) bool { return c.Name == name })]
+}
 
 // TestMain moves the tests into namespaces of their own, where it may.
 func TestMain(m *testing.M) { stage.MainIfRoot(m.Run) }

@@ -79,6 +79,7 @@ func (f Payload) Within(mask, value net.HardwareAddr) Part {
 
 // Bits of ct state (NF_CT_STATE_BIT) and of ct status (linux/netfilter/nf_conntrack_common.h).
 const (
+	ctInvalid     = 1 << 0
 	ctEstablished = 1 << 1
 	ctRelated     = 1 << 2
 	ctNew         = 1 << 3
@@ -102,6 +103,9 @@ func NotEstablished() Part {
 	return statement("ct state & (established|related) == 0",
 		ct(expr.CtKeySTATE), masked(native(ctEstablished|ctRelated)), equals(make([]byte, 4)))
 }
+
+// IsInvalid: ct state invalid
+func IsInvalid() Part { return statement("ct state invalid", anyOf(ctInvalid, ct(expr.CtKeySTATE))...) }
 
 // IsNew: ct state new
 func IsNew() Part { return statement("ct state new", anyOf(ctNew, ct(expr.CtKeySTATE))...) }

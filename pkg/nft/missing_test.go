@@ -92,7 +92,7 @@ func TestMissingChain(t *testing.T) {
 // TestMissingHook: a chain without its hook sees no packet.
 func TestMissingHook(t *testing.T) {
 	withConn(t, func(c *Conn) {
-		guard := baseChains()[len(baseChains())-1]
+		guard := baseChain("guard")
 		plain := guard
 		plain.Hook = nil
 		c.nl.AddTable(c.tables[Inet])
@@ -104,7 +104,7 @@ func TestMissingHook(t *testing.T) {
 
 // TestMissingTampered: a rule that was changed in any part is not the same rule.
 func TestMissingTampered(t *testing.T) {
-	guard := baseChains()[len(baseChains())-1]
+	guard := baseChain("guard")
 	hostports := baseChains()[0]
 	tests := []struct {
 		name   string
@@ -139,7 +139,7 @@ func TestMissingTampered(t *testing.T) {
 
 // TestMissingReloaded: nft(8) writes rules in another form when it loads what it has saved.
 func TestMissingReloaded(t *testing.T) {
-	guard := baseChains()[len(baseChains())-1].Rules[0]
+	guard := baseChain("guard").Rules[0]
 	network := func(n, offset uint32) *expr.Payload {
 		return &expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: n}
 	}
@@ -183,6 +183,30 @@ func TestMissingOrder(t *testing.T) {
 	if len(bad) != len(want)-1 || !strings.Contains(bad[0].Text, "stands before those that it must follow") {
 		t.Errorf("got %q", bad)
 	}
+}
+
+// TestMissingPart: of a block that an earlier release made with fewer chains, Add makes what is missing, and
+// no rule twice.
+func TestMissingPart(t *testing.T) {
+	withConn(t, func(c *Conn) {
+		chains := full(t, c)
+		for _, b := range []Block{Base(), Frames()} {
+			last := b.Chains()[len(b.Chains())-1]
+			c.nl.FlushChain(&nftables.Chain{Name: last.Name, Table: c.tables[last.family()]})
+			c.nl.DelChain(&nftables.Chain{Name: last.Name, Table: c.tables[last.family()]})
+			c.flush(t)
+			wantMissing(t, c, []Chain{last}, last.label()+" is missing")
+			if err := c.Add(Change{Blocks: []Block{b}}); err != nil {
+				t.Fatal(err)
+			}
+			wantMissing(t, c, chains)
+			for _, ch := range b.Chains() {
+				if have := len(c.listed(t, ch)); have != len(ch.Rules) {
+					t.Errorf("%s has %d rules, want %d", ch.label(), have, len(ch.Rules))
+				}
+			}
+		}
+	})
 }
 
 // TestMissingExtra: rules that others add are not our business.

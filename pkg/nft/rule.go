@@ -198,6 +198,11 @@ func Iifgroup(group uint32) Part {
 	return metaIs(expr.MetaKeyIIFGROUP, "iifgroup", fmt.Sprint(group), native(group))
 }
 
+// Oifgroup matches the group of the link by which a packet goes out: oifgroup 25202
+func Oifgroup(group uint32) Part {
+	return metaIs(expr.MetaKeyOIFGROUP, "oifgroup", fmt.Sprint(group), native(group))
+}
+
 // NotLoopback: iiftype != loopback
 func NotLoopback() Part {
 	return metaIs(expr.MetaKeyIIFTYPE, "iiftype", "loopback", binary.NativeEndian.AppendUint16(nil, unix.ARPHRD_LOOPBACK)).Not()

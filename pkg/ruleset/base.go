@@ -16,8 +16,15 @@ import (
 // chain that was registered last wins (nf_hook_entries_grow).
 const natPriority = -99
 
+// guard is the name of the chain that keeps 127.0.0.0/8 the host's own.
+const guard = "guard"
+
 // lastBase is the name of the last of baseChains.
-const lastBase = "guard"
+const lastBase = "forward"
+
+// GatewayGroup is the link group (IFLA_GROUP) of links of ours that are their containers' gateway. The
+// number reads "br".
+const GatewayGroup = 0x6272
 
 // Base is the block of family inet that everything else needs.
 func Base() nft.Block { return nft.Block{Place: nft.InBase, Last: lastBase, Chains: baseChains} }
@@ -60,11 +67,22 @@ func baseChains() []nft.Chain {
 		{
 			// route_localnet lets 127.0.0.1:hostPort work; without these rules it
 			// would also let neighbours reach services bound to loopback.
-			Name: lastBase,
+			Name: guard,
 			Hook: raw(),
 			Rules: []nft.Rule{
 				nft.NewRule("loopback addresses belong to the host alone", nft.NotLoopback(), nft.Daddr(loopback4), nft.Drop()),
 				nft.NewRule("loopback addresses belong to the host alone", nft.NotLoopback(), nft.Saddr(loopback4), nft.Drop()),
+			},
+		},
+		{
+			// The kernel translates no packet that connection tracking can't place, such as a late RST:
+			// it would leave with the container's address, or come from an address that the container
+			// did not ask.
+			Name: lastBase,
+			Hook: &nft.Hook{Type: "filter", Name: "forward", Priority: -150, PriorityName: "mangle"},
+			Rules: []nft.Rule{
+				nft.NewRule("from containers, of no connection", nft.IsInvalid(), nft.Iifgroup(GatewayGroup), nft.Drop()),
+				nft.NewRule("to containers, of no connection", nft.IsInvalid(), nft.Oifgroup(GatewayGroup), nft.Drop()),
 			},
 		},
 	}
@@ -73,7 +91,7 @@ func baseChains() []nft.Chain {
 // Front are the rules that stand before those of the guard: it leaves the opened links alone, by
 // which the host itself takes loopback addresses. Other chains have none.
 func Front(c nft.Chain, opened func() []string) (rules []nft.Rule) {
-	if c.Name != lastBase {
+	if c.Name != guard {
 		return nil
 	}
 	for _, link := range opened() {

@@ -83,11 +83,17 @@ func datagram(src, dst netip.AddrPort, data []byte) []byte {
 	return packet(src.Addr(), dst.Addr(), protoUDP, append(head, data...))
 }
 
+// Flags of TCP.
+const tcpFIN, tcpSYN, tcpRST, tcpACK = 1, 2, 4, 16
+
 // syn is the packet that opens a TCP connection.
-func syn(src, dst netip.AddrPort) []byte {
-	head := join(u16(int(src.Port())), u16(int(dst.Port())), u32(1), u32(0), []byte{0x50, 0x02}, u16(65535), []byte{0, 0, 0, 0})
-	copy(head[16:], sum(pseudo(src.Addr(), dst.Addr(), protoTCP, len(head)), head))
-	return packet(src.Addr(), dst.Addr(), protoTCP, head)
+func syn(src, dst netip.AddrPort) []byte { return segment(src, dst, tcpSYN, 1, nil) }
+
+// segment is a TCP packet.
+func segment(src, dst netip.AddrPort, flags byte, seq int, data []byte) []byte {
+	head := join(u16(int(src.Port())), u16(int(dst.Port())), u32(seq), u32(0), []byte{0x50, flags}, u16(65535), []byte{0, 0, 0, 0})
+	copy(head[16:], sum(pseudo(src.Addr(), dst.Addr(), protoTCP, len(head)+len(data)), head, data))
+	return packet(src.Addr(), dst.Addr(), protoTCP, append(head, data...))
 }
 
 // icmp is an ICMP or ICMPv6 message. body follows the checksum.

@@ -25,6 +25,10 @@ var sick = []struct {
 	{"forward-policy", func(n *Node) {
 		n.nft("table inet mine { chain forward { type filter hook forward priority 0; policy drop; } }")
 	}, []string{"br-netfilter"}},
+	{"forward-ports", func(n *Node) {
+		n.nft("table inet mine { chain f { type filter hook forward priority 0; ct status dnat jump strict; }\n chain strict { oifname lan0 reject; } }")
+	}, nil},
+	{"reply-uplink", byRule, nil},
 	{"forward-legacy", func(n *Node) { legacyIPTables(n).Run(n.Host, "-P FORWARD DROP") }, []string{"br-netfilter"}},
 	{"firewalld", func(n *Node) {
 		n.nft("table inet firewalld { chain filter_FORWARD { type filter hook forward priority 10; policy accept; } }")

@@ -65,7 +65,7 @@ func forwardChains(c *nft.Conn) ([]Blocker, error) {
 			return nil, fmt.Errorf("rules: list chains: %w", err)
 		}
 		for _, ch := range chains {
-			if ch.Hooknum == nil || *ch.Hooknum != *nftables.ChainHookForward || ch.Type != nftables.ChainTypeFilter {
+			if ch.Table.Name == nft.Table || ch.Hooknum == nil || *ch.Hooknum != *nftables.ChainHookForward || ch.Type != nftables.ChainTypeFilter {
 				continue
 			}
 			b, err := blocker(c, ch, chains)

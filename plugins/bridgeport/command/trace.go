@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -18,13 +19,15 @@ import (
 
 func traceCommand(o *options) *cobra.Command {
 	var live bool
+	var in string
 	var duration time.Duration
 	c := &cobra.Command{
 		Use:   "trace SOURCE[:PORT] PORT | SOURCE[:PORT] ADDRESS:PORT[/PROTOCOL]",
 		Short: "Follow a packet: published port, route, bridge port, container, reply",
 		Long: `Follow a packet from a source to a port of this host, or to an address and port,
 through rules, routes and links as they are now, and tell where it would be dropped.
-Exit status: 0 it arrives, 2 it does not. With --live real packets are followed by
+Lines with ? tell what is not certain, such as a rule about marks.
+Exit status: 0 it arrives, or may, 2 it does not. With --live real packets are followed by
 nft's trace, until --duration is over or you press Ctrl-C.`,
 		Example: `  bridgeport trace 203.0.113.9:5555 tcp/8080
   bridgeport trace 127.0.0.1 tcp/8080
@@ -34,6 +37,7 @@ nft's trace, until --duration is over or you press Ctrl-C.`,
 	}
 	c.Flags().BoolVar(&live, "live", false, "follow real packets")
 	c.Flags().DurationVar(&duration, "duration", time.Minute, "how long --live looks")
+	c.Flags().StringVar(&in, "in", "", "link by which the packet comes in; default: the way to its source")
 	c.RunE = o.looking(func(p *show.Printer, v view) error {
 		t, err := trace.New(v.Node, v.list)
 		if err != nil {
@@ -43,6 +47,7 @@ nft's trace, until --duration is over or you press Ctrl-C.`,
 		if err != nil {
 			return err
 		}
+		packet.In = in
 		if live {
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
@@ -93,8 +98,11 @@ func printHops(p *show.Printer, packet trace.Packet, hops []trace.Hop, arrives b
 		}
 	}
 	verdict := p.Good("it arrives")
-	if !arrives {
+	switch {
+	case !arrives:
 		verdict = p.Bad("it does not arrive")
+	case slices.ContainsFunc(hops, func(h trace.Hop) bool { return h.Doubt }):
+		verdict = p.Warn("it may arrive: see ?")
 	}
 	p.Line("%s", verdict)
 }

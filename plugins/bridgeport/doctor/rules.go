@@ -140,6 +140,8 @@ var forwardChecks = []Check{
 				}
 			}
 		})),
+	fails("forward-ports", "others' nftables rules let published ports through",
+		"connections to this port are dropped at the forward hook, though other packets of the bridge pass", blockedPorts),
 	fails("forward-legacy", "iptables-legacy does not drop what bridges forward",
 		"packets from and to containers are dropped by rules that `nft list ruleset` does not show",
 		each((*Patient).gateways, func(p *Patient, w attachment.Network) {
@@ -174,13 +176,17 @@ var forwardChecks = []Check{
 
 func forwarding(is4 bool, key string) func(*Patient) {
 	return func(p *Patient) {
-		if node.Sysctl(key) != "0" {
-			return
+		keys := []string{key}
+		for _, u := range p.Uplinks() {
+			if is4 { // with IPv6 the link's own setting does not count (ip6_forward)
+				keys = append(keys, "net/ipv4/conf/"+u.Name+"/forwarding")
+			}
 		}
-		key := strings.ReplaceAll(key, "/", ".")
-		for _, w := range p.gateways() {
-			if w.Attachments > 0 && w.Has(is4) { // ADD turns it on
-				p.tell("sysctl -w "+key+"=1", "%s is 0, but network %s needs it", key, w.Name)
+		needs := slices.IndexFunc(p.gateways(), func(w attachment.Network) bool { return w.Attachments > 0 && w.Has(is4) }) // ADD turns it on
+		for _, key := range keys {
+			if needs >= 0 && node.Sysctl(key) == "0" {
+				key = strings.ReplaceAll(key, "/", ".")
+				p.tell("sysctl -w "+key+"=1", "%s is 0, but network %s needs it", key, p.gateways()[needs].Name)
 				return
 			}
 		}
@@ -252,8 +258,11 @@ var hostChecks = []Check{
 				}
 			}
 		}),
+	warns("reply-uplink", "replies of published ports leave by the link that the request came in by",
+		"who uses the port by this address of the host gets no answer: most networks drop a packet with the address of another link", replies),
 	warns("rp-filter", "strict reverse path filtering does not drop replies",
-		"with several ways out the kernel drops packets that come in by another one than replies would take", func(p *Patient) {
+		"with several ways the kernel drops packets that come in by another one than replies would take", func(p *Patient) {
+			p.strictBridges()
 			if len(p.Uplinks()) < 2 {
 				return
 			}

@@ -29,7 +29,9 @@ type Chain struct {
 	Type     string // "filter", "nat"; "" for a chain that others jump to
 	Hook     string // "prerouting" and so on; "" as above
 	Priority int
-	rules    []*nftables.Rule
+	// DropsRest says that the chain drops what none of its rules decides about: its policy.
+	DropsRest bool
+	rules     []*nftables.Rule
 }
 
 func (c Chain) String() string { return fmt.Sprintf("chain %s %s %s", c.Family, c.Table, c.Name) }
@@ -61,6 +63,7 @@ func Chains() ([]Chain, error) {
 			if ch.Hooknum != nil {
 				out.Hook = hookName(*ch.Hooknum)
 			}
+			out.DropsRest = ch.Policy != nil && *ch.Policy == nftables.ChainPolicyDrop
 			if ch.Priority != nil {
 				out.Priority = int(*ch.Priority)
 			}

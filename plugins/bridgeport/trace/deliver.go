@@ -1,15 +1,16 @@
 package trace
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
+	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
-	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 )
 
@@ -24,38 +25,76 @@ func (t *Tracer) routing(p Packet, in *node.Link, to netip.AddrPort) bool {
 	if l == nil {
 		return t.drop("route", "the host has no route to %s", to.Addr())
 	}
-	t.hop("route", "%s dev %s", r.Dst, l.Name)
-	if in == nil || in.Index == l.Index && !t.Local(p.To.Addr()) {
-		return true // nothing is forwarded
+	if t.target != nil && t.target.Bridge != "" && !nft.OfBridge(l.Name, t.target.Bridge) {
+		return t.drop("route", "%s dev %s does not lead to bridge %s, where %s is", r.Dst, l.Name, t.target.Bridge, t.target.Name())
 	}
-	key := map[bool]string{true: "net/ipv4/ip_forward", false: "net/ipv6/conf/all/forwarding"}[to.Addr().Is4()]
+	forwarded := in != nil && (in.Index != l.Index || t.Local(p.To.Addr()))
+	if forwarded && !t.forwards(in.Name, to.Addr().Is4()) {
+		return false
+	}
+	way, err := node.WayOf(to.Addr(), p.From.Addr(), nameOf(in))
+	switch {
+	case in == nil: // the kernel chose before the translation, and chooses again
+	case errors.Is(err, node.ErrSource): // the kernel looks after the translation
+		return t.drop("route", "%s is strict (net.ipv4.conf.%[1]s.rp_filter, or all's): the container's reply to %s would leave by another link", in.Name, p.From.Addr())
+	case err != nil:
+		return t.drop("route", "the kernel has none for a packet from %s by %s to %s: look at `ip rule`: %v", p.From.Addr(), in.Name, to.Addr(), err)
+	case way.Link != l.Name:
+		return t.drop("route", "table %d, by `ip rule`, sends it to %s, not to %s, where the container is", way.Table, way.Link, l.Name)
+	}
+	t.hop("route", "%s dev %s", r.Dst, l.Name)
+	if !forwarded {
+		return true
+	}
+	return t.forward(l, packetOf(p, l, in, to))
+}
+
+// forwards says whether the host forwards what comes in by the link. With IPv6 the link's own setting does
+// not count (ip6_forward).
+func (t *Tracer) forwards(in string, is4 bool) bool {
+	key := map[bool]string{true: "net/ipv4/ip_forward", false: "net/ipv6/conf/all/forwarding"}[is4]
 	if node.Sysctl(key) == "0" {
 		return t.drop("forward", "%s is 0: the host does not forward", strings.ReplaceAll(key, "/", "."))
 	}
-	return t.forward(l)
+	if is4 && node.Sysctl("net/ipv4/conf/"+in+"/forwarding") == "0" {
+		return t.drop("forward", "net.ipv4.conf.%s.forwarding is 0: the host does not forward what comes in by %[1]s", in)
+	}
+	return true
 }
 
-func (t *Tracer) forward(l *node.Link) bool {
-	h, err := plan.Open(nil)
-	if err != nil {
-		return t.doubt("forward", "rules can't be read: %v", err)
+// nameOf is the link's name; "" without a link.
+func nameOf(l *node.Link) string {
+	if l == nil {
+		return ""
 	}
-	defer h.Close()
-	if found := plan.Findings(foreign.ForwardBlocked(h, l.Name)); len(found) > 0 {
-		if found[0].Kind == plan.ForwardKind {
-			return t.drop("forward", "%v", found)
+	return l.Name
+}
+
+// packetOf is the packet as rules at the forward hook see it.
+func packetOf(p Packet, out, in *node.Link, to netip.AddrPort) node.Forwarded {
+	number, _ := hostport.Protocol(p.Protocol)
+	return node.Forwarded{
+		In: nameOf(in), Out: out.Name, IPv4: to.Addr().Is4(), Protocol: number, From: p.From, To: to, Translated: p.To != to,
+	}
+}
+
+// forward is what rules of others do with the packet.
+func (t *Tracer) forward(l *node.Link, packet node.Forwarded) bool {
+	for _, f := range iptables.Families() {
+		if blocked, err := f.LegacyForward(l.Name); err == nil && blocked && f.IPv6 != packet.IPv4 {
+			return t.drop("forward", "chain FORWARD of %s drops it: %[1]s-save shows the rules", map[bool]string{true: "ip6tables-legacy", false: "iptables-legacy"}[f.IPv6])
 		}
-		return t.doubt("forward", "%v", found)
 	}
-	var others []string
-	for _, c := range t.Chains {
-		if c.Hook == "forward" && c.Type == "filter" && c.Table != nft.Table && c.Length() > 0 {
-			others = append(others, c.String())
+	doubts := 0
+	for _, j := range node.NewJudge(t.Chains).Of(packet) {
+		if j.Drops {
+			return t.drop("forward", "%s drops it: %s (nft -a list table %s %s)", j.Chain, j.Where, j.Chain.Family, j.Chain.Table)
 		}
+		t.doubt("forward", "%s may drop it: %s (nft -a list table %s %s)", j.Chain, j.Where, j.Chain.Family, j.Chain.Table)
+		doubts++
 	}
-	says := t.hop("forward", "nothing drops what is forwarded to %s", l.Name)
-	if len(others) > 0 {
-		says.Says += "; rules of others that were looked at only roughly: " + strings.Join(others, ", ")
+	if doubts == 0 {
+		t.hop("forward", "nothing drops what is forwarded to %s", l.Name)
 	}
 	return true
 }
@@ -128,22 +167,69 @@ func (t *Tracer) container(p Packet, to netip.AddrPort) bool {
 	return t.drop("container", "nothing in %s listens on %s/%s: it refuses the connection", a.Name(), to, p.Protocol)
 }
 
-// way is the reply's.
-func (t *Tracer) way(source netip.Addr, to netip.AddrPort) bool {
+// reply is the way back, out of the container and out of the host.
+func (t *Tracer) reply(source netip.Addr, to netip.AddrPort, in *node.Link) bool {
 	a := t.target
 	if a.Inside == nil {
 		return true
 	}
-	r := a.Inside.RouteTo(source)
-	switch {
-	case r == nil:
-		return t.drop("reply", "the container has no route to %s", source)
-	case r.Gateway.IsValid() && !t.Local(r.Gateway):
-		t.hop("reply", "by the gateway %s, which is not this host: its translation would be missed", r.Gateway).Doubt = true
-	case r.Gateway.IsValid():
-		t.hop("reply", "by the gateway %s, back through the host, which undoes the translation", r.Gateway)
-	default:
-		t.hop("reply", "directly on %s", r.Dst)
+	var way node.Way
+	ns, err := netns.Open(a.Netns)
+	if err == nil {
+		err = ns.Do(func() (err error) { way, err = node.WayOf(source, to.Addr(), ""); return err })
+		_ = ns.Close() // read-only
 	}
+	switch {
+	case errors.Is(err, node.ErrNoWay):
+		return t.drop("reply", "the container has no route to %s", source)
+	case err != nil:
+		return t.doubt("reply", "%s: %v", a.Name(), err)
+	case way.Gateway.IsValid() && !t.Local(way.Gateway):
+		return t.doubt("reply", "by the gateway %s, which is not this host: its translation would be missed", way.Gateway)
+	}
+	by := t.bridgeOf(way.Link)
+	if by == "" {
+		return t.doubt("reply", "by %s of the container, which is no attachment of ours", way.Link)
+	}
+	if !way.Gateway.IsValid() {
+		t.hop("reply", "directly on %s", way.Link)
+		return true
+	}
+	return t.out(source, to, in, by, way)
+}
+
+// bridgeOf is the host's link that the container's packets come in by; "" where the link in the container
+// is none of an attachment.
+func (t *Tracer) bridgeOf(ifName string) string {
+	for _, a := range t.List {
+		if a.Container == t.target.Container && a.IfName == ifName && a.Alive() {
+			if _, l := t.LinkTo(a.Addr(a.Addr(true).IsValid())); l != nil {
+				return l.Name // the bridge, or the gateway of its VLAN
+			}
+			return a.Bridge
+		}
+	}
+	return ""
+}
+
+// out is the reply's way through the host.
+func (t *Tracer) out(source netip.Addr, to netip.AddrPort, in *node.Link, by string, way node.Way) bool {
+	aside := ""
+	if way.Link != t.target.IfName {
+		aside = fmt.Sprintf("by %s, another link of the container than the request's, ", way.Link)
+	}
+	if !t.Local(source) && !t.forwards(by, to.Addr().Is4()) {
+		return false
+	}
+	back, err := node.WayOf(source, to.Addr(), by)
+	switch {
+	case errors.Is(err, node.ErrSource):
+		return t.drop("reply", "%sto %s, which is strict and drops it (net.ipv4.conf.%[2]s.rp_filter, or all's): set 2 there", aside, by)
+	case err != nil:
+		return t.drop("reply", "%sto the host, which has no way from %s to %s: look at `ip rule`: %v", aside, by, source, err)
+	case in != nil && !t.Local(source) && back.Link != in.Name:
+		return t.doubt("reply", "%sback through the host, which sends it by %s (table %d), though the request came in by %s: networks drop that", aside, back.Link, back.Table, in.Name)
+	}
+	t.hop("reply", "%sby the gateway %s, back through the host, which undoes the translation", aside, way.Gateway)
 	return true
 }

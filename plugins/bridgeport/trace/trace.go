@@ -29,6 +29,7 @@ type Packet struct {
 	From     netip.AddrPort
 	To       netip.AddrPort
 	Protocol string // "tcp", "udp"
+	In       string // the link by which the packet comes in; "" for the way to From
 }
 
 // Tracer is a node that packets go through.
@@ -93,7 +94,7 @@ func (t *Tracer) Follow(p Packet) (hops []Hop, arrives bool) {
 	if !t.plug(to) || !t.container(p, to) {
 		return t.hops, false
 	}
-	return t.hops, t.way(source, to)
+	return t.hops, t.reply(source, to, in)
 }
 
 // arrival is the link that the packet comes in by; nil for the host's own.
@@ -102,7 +103,10 @@ func (t *Tracer) arrival(p Packet) (*node.Link, bool) {
 		t.hop("start", "%s is the host itself: the packet begins in the output hook", p.From.Addr())
 		return nil, true
 	}
-	_, l := t.LinkTo(p.From.Addr())
+	l := t.entry(p)
+	if l == nil && p.In != "" {
+		return nil, t.drop("arrival", "the host has no link %s", p.In)
+	}
 	if l == nil {
 		return nil, t.drop("arrival", "the host has no route to %s: replies could not leave, and strict rp_filter drops the request", p.From.Addr())
 	}
@@ -116,6 +120,18 @@ func (t *Tracer) arrival(p Packet) (*node.Link, bool) {
 		return nil, t.drop("guard", "a loopback address is never accepted from %s", l.Name)
 	}
 	return l, true
+}
+
+// entry is the link by which the packet comes in: the one that was given, or the way to its sender.
+func (t *Tracer) entry(p Packet) *node.Link {
+	if p.In != "" {
+		return t.Link(p.In)
+	}
+	way, err := node.WayOf(p.From.Addr(), netip.Addr{}, "")
+	if err != nil {
+		return nil
+	}
+	return t.Link(way.Link)
 }
 
 // translation is where a published port leads, or the destination itself.
@@ -214,7 +230,7 @@ func (t *Tracer) Exposure(all bool) []Exposed {
 	for _, a := range t.List {
 		for _, p := range a.Ports {
 			e := t.exposed(p.Protocol, p.HostPort, p.HostIP, p.Container, p.Container.Addr().Is4())
-			e.Holder, e.Remark = a.Name(), t.remark(p.Container)
+			e.Holder, e.Remark = a.Name(), t.remark(p.Protocol, p.Container)
 			switch {
 			case p.HostIP.IsLoopback():
 			case !a.Alive():
@@ -244,13 +260,13 @@ func (t *Tracer) exposed(protocol string, number uint16, host netip.Addr, to net
 }
 
 // remark is what stands in the way.
-func (t *Tracer) remark(to netip.AddrPort) string {
+func (t *Tracer) remark(protocol string, to netip.AddrPort) string {
 	probe := &Tracer{Node: t.Node, List: t.List, Chains: t.Chains}
 	_, l := t.LinkTo(to.Addr())
 	if l == nil {
 		return "no route to the container"
 	}
-	if !probe.forward(l) {
+	if !probe.forward(l, packetOf(Packet{Protocol: protocol}, l, nil, to)) {
 		return "blocked: " + probe.hops[len(probe.hops)-1].Says
 	}
 	return ""
