@@ -3,6 +3,7 @@
 package suite
 
 import (
+	"cmp"
 	_ "embed"
 	"encoding/json"
 	"errors"
@@ -19,7 +20,24 @@ import (
 	"github.com/onsi/ginkgo/v2/types"
 )
 
-func TestMain(m *testing.M) { stage.Main(m.Run) }
+// built names the folder with the reference's tests, compiled, for a machine without Go.
+const built = "SUITE_BUILT"
+
+// TestMain compiles the tests where modules can be fetched, which is outside of the namespaces. The folder
+// is SUITE_BUILD, or one below bin.
+func TestMain(m *testing.M) {
+	if os.Getenv(built) == "" {
+		dir, err := filepath.Abs(cmp.Or(os.Getenv("SUITE_BUILD"), "../../bin/reference/suite"))
+		for pkg := range sources {
+			err = cmp.Or(err, build(pkg, dir))
+		}
+		if err = cmp.Or(err, os.Setenv(built, dir)); err != nil {
+			fmt.Fprintln(os.Stderr, "suite:", err)
+			os.Exit(1)
+		}
+	}
+	stage.Main(m.Run)
+}
 
 //go:embed shim.go.txt
 var shim string
@@ -39,17 +57,6 @@ var sources = map[string]string{"main/bridge": "bridge.go", "ipam/host-local": "
 
 func TestBridge(t *testing.T)    { compare(t, "main/bridge", bridgeDiffers) }
 func TestHostLocal(t *testing.T) { compare(t, "ipam/host-local", hostLocalDiffers) }
-
-// TestBuild only builds, into the folder SUITE_BUILD, for a machine without Go.
-func TestBuild(t *testing.T) {
-	if dir := os.Getenv("SUITE_BUILD"); dir != "" {
-		for pkg := range sources {
-			if err := os.CopyFS(dir, os.DirFS(filepath.Dir(build(t, pkg)))); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-}
 
 // compare runs a package's tests. Those that fail must be the ones that differ on purpose.
 func compare(t *testing.T, pkg string, differs []difference) {
@@ -90,7 +97,7 @@ func compare(t *testing.T, pkg string, differs []difference) {
 func run(t *testing.T, pkg string) types.SpecReports {
 	t.Helper()
 	bin, report := stage.Plugins(t, "bridge", "portmap", "host-local"), filepath.Join(t.TempDir(), "report.json")
-	cmd := exec.Command(build(t, pkg), "-ginkgo.json-report="+report)
+	cmd := exec.Command(testOf(os.Getenv(built), pkg), "-ginkgo.json-report="+report)
 	cmd.Env = append(os.Environ(), "SUITE_PLUGIN="+filepath.Join(bin, filepath.Base(pkg)), "SUITE_KEYS="+keys, "PATH="+bin+":"+os.Getenv("PATH"))
 	out, _ := cmd.CombinedOutput() // the report says what failed
 	data, err := os.ReadFile(report)
@@ -104,26 +111,40 @@ func run(t *testing.T, pkg string) types.SpecReports {
 	return suites[0].SpecReports
 }
 
-// build compiles the reference's tests with functions that execute plugins, unless SUITE_BUILT names
-// the folder where TestBuild has put them.
-func build(t *testing.T, pkg string) string {
-	t.Helper()
-	if dir := os.Getenv("SUITE_BUILT"); dir != "" {
-		return filepath.Join(dir, filepath.Base(pkg)+".test")
-	}
+func testOf(dir, pkg string) string { return filepath.Join(dir, filepath.Base(pkg)+".test") }
+
+// build compiles the reference's tests with functions that execute plugins.
+func build(pkg, into string) error {
 	var module struct{ Dir, Sum, Error string }
 	out, err := exec.Command("go", "mod", "download", "-json", reference).Output()
 	if jerr := json.Unmarshal(out, &module); err != nil || jerr != nil || module.Sum != checksum {
-		t.Fatalf("%v %v: %s: checksum %q, want %q", err, jerr, module.Error, module.Sum, checksum)
+		return fmt.Errorf("%s: download: %w: %s: checksum %q, want %q", reference, cmp.Or(err, jerr, errors.ErrUnsupported), module.Error, module.Sum, checksum)
 	}
-	dir := filepath.Join(t.TempDir(), "reference")
+	dir, err := os.MkdirTemp("", "suite")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir) // a copy
+	dir = filepath.Join(dir, "reference")
 	if err := os.CopyFS(dir, os.DirFS(module.Dir)); err != nil {
-		t.Fatal(err)
+		return err
 	}
-	folder, source := filepath.Join(dir, "plugins", pkg), sources[pkg]
+	if err := shimmed(filepath.Join(dir, "plugins", pkg), sources[pkg]); err != nil {
+		return err
+	}
+	cmd := exec.Command("go", "test", "-c", "-o", testOf(into, pkg), "./plugins/"+pkg)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: compile: %w: %s", pkg, err, out)
+	}
+	return nil
+}
+
+// shimmed puts functions that execute plugins in the place of the reference's.
+func shimmed(folder, source string) error {
 	text, err := os.ReadFile(filepath.Join(folder, source))
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	ours := shim
 	for _, verb := range verbs.FindAllSubmatch(text, -1) {
@@ -133,14 +154,8 @@ func build(t *testing.T, pkg string) string {
 	for name, data := range map[string][]byte{source: text, "shim.go": []byte(ours)} {
 		name = filepath.Join(folder, name)
 		if err := errors.Join(os.RemoveAll(name), os.WriteFile(name, data, 0o600)); err != nil {
-			t.Fatal(err)
+			return err
 		}
 	}
-	binary := filepath.Join(t.TempDir(), filepath.Base(pkg)+".test")
-	cmd := exec.Command("go", "test", "-c", "-o", binary, "./plugins/"+pkg)
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return binary
+	return nil
 }

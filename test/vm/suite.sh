@@ -51,8 +51,7 @@ for dir in "${dirs[@]}"; do
 done
 export SUITE_BUILT=$built/reference # the reference's own tests; the guest has no Go
 if printf '%s\n' "${dirs[@]}" | grep -q /test/suite$; then
-	mkdir "$SUITE_BUILT"
-	SUITE_BUILD=$SUITE_BUILT SUITE_BUILT='' "$built/test-suite.test" -test.run TestBuild
+	SUITE_BUILD=$SUITE_BUILT SUITE_BUILT='' "$built/test-suite.test" -test.run '^$'
 fi
 "$here/run.sh" -k "$kernel" -- "$here/features.sh"
 
