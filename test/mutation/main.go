@@ -196,13 +196,17 @@ func (e entry) try() (noticed bool, err error) {
 		}
 	}
 	env := append(os.Environ(), "BRIDGEPORT_BIN="+dir)
-	args := []string{"test", "-count=1", "-timeout=10m", "-overlay", overlay}
+	// The first failure is enough.
+	args := []string{"test", "-count=1", "-vet=off", "-failfast", "-timeout=10m", "-overlay", overlay}
 	for _, word := range e.test {
 		if name, _, isSet := strings.Cut(word, "="); isSet && name == strings.ToUpper(name) {
 			env = append(env, word)
 		} else {
 			args = append(args, word)
 		}
+	}
+	if usesGinkgo(e.test) {
+		args = append(args, "-ginkgo.fail-fast")
 	}
 	test := exec.Command("go", args...)
 	test.Env = env
@@ -214,6 +218,16 @@ func (e entry) try() (noticed bool, err error) {
 		return false, fmt.Errorf("the test did not run: %s", out)
 	}
 	return true, nil
+}
+
+// usesGinkgo says whether the test's package has specs of ginkgo.
+func usesGinkgo(test []string) bool {
+	i := slices.IndexFunc(test, func(word string) bool { return strings.HasPrefix(word, "./") })
+	files, _ := filepath.Glob(filepath.Join(test[max(i, 0)], "*_test.go")) // the pattern is right
+	return slices.ContainsFunc(files, func(path string) bool {
+		text, err := os.ReadFile(path)
+		return err == nil && strings.Contains(string(text), "onsi/ginkgo")
+	})
 }
 
 // mutant is the file without the line.
