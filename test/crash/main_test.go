@@ -48,6 +48,10 @@ func TestMain(m *testing.M) {
 	}
 	code = m.Run()
 	fmt.Printf("crash: %d points, %d recoveries, %d leaks\n", points.Load(), recoveries.Load(), leaks.Load())
+	if (only > 0 || call != "") && points.Load() == 0 {
+		fmt.Println("crash: FAIL: no verb has such a call")
+		code = 1
+	}
 	os.Exit(code)
 }
 
