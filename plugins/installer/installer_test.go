@@ -8,7 +8,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/bridgeport-cni/bridgeport/test/stage"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
+
+// TestMain moves the tests into namespaces of their own, where it may.
+func TestMain(m *testing.M) { stage.MainIfRoot(m.Run) }
 
 const sampleTemplate = "../../conf/containerd/bridgeport.conflist.tmpl"
 
@@ -101,24 +108,26 @@ func TestInstallPlugins(t *testing.T) {
 	}
 }
 
-const twoNodes = `{"items": [
- {"metadata": {"name": "a"}, "spec": {"podCIDR": "10.244.0.0/24", "podCIDRs": ["10.244.0.0/24", "fd00:10:244::/64"]},
-  "status": {"addresses": [{"type": "Hostname", "address": "a"}, {"type": "InternalIP", "address": "192.0.2.1"}, {"type": "InternalIP", "address": "2001:db8::1"}]}},
- {"metadata": {"name": "b"}, "spec": {"podCIDRs": ["10.244.1.0/24", "fd00:10:244:1::/64"]},
-  "status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.2"}]}},
- {"metadata": {"name": "new"}, "spec": {}, "status": {}}
-]}`
+// made is a node with podCIDRs and InternalIPs.
+func made(name string, cidrs []string, addresses ...string) *corev1.Node {
+	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{PodCIDRs: cidrs}}
+	n.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeHostName, Address: name}}
+	for _, a := range addresses {
+		n.Status.Addresses = append(n.Status.Addresses, corev1.NodeAddress{Type: corev1.NodeInternalIP, Address: a})
+	}
+	return n
+}
 
 func TestHops(t *testing.T) {
-	nodes, err := parseNodes([]byte(twoNodes))
-	if err != nil || len(nodes) != 3 {
-		t.Fatalf("%v, %v", nodes, err)
-	}
-	got, err := hops(nodes)
+	got, err := hops([]*corev1.Node{
+		made("a", []string{"10.244.0.0/24", "fd00:10:244::/64"}, "192.0.2.1", "2001:db8::1"),
+		made("b", []string{"10.244.1.0/24", "fd00:10:244:1::/64"}, "192.0.2.2"),
+		made("new", nil),
+	})
 	want := []hop{
-		{netip.MustParsePrefix("10.244.0.0/24"), netip.MustParseAddr("192.0.2.1")},
-		{netip.MustParsePrefix("fd00:10:244::/64"), netip.MustParseAddr("2001:db8::1")},
-		{netip.MustParsePrefix("10.244.1.0/24"), netip.MustParseAddr("192.0.2.2")},
+		{netip.MustParsePrefix("10.244.0.0/24"), netip.MustParseAddr("192.0.2.1"), "a"},
+		{netip.MustParsePrefix("fd00:10:244::/64"), netip.MustParseAddr("2001:db8::1"), "a"},
+		{netip.MustParsePrefix("10.244.1.0/24"), netip.MustParseAddr("192.0.2.2"), "b"},
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)

@@ -1,23 +1,27 @@
 // Command installer is what the DaemonSet of conf/kubernetes runs on each node: it puts the plugins
 // in place, writes the configuration list from the node's podCIDRs, and keeps routes to those of
-// the other nodes. It holds no state: each time it compares the API server's list with the node.
+// the other nodes. It holds no state: it compares what the API server tells with the node.
 package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
+	"runtime"
+	"runtime/debug"
 	"text/template"
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/file"
 	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
 )
 
 var (
@@ -26,9 +30,10 @@ var (
 	form     = flag.String("template", "/etc/bridgeport/conflist.tmpl", "template of the configuration list, in the form of containerd's conf_template")
 	conflist = flag.String("conflist", "/host/etc/cni/net.d/10-bridgeport.conflist", "configuration list to write")
 	own      = flag.String("node", os.Getenv("NODE_NAME"), "name of this node")
-	interval = flag.Duration("interval", 10*time.Second, "time between two looks at the list of nodes")
+	interval = flag.Duration("interval", 10*time.Second, "time between two looks at this node's own routes; of other nodes the API server tells at once")
 	routes   = flag.Bool("routes", true, "keep routes to the other nodes' podCIDRs, by their InternalIP")
-	once     = flag.Bool("once", false, "install the plugins, bring the node in step and end; without it, keep it in step")
+	listen   = flag.String("listen", "", "address for /readyz and /metrics, such as 127.0.0.1:9810; none without it")
+	once     = flag.Bool("once", false, "install the plugins, write the configuration list and end; without it, keep the node in step")
 )
 
 func main() {
@@ -39,15 +44,18 @@ func main() {
 	}
 }
 
-// run installs the plugins, or follows the nodes until a signal ends it. It prints an error of
-// follow and tries again, while the node keeps its routes and configuration.
+// gather is how long further changes are waited for: nodes come in crowds.
+const gather = 200 * time.Millisecond
+
+// run installs the plugins, or follows the nodes until a signal ends it. It prints an error
+// and tries again, while the node keeps its routes and configuration.
 func run() error {
-	end := make(chan os.Signal, 1)
-	signal.Notify(end, unix.SIGTERM, unix.SIGINT)
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
+	defer stop()
 	if *own == "" {
 		return fmt.Errorf("node: no name: set NODE_NAME from spec.nodeName")
 	}
-	api, err := newAPI()
+	c, err := newCluster()
 	if err != nil {
 		return err
 	}
@@ -55,39 +63,78 @@ func run() error {
 		if err := installPlugins(*plugins, *bin); err != nil {
 			return err
 		}
-		return follow(api)
+		n, err := c.node(ctx, *own)
+		if err != nil {
+			return err
+		}
+		return writeConflist(*form, *conflist, n.Spec.PodCIDRs)
 	}
-	last := "-"
-	for {
+	// A list of 5,000 nodes is 50 MB of text on its way; what stays of it is 5 MB. With one processor
+	// the text does not come in faster than it is forgotten.
+	runtime.GOMAXPROCS(1)
+	debug.SetMemoryLimit(16 << 20)
+	debug.SetGCPercent(40)
+	report := &report{err: errNotYet}
+	if *listen != "" {
+		go report.serve(*listen)
+	}
+	changes := make(chan struct{}, 1)
+	nodes, synced := c.follow(ctx, func() {
+		select {
+		case changes <- struct{}{}:
+		default: // one is enough
+		}
+	})
+	for last, look := "-", time.Now(); ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changes:
+			time.Sleep(gather)
+		case <-time.After(time.Until(look)): // somebody may have removed a route
+			look, c.routes = time.Now().Add(*interval+rand.N(*interval/4+1)), nil
+		}
+		if !synced() {
+			continue // what is not known yet may have a route
+		}
 		said := "in step"
-		if err := follow(api); err != nil {
+		if err := c.step(ctx, nodes.List(), report); err != nil {
 			said = err.Error()
 		}
 		if said != last {
 			fmt.Fprintln(os.Stderr, "installer:", said)
 			last = said
 		}
-		select {
-		case <-end:
-			return nil
-		case <-time.After(*interval):
-		}
 	}
 }
 
-func follow(api *api) error {
-	nodes, err := api.nodes()
-	if err != nil {
-		return err
+// step brings this node in step with the cluster.
+func (c *cluster) step(ctx context.Context, list []any, report *report) (err error) {
+	defer func() { report.set(len(list), len(c.routes), err) }()
+	var self *corev1.Node
+	others := make([]*corev1.Node, 0, len(list))
+	for _, o := range list {
+		if n := o.(*corev1.Node); n.Name == *own {
+			self = n
+		} else {
+			others = append(others, n)
+		}
 	}
-	i := slices.IndexFunc(nodes, func(n node) bool { return n.Metadata.Name == *own })
-	if i < 0 {
+	if self == nil {
 		return fmt.Errorf("node %s: the API server does not know it", *own)
 	}
-	if err := writeConflist(*form, *conflist, nodes[i].Spec.PodCIDRs); err != nil || !*routes {
+	if err := writeConflist(*form, *conflist, self.Spec.PodCIDRs); err != nil || !*routes {
 		return err
 	}
-	return keepRoutes(slices.Delete(nodes, i, i+1))
+	if c.routes == nil {
+		if c.routes, err = ours(); err != nil {
+			return err
+		}
+	}
+	if err := c.routes.keep(others); err != nil {
+		return err
+	}
+	return c.available(ctx, self)
 }
 
 // installPlugins replaces each plugin by a rename: no call meets half a file or a busy one (ETXTBSY).

@@ -14,7 +14,11 @@ func main() {
 		fmt.Fprintln(os.Stderr, "image: usage: image FILE")
 		os.Exit(2)
 	}
-	if err := kit.InstallerImage().Write(os.Args[1]); err != nil {
+	image, err := kit.InstallerImage()
+	if err == nil {
+		err = image.Write(os.Args[1])
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "image:", err)
 		os.Exit(1)
 	}

@@ -3,15 +3,20 @@ package kit
 import (
 	"archive/tar"
 	"bytes"
-	"crypto/sha256"
-	"encoding/json"
-	"fmt"
+	"errors"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
 // Image is one layer of static programs.
@@ -21,65 +26,67 @@ type Image struct {
 	Command []string          // what a container runs
 }
 
-// InstallerImage is what the DaemonSet of conf/kubernetes runs.
-func InstallerImage() Image {
+// InstallerImage is what the DaemonSet of conf/kubernetes runs, by the name that the manifest has.
+func InstallerImage() (Image, error) {
+	manifest, err := os.ReadFile(Repo("conf/kubernetes/bridgeport.yaml"))
+	tag := regexp.MustCompile(`(?m)^\s*image: (\S+)$`).FindSubmatch(manifest)
+	if err == nil && tag == nil {
+		err = errors.New("conf/kubernetes/bridgeport.yaml: names no image")
+	}
+	if err != nil {
+		return Image{}, err
+	}
 	files := map[string]string{"installer": Repo("bin/installer")}
 	for _, name := range plugins {
 		files["plugins/"+name] = Repo("bin/" + name)
 	}
-	return Image{Tag: "docker.io/bridgeport/installer:latest", Command: []string{"/installer"}, Files: files}
+	return Image{Tag: string(tag[1]), Command: []string{"/installer"}, Files: files}, nil
 }
 
 // Write writes the image to a file, in the form that `docker save` has and every
-// runtime imports.
+// runtime imports. The same programs give the same bytes.
 func (i Image) Write(file string) error {
-	var files []entry
-	for _, name := range slices.Sorted(maps.Keys(i.Files)) {
-		data, err := os.ReadFile(i.Files[name])
-		if err != nil {
-			return err
-		}
-		files = append(files, entry{name, 0o755, data})
-	}
-	layer, err := archive(files...)
+	tag, err := name.NewTag(i.Tag)
 	if err != nil {
 		return err
 	}
-	config, err := json.Marshal(map[string]any{
-		"architecture": runtime.GOARCH, "os": "linux", "created": time.Unix(0, 0).UTC(),
-		"config":  map[string]any{"Entrypoint": i.Command},
-		"rootfs":  map[string]any{"type": "layers", "diff_ids": []string{fmt.Sprintf("sha256:%x", sha256.Sum256(layer))}},
-		"history": []any{map[string]any{"created": time.Unix(0, 0).UTC()}},
-	})
+	content, err := i.layer()
 	if err != nil {
 		return err
 	}
-	manifest, err := json.Marshal([]any{map[string]any{"Config": "config.json", "RepoTags": []string{i.Tag}, "Layers": []string{"layer.tar"}}})
+	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil })
 	if err != nil {
 		return err
 	}
-	image, err := archive(entry{"manifest.json", 0o644, manifest}, entry{"config.json", 0o644, config}, entry{"layer.tar", 0o644, layer})
+	image, err := mutate.AppendLayers(empty.Image, layer)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(file, image, 0o644)
+	config, err := image.ConfigFile()
+	if err != nil {
+		return err
+	}
+	config.Architecture, config.OS, config.Config.Entrypoint = runtime.GOARCH, "linux", i.Command
+	if image, err = mutate.ConfigFile(image, config); err != nil {
+		return err
+	}
+	return tarball.WriteToFile(file, tag, image)
 }
 
-type entry struct {
-	name string
-	mode int64
-	data []byte
-}
-
-func archive(entries ...entry) ([]byte, error) {
+// layer is the files as an archive.
+func (i Image) layer() ([]byte, error) {
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
-	for _, e := range entries {
-		header := &tar.Header{Name: e.name, Mode: e.mode, Size: int64(len(e.data)), ModTime: time.Unix(0, 0), Format: tar.FormatUSTAR}
+	for _, path := range slices.Sorted(maps.Keys(i.Files)) {
+		data, err := os.ReadFile(i.Files[path])
+		if err != nil {
+			return nil, err
+		}
+		header := &tar.Header{Name: path, Mode: 0o755, Size: int64(len(data)), ModTime: time.Unix(0, 0), Format: tar.FormatUSTAR}
 		if err := w.WriteHeader(header); err != nil {
 			return nil, err
 		}
-		if _, err := w.Write(e.data); err != nil {
+		if _, err := w.Write(data); err != nil {
 			return nil, err
 		}
 	}

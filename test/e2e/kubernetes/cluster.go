@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -157,8 +158,9 @@ func (c *cluster) join(w *worker) error {
 	if err == nil {
 		err = w.startRuntime()
 	}
-	if err == nil {
-		err = w.Import(kit.InstallerImage())
+	image, ierr := kit.InstallerImage()
+	if err = cmp.Or(err, ierr); err == nil {
+		err = w.Import(image)
 	}
 	if err == nil {
 		err = w.startKubelet()
