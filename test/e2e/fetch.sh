@@ -58,6 +58,7 @@ for set in "$@"; do
 			once "$program" build kubernetes "k8s.io/kubernetes/cmd/$program"
 		done
 		;;
+	ocicni) build "$set" ./crio ;; # of this repository: it may have changed
 	podman) once "$set" debian podman runc catatonit ;;
 	flannel)
 		# The plugin's own module can't be had everywhere; this one is of before it moved there.
