@@ -115,7 +115,8 @@ func (t *test) checked() {
 		err = mentions(found, p.addrs[0])
 		repaired, rerr := t.bridgeport("repair")
 		err = errors.Join(err, rerr, t.status(p), t.out(p, t.client, clientV4, clientV6, nodeV4, nodeV6))
-		return repaired, errors.Join(err, t.remove(p))
+		first, _, _ := strings.Cut(repaired, "\n")
+		return first, errors.Join(err, t.remove(p))
 	})
 	t.Check("address and MAC asked for", func() (string, error) {
 		const ip, mac = "10.85.7.7", "02:00:0a:55:07:07"
