@@ -33,7 +33,7 @@ release-check: PROGRAMS += qemu-aarch64-static:qemu-user-static
 bench: PROGRAMS += gcc:gcc ld:binutils iperf3:iperf3
 REF      := github.com/containernetworking/plugins/plugins
 
-.PHONY: help build plugins install docs lint fmt test test-plain unit attack crash soak fuzz mutation vm-test e2e e2e-programs e2e-containerd e2e-kubernetes e2e-podman e2e-flannel installer-image release release-check demo bench bench-plot reference reference-table packages clean
+.PHONY: help build plugins install docs lint fmt test test-plain unit attack crash soak fuzz mutation vm-test e2e e2e-programs e2e-containerd e2e-kubernetes e2e-podman e2e-ocicni e2e-buildkit e2e-flannel installer-image release release-check demo bench bench-plot reference reference-table packages clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -135,7 +135,15 @@ e2e-flannel: e2e-programs ## two nodes with flanneld and containerd: flannel del
 	test/e2e/fetch.sh containerd debian-containerd crictl etcd flannel
 	bin/e2e/flannel
 
-e2e: e2e-containerd e2e-podman e2e-flannel e2e-kubernetes ## all of them
+e2e-ocicni: e2e-programs ## pods through CRI-O's CNI library
+	test/e2e/fetch.sh ocicni
+	bin/e2e/ocicni
+
+e2e-buildkit: e2e-programs ## builds by buildkitd, with our list and with its own (the first build takes long)
+	test/e2e/fetch.sh runc buildkit
+	bin/e2e/buildkit
+
+e2e: e2e-containerd e2e-podman e2e-ocicni e2e-buildkit e2e-flannel e2e-kubernetes ## all of them
 
 installer-image: build ## bin/installer-image.tar, what the DaemonSet of conf/kubernetes runs, for `docker load` or `ctr images import`
 	CGO_ENABLED=0 $(GO) run ./test/e2e/image bin/installer-image.tar

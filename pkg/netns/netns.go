@@ -146,13 +146,24 @@ func (ns *NS) Do(fn func() error) error {
 		return fmt.Errorf("enter %s: %w", ns.path, err)
 	}
 	ferr := fn()
-	if err := unix.Setns(host, unix.CLONE_NEWNET); err != nil {
+	if err := back(host); err != nil {
 		// The thread stays locked, so the Go runtime ends it with its
 		// goroutine instead of running others in the wrong namespace.
 		return errors.Join(ferr, fmt.Errorf("leave %s: %w", ns.path, err))
 	}
 	runtime.UnlockOSThread()
 	return ferr
+}
+
+// back brings the thread home, if not at once: the kernel may lack memory for a moment. What follows,
+// such as the undo of an ADD, would change the rules of the wrong namespace.
+func back(host int) (err error) {
+	for range 3 {
+		if err = unix.Setns(host, unix.CLONE_NEWNET); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // New makes a network namespace and keeps it alive by a bind mount at path, as

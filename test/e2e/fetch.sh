@@ -58,7 +58,10 @@ for set in "$@"; do
 			once "$program" build kubernetes "k8s.io/kubernetes/cmd/$program"
 		done
 		;;
+	ocicni) build "$set" ./crio ;; # of this repository: it may have changed
 	podman) once "$set" debian podman runc catatonit ;;
+	runc) once "$set" debian runc ;;
+	buildkit) once "$set" build buildkit github.com/moby/buildkit/cmd/{buildkitd,buildctl} github.com/containernetworking/plugins/plugins/meta/firewall ;;
 	flannel)
 		# The plugin's own module can't be had everywhere; this one is of before it moved there.
 		once flannel-cni build flannel-cni github.com/containernetworking/plugins/plugins/meta/flannel

@@ -71,7 +71,7 @@ func (j *joiner) cache() {
 // ours says whether a plugin of the list is one of the kinds that Bridgeport makes.
 func ours(list []node.Plugin) bool {
 	return slices.ContainsFunc(list, func(p node.Plugin) bool {
-		return p.Type == "bridge" || p.Type == "portmap" || p.IPAM.Type == "host-local"
+		return p.Kind() == "bridge" || p.Kind() == "portmap" || p.Leases()
 	})
 }
 

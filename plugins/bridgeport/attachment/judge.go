@@ -102,7 +102,7 @@ func (j *joiner) judge(a *Attachment) {
 
 // bridged says whether the attachment has a veth pair, which goes with either end.
 func (a *Attachment) bridged() bool {
-	return a.Cached == nil || slices.ContainsFunc(a.Cached.Plugins, func(p node.Plugin) bool { return p.Type == "bridge" })
+	return a.Cached == nil || slices.ContainsFunc(a.Cached.Plugins, func(p node.Plugin) bool { return p.Kind() == "bridge" })
 }
 
 // innerOwn says whether the link in the namespace has one of the attachment's addresses.
@@ -229,7 +229,7 @@ func (a *Attachment) plans(s *plan.Session, fn func(*plan.Session, plan.Plan) er
 	for _, p := range net.Plugins {
 		expected := map[string]func(*cni.Request, *plan.Session) (plan.Plan, error){
 			"bridge": bridge.Expected, "portmap": portmap.Expected,
-		}[p.Type]
+		}[p.Kind()]
 		if expected == nil {
 			continue
 		}

@@ -42,7 +42,7 @@ func Plan(net *node.Network, call node.Call, given []string) (steps []Step, err 
 			return nil, fmt.Errorf("%s: %w", p.Type, err)
 		}
 		switch {
-		case p.Type == "bridge":
+		case p.Kind() == "bridge":
 			var leased *current.Result
 			if leased, err = nextLease(req, net, p, given, &steps); err != nil {
 				return nil, err
@@ -51,7 +51,7 @@ func Plan(net *node.Network, call node.Call, given []string) (steps []Step, err 
 				return nil, err
 			}
 			steps = append(steps, Step{"bridge", "bridge: container " + call.ContainerID + ", interface " + call.IfName, missing(h, draft.Plan, steps)})
-		case p.Type == "portmap" && draft != nil:
+		case p.Kind() == "portmap" && draft != nil:
 			pub, err := publish.Parse(req)
 			if err != nil {
 				return nil, err
@@ -75,7 +75,7 @@ func nextLease(req *cni.Request, net *node.Network, p node.Plugin, given []strin
 	if p.IPAM.Type == "" {
 		return res, nil
 	}
-	if p.IPAM.Type != "host-local" {
+	if !p.Leases() {
 		for _, text := range given {
 			prefix, err := netip.ParsePrefix(text)
 			if err != nil {

@@ -55,12 +55,26 @@ type Plugin struct {
 // Masquerades says whether the plugin has rules of nf_tables for the way out.
 func (p Plugin) Masquerades() bool { return p.Bridge != nil && p.Bridge.IPMasq && !p.Bridge.IPTables }
 
+// Kind is the plugin that the type stands for, where it is called by another name: bridge,
+// portmap, or the type itself.
+func (p Plugin) Kind() string {
+	for _, kind := range []string{"bridge", "portmap"} {
+		if cni.Is(p.Type, kind) {
+			return kind
+		}
+	}
+	return p.Type
+}
+
+// Leases says whether addresses come from host-local, under whatever name.
+func (p Plugin) Leases() bool { return cni.Is(p.IPAM.Type, "host-local") }
+
 // read reads the configuration of a plugin that is ours.
 func (p *Plugin) read(n *Network, raw []byte) {
 	if settings, err := log.Read(raw); err == nil {
 		p.LogFile = settings.File
 	}
-	leased := p.IPAM.Type == "host-local"
+	leased := p.Leases()
 	if leased {
 		p.DataDir = lease.DataDir(raw)
 	}
@@ -68,7 +82,7 @@ func (p *Plugin) read(n *Network, raw []byte) {
 	if err != nil {
 		return // lint tells, here and below
 	}
-	if p.Type == "bridge" {
+	if p.Kind() == "bridge" {
 		p.Bridge, _ = bridge.Read(req)
 	}
 	if leased {

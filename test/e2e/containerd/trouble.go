@@ -167,19 +167,8 @@ func (t *test) killed() {
 		}
 		return fmt.Sprintf("containerd knew %d pods", len(ids)), err
 	})
-	t.Check("no lease, link, port or rule is lost", t.nothingAtAll)
+	t.Do("no lease, link, port or rule is lost", t.node.ExpectNothing)
 	t.comesAndGoes()
-}
-
-// nothingAtAll wants no trace of any pod on the node.
-func (t *test) nothingAtAll() (string, error) {
-	state, err := t.node.State()
-	for key := range state {
-		if strings.HasPrefix(key, "file ") || strings.HasPrefix(key, "link veth") || strings.HasPrefix(key, "nft ") && strings.Contains(key, " bridgeport ") {
-			err = errors.Join(err, fmt.Errorf("left: %s: %s", key, state[key]))
-		}
-	}
-	return "", err
 }
 
 // hold makes the next ADD wait at the end of the chain.
@@ -275,10 +264,10 @@ func (t *test) rebooted() {
 		}
 		return err
 	})
-	t.Check("with all pods removed no lease, link or result is left", func() (string, error) {
+	t.Do("with all pods removed no lease, link or result is left", func() error {
 		if err := errors.Join(t.node.RemovePods(), t.node.GC(conflist, nil)); err != nil {
-			return "", err
+			return err
 		}
-		return t.nothingAtAll()
+		return t.node.ExpectNothing()
 	})
 }

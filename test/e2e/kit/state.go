@@ -1,7 +1,10 @@
 package kit
 
 import (
+	"errors"
+	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
@@ -26,4 +29,15 @@ func (n *Node) Settled() (snapshot.Snapshot, error) {
 // ExpectState wants the node back in a state.
 func (n *Node) ExpectState(before snapshot.Snapshot) error {
 	return before.Await(stateWait, n.State)
+}
+
+// ExpectNothing wants no trace of any attachment on the node.
+func (n *Node) ExpectNothing() error {
+	state, err := n.State()
+	for key := range state {
+		if strings.HasPrefix(key, "file ") || strings.HasPrefix(key, "link veth") || strings.HasPrefix(key, "nft ") && strings.Contains(key, " bridgeport ") {
+			err = errors.Join(err, fmt.Errorf("left: %s: %s", key, state[key]))
+		}
+	}
+	return err
 }

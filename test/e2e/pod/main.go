@@ -4,13 +4,17 @@
 //	pod pause   waits for its end
 //	pod serve   tells everybody on TCP and UDP port 80 the address it sees them come
 //	            from, and on TCP port 81 its own host name
+//	pod ask NETWORK ADDRESS
+//	            prints what such a server says
 package main
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/signal"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,7 +28,37 @@ func main() {
 			os.Exit(1)
 		}
 	}
+	if len(os.Args) > 3 && os.Args[1] == "ask" {
+		if err := ask(os.Args[2], os.Args[3]); err != nil {
+			fmt.Fprintln(os.Stderr, "pod:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	<-end
+}
+
+func ask(network, addr string) error {
+	conn, err := net.DialTimeout(network, addr, 5*time.Second)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		return err
+	}
+	if network == "udp" { // a TCP server answers unasked, and closes
+		if _, err := fmt.Fprintln(conn, "who am I"); err != nil {
+			return err
+		}
+	}
+	buf := make([]byte, 256)
+	n, err := conn.Read(buf)
+	if err != nil && (err != io.EOF || n == 0) {
+		return err
+	}
+	fmt.Printf("seen as %s\n", buf[:n])
+	return nil
 }
 
 func serve() error {
