@@ -102,7 +102,10 @@ func (s *store) temporary(o Owner) (string, error) {
 		s.index.tidy() // what an ADD that was killed has left
 		err = create()
 	}
-	return tmp, ioError("write lease", err) // half of it goes with the DEL that follows a failed ADD
+	if err != nil {
+		s.index.tidy() // half of it, if anything
+	}
+	return tmp, ioError("write lease", err)
 }
 
 // drop removes leases, then the owner's entry in the index. Missing files are success.

@@ -56,7 +56,7 @@ func Add(req *cni.Request) (res *current.Result, err error) {
 		if err != nil {
 			return err
 		}
-		if err := in.lookVlan(s); err != nil {
+		if err := in.lookAfter(s); err != nil {
 			return errors.Join(plan.Coded(err), Del(req))
 		}
 		res = in.result(req, leased.DNS)

@@ -167,9 +167,15 @@ func (in *inputs) vlanGateway() link.VlanGateway {
 	return link.VlanGateway{Bridge: in.conf.Bridge, VID: in.conf.Vlan, MTU: in.mtu()}
 }
 
-// lookVlan reads what the result says of the VLAN's gateway, if there is one.
-func (in *inputs) lookVlan(s *plan.Session) (err error) {
-	if in.conf.Vlan != 0 && in.conf.IsGateway && len(in.gateways(in.addresses())) > 0 {
+// lookAfter reads what the result says of the VLAN's gateway, if there is one, and of a bridge that
+// may have taken its MAC address from the container's port.
+func (in *inputs) lookAfter(s *plan.Session) (err error) {
+	if in.facts.Foreign && !in.conf.IsGateway {
+		var after link.Facts
+		after, err = (link.Bridge{Name: in.conf.Bridge}).Facts(s)
+		in.facts.MAC = after.MAC
+	}
+	if err == nil && in.conf.Vlan != 0 && in.conf.IsGateway && len(in.gateways(in.addresses())) > 0 {
 		in.vlanFacts, err = in.vlanGateway().Facts(s)
 	}
 	return err

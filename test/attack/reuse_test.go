@@ -12,6 +12,7 @@ import (
 )
 
 var _ = row("T18", "what was for a container that is gone reaches the next one with its address", func(r *Row) {
+	told := true // DEL is told the ports
 	leaks := func(s *Stage, meddle func(*Stage, *Network), subnet, first, host, outside string) bool {
 		GinkgoHelper()
 		c := s.Bridge().With(Conf{"isDefaultGateway": true, "ipam": s.IPAM().With(Conf{
@@ -30,6 +31,9 @@ var _ = row("T18", "what was for a container that is gone reaches the next one w
 		speak("for the first")
 		Expect(hears.hears("for the first")).To(BeTrue())
 		meddle(s, n)
+		if !told {
+			ports = nil
+		}
 		old.Del(n, ports...)
 		Expect(old.Close()).To(Succeed())
 		next := enter(s, c) // publishes nothing
@@ -47,8 +51,12 @@ var _ = row("T18", "what was for a container that is gone reaches the next one w
 		return leaks(s, meddle, SubnetV6, FirstV6, HostV6, OutsideV6)
 	}
 	nothing := func(*Stage, *Network) {}
+	// From v1.10.0 on the reference forgets flows over UDP, of the ports that DEL is told.
+	told = false
 	r.Works("the reference", func() bool { return v4(reference(), nothing) })
 	r.Works("the reference, IPv6", func() bool { return v6(reference(), nothing) })
+	r.Fails("DEL forgets the flows of ports that it is not told", func() bool { return v4(ours(), nothing) })
+	told = true
 	r.Fails("DEL forgets the flows", func() bool { return v4(ours(), nothing) })
 	r.Fails("and those of IPv6", func() bool { return v6(ours(), nothing) })
 	// Counters say nothing: somebody may set them to 0.

@@ -33,6 +33,19 @@ func TestTopLevel(t *testing.T) {
 	}
 }
 
+// TestReference: what names the version of the reference means the one that tests compare with.
+func TestReference(t *testing.T) {
+	pinned := regexp.MustCompile(`containernetworking/plugins (v[\d.]+)`).FindStringSubmatch(read(t, ".tools/go.mod"))
+	if pinned == nil {
+		t.Fatal(".tools/go.mod: no reference")
+	}
+	for _, path := range []string{"README.md", "pkg/README.md", "test/README.md", "test/packets/reference.txt", "test/suite/suite_test.go"} {
+		if text := read(t, path); !regexp.MustCompile(regexp.QuoteMeta(pinned[1]) + `\b`).MatchString(text) {
+			t.Errorf("%s: does not name the reference %s of .tools/go.mod", path, pinned[1])
+		}
+	}
+}
+
 // TestLength keeps the main README short: what is longer belongs beside what it describes.
 func TestLength(t *testing.T) {
 	const most = 6000 // bytes

@@ -24,16 +24,20 @@ func (w *twin) call(label, command string, i int, more object) (stage.Answer, er
 	if err != nil {
 		return answer, err
 	}
-	label = fmt.Sprintf("%s %d", label, i+1)
-	if answer.Exit == 0 {
-		w.calls[label] = succeeds
-		return answer, nil
-	}
-	w.calls[label] = failed(fmt.Sprintf("exit %d: %s%s", answer.Exit, answer.Stdout, answer.Stderr))
-	if answer.Err != nil {
-		w.calls[label] = failed(fmt.Sprintf("code %d: %s", answer.Err.Code, strings.TrimSpace(answer.Err.Msg+" "+answer.Err.Details)))
-	}
+	w.note(fmt.Sprintf("%s %d", label, i+1), answer)
 	return answer, nil
+}
+
+// note notes how a call ended.
+func (w *twin) note(label string, answer stage.Answer) {
+	switch {
+	case answer.Exit == 0:
+		w.calls[label] = succeeds
+	case answer.Err != nil:
+		w.calls[label] = failed(fmt.Sprintf("code %d: %s", answer.Err.Code, strings.TrimSpace(answer.Err.Msg+" "+answer.Err.Details)))
+	default:
+		w.calls[label] = failed(fmt.Sprintf("exit %d: %s%s", answer.Exit, answer.Stdout, answer.Stderr))
+	}
 }
 
 // attach is ADD of all containers, and, where that works, CHECK and a second ADD,

@@ -8,7 +8,7 @@ import (
 
 // all are the generated configurations and those that stand for themselves.
 func all(dir string) []*configuration {
-	return slices.Concat(generated(), sound(), badKeys(), badRanges(), badCalls(dir), vlans())
+	return slices.Concat(generated(), sound(), badKeys(), badRanges(), badCalls(dir), strangers(), collections(), vlans())
 }
 
 // with is a configuration over IPv4, changed.
@@ -69,6 +69,9 @@ func sound() []*configuration {
 		with("gateway of one set is free in the other", func(c *configuration) {
 			c.lease(oneRange("10.61.0.0/25", object{"gateway": "10.61.0.9"}), oneRange("10.61.0.128/25", nil))
 		}).without("isGateway"),
+		with("link-local IPv6 gateway", func(c *configuration) { c.lease(oneRange(lan6, object{"gateway": "fe80::1"})) }),
+		// The range begins where an address fits into four bytes.
+		with("lowest IPv6 addresses", func(c *configuration) { c.lease(oneRange("::a3d:0/120", object{"rangeStart": "::a3d:7"})) }),
 	}
 }
 
@@ -124,6 +127,12 @@ func badRanges() []*configuration {
 		ranges("too small", oneRange("10.61.0.0/31", nil)),
 		ranges("start outside", oneRange(lan4, object{"rangeStart": "10.62.0.2"})),
 		ranges("end outside", oneRange(lan4, object{"rangeEnd": "10.62.0.2"})),
+		ranges("gateway outside", oneRange(lan4, object{"gateway": "10.62.0.1"})),
+		ranges("gateway outside, IPv6", oneRange(lan6, object{"gateway": "fd62::1"})),
+		ranges("gateway of the other family", oneRange(lan4, object{"gateway": "fd61::1"})),
+		with("gateway outside, old form", func(c *configuration) { c.ipam = object{"type": "host-local", "subnet": lan4, "gateway": "10.62.0.1"} }),
+		ranges("start after the last address", oneRange(lan4, object{"rangeStart": "10.61.0.255"})),
+		ranges("end before the first address", oneRange(lan4, object{"rangeEnd": "10.61.0.0"})),
 		ranges("end before start", oneRange(lan4, object{"rangeStart": "10.61.0.9", "rangeEnd": "10.61.0.8"})),
 		ranges("address of letters", oneRange(lan4, object{"rangeStart": "ten"})),
 		ranges("no range"),
@@ -148,6 +157,16 @@ func badRanges() []*configuration {
 			c.lease(oneRange(lan4, object{"rangeStart": "10.61.0.5", "rangeEnd": "10.61.0.5"}))
 		}),
 	)
+}
+
+// strangers are bridges of somebody else whose MAC address the kernel changes with their ports.
+func strangers() (list []*configuration) {
+	for _, setup := range []string{"floating", "zeroed", "floating gateway", "zeroed gateway"} {
+		list = append(list,
+			with("bridge="+setup, func(c *configuration) { c.setup, c.boxes = setup, 2 }),
+			with("bridge="+setup+" no gateway", func(c *configuration) { c.setup = setup }).without("isGateway"))
+	}
+	return list
 }
 
 // badCalls are calls with wrong arguments.

@@ -17,17 +17,18 @@ type object = map[string]any
 // configuration is what both sides are given.
 type configuration struct {
 	name    string
-	keys    object     // of the network configuration, without ipam
-	ipam    object     // nil for layer 2
-	sets    []rangeSet // what ipam says, for other keys that must fit it
-	args    []string   // CNI_ARGS
-	rawArgs string     // CNI_ARGS as they are, in place of args
-	setup   string     // what is there before, see twin.prepare
-	boxes   int        // containers
-	resolv  bool       // ipam.resolvConf names a file
-	netns   string     // in place of the container's path
-	refused bool       // neither side may attach all containers
-	needs   feature    // without it the configuration is left out
+	keys    object      // of the network configuration, without ipam
+	ipam    object      // nil for layer 2
+	sets    []rangeSet  // what ipam says, for other keys that must fit it
+	args    []string    // CNI_ARGS
+	rawArgs string      // CNI_ARGS as they are, in place of args
+	setup   string      // what is there before, see twin.prepare
+	boxes   int         // containers
+	resolv  bool        // ipam.resolvConf names a file
+	netns   string      // in place of the container's path
+	refused bool        // neither side may attach all containers
+	gc      *collection // in place of attachments
+	needs   feature     // without it the configuration is left out
 }
 
 // feature is something that not every machine has.

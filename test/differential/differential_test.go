@@ -115,6 +115,9 @@ func (b *bench) present(t *testing.T, list []*configuration) (rest []*configurat
 func (b *bench) run(t *testing.T, c *configuration) (others []string) {
 	t.Helper()
 	twins := [2]*twin{newTwin(t, c, b.reference, b.resolv), newTwin(t, c, b.ours, b.resolv)}
+	if c.gc != nil {
+		return b.collect(t, twins)
+	}
 	judge := func(look func(*twin) (facts, error)) { others = append(others, b.judge(c, look, twins)...) }
 	both(t, twins, (*twin).attach)
 	if twins[1].attached() == c.refused {

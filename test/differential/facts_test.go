@@ -114,8 +114,8 @@ func (f facts) flatten(path, separator string, v any) {
 var (
 	// linkLocal are addresses that the kernel made of a link's MAC at some time.
 	linkLocal = regexp.MustCompile(`fe80::[0-9a-f]+:[0-9a-f:]+`)
-	// bridgeLocal are the bridge's link-local address, after rename, and its routes.
-	bridgeLocal = regexp.MustCompile(` host (addr (lan0|cni0) fe80::MAC/|route table \d+ (fe80::/64|fe80::MAC/128) dev (lan0|cni0) )`)
+	// bridgeLocal are the bridge's link-local address, after rename, and the routes that come with it.
+	bridgeLocal = regexp.MustCompile(` host (addr (lan0|cni0) fe80::MAC/|route table \d+ (fe80::/64|fe80::MAC/128|ff00::/8) dev (lan0|cni0) )`)
 	// learned are options 38 and 41 of a bridge port, counts of the multicast groups
 	// that the bridge has seen hosts join (IFLA_BRPORT_MCAST_EHT_HOSTS_CNT, _N_GROUPS).
 	learned = regexp.MustCompile(field + `port option0(38|41)$`)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,15 +67,25 @@ func (w *twin) prepare() error {
 		})
 	case "foreign": // another network's, and one that overlaps with ours
 		addrs = []string{"10.99.0.1/24", "fd61::99/60", "fd99::1/64"}
-	case "gateway":
+	case "gateway", "floating gateway", "zeroed gateway":
 		for _, s := range w.c.sets {
 			addrs = append(addrs, fmt.Sprintf("%s/%d", s.gateway, s.subnet.Bits()))
 		}
 	}
 	return w.Host.Do(func() error {
 		bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: w.c.bridgeName(), HardwareAddr: net.HardwareAddr{2, 0x61, 0, 0, 0, 0xbb}}}
+		kind, _, _ := strings.Cut(w.c.setup, " ")
+		loose := kind == "floating" || kind == "zeroed"
+		if loose {
+			bridge.HardwareAddr = nil
+		}
 		if err := errors.Join(netlink.LinkAdd(bridge), netlink.LinkSetUp(bridge)); err != nil {
 			return err
+		}
+		if loose {
+			if err := plugIn(bridge, kind == "zeroed"); err != nil {
+				return err
+			}
 		}
 		for _, text := range addrs {
 			addr, err := netlink.ParseAddr(text)
@@ -87,6 +98,20 @@ func (w *twin) prepare() error {
 		}
 		return nil
 	})
+}
+
+// plugIn gives the bridge a port of somebody else, whose MAC address is above all others, and may take
+// it away again: then the bridge has no MAC address (br_stp_recalculate_bridge_id).
+func plugIn(bridge netlink.Link, andOut bool) error {
+	port := &netlink.Veth{
+		LinkAttrs: netlink.LinkAttrs{Name: "other", HardwareAddr: net.HardwareAddr{0xfe, 0xff, 0xff, 0, 0, 1}},
+		PeerName:  "otherpeer", PeerHardwareAddr: net.HardwareAddr{0xfe, 0xff, 0xff, 0, 0, 2},
+	}
+	err := errors.Join(netlink.LinkAdd(port), netlink.LinkSetMaster(port, bridge))
+	if andOut {
+		return errors.Join(err, netlink.LinkDel(port))
+	}
+	return err
 }
 
 // learn notes what the side has chosen for an attachment.

@@ -121,11 +121,17 @@ func (h *home) sendOn(network, from, to string) (stop func()) {
 	}
 }
 
-// flows are the host's tracked connections.
-func (h *home) flows() (list []string) {
+// flows are the host's tracked connections over IPv4.
+func (h *home) flows() []string {
+	GinkgoHelper()
+	return h.tracked(unix.AF_INET)
+}
+
+// tracked are the host's tracked connections of a family.
+func (h *home) tracked(family netlink.InetFamily) (list []string) {
 	GinkgoHelper()
 	Inside(h.Host, func() error {
-		all, err := netlink.ConntrackTableList(netlink.ConntrackTable, unix.AF_INET)
+		all, err := netlink.ConntrackTableList(netlink.ConntrackTable, family)
 		for _, f := range all {
 			// Counters and timeouts move on their own.
 			text, _, _ := strings.Cut(f.String(), " packets=")

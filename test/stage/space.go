@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
-	"github.com/containernetworking/plugins/pkg/utils/sysctl"
 	"github.com/vishvananda/netlink"
 )
 
@@ -84,7 +84,8 @@ func (s *Space) errorf(err error, action string, args ...any) error {
 // Sysctl reads a setting of the space, named as in "net/ipv4/ip_forward".
 func (s *Space) Sysctl(key string) (value string, err error) {
 	err = s.Do(func() (err error) {
-		value, err = sysctl.Sysctl(key)
+		data, err := os.ReadFile("/proc/sys/" + key)
+		value = strings.TrimSuffix(string(data), "\n")
 		return err
 	})
 	return value, s.errorf(err, "read sysctl")
@@ -92,10 +93,7 @@ func (s *Space) Sysctl(key string) (value string, err error) {
 
 // SetSysctl writes a setting of the space.
 func (s *Space) SetSysctl(key, value string) error {
-	err := s.Do(func() error {
-		_, err := sysctl.Sysctl(key, value)
-		return err
-	})
+	err := s.Do(func() error { return os.WriteFile("/proc/sys/"+key, []byte(value), 0o644) })
 	return s.errorf(err, "write sysctl")
 }
 
