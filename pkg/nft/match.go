@@ -122,6 +122,25 @@ func CountOver(set string, connections uint32) Part {
 	})}
 }
 
+// NoteDaddr notes the destination in a set of class ClassAsked: add @set { ip daddr }
+func NoteDaddr(set string) Part {
+	is4 := setOf(set).is4()
+	return Part{left: fmt.Sprintf("add @%s { %s daddr }", set, ipName(is4)), exprs: append(isFamily(is4), address(is4, true),
+		&expr.Dynset{SrcRegKey: reg1, SetName: set, Operation: 0})} // NFT_DYNSET_OP_ADD
+}
+
+// AskedAt matches where the client's first packet went, before any translation: ct original ip daddr @set
+// A connection of the other family does not match (nft_ct_get_eval).
+func AskedAt(set string) Part {
+	is4 := setOf(set).is4()
+	key := expr.CtKeyDSTIP6
+	if is4 {
+		key = expr.CtKeyDSTIP
+	}
+	return statement(fmt.Sprintf("ct original %s daddr @%s", ipName(is4), set),
+		&expr.Ct{Key: expr.CtKey(key), Register: reg1, OptDirection: true}, &expr.Lookup{SourceRegister: reg1, SetName: set})
+}
+
 // DupToLoopback hands packets for ::1 with the mark to lo, in family netdev. The zeroed
 // address makes lo take the frame as its own (eth_type_trans).
 func DupToLoopback(mark uint32) Part {

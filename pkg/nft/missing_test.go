@@ -118,9 +118,9 @@ func TestMissingTampered(t *testing.T) {
 		{"another mask", guard, 0, func(e []expr.Any) { find[*expr.Bitwise](e).Mask = []byte{255, 255, 255, 0} }},
 		{"another field", guard, 1, func(e []expr.Any) { find[*expr.Payload](e).Offset = 4 }},
 		{"another key", guard, 0, func(e []expr.Any) { e[0].(*expr.Meta).Key = expr.MetaKeyOIFTYPE }},
-		{"another map", hostports, 1, func(e []expr.Any) { find[*expr.Lookup](e).SetName = "anyport4b" }},
-		{"source instead of destination", hostports, 1, func(e []expr.Any) { find[*expr.NAT](e).Type = expr.NATTypeSourceNAT }},
-		{"another port", hostports, 1, func(e []expr.Any) { find[*expr.Payload](e).Offset = 0 }},
+		{"another map", hostports, 3, func(e []expr.Any) { find[*expr.Lookup](e).SetName = "anyport4b" }},
+		{"source instead of destination", hostports, 3, func(e []expr.Any) { find[*expr.NAT](e).Type = expr.NATTypeSourceNAT }},
+		{"another port", hostports, 3, func(e []expr.Any) { find[*expr.Payload](e).Offset = 0 }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

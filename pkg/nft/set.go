@@ -25,6 +25,7 @@ const (
 	ClassMark                        // link of an owner with elements in the sets that the mark counts
 	ClassService                     // an address of a service, on a dummy device
 	ClassFlow                        // container : its connections; the kernel fills and empties the set
+	ClassAsked                       // host address : a client asked there; the kernel fills the set
 	ClassLoopback6                   // bridge through which [::1]:hostPort works
 )
 
@@ -58,7 +59,7 @@ type Set struct {
 	Gate    string // of ClassPort: the map of gates
 	Chains  string // of a map to chains: what the chains' names begin with
 	Counter bool   // each element counts the connections that matched it
-	Size    uint32 // of ClassFlow: how many elements; the kernel adds them
+	Size    uint32 // of ClassFlow and ClassAsked: how many elements; the kernel adds them
 	Comment string // for people
 }
 
@@ -101,6 +102,8 @@ var sets = []Set{
 	{Name: "anygate6", Class: ClassGate, Key: port, Value: verdict, Mark: MarkPublished, Chains: GateChains, Comment: "protocol, port of any host address : which clients may use it"},
 	{Name: "vips4", Class: ClassService, Key: ip4, Comment: "addresses of services, on dummy devices"},
 	{Name: "vips6", Class: ClassService, Key: ip6, Comment: "addresses of services, on dummy devices"},
+	{Name: "asked4", Class: ClassAsked, Key: ip4, Size: 65535, Comment: "addresses of the host that clients asked for a published port"},
+	{Name: "asked6", Class: ClassAsked, Key: ip6, Size: 65535, Comment: "addresses of the host that clients asked for a published port"},
 	{Name: "snat4", Class: ClassReply, Key: ip4, Value: verdict, Mark: MarkPublished, Chains: ReplyChains, Comment: "container with published ports : which clients need the host's address"},
 	{Name: "snat6", Class: ClassReply, Key: ip6, Value: verdict, Mark: MarkPublished, Chains: ReplyChains, Comment: "container with published ports : which clients need the host's address"},
 	{Name: "masquerade4", Class: ClassMasquerade, Key: ip4, Value: verdict, Mark: MarkMasqueraded, Chains: MasqueradeChains, Comment: "container : its network's masquerade rules"},

@@ -41,6 +41,9 @@ func baseChains() []nft.Chain {
 	loopback4 := netip.MustParsePrefix("127.0.0.0/8")
 	return []nft.Chain{
 		{Name: "hostports", Rules: []nft.Rule{
+			// Only who asked the host itself has a reply that would miss it, not a service's client.
+			nft.NewRule("clients ask at this address, IPv4", nft.NoteDaddr("asked4")),
+			nft.NewRule("clients ask at this address, IPv6", nft.NoteDaddr("asked6")),
 			nft.NewRule("who may use a port of one host address, IPv4", nft.PortVmap("hostgate4")),
 			nft.NewRule("one host address, IPv4", nft.Dnat("hostport4")),
 			nft.NewRule("who may use a port of one host address, IPv6", nft.PortVmap("hostgate6")),
@@ -58,8 +61,8 @@ func baseChains() []nft.Chain {
 			Name: "postrouting",
 			Hook: &nft.Hook{Type: "nat", Name: "postrouting", Priority: 100, PriorityName: "srcnat"},
 			Rules: []nft.Rule{
-				nft.NewRule("clients whose replies would miss this host", nft.Forwarded(), nft.DaddrVmap("snat4")),
-				nft.NewRule("clients whose replies would miss this host", nft.Forwarded(), nft.DaddrVmap("snat6")),
+				nft.NewRule("clients whose replies would miss this host", nft.Forwarded(), nft.AskedAt("asked4"), nft.DaddrVmap("snat4")),
+				nft.NewRule("clients whose replies would miss this host", nft.Forwarded(), nft.AskedAt("asked6"), nft.DaddrVmap("snat6")),
 				nft.NewRule("containers that leave with the host's address", nft.SaddrVmap("masquerade4")),
 				nft.NewRule("containers that leave with the host's address", nft.SaddrVmap("masquerade6")),
 			},
