@@ -77,15 +77,10 @@ func (b Blocker) String() string {
 }
 
 // Blockers lists the chains that drop the bridge's packets: first those of iptables-legacy.
-func Blockers(s *plan.Session, bridge string) (list []Blocker, err error) {
-	for _, f := range iptables.Families() {
-		blocked, err := f.LegacyForward(bridge)
-		if err != nil {
-			return nil, err
-		}
-		if blocked {
-			list = append(list, Blocker{Legacy: map[bool]string{true: "ip6tables-legacy", false: "iptables-legacy"}[f.IPv6]})
-		}
+func Blockers(s *plan.Session, bridge string) ([]Blocker, error) {
+	list, err := LegacyBlockers(bridge)
+	if err != nil {
+		return nil, err
 	}
 	rules, err := s.Rules()
 	if err != nil {
@@ -97,6 +92,22 @@ func Blockers(s *plan.Session, bridge string) (list []Blocker, err error) {
 		list = append(list, Blocker{Family: family, Table: table, Chain: chain})
 	}
 	return list, err
+}
+
+// LegacyBlockers lists those of iptables-legacy.
+func LegacyBlockers(bridge string) (list []Blocker, err error) {
+	for _, f := range iptables.Families() {
+		blocked, err := f.LegacyForward(bridge)
+		if err != nil {
+			return nil, err
+		}
+		if blocked && f.IPv6 {
+			list = append(list, Blocker{Family: "ip6", Legacy: "ip6tables-legacy"})
+		} else if blocked {
+			list = append(list, Blocker{Family: "ip", Legacy: "iptables-legacy"})
+		}
+	}
+	return list, nil
 }
 
 // RetireBridge is link.Retire with the bridge's rules.

@@ -189,22 +189,23 @@ func (c *Conn) chainSteps(change Change) ([]step, error) {
 	}
 	var steps []step
 	for i, b := range change.Blocks {
-		switch {
-		case there[i] != nil:
-		case b.Optional:
-			if err := c.tryBlock(b); err != nil {
-				return nil, err
-			}
-		default:
-			missing, err := c.missingOf(b)
-			if err != nil {
-				return nil, err
-			}
-			if b.Place == InBase {
-				c.basesMade++
-			}
-			steps = append(steps, func() error { return c.queueBlock(b.Place, missing) })
+		if there[i] != nil {
+			continue
 		}
+		missing, err := c.missingOf(b)
+		if err == nil && b.Optional {
+			err = c.tryBlock(b.Place, missing)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if b.Optional {
+			continue
+		}
+		if b.Place == InBase {
+			c.basesMade++
+		}
+		steps = append(steps, func() error { return c.queueBlock(b.Place, missing) })
 	}
 	for i, ch := range change.Chains {
 		old := there[len(wanted)+i] != nil
@@ -223,16 +224,12 @@ func (c *Conn) chainSteps(change Change) ([]step, error) {
 }
 
 // tryBlock makes a block in a transaction of its own, where the kernel has its family.
-func (c *Conn) tryBlock(b Block) error {
-	missing, err := c.missingOf(b)
-	if err != nil {
-		return err
-	}
-	if err := c.queueBlock(b.Place, missing); err != nil {
+func (c *Conn) tryBlock(place Place, chains []Chain) error {
+	if err := c.queueBlock(place, chains); err != nil {
 		return err
 	}
 	if err := c.nl.Flush(); err != nil && !Unsupported(err) {
-		return fmt.Errorf("rules: add table %s of family %s: %w", Table, b.Place.Family(), err)
+		return fmt.Errorf("rules: add table %s of family %s: %w", Table, place.Family(), err)
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ var _ = row("T27", "a packet of no connection leaves with the container's own ad
 		in.send(ipFrame(dst, src, segment(netip.AddrPortFrom(from, uint16(port)), netip.AddrPortFrom(to, 80), flags, 1, text)))
 		return out.hears(Haste, text, from.AsSlice())
 	}
-	// all and none say what every kind of stray packet does, of both families.
+	// each says whether every kind of stray packet passes, of both families, or where want is false whether any does.
 	each := func(want bool, pass func(flags byte, six bool) bool) bool {
 		for kind, flags := range strays {
 			for _, six := range []bool{false, true} {

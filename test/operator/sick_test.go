@@ -114,7 +114,7 @@ var sick = []struct {
 		n.ip("-6 route add default via " + stage.OutsideV6 + " dev uplink proto ra metric 100")
 	}, nil},
 	{"rp-filter", func(n *Node) {
-		Expect(stage.Wire(n.Host, "uplink2", "203.0.114.2/24", n.Outside, "eth1", "203.0.114.9/24")).To(Succeed())
+		uplink2(n)
 		n.ip("route add default via 203.0.114.9 metric 200")
 		n.sysctl("net/ipv4/conf/all/rp_filter", "1")
 	}, nil},

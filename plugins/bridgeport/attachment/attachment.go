@@ -129,6 +129,14 @@ func (a *Attachment) Addr(is4 bool) netip.Addr {
 // Has says whether the address is the attachment's.
 func (a *Attachment) Has(addr netip.Addr) bool { return slices.Contains(a.Addresses, addr) }
 
+// OutLink is the host's link that leads to the attachment's address: the bridge, or the gateway of its VLAN.
+func (a *Attachment) OutLink(n *node.Node, addr netip.Addr) string {
+	if _, l := n.LinkTo(addr); l != nil {
+		return l.Name
+	}
+	return a.Bridge
+}
+
 // Owner is who the attachment is to the kernel.
 func (a *Attachment) Owner() plan.Owner {
 	return plan.Owner{Network: a.Network, ContainerID: a.Container, IfName: a.IfName, Pod: a.Pod}

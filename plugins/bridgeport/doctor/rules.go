@@ -123,9 +123,9 @@ func (p *Patient) published() map[string]*attachment.Attachment {
 
 var forwardChecks = []Check{
 	fails("ip-forward", "the host forwards IPv4",
-		"containers reach the host, but nothing beyond it, and published ports time out", forwarding(true, "net/ipv4/ip_forward")),
+		"containers reach the host, but nothing beyond it, and published ports time out", forwarding(true)),
 	fails("ip6-forward", "the host forwards IPv6",
-		"containers reach nothing beyond the host by IPv6", forwarding(false, "net/ipv6/conf/all/forwarding")),
+		"containers reach nothing beyond the host by IPv6", forwarding(false)),
 	fails("forward-policy", "nobody's nftables rules drop what bridges forward",
 		"packets from and to containers are dropped at the forward hook, where every table has a veto",
 		each((*Patient).gateways, func(p *Patient, w attachment.Network) {
@@ -174,9 +174,9 @@ var forwardChecks = []Check{
 		}),
 }
 
-func forwarding(is4 bool, key string) func(*Patient) {
+func forwarding(is4 bool) func(*Patient) {
 	return func(p *Patient) {
-		keys := []string{key}
+		keys := []string{node.ForwardKey(is4)}
 		for _, u := range p.Uplinks() {
 			if is4 { // with IPv6 the link's own setting does not count (ip6_forward)
 				keys = append(keys, "net/ipv4/conf/"+u.Name+"/forwarding")
@@ -244,7 +244,7 @@ var hostChecks = []Check{
 		"the host's own IPv6 default route comes from router advertisements, which a host that forwards ignores: it is lost when it expires",
 		func(p *Patient) {
 			const protocolRA = 9 // RTPROT_RA
-			if node.Sysctl("net/ipv6/conf/all/forwarding") == "0" {
+			if node.Sysctl(node.ForwardKey(false)) == "0" {
 				return
 			}
 			for _, u := range p.Uplinks() {

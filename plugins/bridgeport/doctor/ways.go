@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
 	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
@@ -15,38 +14,40 @@ import (
 // blockedPorts tells the chains that drop what goes to a published port. Those that drop all of the bridge's
 // packets are forward-policy's.
 func blockedPorts(p *Patient) {
-	told, judge, known := make(map[string]bool), node.NewJudge(p.Chains), make(map[string][]foreign.Blocker)
+	asked, told := make(map[string]bool), make(map[string]bool) // bridges; chains, with the bridge
+	judge, uplinks := node.NewJudge(p.Chains), p.Uplinks()
 	for _, a := range p.alive() {
-		if _, asked := known[a.Bridge]; !asked {
-			known[a.Bridge] = p.blockers(a.Bridge)
+		if !asked[a.Bridge] {
+			asked[a.Bridge] = true
+			for _, b := range p.blockers(a.Bridge) {
+				told[b.String()+a.Bridge] = true
+			}
 		}
 		for _, port := range a.Ports {
 			number, _ := hostport.Protocol(port.Protocol)
-			for _, in := range p.Uplinks() {
-				packet := node.Forwarded{
-					In: in.Name, Out: p.outLink(a, port.Container.Addr()), IPv4: port.Container.Addr().Is4(),
-					Protocol: number, To: port.Container, Translated: true,
-				}
-				for _, j := range judge.Of(packet) {
-					is := func(b foreign.Blocker) bool { return b.String() == j.Chain.String() }
-					if !j.Drops || told[j.Chain.String()+a.Bridge] || slices.ContainsFunc(known[a.Bridge], is) {
-						continue
-					}
-					told[j.Chain.String()+a.Bridge] = true
-					p.tell(fmt.Sprintf("nft insert rule %s %s %s oifname %s ct status dnat accept   # until the firewall is loaded again", j.Chain.Family, j.Chain.Table, j.Chain.Name, packet.Out),
-						"%s drops connections from %s to %s of %s: %s", j.Chain, in.Name, port.Key(), a.Name(), j.Where)
-				}
+			packet := node.Forwarded{
+				Out: a.OutLink(p.Node, port.Container.Addr()), IPv4: port.Container.Addr().Is4(),
+				Protocol: number, To: port.Container, Translated: true,
+			}
+			for _, in := range uplinks {
+				packet.In = in.Name
+				p.tellDrops(a, port, packet, judge.Of(packet), told)
 			}
 		}
 	}
 }
 
-// outLink is the host's link that leads to the address.
-func (p *Patient) outLink(a *attachment.Attachment, to netip.Addr) string {
-	if _, l := p.LinkTo(to); l != nil {
-		return l.Name // the bridge, or the gateway of a VLAN
+// tellDrops tells each chain once for a bridge.
+func (p *Patient) tellDrops(a *attachment.Attachment, port attachment.Port, packet node.Forwarded, list []node.Judgement, told map[string]bool) {
+	for _, j := range list {
+		key := j.Chain.String() + a.Bridge
+		if !j.Drops || told[key] {
+			continue
+		}
+		told[key] = true
+		p.tell(fmt.Sprintf("nft insert rule %s %s %s oifname %s ct status dnat accept   # until the firewall is loaded again", j.Chain.Family, j.Chain.Table, j.Chain.Name, packet.Out),
+			"%s drops connections from %s to %s of %s: %s", j.Chain, packet.In, port.Key(), a.Name(), j.Where)
 	}
-	return a.Bridge
 }
 
 // somewhere is an address behind the default route, whatever it is (RFC 5737, RFC 3849).
@@ -60,6 +61,7 @@ func somewhere(is4 bool) netip.Addr {
 // replies compares what the host itself sends from an address with what a container sends that publishes a
 // port there: rules of `ip rule` for the host's address do not know the container's.
 func replies(p *Patient) {
+	alive := p.alive()
 	for _, l := range p.Links {
 		for _, own := range l.Addrs {
 			far := somewhere(own.Addr().Is4())
@@ -67,7 +69,7 @@ func replies(p *Patient) {
 			if err != nil || host.Link != l.Name {
 				continue
 			}
-			for _, a := range p.alive() {
+			for _, a := range alive {
 				i := slices.IndexFunc(a.Ports, func(port attachment.Port) bool {
 					return port.Container.Addr().Is4() == own.Addr().Is4() && (!port.HostIP.IsValid() || port.HostIP == own.Addr())
 				})
@@ -75,8 +77,8 @@ func replies(p *Patient) {
 					continue
 				}
 				to := a.Ports[i].Container.Addr()
-				reply, err := node.WayOf(far, to, p.outLink(a, to))
-				if errors.Is(err, node.ErrNoWay) && node.Sysctl(forwardKey(own.Addr().Is4())) != "0" {
+				reply, err := node.WayOf(far, to, a.OutLink(p.Node, to))
+				if errors.Is(err, node.ErrNoWay) && node.Sysctl(node.ForwardKey(own.Addr().Is4())) != "0" {
 					p.tell("look at `ip rule` and the routes that it leads to", "the host has no way for the replies of %s, which publishes %s, though it has one for its own packets",
 						a.Name(), a.Ports[i].Key())
 					return
@@ -92,18 +94,14 @@ func replies(p *Patient) {
 	}
 }
 
-func forwardKey(is4 bool) string {
-	return map[bool]string{true: "net/ipv4/ip_forward", false: "net/ipv6/conf/all/forwarding"}[is4]
-}
-
 // strictBridges tells bridges that drop what a container on two networks sends by the other one.
 func (p *Patient) strictBridges() {
-	for _, a := range p.alive() {
-		if !slices.ContainsFunc(p.alive(), func(b *attachment.Attachment) bool { return a.Container == b.Container && a.Bridge != b.Bridge }) {
+	alive := p.alive()
+	for _, a := range alive {
+		if !slices.ContainsFunc(alive, func(b *attachment.Attachment) bool { return a.Container == b.Container && a.Bridge != b.Bridge }) {
 			continue
 		}
-		own, all := node.Sysctl("net/ipv4/conf/"+a.Bridge+"/rp_filter"), node.Sysctl("net/ipv4/conf/all/rp_filter")
-		if max(own, all) == "1" && a.Addr(true).IsValid() {
+		if node.Strict(a.Bridge) && a.Addr(true).IsValid() {
 			p.tell("sysctl -w net.ipv4.conf."+a.Bridge+".rp_filter=2",
 				"container %s is on several networks, and bridge %s is strict (rp_filter 1, its own or all's)", a.Label(), a.Bridge)
 			return

@@ -35,6 +35,9 @@ func (judge *Judge) elementsOf(table *nftables.Table, name string) *content {
 	}
 	set.Table = table
 	if list, err := conn.GetSetElements(set); err == nil {
+		if set.Interval {
+			slices.SortStableFunc(list, byKey)
+		}
 		judge.sets[key] = &content{list, set.Interval}
 	}
 	return judge.sets[key]
@@ -76,14 +79,21 @@ func verdictIn(e nftables.SetElement) *expr.Verdict {
 	}
 }
 
-// within finds the interval of a key. The kernel has the first key of each, and the one after its last.
+// byKey orders intervals. Where one ends, the next may begin.
+func byKey(a, b nftables.SetElement) int {
+	order := bytes.Compare(a.Key, b.Key)
+	switch {
+	case order != 0 || a.IntervalEnd == b.IntervalEnd:
+		return order
+	case a.IntervalEnd:
+		return -1
+	}
+	return 1
+}
+
+// within finds the interval of a key, in the order of byKey. The kernel has the first key of each, and the
+// one after its last.
 func within(elements []nftables.SetElement, key []byte) (match, nftables.SetElement) {
-	slices.SortStableFunc(elements, func(a, b nftables.SetElement) int {
-		if order := bytes.Compare(a.Key, b.Key); order != 0 || a.IntervalEnd == b.IntervalEnd {
-			return order
-		}
-		return map[bool]int{true: -1, false: 1}[a.IntervalEnd] // the next interval begins there
-	})
 	i := slices.IndexFunc(elements, func(el nftables.SetElement) bool { return bytes.Compare(el.Key, key) > 0 })
 	if i < 0 {
 		i = len(elements)

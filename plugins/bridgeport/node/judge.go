@@ -146,7 +146,7 @@ func (j *walk) expr(c Chain, regs registers, e expr.Any, depth int) (match, outc
 		return compared(regs.read(e.Register, len(e.Data)), e.Op, e.Data), 0
 	case *expr.Range:
 		b := regs.read(e.Register, len(e.FromData))
-		within := both(compared(b, expr.CmpOpGte, e.FromData), compared(b, expr.CmpOpLte, e.ToData))
+		within := max(compared(b, expr.CmpOpGte, e.FromData), compared(b, expr.CmpOpLte, e.ToData)) // no is the largest
 		return not(within, e.Op == expr.CmpOpNeq), 0
 	case *expr.Lookup:
 		return j.lookup(c, regs, e, depth)
@@ -245,8 +245,6 @@ func compared(b bits, op expr.CmpOp, data []byte) match {
 	}[op]
 	return not(yes, !is)
 }
-
-func both(a, b match) match { return max(a, b) }
 
 // not turns yes and no around if the condition holds.
 func not(m match, turned bool) match {

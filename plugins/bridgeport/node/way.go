@@ -25,10 +25,24 @@ var (
 	ErrSource = errors.New("rp_filter drops the packet")
 )
 
+// Strict says whether the link accepts packets only from senders to whom it is the way (rp_filter 1; the larger
+// value of "all" and the link counts).
+func Strict(link string) bool {
+	return max(Sysctl("net/ipv4/conf/"+link+"/rp_filter"), Sysctl("net/ipv4/conf/all/rp_filter")) == "1"
+}
+
+// ForwardKey is the setting by which the host forwards packets of a family.
+func ForwardKey(is4 bool) string {
+	if is4 {
+		return "net/ipv4/ip_forward"
+	}
+	return "net/ipv6/conf/all/forwarding"
+}
+
 // strict says whether the link accepts packets from the address only if the way back is by the link. Newer
 // kernels answer EINVAL for that and for other reasons; older ones have an error of its own (EXDEV).
 func strict(from netip.Addr, in string) bool {
-	if in == "" || max(Sysctl("net/ipv4/conf/"+in+"/rp_filter"), Sysctl("net/ipv4/conf/all/rp_filter")) != "1" {
+	if in == "" || !Strict(in) {
 		return false
 	}
 	back, err := WayOf(from, netip.Addr{}, "")

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
 	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
-	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
@@ -52,7 +52,7 @@ func (t *Tracer) routing(p Packet, in *node.Link, to netip.AddrPort) bool {
 // forwards says whether the host forwards what comes in by the link. With IPv6 the link's own setting does
 // not count (ip6_forward).
 func (t *Tracer) forwards(in string, is4 bool) bool {
-	key := map[bool]string{true: "net/ipv4/ip_forward", false: "net/ipv6/conf/all/forwarding"}[is4]
+	key := node.ForwardKey(is4)
 	if node.Sysctl(key) == "0" {
 		return t.drop("forward", "%s is 0: the host does not forward", strings.ReplaceAll(key, "/", "."))
 	}
@@ -80,12 +80,17 @@ func packetOf(p Packet, out, in *node.Link, to netip.AddrPort) node.Forwarded {
 
 // forward is what rules of others do with the packet.
 func (t *Tracer) forward(l *node.Link, packet node.Forwarded) bool {
-	for _, f := range iptables.Families() {
-		if blocked, err := f.LegacyForward(l.Name); err == nil && blocked && f.IPv6 != packet.IPv4 {
-			return t.drop("forward", "chain FORWARD of %s drops it: %[1]s-save shows the rules", map[bool]string{true: "ip6tables-legacy", false: "iptables-legacy"}[f.IPv6])
+	doubts := 0
+	legacy, err := foreign.LegacyBlockers(l.Name)
+	if err != nil {
+		t.doubt("forward", "rules of iptables-legacy can't be read: %v", err)
+		doubts++
+	}
+	for _, b := range legacy {
+		if (b.Family == "ip") == packet.IPv4 {
+			return t.drop("forward", "%s drops it: %s-save shows the rules", b, b.Legacy)
 		}
 	}
-	doubts := 0
 	for _, j := range node.NewJudge(t.Chains).Of(packet) {
 		if j.Drops {
 			return t.drop("forward", "%s drops it: %s (nft -a list table %s %s)", j.Chain, j.Where, j.Chain.Family, j.Chain.Table)
@@ -150,12 +155,7 @@ func (t *Tracer) container(p Packet, to netip.AddrPort) bool {
 		return t.drop("container", "%s inside %s has not the address %s", a.IfName, a.Name(), to.Addr())
 	}
 	var sockets []node.Socket
-	ns, err := netns.Open(a.Netns)
-	if err == nil {
-		err = ns.Do(func() error { sockets = node.Listeners(); return nil })
-		_ = ns.Close() // read-only
-	}
-	if err != nil {
+	if err := t.inside(func() error { sockets = node.Listeners(); return nil }); err != nil {
 		return t.doubt("container", "%s: %v", a.Name(), err)
 	}
 	for _, s := range sockets {
@@ -167,6 +167,16 @@ func (t *Tracer) container(p Packet, to netip.AddrPort) bool {
 	return t.drop("container", "nothing in %s listens on %s/%s: it refuses the connection", a.Name(), to, p.Protocol)
 }
 
+// inside looks at something in the container's namespace.
+func (t *Tracer) inside(look func() error) error {
+	ns, err := netns.Open(t.target.Netns)
+	if err != nil {
+		return err
+	}
+	defer ns.Close() // read-only
+	return ns.Do(look)
+}
+
 // reply is the way back, out of the container and out of the host.
 func (t *Tracer) reply(source netip.Addr, to netip.AddrPort, in *node.Link) bool {
 	a := t.target
@@ -174,11 +184,7 @@ func (t *Tracer) reply(source netip.Addr, to netip.AddrPort, in *node.Link) bool
 		return true
 	}
 	var way node.Way
-	ns, err := netns.Open(a.Netns)
-	if err == nil {
-		err = ns.Do(func() (err error) { way, err = node.WayOf(source, to.Addr(), ""); return err })
-		_ = ns.Close() // read-only
-	}
+	err := t.inside(func() (err error) { way, err = node.WayOf(source, to.Addr(), ""); return err })
 	switch {
 	case errors.Is(err, node.ErrNoWay):
 		return t.drop("reply", "the container has no route to %s", source)
@@ -203,10 +209,7 @@ func (t *Tracer) reply(source netip.Addr, to netip.AddrPort, in *node.Link) bool
 func (t *Tracer) bridgeOf(ifName string) string {
 	for _, a := range t.List {
 		if a.Container == t.target.Container && a.IfName == ifName && a.Alive() {
-			if _, l := t.LinkTo(a.Addr(a.Addr(true).IsValid())); l != nil {
-				return l.Name // the bridge, or the gateway of its VLAN
-			}
-			return a.Bridge
+			return a.OutLink(t.Node, a.Addr(a.Addr(true).IsValid()))
 		}
 	}
 	return ""
