@@ -46,12 +46,8 @@ plugins: ## the plugins alone in $(OUT)/: bridge, portmap, host-local, loopback 
 	$(GOBUILD) -ldflags '$(LDFLAGS) $(ENTRY)' -o $(OUT)/bridge ./plugins
 	@cd $(OUT) && for name in $(PLUGINS); do ln -f bridge $$name; done
 
-install: build ## into $(DESTDIR)$(BINDIR), by rename, so that a running node never sees half a file
-	install -d $(DESTDIR)$(BINDIR)
-	install -m 755 bin/bridge $(DESTDIR)$(BINDIR)/.bridge.new
-	@cd $(DESTDIR)$(BINDIR) && for name in $(PLUGINS); do ln -f .bridge.new .$$name.new && mv -f .$$name.new $$name; done && mv -f .bridge.new bridge
-	install -m 755 bin/bridgeport $(DESTDIR)$(BINDIR)/.bridgeport.new
-	mv -f $(DESTDIR)$(BINDIR)/.bridgeport.new $(DESTDIR)$(BINDIR)/bridgeport
+install: build ## into $(DESTDIR)$(BINDIR), as bridgeport install does it: what was there is kept
+	bin/bridgeport install --from bin --bin-dir $(DESTDIR)$(BINDIR)
 
 docs: ## man pages and shell completions of bridgeport, in bin/share/
 	rm -rf bin/share

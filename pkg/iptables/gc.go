@@ -55,16 +55,34 @@ func (f Family) tidy() (err error) {
 		}
 	}
 	if !f.IPv6 {
-		have, err := f.list("raw", GuardChain)
-		var failed *RunError
-		if err != nil && !(errors.As(err, &failed) && failed.Text != "") { // it says that there is no table raw
+		if raw, err = f.unguarded(); err != nil {
 			return err
-		}
-		if have != nil {
-			raw = []string{"-D " + guardJump, "-F " + GuardChain, "-X " + GuardChain}
 		}
 	}
 	return f.restore(map[string][]string{"raw": raw, "nat": lines})
+}
+
+// unguarded are the lines that remove the guard of loopback addresses, if it is there.
+func (f Family) unguarded() ([]string, error) {
+	have, err := f.list("raw", GuardChain)
+	var failed *RunError
+	if err != nil && !(errors.As(err, &failed) && failed.Text != "") { // it says that there is no table raw
+		return nil, err
+	}
+	if have == nil {
+		return nil, nil
+	}
+	return []string{"-D " + guardJump, "-F " + GuardChain, "-X " + GuardChain}, nil
+}
+
+// DropGuard removes the guard of loopback addresses, which the reference does not know, also while
+// containers have published ports.
+func (f Family) DropGuard() error {
+	lines, err := f.unguarded()
+	if err != nil || lines == nil {
+		return err
+	}
+	return f.restore(map[string][]string{"raw": lines})
 }
 
 // sharedLines remove what all containers share in table nat.

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -249,4 +250,20 @@ func (s *store) rests(a netip.Addr) bool {
 	}
 	age := time.Since(time.Unix(st.Ctim.Unix()))
 	return age >= 0 && age < rest
+}
+
+// DropIndex removes our index beside the networks' leases, and returns its path, "" without one. The
+// next verb makes it anew. With dry it only returns the path.
+func DropIndex(dataDir string, dry bool) (path string, err error) {
+	path = filepath.Join(dataDir, indexName)
+	if _, err := os.Lstat(path); err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			return "", nil
+		}
+		return "", fmt.Errorf("leases: index: %w", err)
+	}
+	if dry {
+		return path, nil
+	}
+	return path, os.RemoveAll(path)
 }

@@ -103,6 +103,31 @@ func (c *Conn) retire(family Family, stays func(chain string) bool) error {
 	return c.Flush("delete table", unix.ENOENT)
 }
 
+// DropTables deletes our tables with all that is in them, and returns their names. With dry it only
+// returns the names.
+func (c *Conn) DropTables(dry bool) (names []string, err error) {
+	unlock, err := flock.Netns()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock.Close()
+	for _, family := range []Family{Inet, Bridge, Netdev} {
+		t := c.tables[family]
+		have, err := c.Exist(TableQuestion(t.Family, Table))
+		if err != nil {
+			return nil, err
+		}
+		if have[0] {
+			names = append(names, fmt.Sprintf("table %s %s", family, Table))
+			c.nl.DelTable(t)
+		}
+	}
+	if dry || len(names) == 0 {
+		return names, nil
+	}
+	return names, c.Flush("delete tables", unix.ENOENT)
+}
+
 // Has says whether the chain exists.
 func (c *Conn) Has(ch Chain) (bool, error) {
 	seen, err := c.look(ch)

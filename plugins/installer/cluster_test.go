@@ -243,8 +243,10 @@ func TestAvailable(t *testing.T) {
 func TestOnce(t *testing.T) {
 	f := newFollower(t, true)
 	from := t.TempDir()
-	if err := os.WriteFile(filepath.Join(from, "bridge"), []byte("x"), 0o755); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"bridge", "portmap", "host-local", "loopback"} {
+		if err := os.WriteFile(filepath.Join(from, name), []byte("#!/bin/sh\necho CNI plugin\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	f.run("-once", "-plugins", from, "-bin", filepath.Join(f.dir, "bin"))
 	if err := f.cmd.Wait(); err != nil {

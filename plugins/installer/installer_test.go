@@ -89,25 +89,6 @@ func TestWriteConflist(t *testing.T) {
 	}
 }
 
-func TestInstallPlugins(t *testing.T) {
-	from, to := t.TempDir(), filepath.Join(t.TempDir(), "bin")
-	for name, text := range map[string]string{"bridge": "new", "portmap": "new"} {
-		if err := os.WriteFile(filepath.Join(from, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for range 2 {
-		if err := installPlugins(from, to); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, name := range []string{"bridge", "portmap"} {
-		if info, err := os.Stat(filepath.Join(to, name)); err != nil || info.Mode().Perm() != 0o755 {
-			t.Errorf("%s: %v, %v", name, info, err)
-		}
-	}
-}
-
 // made is a node with podCIDRs and InternalIPs.
 func made(name string, cidrs []string, addresses ...string) *corev1.Node {
 	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{PodCIDRs: cidrs}}

@@ -13,13 +13,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"text/template"
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/file"
+	"github.com/bridgeport-cni/bridgeport/pkg/install"
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 )
@@ -60,7 +60,7 @@ func run() error {
 		return err
 	}
 	if *once {
-		if err := installPlugins(*plugins, *bin); err != nil {
+		if _, err := install.Set(*plugins, *bin); err != nil {
 			return err
 		}
 		n, err := c.node(ctx, *own)
@@ -135,20 +135,6 @@ func (c *cluster) step(ctx context.Context, list []any, report *report) (err err
 		return err
 	}
 	return c.available(ctx, self)
-}
-
-// installPlugins replaces each plugin by a rename: no call meets half a file or a busy one (ETXTBSY).
-func installPlugins(from, to string) error {
-	entries, err := os.ReadDir(from)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if err := file.Copy(filepath.Join(from, e.Name()), filepath.Join(to, e.Name()), 0o755); err != nil {
-			return fmt.Errorf("plugin %s: install: %w", e.Name(), err)
-		}
-	}
-	return nil
 }
 
 // writeConflist writes the list if it differs: each write makes the runtime load it again.

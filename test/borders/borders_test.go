@@ -26,7 +26,7 @@ var only = map[string][]string{
 	"github.com/spf13/cobra":         {"plugins/bridgeport/command", "plugins/bridgeport/gen"},
 	"github.com/charmbracelet":       {"plugins/bridgeport/show"},
 	// Starting a program costs milliseconds; of the plugins' only delegation and iptables may.
-	"os/exec":  {"pkg/iptables", "pkg/ipam", "plugins/bridgeport/node", "plugins/bridgeport/command", "plugins/bridgeport/playground"},
+	"os/exec":  {"pkg/iptables", "pkg/ipam", "pkg/install", "plugins/bridgeport/node", "plugins/bridgeport/command", "plugins/bridgeport/playground"},
 	"net/http": {"plugins/installer"},
 	// The same: a process for each question.
 	"github.com/coreos/go-iptables": {"plugins/bridgeport/node"},
@@ -38,7 +38,7 @@ var only = map[string][]string{
 // its own, and none of its own line.
 var layers = layersOf(
 	"pkg/log pkg/file pkg/dump pkg/label pkg/shell pkg/hostport", // for everybody: the edge to the runtime, tests, the command
-	"pkg/netlink pkg/flock pkg/netns pkg/cni",
+	"pkg/netlink pkg/flock pkg/netns pkg/cni", "pkg/install",
 	"pkg/nft pkg/iptables pkg/conntrack pkg/lease", "pkg/ipam",
 	// An attachment: what is wanted, and its parts from the link to what strangers have.
 	"pkg/nft/strangers", "pkg/ruleset", "pkg/plan", "pkg/link", "pkg/firewall", "pkg/foreign", "pkg/owned",

@@ -95,23 +95,27 @@ var _ = Describe("install", func() {
 			Expect(os.SameFile(a, b)).To(BeTrue(), "one file under three names")
 		}
 		Expect(filepath.Join(dir, "bridgeport")).To(BeAnExistingFile())
-		n.ok("install", "--rollback", "--bin-dir", dir)
+		Expect(n.ran("install", "--rollback", "--bin-dir", dir).Err).To(ContainSubstring("--rollback=reference puts the plugins back"))
+		Expect(n.ok("install", "--rollback=reference", "--bin-dir", dir)).To(And(ContainSubstring("handed over to the reference: lan/web/eth0"), ContainSubstring("removed: table inet bridgeport")))
 		for _, p := range []string{"bridge", "portmap", "host-local"} {
 			Expect(stage.Read(GinkgoT(), filepath.Join(dir, p))).To(Equal(stage.Read(GinkgoT(), filepath.Join(reference, p))))
 		}
-		Expect(filepath.Join(dir, "bridgeport")).NotTo(BeAnExistingFile())
+		Expect(filepath.Join(dir, "loopback")).NotTo(BeAnExistingFile(), "there was none")
+		Expect(filepath.Join(dir, "bridgeport")).To(BeAnExistingFile(), "for the next rollback")
 		n.ok("install", "--rollback", "--bin-dir", dir)
 		Expect(stage.Read(GinkgoT(), filepath.Join(dir, "bridge"))).To(Equal(stage.Read(GinkgoT(), filepath.Join(from, "bridge"))))
 		close(stop)
 		calls.Wait()
-		// Where the present set can't be kept the previous one is not lost.
+		Expect(n.ok("install", "--from", from, "--bin-dir", dir)).To(ContainSubstring("nothing was changed"))
+		Expect(n.ran("install", "--rollback=back", "--bin-dir", dir).Err).To(ContainSubstring(`"back" is neither last nor reference`))
+		// Where the present set can't be kept nothing is changed.
 		blocked := filepath.Join(dir, "portmap")
 		Expect(errors.Join(os.Remove(blocked), os.Mkdir(blocked, 0o755))).To(Succeed())
 		Expect(n.ran("install", "--rollback", "--bin-dir", dir).Status).To(Equal(1))
 		Expect(n.ran("install", "--from", from, "--bin-dir", dir).Status).To(Equal(1))
-		Expect(stage.Read(GinkgoT(), filepath.Join(dir, ".bridgeport-previous", "bridge"))).To(Equal(stage.Read(GinkgoT(), filepath.Join(reference, "bridge"))))
+		Expect(stage.Read(GinkgoT(), filepath.Join(dir, ".bridgeport-reference", "bridge"))).To(Equal(stage.Read(GinkgoT(), filepath.Join(reference, "bridge"))))
 		Expect(n.ran("install", "--from", n.Dir, "--bin-dir", dir).Err).To(ContainSubstring("does not say its version"))
-		Expect(n.ran("install", "--rollback", "--bin-dir", n.Dir).Err).To(ContainSubstring("no previous set"))
+		Expect(n.ran("install", "--rollback", "--bin-dir", n.Dir).Err).To(ContainSubstring("no set is kept there"))
 	})
 })
 

@@ -1,8 +1,10 @@
 package attachment
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -217,6 +219,25 @@ func (a *Attachment) With(fn func(*plan.Session, plan.Plan) error) error {
 	}
 	defer ns.Close()
 	return plan.With(ns, func(s *plan.Session) error { return a.plans(s, fn) })
+}
+
+// ByIPTables is the attachment as if its configuration asked for the rules of the reference plugins.
+func (a *Attachment) ByIPTables() *Attachment {
+	b := *a
+	if a.Cached == nil {
+		return &b
+	}
+	cached := *a.Cached
+	cached.Plugins = slices.Clone(a.Cached.Plugins)
+	for i, p := range cached.Plugins {
+		key := map[string]string{"bridge": "ipMasqBackend", "portmap": "backend"}[p.Kind()]
+		if key != "" {
+			cached.Plugins[i].Raw = maps.Clone(p.Raw)
+			cached.Plugins[i].Raw[key] = json.RawMessage(`"iptables"`)
+		}
+	}
+	b.Cached = &cached
+	return &b
 }
 
 func (a *Attachment) plans(s *plan.Session, fn func(*plan.Session, plan.Plan) error) error {

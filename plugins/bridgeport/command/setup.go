@@ -2,7 +2,6 @@ package command
 
 import (
 	"bufio"
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -12,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/file"
-	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/lint"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/playground"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/setup"
@@ -20,66 +18,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 )
-
-// besides is the directory of this executable, where its plugins are.
-func besides() string {
-	path, _ := os.Executable() // "" after an error: the directory is "." then
-	return filepath.Dir(path)
-}
-
-func installCommand(o *options) *cobra.Command {
-	var from string
-	var rollback bool
-	c := &cobra.Command{
-		Use:   "install",
-		Short: "Install the plugins while the node runs; go back with --rollback",
-		Long: `Copy bridge, portmap, host-local and this command into --bin-dir, each by a rename, so
-that a call at any moment finds a whole plugin, old or new. The set that was there is
-kept in .bridgeport-previous; --rollback exchanges the two. Each new plugin is tried
-before anything is changed. The configurations in --conf-dir are examined afterwards.`,
-		Example: `  bridgeport install
-  bridgeport install --bin-dir /usr/lib/cni
-  bridgeport install --rollback`,
-	}
-	c.Flags().StringVar(&from, "from", "", "directory with the new set (default: that of this executable)")
-	c.Flags().BoolVar(&rollback, "rollback", false, "put the previous set back")
-	c.RunE = o.run(func(p *show.Printer, _ []string) error {
-		from = cmp.Or(from, besides())
-		var done []setup.Installed
-		var err error
-		switch {
-		case rollback:
-			done, err = setup.Rollback(o.place.Bin)
-		case setup.SameFile(from, o.place.Bin):
-			err = fmt.Errorf("install: %s is where this executable is: give --from or --bin-dir", o.place.Bin)
-		default:
-			done, err = setup.Install(from, o.place.Bin)
-		}
-		if err != nil {
-			return err
-		}
-		return p.Value(done, func() {
-			for _, d := range done {
-				p.Line("%s: %s → %s", p.Name(d.Path), show.Dash(d.Was), show.Dash(d.Is))
-			}
-			o.remarks(p)
-		})
-	})
-	return c
-}
-
-// remarks tells what lint thinks of the configurations.
-func (o *options) remarks(p *show.Printer) {
-	networks, err := node.Networks(o.place.Conf)
-	if err == nil && len(networks) == 0 { // an error has nothing to do with the installation
-		p.Line("%s has no configuration yet: bridgeport init", o.place.Conf)
-	}
-	for _, net := range networks {
-		for _, problem := range lint.File(net.File, net.Bytes) {
-			p.Line("%s", problem)
-		}
-	}
-}
 
 func initCommand(o *options) *cobra.Command {
 	w := setup.Wish{}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/install"
 	"github.com/bridgeport-cni/bridgeport/pkg/shell"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
@@ -93,7 +94,7 @@ func (p *Patient) installing(name string, present bool) string {
 	switch {
 	case present:
 		return "chmod 755 " + filepath.Join(p.Place.Bin, name)
-	case slices.Contains(node.Names, name):
+	case slices.Contains(install.Names, name):
 		return "bridgeport install --bin-dir " + p.Place.Bin
 	}
 	return fmt.Sprintf("install %s into %s: it is not one of Bridgeport's; github.com/containernetworking/plugins has the usual ones", name, p.Place.Bin)
@@ -101,7 +102,7 @@ func (p *Patient) installing(name string, present bool) string {
 
 // maker is "bridgeport" and the version, or the first line of what the plugin says.
 func maker(path string) (maker, version string) {
-	words := strings.Fields(node.PluginVersion(path))
+	words := strings.Fields(install.Version(path))
 	if len(words) > 3 && words[0] == "bridgeport" {
 		return words[0], words[3]
 	}

@@ -160,23 +160,26 @@ type Mended struct {
 func Repair(list []*attachment.Attachment, dry bool) []Mended {
 	out := []Mended{}
 	for _, a := range list {
-		if a.State != attachment.Drift {
-			continue
+		if a.State == attachment.Drift {
+			out = append(out, mendOne(a, dry))
 		}
-		m := Mended{Name: a.Name(), Missing: a.Notes, Findings: a.Findings}
-		err := a.With(func(s *plan.Session, p plan.Plan) error { return mendPlan(s, a, p, dry, &m) })
-		err = errors.Join(err, mendLease(a, dry, &m))
-		if err == nil && !dry {
-			err = a.With(func(s *plan.Session, p plan.Plan) error { return p.Check(s) })
-			m.Restored = err == nil
-		}
-		if err != nil {
-			m.Error = plan.Findings(err).Error()
-		}
-		m.Commands = slices.Compact(m.Commands)
-		out = append(out, m)
 	}
 	return out
+}
+
+func mendOne(a *attachment.Attachment, dry bool) Mended {
+	m := Mended{Name: a.Name(), Missing: a.Notes, Findings: a.Findings}
+	err := a.With(func(s *plan.Session, p plan.Plan) error { return mendPlan(s, a, p, dry, &m) })
+	err = errors.Join(err, mendLease(a, dry, &m))
+	if err == nil && !dry {
+		err = a.With(func(s *plan.Session, p plan.Plan) error { return p.Check(s) })
+		m.Restored = err == nil
+	}
+	if err != nil {
+		m.Error = plan.Findings(err).Error()
+	}
+	m.Commands = slices.Compact(m.Commands)
+	return m
 }
 
 // mendPlan adds what is not as it should be, in the plan's order: what comes first may be what the next stands on.

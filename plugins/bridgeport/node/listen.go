@@ -2,18 +2,15 @@ package node
 
 import (
 	"cmp"
-	"context"
 	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 )
 
 // Socket is a socket of the node that waits for clients.
@@ -88,20 +85,4 @@ func holders() map[uint64]string {
 		}
 	}
 	return found
-}
-
-// PluginVersion is what a plugin says of itself when a person calls it: its --version,
-// or, as the reference's, what it prints without arguments. "" where it says nothing.
-func PluginVersion(path string) string {
-	for _, args := range [][]string{{"--version"}, nil} {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-		cmd := exec.CommandContext(ctx, path, args...)
-		cmd.Env = []string{"PATH=" + os.Getenv("PATH")} // without CNI_COMMAND it does nothing
-		out, _ := cmd.CombinedOutput()                  // the reference exits 1 for --version
-		cancel()
-		if line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n"); strings.Contains(strings.ToLower(line), "plugin") {
-			return line
-		}
-	}
-	return ""
 }

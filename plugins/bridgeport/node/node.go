@@ -24,9 +24,6 @@ type Place struct {
 	Bin   string // plugins
 }
 
-// Names are the plugins of a set, and the command itself, which is installed beside them.
-var Names = []string{"bridge", "portmap", "host-local", "loopback", "bridgeport"}
-
 // Default is where container runtimes look.
 func Default() Place {
 	return Place{Data: lease.DefaultDataDir, Cache: "/var/lib/cni", Conf: "/etc/cni/net.d", Bin: "/opt/cni/bin"}

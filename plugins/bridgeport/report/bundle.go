@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/install"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/doctor"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 )
@@ -90,7 +91,7 @@ func versions(p *doctor.Patient) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "bridgeport %s (commit %s)\n", cni.Version, cni.Commit)
 	for _, name := range []string{"bridge", "portmap", "host-local"} {
-		fmt.Fprintf(&b, "%s: %s\n", name, node.PluginVersion(filepath.Join(p.Place.Bin, name)))
+		fmt.Fprintf(&b, "%s: %s\n", name, install.Version(filepath.Join(p.Place.Bin, name)))
 	}
 	for _, file := range []string{"/proc/version", "/etc/os-release"} {
 		data, _ := os.ReadFile(file) // as far as there is any

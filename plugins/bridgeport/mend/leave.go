@@ -1,0 +1,230 @@
+package mend
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
+	"github.com/bridgeport-cni/bridgeport/pkg/install"
+	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
+	"github.com/bridgeport-cni/bridgeport/pkg/lease"
+	"github.com/bridgeport-cni/bridgeport/pkg/link"
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/owned"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
+)
+
+// Leaving is the way from our plugins to the reference's, or to none.
+type Leaving struct {
+	Place node.Place
+	Look  func() (*node.Node, []*attachment.Attachment, error)
+	Dry   bool // change nothing
+	Force bool // also where living attachments lose published ports and masquerade
+}
+
+// Left is what Leave did, or would do.
+type Left struct {
+	Plugins    []install.Changed `json:"plugins,omitempty"`
+	HandedOver []Mended          `json:"handedOver,omitempty"` // living attachments, with the rules that they got
+	Dead       []Removal         `json:"dead,omitempty"`
+	Removed    []string          `json:"removed,omitempty"` // tables, bridges, indexes
+	Kept       []string          `json:"kept,omitempty"`    // what stays, and why
+}
+
+// callTime is how long a runtime's call of a plugin may take: kubelet waits no longer.
+const callTime = 2 * time.Minute
+
+// Leave puts the reference's plugins back, or removes ours where there was none, gives living attachments
+// the reference's own rules, so that its DEL removes them, and removes all other things of ours. Before it
+// changes anything it makes sure that nobody loses the network.
+func (l Leaving) Leave() (*Left, error) {
+	left := new(Left)
+	n, list, err := l.Look()
+	if err == nil {
+		err = n.NoRules
+	}
+	if err != nil {
+		return nil, err
+	}
+	living := ours(list)
+	if left.HandedOver, err = l.handOver(living, true); err != nil {
+		return nil, err
+	}
+	if l.Dry {
+		return left, l.rest(n, list, left)
+	}
+	if left.Plugins, err = install.Reference(l.Place.Bin); errors.Is(err, install.ErrNothingKept) {
+		err = nil // our plugins stay until the end: who calls them meanwhile gets a network
+	} else if err == nil {
+		err = install.Idle(l.Place.Bin, callTime)
+	}
+	if err == nil {
+		n, list, err = l.settled()
+	}
+	if err == nil {
+		living = ours(list)
+		left.HandedOver, err = l.handOver(living, false)
+	}
+	if err != nil {
+		if left.Plugins != nil {
+			_, back := install.Rollback(l.Place.Bin)
+			err = errors.Join(err, back)
+		}
+		return left, err
+	}
+	return left, errors.Join(l.rest(n, list, left), l.gone(living))
+}
+
+// ours are the living attachments of ours.
+func ours(list []*attachment.Attachment) []*attachment.Attachment {
+	return slices.DeleteFunc(slices.Clone(list), func(a *attachment.Attachment) bool {
+		return a.State != attachment.OK && a.State != attachment.Drift
+	})
+}
+
+// settled is a look in which libcni's cache knows each living attachment: libcni writes an entry after the
+// last plugin of the list.
+func (l Leaving) settled() (n *node.Node, list []*attachment.Attachment, err error) {
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(attachment.Pause) {
+		n, list, err = l.Look()
+		unknown := slices.ContainsFunc(ours(list), func(a *attachment.Attachment) bool { return a.Cached == nil })
+		if err != nil || !unknown || time.Now().After(end) {
+			return n, list, err
+		}
+	}
+}
+
+// handOver gives the attachments the rules that the reference would have made. With dry it only says
+// whether that is possible.
+func (l Leaving) handOver(living []*attachment.Attachment, dry bool) ([]Mended, error) {
+	if l.Force && !install.HasReference(l.Place.Bin) || len(living) == 0 {
+		return nil, nil
+	}
+	err := iptables.Family{}.Available()
+	switch {
+	case !install.HasReference(l.Place.Bin):
+		err = fmt.Errorf("%s: no plugins of the reference are kept there to take over", l.Place.Bin)
+	case err != nil:
+		err = fmt.Errorf("the reference's rules need it: %w", err)
+	}
+	var out []Mended
+	for _, a := range living {
+		if err != nil {
+			break
+		}
+		m := mendOne(a.ByIPTables(), dry)
+		if m.Error != "" && !l.Force && !vanished(a) {
+			err = fmt.Errorf("%s: can't be handed over: %s", m.Name, m.Error)
+		}
+		out = append(out, m)
+	}
+	if err != nil && !l.Force {
+		return nil, fmt.Errorf("%d living attachments: %w: nothing was removed; delete the containers first, or --force, and they lose published ports and masquerade", len(living), err)
+	}
+	return out, nil
+}
+
+// vanished says whether the attachment's link has gone since it was seen.
+func vanished(a *attachment.Attachment) bool {
+	err := plan.With(nil, func(s *plan.Session) error {
+		if a.Link != "" && !link.Exists(s, a.Link) {
+			return os.ErrNotExist
+		}
+		return nil
+	})
+	return errors.Is(err, os.ErrNotExist)
+}
+
+// gone removes the rules again of attachments that were deleted while they were handed over: the
+// reference's DEL may have come before the rules.
+func (l Leaving) gone(living []*attachment.Attachment) error {
+	time.Sleep(2 * attachment.Pause)
+	var errs []error
+	for _, a := range living {
+		if !vanished(a) {
+			continue
+		}
+		errs = append(errs, plan.With(nil, func(s *plan.Session) error {
+			rest := owned.By(a.Owner(), nil)
+			return plan.Delete(s, rest.PortsIPTables, rest.MasqueradeIPTables)
+		}))
+	}
+	return errors.Join(errs...)
+}
+
+// rest removes what dead attachments left, our tables, bridges without ports and indexes of leases.
+func (l Leaving) rest(n *node.Node, list []*attachment.Attachment, left *Left) error {
+	left.Dead = Dead(n, list, 5*time.Minute)
+	var errs []error
+	if !l.Dry {
+		errs = append(errs, Remove(left.Dead))
+	}
+	errs = append(errs, plan.With(nil, func(s *plan.Session) error {
+		tables, err := dropRules(s, l.Dry)
+		left.Removed = append(left.Removed, tables...)
+		for _, b := range n.Links {
+			if b.Kind == "bridge" && b.Ours() {
+				err = errors.Join(err, l.retire(s, n, &b, left))
+			}
+		}
+		return err
+	}))
+	for _, dir := range dataDirs(n) {
+		found, err := lease.DropIndex(dir, l.Dry)
+		if found != "" {
+			left.Removed = append(left.Removed, found)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// retire deletes a bridge without ports, and with the last one takes the host's settings back.
+func (l Leaving) retire(s *plan.Session, n *node.Node, b *node.Link, left *Left) error {
+	if ports := n.Ports(b); len(ports) > 0 {
+		left.Kept = append(left.Kept, fmt.Sprintf("bridge %s: %d ports are plugged in; so are the settings that they need", b.Name, len(ports)))
+		return nil
+	}
+	left.Removed = append(left.Removed, "bridge "+b.Name)
+	if l.Dry {
+		return nil
+	}
+	return link.Retire(s, b.Name, func() error { return nil })
+}
+
+// dropRules deletes our tables with all that is in them, and the guard of the compatible backend, which
+// the reference does not have.
+func dropRules(s *plan.Session, dry bool) (names []string, err error) {
+	rules, err := s.Rules()
+	if err != nil {
+		return nil, netlink.Ignore(err, nft.ErrUnsupported)
+	}
+	names, err = rules.DropTables(dry)
+	if err != nil || dry {
+		return names, err
+	}
+	families, err := firewall.FamiliesGuarding(s)
+	for _, f := range families {
+		err = errors.Join(err, plan.Locked(f.DropGuard))
+	}
+	return names, err
+}
+
+// dataDirs are the directories of leases that configurations name, and the usual one.
+func dataDirs(n *node.Node) []string {
+	dirs := []string{n.Place.Data}
+	for _, p := range n.Plugins() {
+		if p.DataDir != "" {
+			dirs = append(dirs, p.DataDir)
+		}
+	}
+	slices.SortFunc(dirs, strings.Compare)
+	return slices.Compact(dirs)
+}
