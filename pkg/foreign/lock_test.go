@@ -29,6 +29,9 @@ func TestLocked(t *testing.T) {
 			defer h.Close()
 			return RetireBridge(h, "br0")
 		},
+		"guard": func() error {
+			return plan.With(nil, func(h *plan.Session) error { return SweepIPTables(h, "net", nil) })
+		},
 		"legacy": func() error { return eachLegacy(func(iptables.Family) error { return held() }) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -37,6 +40,11 @@ func TestLocked(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer s.Close()
+			if name == "guard" { // all that a killed ADD may have left
+				if out, err := stage.Try(s, "", "iptables", "-t", "raw", "-N", iptables.GuardChain); err != nil {
+					t.Fatal(out, err)
+				}
+			}
 			var lock interface{ Close() error }
 			if err := s.Do(func() (err error) {
 				lock, err = flock.Netns()

@@ -72,7 +72,12 @@ func (f Family) unguarded() ([]string, error) {
 	if have == nil {
 		return nil, nil
 	}
-	return []string{"-D " + guardJump, "-F " + GuardChain, "-X " + GuardChain}, nil
+	lines := []string{"-F " + GuardChain, "-X " + GuardChain}
+	gone, err := f.absent("raw", []string{"-A " + guardJump}, true)
+	if err == nil && len(gone) == 0 { // somebody may have flushed PREROUTING
+		lines = append([]string{"-D " + guardJump}, lines...)
+	}
+	return lines, err
 }
 
 // DropGuard removes the guard of loopback addresses, which the reference does not know, also while

@@ -116,6 +116,20 @@ var _ = DescribeTableSubtree("ipMasqBackend iptables over", func(variant string)
 		Entry("the masquerade of IPv6", "ip6tables", contains("-j MASQUERADE"), "ff00::/8", "MASQUERADE"),
 	)
 
+	It("leaves nothing of a failed ADD whose rules of IPv4 were written already", func() {
+		b, result := s.Attach(Publishing(compatible(s).With(Conf{"backend": "iptables"}), Port("tcp", 8080, 80)))
+		s.Del(b, compatible(s), result)
+		before := s.Settled()
+		broken := x.Path("ip6tables-restore")
+		Expect(errors.Join(os.Remove(broken), os.WriteFile(broken, []byte("#!/bin/sh\necho no room >&2\nexit 4\n"), 0o755))).To(Succeed())
+		for _, c := range []Conf{compatible(s), Publishing(compatible(s).With(Conf{"ipMasq": false, "backend": "iptables"}), Port("tcp", 8080, 80))} {
+			a := s.Call(s.Container(), "ADD", c)
+			Expect(a.Err).NotTo(BeNil(), "%s", a.Stdout)
+			ExpectError(a, a.Err.Code, "no room")
+			s.ExpectEqual(before)
+		}
+	})
+
 	It("is refused where it is not installed, and nothing is left", func() {
 		b, result := s.Attach(compatible(s))
 		s.Settled()
