@@ -30,7 +30,7 @@ func (r *room) failAll(a act) {
 	r.t.Helper()
 	r.prepare(a)
 	is := sound{start: r.state(), ready: r.fingerprint()}
-	done := r.perform(a, trace.Run{})
+	done := r.perform(a, trace.Run{Apart: byXtables})
 	r.want(told(done), a.String())
 	is.end = r.state()
 	r.reset(a, done.Stdout)
@@ -67,13 +67,8 @@ func (r *room) failAll(a act) {
 // no control frames are dropped. nf_tables' library has non-blocking sockets, on which a
 // send is never interrupted; and where it would have to wait, as with a pipe to a program,
 // the kernel says when to go on, which it can't after a failure that it knows nothing of:
-// an IPAM plugin would get its 100 s, and the other tests wait for that. A failure within
-// the iptables programs that they do not report (they are xtables-nft-multi and
-// xtables-legacy-multi) is not ours to see.
+// an IPAM plugin would get its 100 s, and the other tests wait for that.
 func unreal(a act, e trace.Effect, errno unix.Errno) bool {
-	if strings.HasPrefix(e.Program, "xtables-") {
-		return true
-	}
 	if errno == unix.EAGAIN && e.ToPipe() {
 		return true
 	}
@@ -85,6 +80,10 @@ func unreal(a act, e trace.Effect, errno unix.Errno) bool {
 	}
 	return false
 }
+
+// byXtables are calls of the iptables programs (xtables-nft-multi and xtables-legacy-multi). They do not
+// report all failures, which then are not ours to see; and how many they make depends on what they find.
+func byXtables(e trace.Effect) bool { return strings.HasPrefix(e.Program, "xtables-") }
 
 // sound is what a verb finds, and what it makes of it when nothing fails.
 type sound struct {
@@ -100,7 +99,7 @@ func (r *room) failOne(a act, n int, errno unix.Errno, is sound, ready bool) boo
 		r.prepare(a)
 	}
 	// What the run before had in this place may come sooner or later in this one.
-	out := r.perform(a, trace.Run{At: n, Errno: errno, Spare: func(e trace.Effect) bool { return unreal(a, e, errno) }})
+	out := r.perform(a, trace.Run{At: n, Errno: errno, Apart: byXtables, Spare: func(e trace.Effect) bool { return unreal(a, e, errno) }})
 	if !out.Hit {
 		r.reset(a, out.Stdout)
 		return false

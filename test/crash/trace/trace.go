@@ -36,6 +36,9 @@ type Run struct {
 	Errno unix.Errno // with Kill Nobody: the call fails with it; 0 for no failure
 	// Spare says which calls do not fail, whatever their number; nil for none.
 	Spare func(Effect) bool
+	// Apart says which calls have no number, so that the others keep theirs when a program that is
+	// executed makes more or fewer; nil for none.
+	Apart func(Effect) bool
 	Clock time.Duration // added to what the program takes for the time of day
 }
 
@@ -226,7 +229,7 @@ func (t *tracer) call(pid int) error {
 		own.clock = info.args[1]
 	}
 	effect, counts := effectOf(pid, info)
-	if !counts || t.out.Hit {
+	if !counts || t.out.Hit || t.run.Apart != nil && t.run.Apart(effect) {
 		return nil
 	}
 	t.out.Effects = append(t.out.Effects, effect)
