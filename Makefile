@@ -33,7 +33,7 @@ release-check: PROGRAMS += qemu-aarch64-static:qemu-user-static
 bench: PROGRAMS += gcc:gcc ld:binutils iperf3:iperf3
 REF      := github.com/containernetworking/plugins/plugins
 
-.PHONY: help build plugins install docs lint fmt test test-plain unit attack crash soak fuzz mutation vm-test e2e e2e-programs e2e-containerd e2e-kubernetes e2e-podman e2e-ocicni e2e-buildkit e2e-flannel installer-image release release-check demo bench bench-plot reference reference-table packages clean
+.PHONY: help build e2e-table plugins install docs lint fmt test test-plain unit attack crash soak fuzz mutation vm-test e2e e2e-programs e2e-containerd e2e-kubernetes e2e-podman e2e-ocicni e2e-buildkit e2e-flannel installer-image release release-check demo bench bench-plot reference reference-table packages clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -140,6 +140,9 @@ e2e-buildkit: e2e-programs ## builds by buildkitd, with our list and with its ow
 	bin/e2e/buildkit
 
 e2e: e2e-containerd e2e-podman e2e-ocicni e2e-buildkit e2e-flannel e2e-kubernetes ## all of them
+
+e2e-table: ## write what they called into the table of conf/README.md
+	$(GO) run ./test/e2e/table
 
 installer-image: build ## bin/installer-image.tar, what the DaemonSet of conf/kubernetes runs, for `docker load` or `ctr images import`
 	CGO_ENABLED=0 $(GO) run ./test/e2e/image bin/installer-image.tar

@@ -27,6 +27,7 @@ debian() {
 		{ cat "$cache/apt.log" >&2; return 1; }
 	local deb
 	for deb in "$cache"/debs/*.deb; do dpkg-deb -x "$deb" "$cache/unpack"; done
+	rm -rf "$cache/unpack/etc/cni" # podman's own network would be on every node
 	local dir
 	for dir in bin sbin lib lib64; do # into the merged /usr
 		if [ -d "$cache/unpack/$dir" ] && [ ! -L "$cache/unpack/$dir" ]; then

@@ -37,6 +37,7 @@ type test struct {
 	node     *kit.Node
 	client   *stage.Space
 	buildkit *kit.Daemon
+	version  string
 	mode     string // of the worker's network
 	config   string
 	bridge   string
@@ -76,6 +77,7 @@ func run(r *kit.Report) error {
 			return err
 		}
 		t.all()
+		r.Called(fmt.Sprintf("BuildKit %s (`%s`)", t.version, t.mode), t.node)
 		if err := t.node.PowerOff(); err != nil {
 			return err
 		}
@@ -117,8 +119,11 @@ func (t *test) begin() bool {
 		if err != nil {
 			return "", err
 		}
-		version, err := t.node.Run("buildkitd", "--version")
-		return version, errors.Join(err, t.bridgeIs(t.mode == "cni"), bare(t.idle))
+		text, err := t.node.Run("buildkitd", "--version") // program, module, version
+		if words := strings.Fields(text); len(words) > 2 {
+			t.version = strings.TrimPrefix(words[2], "v")
+		}
+		return text, errors.Join(err, t.bridgeIs(t.mode == "cni"), bare(t.idle))
 	})
 }
 

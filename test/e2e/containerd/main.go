@@ -28,6 +28,7 @@ type test struct {
 	node       *kit.Node
 	client     *stage.Space
 	containerd *kit.Daemon
+	version    string
 	sample     string            // the configuration list that users copy
 	idle       snapshot.Snapshot // after the first pod has come and gone
 	modern     bool              // polls STATUS
@@ -68,6 +69,9 @@ func run(r *kit.Report) error {
 				return err
 			}
 			boot.test()
+			if boot.node == "node-"+name {
+				r.Called("containerd "+t.version, t.node)
+			}
 			if err := t.node.PowerOff(); err != nil {
 				return err
 			}
@@ -140,8 +144,11 @@ func (t *test) begin() bool {
 		if err := t.start(); err != nil {
 			return "", err
 		}
-		version, err := t.node.Run("containerd", "--version")
-		return strings.Join(strings.Fields(version)[1:3], " "), err
+		text, err := t.node.Run("containerd", "--version") // program, module, version
+		if words := strings.Fields(text); len(words) > 2 {
+			t.version = strings.TrimPrefix(words[2], "v")
+		}
+		return t.version, err
 	}) && t.comesAndGoes()
 }
 

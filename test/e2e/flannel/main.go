@@ -66,6 +66,7 @@ func run(r *kit.Report) error {
 	if t.begin() {
 		t.traffic()
 		t.end()
+		r.Called("flannel with containerd", t.nodes[0].Node, t.nodes[1].Node)
 	}
 	for _, n := range t.nodes {
 		err = errors.Join(err, n.PowerOff())

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/log"
 	"github.com/containernetworking/cni/libcni"
 	"github.com/containernetworking/cni/pkg/types"
 )
@@ -39,6 +40,9 @@ func collect(conflist, valid string) error {
 	}
 	list, err := libcni.ConfListFromFile(conflist)
 	if err != nil {
+		return err
+	}
+	if err := os.Unsetenv(log.Variable); err != nil { // this is no runtime's call
 		return err
 	}
 	cni := libcni.NewCNIConfig([]string{"/opt/cni/bin"}, nil)

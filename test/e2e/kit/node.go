@@ -97,7 +97,7 @@ func (n *Node) Command(argv ...string) *exec.Cmd {
 	enter := []string{"--target", strconv.Itoa(n.init.Process.Pid), "--mount", "--net", "--pid", "--"}
 	cmd := exec.Command("nsenter", append(enter, argv...)...)
 	path := append(append([]string{}, n.Path...), "/usr/sbin", "/usr/bin")
-	cmd.Env = []string{"PATH=" + strings.Join(path, ":"), "HOME=/root", "TMPDIR=/run/tmp"}
+	cmd.Env = []string{"PATH=" + strings.Join(path, ":"), "HOME=/root", "TMPDIR=/run/tmp", logVariable}
 	return cmd
 }
 

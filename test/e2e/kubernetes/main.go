@@ -45,6 +45,11 @@ func run(r *kit.Report) error {
 	t.binaries()
 	t.killed()
 	t.gone()
+	v, err := version()
+	if err != nil {
+		return err
+	}
+	r.Called("Kubernetes "+strings.TrimPrefix(v, "v")+" with containerd", t.workers[0].Node, t.workers[1].Node)
 	return nil
 }
 

@@ -65,6 +65,7 @@ func run(r *kit.Report) error {
 		t.reconfigured()
 		t.crowd()
 		t.rebooted()
+		r.Called("ocicni 0.4.3, CRI-O's library", t.node)
 	}
 	return t.node.PowerOff()
 }

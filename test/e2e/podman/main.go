@@ -35,6 +35,8 @@ type test struct {
 	node   *kit.Node
 	client *stage.Space
 	idle   snapshot.Snapshot
+
+	version string
 }
 
 func main() { kit.Main("e2e-podman", run) }
@@ -58,6 +60,7 @@ func run(r *kit.Report) error {
 		t.second()
 		t.pod()
 		t.end()
+		r.Called("podman "+t.version, t.node)
 	}
 	return t.node.PowerOff()
 }
@@ -83,15 +86,14 @@ func (t *test) begin() bool {
 		if err != nil {
 			return "", err
 		}
-		version, err := t.podman("version", "--format", "{{.Client.Version}}")
-		if err != nil {
+		if t.version, err = t.podman("version", "--format", "{{.Client.Version}}"); err != nil {
 			return "", err
 		}
 		networks, err := t.podman("network", "ls", "--format", "{{.Name}}")
 		if err == nil && !strings.Contains(networks, "bridgeport") {
 			err = errors.New("networks: " + networks)
 		}
-		return version, err
+		return t.version, err
 	}) && t.Do("containers on both networks come and go", func() error {
 		err := errors.Join(t.run("first", "--network", "bridgeport,other", "-p", "8080:80"), t.remove("first"))
 		if err == nil {
