@@ -37,7 +37,7 @@ func InstallerImage() (Image, error) {
 		return Image{}, err
 	}
 	files := map[string]string{"installer": Repo("bin/installer")}
-	for _, name := range plugins {
+	for _, name := range append([]string{"bridgeport"}, plugins...) {
 		files["plugins/"+name] = Repo("bin/" + name)
 	}
 	return Image{Tag: string(tag[1]), Command: []string{"/installer"}, Files: files}, nil

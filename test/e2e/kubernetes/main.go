@@ -43,6 +43,7 @@ func run(r *kit.Report) error {
 	t.rivals()
 	t.fleet()
 	t.binaries()
+	t.release()
 	t.killed()
 	t.gone()
 	v, err := version()

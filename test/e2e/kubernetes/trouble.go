@@ -102,6 +102,68 @@ func (t *test) binaries() {
 	})
 }
 
+// release goes to another release of the installer's image, and back by the old tag. What is new in its
+// plugins are some bytes at their ends.
+func (t *test) release() {
+	image, err := kit.InstallerImage()
+	old := image.Tag
+	image.Tag += "-next"
+	for name, file := range image.Files {
+		if err == nil && strings.HasPrefix(name, "plugins/") {
+			image.Files[name], err = next(file)
+		}
+	}
+	for _, w := range t.workers {
+		if err == nil {
+			err = w.Import(image)
+		}
+	}
+	for _, tag := range []string{image.Tag, old} {
+		t.Check("DaemonSet with image "+tag+": other plugins under running pods, and no ask fails", func() (string, error) {
+			if err != nil {
+				return "", err
+			}
+			l := startLoad(t.client, t.edges()...)
+			_, err := t.kubectl("-n", "kube-system", "set", "image", "daemonset/bridgeport", "install="+tag, "follow="+tag)
+			if err == nil {
+				_, err = t.kubectl("-n", "kube-system", "rollout", "status", "daemonset/bridgeport", "--timeout=120s")
+			}
+			if err == nil {
+				err = t.expectNext(tag == image.Tag)
+			}
+			detail, lerr := l.end()
+			return detail, errors.Join(err, lerr)
+		})
+	}
+}
+
+// next is a copy of the program with something at its end.
+func next(file string) (string, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	f, err := os.CreateTemp("", "next")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(append(data, "next"...))
+	return f.Name(), errors.Join(err, f.Close())
+}
+
+func (t *test) expectNext(is bool) error {
+	for _, w := range t.workers {
+		data, err := os.ReadFile(w.Root("/opt/cni/bin/bridge"))
+		if err == nil && strings.HasSuffix(string(data), "next") != is {
+			err = fmt.Errorf("%s: the other release's bridge is there: %t", w.Node.Name, !is)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return t.expectOurs()
+}
+
 // putReference replaces the plugins by the reference's, each by rename.
 func (t *test) putReference() error {
 	for _, w := range t.workers {
