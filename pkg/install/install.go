@@ -76,10 +76,10 @@ func Reference(bin string) (done []Changed, err error) {
 	return back("rollback to the reference", bin, func(name string) string { return newest(filepath.Join(bin, foreign, name)) })
 }
 
-// HasReference says whether plugins are kept that were not ours.
+// HasReference says whether plugins that are not ours are kept, or in place again.
 func HasReference(bin string) bool {
-	_, err := os.Stat(filepath.Join(bin, foreign))
-	return err == nil
+	bridge := filepath.Join(bin, Names[0])
+	return exists(filepath.Join(bin, foreign)) || exists(bridge) && !Ours(bridge)
 }
 
 // Idle waits until no process runs a plugin of the set before, and no longer than timeout.

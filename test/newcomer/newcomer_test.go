@@ -181,6 +181,9 @@ var _ = Describe("a newcomer", func() {
 		moreStopped := n.client(8083)
 		n.must(n.bridgeport("uninstall")...)
 		n.expectReference()
+		Expect(filepath.Join(n.bin, "bridgeport")).NotTo(BeAnExistingFile())
+		n.must("bin/bridgeport", "--bin-dir", n.bin, "--conf-dir", filepath.Join(n.Dir, "net.d"), "uninstall") // again
+		n.expectReference()
 		besideStopped()
 		moreStopped()
 		beside.Del(n.net, ports...)
