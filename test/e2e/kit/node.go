@@ -130,22 +130,27 @@ func (n *Node) Enter(path string) (*stage.Space, error) {
 // plugins are the names of the one executable.
 var plugins = []string{"bridge", "portmap", "host-local", "loopback"}
 
+// Copy puts a program on the node, by rename: it may be running.
+func (n *Node) Copy(from, to string) error {
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	at := n.Root(to)
+	if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(at+".new", data, 0o755); err != nil {
+		return err
+	}
+	return os.Rename(at+".new", at)
+}
+
 // InstallPlugins puts the built plugins where container runtimes look.
 func (n *Node) InstallPlugins() error {
 	for _, name := range plugins {
-		data, err := os.ReadFile(Repo("bin/" + name))
-		if err != nil {
+		if err := n.Copy(Repo("bin/"+name), "/opt/cni/bin/"+name); err != nil {
 			return fmt.Errorf("%w: run `make build`", err)
-		}
-		at := n.Root("/opt/cni/bin/" + name)
-		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(at+".new", data, 0o755); err != nil {
-			return err
-		}
-		if err := os.Rename(at+".new", at); err != nil {
-			return err
 		}
 	}
 	return nil
