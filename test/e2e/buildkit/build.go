@@ -94,22 +94,6 @@ func (t *test) pooled(want int) error {
 	return err
 }
 
-// addresses are a namespace's, without link-local ones and loopback.
-func addresses(space *stage.Space) (addrs []string, err error) {
-	err = space.Do(func() error {
-		list, err := net.InterfaceAddrs()
-		for _, l := range list {
-			p, perr := netip.ParsePrefix(l.String())
-			err = errors.Join(err, perr)
-			if a := p.Addr(); perr == nil && !a.IsLoopback() && !a.IsLinkLocalUnicast() {
-				addrs = append(addrs, a.String())
-			}
-		}
-		return err
-	})
-	return addrs, err
-}
-
 // serving is the namespace of the build that serves.
 func (t *test) serving() (space *stage.Space, err error) {
 	ids, err := t.namespaces()

@@ -88,7 +88,7 @@ func (t *test) traffic() {
 		if err != nil {
 			return "", err
 		}
-		addrs, err := addresses(space)
+		addrs, err := kit.Addresses(space)
 		for _, addr := range addrs {
 			seen, berr := t.build("asking", nil, fmt.Sprintf(`RUN ["/pod", "ask", "tcp", "[%s]:80"]`, addr), fmt.Sprintf(`RUN ["/pod", "ask", "udp", "[%s]:80"]`, addr))
 			if berr == nil && (slices.Contains(seen, kit.NodeV4) || slices.Contains(seen, kit.NodeV6)) {

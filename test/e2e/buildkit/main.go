@@ -111,18 +111,8 @@ func (t *test) begin() bool {
 		if words := strings.Fields(text); len(words) > 2 {
 			t.version = strings.TrimPrefix(words[2], "v")
 		}
-		return text, errors.Join(err, t.bridgeIs(t.mode == "cni"), bare(t.idle))
+		return text, errors.Join(err, t.bridgeIs(t.mode == "cni"), t.node.ExpectUnattached())
 	})
-}
-
-// bare wants no attachment in a state: no link, no lease, no result, no element.
-func bare(state snapshot.Snapshot) (err error) {
-	for key, text := range state {
-		if strings.HasPrefix(key, "file ") || strings.HasPrefix(key, "link veth") || strings.HasPrefix(key, "nft set ") && strings.Contains(text, "element ") {
-			err = errors.Join(err, fmt.Errorf("left: %s: %s", key, text))
-		}
-	}
-	return err
 }
 
 // install puts programs, plugins and the context of builds on the node.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -97,12 +98,19 @@ func (n *Node) Command(argv ...string) *exec.Cmd {
 	enter := []string{"--target", strconv.Itoa(n.init.Process.Pid), "--mount", "--net", "--pid", "--"}
 	cmd := exec.Command("nsenter", append(enter, argv...)...)
 	path := append(append([]string{}, n.Path...), "/usr/sbin", "/usr/bin")
-	cmd.Env = []string{"PATH=" + strings.Join(path, ":"), "HOME=/root", "TMPDIR=/run/tmp", logVariable}
+	cmd.Env = []string{"PATH=" + strings.Join(path, ":"), "HOME=/root", "TMPDIR=/run/tmp", LogVariable}
 	return cmd
 }
 
 // Run runs a program on the node and returns what it prints.
 func (n *Node) Run(argv ...string) (string, error) { return output(n.Command(argv...), argv) }
+
+// Feed is Run with something on the program's stdin.
+func (n *Node) Feed(in io.Reader, argv ...string) (string, error) {
+	cmd := n.Command(argv...)
+	cmd.Stdin = in
+	return output(cmd, argv)
+}
 
 func output(cmd *exec.Cmd, argv []string) (string, error) {
 	var out, errs bytes.Buffer

@@ -1,7 +1,9 @@
 package kit
 
 import (
+	"errors"
 	"net"
+	"net/netip"
 
 	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
@@ -55,4 +57,20 @@ func Links(space *stage.Space) (names []string, err error) {
 		return err
 	})
 	return names, err
+}
+
+// Addresses are a namespace's, without link-local ones and loopback.
+func Addresses(space *stage.Space) (addrs []string, err error) {
+	err = space.Do(func() error {
+		list, err := net.InterfaceAddrs()
+		for _, l := range list {
+			p, perr := netip.ParsePrefix(l.String())
+			err = errors.Join(err, perr)
+			if a := p.Addr(); perr == nil && !a.IsLoopback() && !a.IsLinkLocalUnicast() {
+				addrs = append(addrs, a.String())
+			}
+		}
+		return err
+	})
+	return addrs, err
 }

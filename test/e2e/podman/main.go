@@ -3,7 +3,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -108,12 +107,8 @@ func (t *test) load() error {
 		return err
 	}
 	defer f.Close()
-	cmd := t.node.Command("podman", "load")
-	cmd.Stdin = f
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("podman load: %w: %s", err, out)
-	}
-	return nil
+	_, err = t.node.Feed(f, "podman", "load")
+	return err
 }
 
 func (t *test) podman(args ...string) (string, error) {
