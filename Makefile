@@ -33,7 +33,7 @@ release-check: PROGRAMS += qemu-aarch64-static:qemu-user-static
 bench: PROGRAMS += gcc:gcc ld:binutils iperf3:iperf3
 REF      := github.com/containernetworking/plugins/plugins
 
-.PHONY: help build e2e-table plugins install docs lint fmt test test-plain unit attack crash soak fuzz mutation vm-test e2e e2e-programs e2e-containerd e2e-kubernetes e2e-podman e2e-ocicni e2e-buildkit e2e-flannel installer-image release release-check demo bench bench-plot reference reference-table packages clean
+.PHONY: help build e2e-table plugins install docs lint fmt test test-plain unit attack crash soak fuzz mutation vm-test e2e e2e-programs e2e-containerd e2e-kubernetes e2e-podman e2e-ocicni e2e-gocni e2e-buildkit e2e-flannel installer-image release release-check demo bench bench-plot reference reference-table packages clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -135,11 +135,15 @@ e2e-ocicni: e2e-programs ## pods through CRI-O's CNI library
 	test/e2e/fetch.sh ocicni
 	bin/e2e/ocicni
 
+e2e-gocni: e2e-programs ## containers of containerd through nerdctl's CNI library, in an OCI hook as nerdctl's
+	test/e2e/fetch.sh containerd debian-containerd gocni
+	bin/e2e/gocni
+
 e2e-buildkit: e2e-programs ## builds by buildkitd, with our list and with its own (the first build takes long)
 	test/e2e/fetch.sh runc buildkit
 	bin/e2e/buildkit
 
-e2e: e2e-containerd e2e-podman e2e-ocicni e2e-buildkit e2e-flannel e2e-kubernetes ## all of them
+e2e: e2e-containerd e2e-podman e2e-ocicni e2e-gocni e2e-buildkit e2e-flannel e2e-kubernetes ## all of them
 
 e2e-table: ## write what they called into the table of conf/README.md
 	$(GO) run ./test/e2e/table

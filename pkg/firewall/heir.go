@@ -57,6 +57,9 @@ func inherit(s *plan.Session, rules *nft.Conn, e nft.Element, heir string) ([]nf
 		return nil, false, err
 	}
 	addr, found, err := sameFamily(s, link, to.Addr())
+	if errors.Is(err, netlink.ErrNoLink) { // the container has ended, and the kernel is still at it
+		return nil, false, nil
+	}
 	if err != nil || !found || !label.Same(link.Alias, heir) {
 		return nil, false, err
 	}

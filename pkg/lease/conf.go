@@ -80,7 +80,7 @@ func Parse(req *cni.Request) (*Conf, error) {
 		c.Routes, err = routes(w.IPAM.Routes)
 	}
 	if err == nil {
-		c.Requested, err = w.requested(req)
+		c.Requested, err = w.requested(req, c.Sets)
 	}
 	if err == nil {
 		err = onePerFamily(req.CNIVersion, c.Sets)
@@ -180,28 +180,38 @@ func checkNumbers(key string, w wireRoute) error {
 }
 
 // requested collects the addresses that somebody asks for. The runtime comes before "args",
-// and "args" before CNI_ARGS (CONVENTIONS.md of the specification).
-func (w *wire) requested(req *cni.Request) ([]netip.Addr, error) {
-	key, texts := "runtimeConfig.ips", w.RuntimeConfig.IPs
-	if len(texts) == 0 {
-		key, texts = "args.cni.ips", w.Args.CNI.IPs
+// and "args" before CNI_ARGS (CONVENTIONS.md of the specification), in each range set:
+// nerdctl sends the IPv6 address as the runtime's, and the IPv4 address by CNI_ARGS.
+func (w *wire) requested(req *cni.Request, sets []RangeSet) (addrs []netip.Addr, err error) {
+	var byArgs []string
+	if ip := req.Args["IP"]; ip != "" {
+		byArgs = strings.Split(ip, ",")
 	}
-	code := uint(cni.CodeConfig)
-	if ip := req.Args["IP"]; len(texts) == 0 && ip != "" {
-		key, texts, code = "CNI_ARGS IP", strings.Split(ip, ","), cni.CodeEnv
-	}
-	var addrs []netip.Addr
-	for _, t := range texts {
-		text, _, _ := strings.Cut(strings.TrimSpace(t), "/") // the subnet's length counts
-		a, err := netip.ParseAddr(text)
-		if err != nil || a.Zone() != "" {
-			return nil, cni.Errorf(code, "%s: %q is not an IP address", key, t)
-		}
-		if !slices.Contains(addrs, a.Unmap()) {
-			addrs = append(addrs, a.Unmap())
+	for _, source := range []struct {
+		key   string
+		texts []string
+		code  uint
+	}{
+		{"runtimeConfig.ips", w.RuntimeConfig.IPs, cni.CodeConfig}, {"args.cni.ips", w.Args.CNI.IPs, cni.CodeConfig}, {"CNI_ARGS IP", byArgs, cni.CodeEnv},
+	} {
+		stronger := slices.Clone(addrs)
+		for _, t := range source.texts {
+			text, _, _ := strings.Cut(strings.TrimSpace(t), "/") // the subnet's length counts
+			a, err := netip.ParseAddr(text)
+			if err != nil || a.Zone() != "" {
+				return nil, cni.Errorf(source.code, "%s: %q is not an IP address", source.key, t)
+			}
+			if a = a.Unmap(); !slices.Contains(addrs, a) && !inOneSet(sets, a, stronger) {
+				addrs = append(addrs, a)
+			}
 		}
 	}
 	return addrs, nil
+}
+
+// inOneSet says whether one of the others is in the address' range set.
+func inOneSet(sets []RangeSet, a netip.Addr, others []netip.Addr) bool {
+	return slices.ContainsFunc(sets, func(s RangeSet) bool { return s.contains(a) && slices.ContainsFunc(others, s.contains) })
 }
 
 // DataDir is the directory of leases that a configuration names, which may be wrong

@@ -170,7 +170,7 @@ func TestParseWrongTypes(t *testing.T) {
 	wantError(t, err, cni.CodeConfig, `runtimeConfig.ipRanges[0][0].subnet: "x" is not a CIDR such as 10.88.0.0/16`)
 }
 
-// TestRequested: the runtime before "args" before CNI_ARGS.
+// TestRequested: the runtime before "args" before CNI_ARGS, in each range set.
 func TestRequested(t *testing.T) {
 	const runtime, args = `"runtimeConfig": {"ips": ["10.1.0.7/24"]}`, `"args": {"cni": {"ips": ["10.1.0.8"]}}`
 	tests := []struct {
@@ -184,6 +184,10 @@ func TestRequested(t *testing.T) {
 		{"CNI_ARGS, both families", ``, "10.1.0.9, fd00::9", []string{"10.1.0.9", "fd00::9"}, 0, ""},
 		{"args before CNI_ARGS", `, ` + args, "10.1.0.9", []string{"10.1.0.8"}, 0, ""},
 		{"runtime first", `, ` + runtime + `, ` + args, "10.1.0.9", []string{"10.1.0.7"}, 0, ""},
+		{"of another set than the runtime's", `, "runtimeConfig": {"ips": ["fd00::7"]}`, "10.1.0.9", []string{"fd00::7", "10.1.0.9"}, 0, ""},
+		{"each source of a set", `, "runtimeConfig": {"ips": ["fd00::7"]}, ` + args, "10.2.0.9,10.1.0.9", []string{"fd00::7", "10.1.0.8", "10.2.0.9"}, 0, ""},
+		{"of no set", `, ` + runtime, "192.0.2.9", []string{"10.1.0.7", "192.0.2.9"}, 0, ""},
+		{"two of one set by one source", ``, "10.1.0.8,10.1.0.9", []string{"10.1.0.8", "10.1.0.9"}, 0, ""},
 		{"IPv4 in IPv6", `, "runtimeConfig": {"ips": ["::ffff:10.1.0.7"]}`, "", []string{"10.1.0.7"}, 0, ""},
 		{"bad in CNI_ARGS", ``, "first", nil, cni.CodeEnv, `CNI_ARGS IP: "first" is not an IP address`},
 		{"bad in args", `, "args": {"cni": {"ips": ["10.1"]}}`, "", nil, cni.CodeConfig, `args.cni.ips: "10.1" is not an IP address`},
@@ -192,7 +196,7 @@ func TestRequested(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			req := request(`{"ipam": {"subnet": "10.1.0.0/24"}` + tt.more + `}`)
+			req := request(`{"ipam": {"ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet": "10.2.0.0/24"}], [{"subnet": "fd00::/64"}]]}` + tt.more + `}`)
 			req.Args = cni.Args{"IP": tt.ip}
 			c, err := Parse(req)
 			wantError(t, err, tt.code, tt.err)

@@ -14,13 +14,19 @@ func (c *Conn) Addresses(index int) ([]netip.Prefix, error) { return c.addresses
 // targetNetnsID is IFA_TARGET_NETNSID.
 const targetNetnsID = 10
 
-// PeerAddresses lists the addresses of the other end of a veth, in the other end's namespace. A
-// kernel before 4.20 lists none. It needs CAP_NET_ADMIN there.
+// PeerAddresses lists the addresses of the other end of a veth, in the other end's namespace;
+// ErrNoLink if that has gone, or its namespace is dying. A kernel before 4.20 lists none. It needs
+// CAP_NET_ADMIN there.
 func (c *Conn) PeerAddresses(l *Link) ([]netip.Prefix, error) {
 	if l.PeerNS < 0 {
 		return nil, nil
 	}
-	return c.addresses(l.Peer, nl.NewRtAttr(targetNetnsID, nl.Uint32Attr(uint32(l.PeerNS)))) // 0 is an id, too
+	list, err := c.addresses(l.Peer, nl.NewRtAttr(targetNetnsID, nl.Uint32Attr(uint32(l.PeerNS)))) // 0 is an id, too
+	// No namespace has the id; or the namespace has no such link.
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENODEV) {
+		return nil, ErrNoLink
+	}
+	return list, err
 }
 
 func (c *Conn) addresses(index int, ns nl.NetlinkRequestData) ([]netip.Prefix, error) {

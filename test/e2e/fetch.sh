@@ -60,6 +60,10 @@ for set in "$@"; do
 		done
 		;;
 	ocicni) build "$set" ./crio ;; # of this repository: it may have changed
+	gocni)
+		build "$set" ./hook # of this repository: it may have changed
+		once gocni-plugins build "$set" github.com/containernetworking/plugins/plugins/meta/{firewall,tuning}
+		;;
 	podman) once "$set" debian podman runc catatonit ;;
 	runc) once "$set" debian runc ;;
 	buildkit) once "$set" build buildkit github.com/moby/buildkit/cmd/{buildkitd,buildctl} github.com/containernetworking/plugins/plugins/meta/firewall ;;

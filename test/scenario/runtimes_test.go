@@ -12,7 +12,7 @@ import (
 )
 
 // The sequences of calls that CRI-O and nerdctl make, with their arguments and their
-// configurations, where these programs themselves can't be had.
+// configurations: these programs themselves can't be had. Their libraries run in test/e2e.
 
 // sampleOf reads a configuration of conf/.
 func sampleOf(s *Stage, path string) *Network {

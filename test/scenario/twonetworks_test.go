@@ -67,6 +67,28 @@ var _ = It("a container on two networks with the same published ports: the first
 	s.ExpectEqual(before)
 })
 
+// nerdctl detaches a container after it has ended, and the kernel deletes its links some time later.
+var _ = It("a container on two networks with the same published port has just ended: DEL of both leaves nothing", func() {
+	s := newStage()
+	first := s.Network(list(Newest, bridge(s, SubnetV4), Portmap()))
+	second := s.Network(Encode(Conf{"cniVersion": Newest, "name": "lan1", "plugins": []Conf{
+		bridge(s, "10.61.0.0/24").With(Conf{"bridge": "lan1"}), Portmap(),
+	}}))
+	before := warmBoth(s, first, second)
+	for range 5 {
+		b := s.Container()
+		for i, n := range []*Network{first, second} {
+			_, err := n.Add(b.ID, b.Path, fmt.Sprint("eth", i), webPorts())
+			Expect(err).NotTo(HaveOccurred())
+		}
+		Expect(b.Close()).To(Succeed())
+		for i, n := range []*Network{first, second} {
+			Expect(n.Del(b.ID, "", fmt.Sprint("eth", i), webPorts())).To(Succeed())
+		}
+	}
+	s.ExpectEqual(before)
+})
+
 var _ = DescribeTable("a port that two networks publish goes to the second with the end of the first",
 	func(publish func(c Conf) []Conf, port map[string]any, leave func(b *Box, first *Network)) {
 		s := newStage()

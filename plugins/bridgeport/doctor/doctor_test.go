@@ -20,6 +20,18 @@ func TestNoRules(t *testing.T) {
 	}
 }
 
+// A runtime's process that keeps a port is no server of the host's.
+func TestKeepsPorts(t *testing.T) {
+	for process, want := range map[string]bool{
+		"sleep[12]": true, "conmon[3]": true, "crio[4]": true, // nerdctl, podman, CRI-O
+		"nginx[5]": false, "sleepy[6]": false, "a process": false,
+	} {
+		if got := keepsPorts(process); got != want {
+			t.Errorf("%s: got %t", process, got)
+		}
+	}
+}
+
 // turns hands out lists of attachments, one for each look.
 func turns(lists ...[]*attachment.Attachment) (read func() (*node.Node, []*attachment.Attachment, error), looks *int) {
 	looks = new(int)

@@ -72,9 +72,7 @@ var ruleChecks = []Check{
 				if a == nil {
 					continue
 				}
-				// podman's conmon and CRI-O keep ports of the host from others while a container has them.
-				process := s.ProcessOf()
-				if name, _, _ := strings.Cut(process, "["); name != "conmon" && name != "crio" {
+				if process := s.ProcessOf(); !keepsPorts(process) {
 					p.tell("stop it, or publish another port: bridgeport who "+s.Key(), "%s listens on %s, which %s publishes", process, s.Addr, a.Name())
 				}
 			}
@@ -100,6 +98,13 @@ var ruleChecks = []Check{
 	warns("orphan-rules", "rules belong to attachments that live",
 		"a port stays taken, or packets go to an address that another container may get",
 		orphans("rule", func(a *attachment.Attachment) int { return len(a.Elements) })),
+}
+
+// keepsPorts says whether a process, "sleep[1234]", listens for a runtime that keeps ports from
+// others while a container has them: podman's conmon, CRI-O, nerdctl's sleep, which serves nobody.
+func keepsPorts(process string) bool {
+	name, _, _ := strings.Cut(process, "[")
+	return slices.Contains([]string{"conmon", "crio", "sleep"}, name)
 }
 
 func chains(p *Patient) []node.Chain { return p.Chains }

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/test/e2e/kit"
 	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
@@ -80,7 +81,7 @@ func (t *test) pooled(want int) error {
 	if err != nil {
 		return err
 	}
-	have, err := links(t.node.Space)
+	have, err := kit.Links(t.node.Space)
 	veths := 0
 	for _, name := range have {
 		if strings.HasPrefix(name, "veth") {
@@ -91,34 +92,6 @@ func (t *test) pooled(want int) error {
 		err = fmt.Errorf("%d namespaces and %d links, want %d", len(ids), veths, want)
 	}
 	return err
-}
-
-// links are the names of a namespace's links.
-func links(space *stage.Space) (names []string, err error) {
-	err = space.Do(func() error {
-		list, err := net.Interfaces()
-		for _, l := range list {
-			names = append(names, l.Name)
-		}
-		return err
-	})
-	return names, err
-}
-
-// addresses are a namespace's, without link-local ones and loopback.
-func addresses(space *stage.Space) (addrs []string, err error) {
-	err = space.Do(func() error {
-		list, err := net.InterfaceAddrs()
-		for _, l := range list {
-			p, perr := netip.ParsePrefix(l.String())
-			err = errors.Join(err, perr)
-			if a := p.Addr(); perr == nil && !a.IsLoopback() && !a.IsLinkLocalUnicast() {
-				addrs = append(addrs, a.String())
-			}
-		}
-		return err
-	})
-	return addrs, err
 }
 
 // serving is the namespace of the build that serves.

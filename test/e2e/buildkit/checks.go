@@ -15,9 +15,9 @@ import (
 // outward asks the client by TCP and UDP, in each family that builds have, and wants the
 // node's addresses seen.
 func (t *test) outward(name string, options ...string) error {
-	steps, want := []string{ask("tcp", clientV4), ask("udp", clientV4)}, []string{nodeV4, nodeV4}
+	steps, want := []string{ask("tcp", kit.ClientV4), ask("udp", kit.ClientV4)}, []string{kit.NodeV4, kit.NodeV4}
 	if t.dual {
-		steps, want = append(steps, ask("tcp", clientV6), ask("udp", clientV6)), append(want, nodeV6, nodeV6)
+		steps, want = append(steps, ask("tcp", kit.ClientV6), ask("udp", kit.ClientV6)), append(want, kit.NodeV6, kit.NodeV6)
 	}
 	seen, err := t.build(name, options, steps...)
 	if err == nil && !slices.Equal(seen, want) {
@@ -88,10 +88,10 @@ func (t *test) traffic() {
 		if err != nil {
 			return "", err
 		}
-		addrs, err := addresses(space)
+		addrs, err := kit.Addresses(space)
 		for _, addr := range addrs {
 			seen, berr := t.build("asking", nil, fmt.Sprintf(`RUN ["/pod", "ask", "tcp", "[%s]:80"]`, addr), fmt.Sprintf(`RUN ["/pod", "ask", "udp", "[%s]:80"]`, addr))
-			if berr == nil && (slices.Contains(seen, nodeV4) || slices.Contains(seen, nodeV6)) {
+			if berr == nil && (slices.Contains(seen, kit.NodeV4) || slices.Contains(seen, kit.NodeV6)) {
 				berr = fmt.Errorf("seen as %v", seen)
 			}
 			err = errors.Join(err, berr, t.node.Space.Seen("tcp", addr, "80"))

@@ -13,15 +13,12 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/test/e2e/kit"
 	"github.com/bridgeport-cni/bridgeport/test/snapshot"
-	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 const (
-	nodeV4, nodeV6     = "10.10.0.11", "fd10::11"
-	clientV4, clientV6 = "10.10.0.9", "fd10::9"
-	socket             = "unix:///run/buildkit/buildkitd.sock"
-	renamed            = "/opt/buildkit" // buildkitd's copies of the plugins
-	ownBridge          = "buildkit0"
+	socket    = "unix:///run/buildkit/buildkitd.sock"
+	renamed   = "/opt/buildkit" // buildkitd's copies of the plugins
+	ownBridge = "buildkit0"
 )
 
 // ownList is the configuration of buildkitd's own list; its standard subnet is the LAN's.
@@ -35,7 +32,6 @@ const ownList = `[worker.oci]
 type test struct {
 	*kit.Report
 	node     *kit.Node
-	client   *stage.Space
 	buildkit *kit.Daemon
 	version  string
 	mode     string // of the worker's network
@@ -48,20 +44,12 @@ type test struct {
 func main() { kit.Main("e2e-buildkit", run) }
 
 func run(r *kit.Report) error {
-	lan, err := kit.NewLAN()
+	site, err := kit.NewSite()
+	if err == nil {
+		err = site.Serve("7000")
+	}
 	if err != nil {
 		return err
-	}
-	client, err := lan.Join("client", clientV4+"/24,"+clientV6+"/64")
-	if err != nil {
-		return err
-	}
-	for _, network := range []string{"tcp", "udp"} {
-		for _, addr := range []string{"0.0.0.0:7000", "[::]:7000"} {
-			if _, err := client.Serve(network, addr); err != nil {
-				return err
-			}
-		}
 	}
 	config, err := os.ReadFile(kit.Repo("conf/buildkit/buildkitd.toml"))
 	if err != nil {
@@ -71,9 +59,9 @@ func run(r *kit.Report) error {
 		{mode: "cni", config: string(config), bridge: "cni-buildkit0", dual: true},
 		{mode: "bridge", config: ownList, bridge: ownBridge},
 	} {
-		t.Report, t.client = r, client
+		t.Report = r
 		r.Section("buildkitd, --oci-worker-net=" + t.mode)
-		if t.node, err = kit.NewNode(lan, t.mode, nodeV4+"/24,"+nodeV6+"/64"); err != nil {
+		if t.node, err = site.Node(t.mode); err != nil {
 			return err
 		}
 		t.all()
@@ -108,7 +96,7 @@ func (t *test) begin() bool {
 			err = t.start()
 		}
 		if err == nil {
-			_, err = t.build("first", nil, ask("tcp", clientV4))
+			_, err = t.build("first", nil, ask("tcp", kit.ClientV4))
 		}
 		if err == nil {
 			err = t.buildkit.Stop()
@@ -123,18 +111,8 @@ func (t *test) begin() bool {
 		if words := strings.Fields(text); len(words) > 2 {
 			t.version = strings.TrimPrefix(words[2], "v")
 		}
-		return text, errors.Join(err, t.bridgeIs(t.mode == "cni"), bare(t.idle))
+		return text, errors.Join(err, t.bridgeIs(t.mode == "cni"), t.node.ExpectUnattached())
 	})
-}
-
-// bare wants no attachment in a state: no link, no lease, no result, no element.
-func bare(state snapshot.Snapshot) (err error) {
-	for key, text := range state {
-		if strings.HasPrefix(key, "file ") || strings.HasPrefix(key, "link veth") || strings.HasPrefix(key, "nft set ") && strings.Contains(text, "element ") {
-			err = errors.Join(err, fmt.Errorf("left: %s: %s", key, text))
-		}
-	}
-	return err
 }
 
 // install puts programs, plugins and the context of builds on the node.
@@ -142,27 +120,15 @@ func (t *test) install() error {
 	t.node.Path = []string{kit.Cache("bin/buildkit"), renamed}
 	sample, err := os.ReadFile(kit.Repo("conf/buildkit/bridgeport.conflist"))
 	config := t.config + "  defaultCgroupParent = \"" + t.node.Cgroup() + "\"\n"
-	err = errors.Join(err, t.copy(kit.Repo("bin/e2e/pod"), filepath.Join(contextDir, "pod")),
+	err = errors.Join(err, t.node.Copy(kit.Repo("bin/e2e/pod"), filepath.Join(contextDir, "pod")),
 		t.node.Write("/etc/buildkit/buildkitd.toml", config))
 	if t.mode == "cni" {
 		return errors.Join(err, t.node.InstallPlugins(), t.node.Write("/etc/buildkit/bridgeport.conflist", string(sample)))
 	}
 	for _, name := range []string{"bridge", "loopback", "host-local"} {
-		err = errors.Join(err, t.copy(kit.Repo("bin/"+name), renamed+"/buildkit-cni-"+name))
+		err = errors.Join(err, t.node.Copy(kit.Repo("bin/"+name), renamed+"/buildkit-cni-"+name))
 	}
-	return errors.Join(err, t.copy(kit.Cache("bin/buildkit/firewall"), renamed+"/buildkit-cni-firewall"))
-}
-
-// copy puts a program on the node.
-func (t *test) copy(from, to string) error {
-	data, err := os.ReadFile(from)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(t.node.Root(to)), 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(t.node.Root(to), data, 0o755)
+	return errors.Join(err, t.node.Copy(kit.Cache("bin/buildkit/firewall"), renamed+"/buildkit-cni-firewall"))
 }
 
 // start starts buildkitd and waits until its pool is full.
@@ -180,7 +146,7 @@ func (t *test) start() (err error) {
 
 // bridgeIs wants the bridge to be there, or not.
 func (t *test) bridgeIs(want bool) error {
-	have, err := links(t.node.Space)
+	have, err := kit.Links(t.node.Space)
 	if err == nil && slices.Contains(have, t.bridge) != want {
 		err = fmt.Errorf("the links are %s", strings.Join(have, " "))
 	}

@@ -13,11 +13,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
-const (
-	nodeV4, nodeV6     = "10.10.0.11", "fd10::11"
-	clientV4, clientV6 = "10.10.0.9", "fd10::9"
-	conflist           = "/etc/cni/net.d/10-bridgeport.conflist"
-)
+const conflist = "/etc/cni/net.d/10-bridgeport.conflist"
 
 type object = map[string]any
 
@@ -41,11 +37,7 @@ func run(r *kit.Report) error {
 	if err != nil {
 		return err
 	}
-	lan, err := kit.NewLAN()
-	if err != nil {
-		return err
-	}
-	client, err := lan.Join("client", clientV4+"/24,"+clientV6+"/64")
+	site, err := kit.NewSite()
 	if err != nil {
 		return err
 	}
@@ -60,12 +52,12 @@ func run(r *kit.Report) error {
 			return fmt.Errorf("%s: not debian or module", name)
 		}
 		r.Section(edition.Name)
-		t := &test{Report: r, edition: edition, client: client, sample: string(sample), modern: name == "module"}
+		t := &test{Report: r, edition: edition, client: site.Client, sample: string(sample), modern: name == "module"}
 		for _, boot := range []struct {
 			node string
 			test func()
 		}{{"node-" + name, t.all}, {"tmpl-" + name, t.templated}} {
-			if t.node, err = kit.NewNode(lan, boot.node, nodeV4+"/24,"+nodeV6+"/64"); err != nil {
+			if t.node, err = site.Node(boot.node); err != nil {
 				return err
 			}
 			boot.test()

@@ -41,11 +41,11 @@ func (t *test) traffic() {
 	})
 	for _, network := range []string{"tcp", "udp"} {
 		t.Do("host port, "+network+", from another machine, source address kept", func() error {
-			return errors.Join(t.client.Seen(network, nodeV4, "8080", clientV4), t.client.Seen(network, nodeV6, "8080", clientV6))
+			return errors.Join(t.client.Seen(network, kit.NodeV4, "8080", kit.ClientV4), t.client.Seen(network, kit.NodeV6, "8080", kit.ClientV6))
 		})
 		t.Do("host port, "+network+", on the node: own addresses, 127.0.0.1, [::1]", func() error {
 			var err error
-			for _, host := range []string{nodeV4, nodeV6, "127.0.0.1", "::1"} {
+			for _, host := range []string{kit.NodeV4, kit.NodeV6, "127.0.0.1", "::1"} {
 				_, aerr := t.node.Ask(network, net.JoinHostPort(host, "8080"), patience)
 				err = errors.Join(err, aerr)
 			}
@@ -54,15 +54,15 @@ func (t *test) traffic() {
 	}
 	t.Do("host port from the pod itself and from its neighbour", func() error {
 		return errors.Join(
-			web.Space.Seen("tcp", nodeV4, "8080", nodeV4, gateway4), web.Space.Seen("tcp", nodeV6, "8080", nodeV6, gateway6),
-			peer.Space.Seen("tcp", nodeV4, "8080", nodeV4, gateway4, peer4), peer.Space.Seen("tcp", nodeV6, "8080", nodeV6, gateway6, peer6))
+			web.Space.Seen("tcp", kit.NodeV4, "8080", kit.NodeV4, gateway4), web.Space.Seen("tcp", kit.NodeV6, "8080", kit.NodeV6, gateway6),
+			peer.Space.Seen("tcp", kit.NodeV4, "8080", kit.NodeV4, gateway4, peer4), peer.Space.Seen("tcp", kit.NodeV6, "8080", kit.NodeV6, gateway6, peer6))
 	})
 	t.Do("the way out is masqueraded", func() error {
 		server, err := t.client.Serve("tcp", "0.0.0.0:7000")
 		if err != nil {
 			return err
 		}
-		return errors.Join(web.Space.Seen("tcp", clientV4, "7000", nodeV4), server.Close())
+		return errors.Join(web.Space.Seen("tcp", kit.ClientV4, "7000", kit.NodeV4), server.Close())
 	})
 	t.Check("a second pod with the same host port is refused, by name of the holder", func() (string, error) {
 		p, err := t.node.RunPod("thief", kit.TCP(8080, 80))
@@ -73,7 +73,7 @@ func (t *test) traffic() {
 	})
 	t.Do("pods are removed", func() error { return errors.Join(t.node.RemovePods(), web.Space.NS.Close(), peer.Space.NS.Close()) })
 	t.Do("the host port is closed", func() error {
-		if _, err := t.client.Ask("tcp", net.JoinHostPort(nodeV4, "8080"), time.Second); err == nil {
+		if _, err := t.client.Ask("tcp", net.JoinHostPort(kit.NodeV4, "8080"), time.Second); err == nil {
 			return errors.New("it answers")
 		}
 		return nil

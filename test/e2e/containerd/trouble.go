@@ -119,7 +119,7 @@ func (t *test) reconfigured() {
 		if got := next.Addrs[0].String(); !strings.HasPrefix(got, "10.99.0.") {
 			return fmt.Errorf("the new pod has %s", got)
 		}
-		return t.client.Seen("tcp", nodeV4, "8080", clientV4)
+		return t.client.Seen("tcp", kit.NodeV4, "8080", kit.ClientV4)
 	})
 	t.Do("both are removed under the new configuration", func() error { return t.node.RemovePods() })
 	t.leavesNothing("nothing is left of the old one: no port, link or lease")
@@ -260,7 +260,7 @@ func (t *test) rebooted() {
 	t.Do("a new pod takes the host port", func() error {
 		p, err := t.node.ServePod("after", kit.TCP(8080, 80))
 		if err == nil {
-			err = errors.Join(t.client.Seen("tcp", nodeV4, "8080", clientV4), p.Space.NS.Close())
+			err = errors.Join(t.client.Seen("tcp", kit.NodeV4, "8080", kit.ClientV4), p.Space.NS.Close())
 		}
 		return err
 	})

@@ -22,8 +22,9 @@ type Calls struct {
 	Ports   int            `json:"ports"`
 }
 
-// logVariable has the plugins write what is called, for all that a node's programs call.
-const logVariable = log.Variable + "=debug:" + log.DefaultFile
+// LogVariable has the plugins write what is called. It is in the environment of all that the test
+// runs on a node; what daemons start with another environment needs it, too.
+const LogVariable = log.Variable + "=debug:" + log.DefaultFile
 
 // CallsDir is where each suite leaves its Calls, for the table in conf/README.md.
 func CallsDir() string { return Cache("calls") }

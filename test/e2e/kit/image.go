@@ -105,9 +105,6 @@ func (n *Node) Import(i Image) error {
 		return err
 	}
 	defer f.Close()
-	argv := []string{"ctr", "-a", Socket, "-n", "k8s.io", "images", "import", "-"}
-	cmd := n.Command(argv...)
-	cmd.Stdin = f
-	_, err = output(cmd, argv)
+	_, err = n.Feed(f, "ctr", "-a", Socket, "-n", "k8s.io", "images", "import", "-")
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -97,12 +98,19 @@ func (n *Node) Command(argv ...string) *exec.Cmd {
 	enter := []string{"--target", strconv.Itoa(n.init.Process.Pid), "--mount", "--net", "--pid", "--"}
 	cmd := exec.Command("nsenter", append(enter, argv...)...)
 	path := append(append([]string{}, n.Path...), "/usr/sbin", "/usr/bin")
-	cmd.Env = []string{"PATH=" + strings.Join(path, ":"), "HOME=/root", "TMPDIR=/run/tmp", logVariable}
+	cmd.Env = []string{"PATH=" + strings.Join(path, ":"), "HOME=/root", "TMPDIR=/run/tmp", LogVariable}
 	return cmd
 }
 
 // Run runs a program on the node and returns what it prints.
 func (n *Node) Run(argv ...string) (string, error) { return output(n.Command(argv...), argv) }
+
+// Feed is Run with something on the program's stdin.
+func (n *Node) Feed(in io.Reader, argv ...string) (string, error) {
+	cmd := n.Command(argv...)
+	cmd.Stdin = in
+	return output(cmd, argv)
+}
 
 func output(cmd *exec.Cmd, argv []string) (string, error) {
 	var out, errs bytes.Buffer
@@ -130,22 +138,27 @@ func (n *Node) Enter(path string) (*stage.Space, error) {
 // plugins are the names of the one executable.
 var plugins = []string{"bridge", "portmap", "host-local", "loopback"}
 
+// Copy puts a program on the node, by rename: it may be running.
+func (n *Node) Copy(from, to string) error {
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	at := n.Root(to)
+	if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(at+".new", data, 0o755); err != nil {
+		return err
+	}
+	return os.Rename(at+".new", at)
+}
+
 // InstallPlugins puts the built plugins where container runtimes look.
 func (n *Node) InstallPlugins() error {
 	for _, name := range plugins {
-		data, err := os.ReadFile(Repo("bin/" + name))
-		if err != nil {
+		if err := n.Copy(Repo("bin/"+name), "/opt/cni/bin/"+name); err != nil {
 			return fmt.Errorf("%w: run `make build`", err)
-		}
-		at := n.Root("/opt/cni/bin/" + name)
-		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(at+".new", data, 0o755); err != nil {
-			return err
-		}
-		if err := os.Rename(at+".new", at); err != nil {
-			return err
 		}
 	}
 	return nil

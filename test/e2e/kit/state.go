@@ -41,3 +41,16 @@ func (n *Node) ExpectNothing() error {
 	}
 	return err
 }
+
+// ExpectUnattached wants no attachment on the node: no link, no lease, no result, no element.
+// What all attachments share may be there.
+func (n *Node) ExpectUnattached() error {
+	state, err := n.State()
+	for key, text := range state {
+		elements := strings.HasPrefix(key, "nft set ") && key != "nft set inet bridgeport loopback6" && strings.Contains(text, "element ")
+		if elements || strings.HasPrefix(key, "file ") || strings.HasPrefix(key, "link veth") {
+			err = errors.Join(err, fmt.Errorf("left: %s: %s", key, text))
+		}
+	}
+	return err
+}

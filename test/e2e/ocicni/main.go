@@ -17,12 +17,10 @@ import (
 )
 
 const (
-	nodeV4, nodeV6     = "10.10.0.11", "fd10::11"
-	clientV4, clientV6 = "10.10.0.9", "fd10::9"
-	confDir            = "/etc/cni/net.d"
-	sampleFile         = "10-bridgeport.conflist"
-	portsFile          = "20-ports.conflist"
-	secondFile         = "30-second.conflist"
+	confDir    = "/etc/cni/net.d"
+	sampleFile = "10-bridgeport.conflist"
+	portsFile  = "20-ports.conflist"
+	secondFile = "30-second.conflist"
 )
 
 type object = map[string]any
@@ -40,15 +38,12 @@ type test struct {
 func main() { kit.Main("e2e-ocicni", run) }
 
 func run(r *kit.Report) error {
-	lan, err := kit.NewLAN()
+	site, err := kit.NewSite()
 	if err != nil {
 		return err
 	}
-	t := &test{Report: r}
-	if t.client, err = lan.Join("client", clientV4+"/24,"+clientV6+"/64"); err != nil {
-		return err
-	}
-	if t.node, err = kit.NewNode(lan, "node", nodeV4+"/24,"+nodeV6+"/64"); err != nil {
+	t := &test{Report: r, client: site.Client}
+	if t.node, err = site.Node("node"); err != nil {
 		return err
 	}
 	if t.lists, err = lists(); err != nil {

@@ -60,18 +60,18 @@ func (t *test) traffic() {
 		return errors.Join(asks(t.node.Space, a.addrs[0], a.addrs[1], gateway4, gateway6), asks(a.space, "127.0.0.1", "::1", "127.0.0.1", "::1"))
 	})
 	t.Do("the way out, to the node and to another machine, masqueraded there", func() error {
-		return errors.Join(t.out(a, t.client, clientV4, clientV6, nodeV4, nodeV6), t.out(a, t.node.Space, nodeV4, nodeV6, append(a.addrs, gateway4, gateway6)...))
+		return errors.Join(t.out(a, t.client, kit.ClientV4, kit.ClientV6, kit.NodeV4, kit.NodeV6), t.out(a, t.node.Space, kit.NodeV4, kit.NodeV6, append(a.addrs, gateway4, gateway6)...))
 	})
 	t.Do("another machine with a route to the pods: in, source address kept", func() error {
-		return errors.Join(kit.Route(t.client, "10.85.0.0/16", nodeV4), kit.Route(t.client, "1100:200::/24", nodeV6),
-			asks(t.client, a.addrs[0], a.addrs[1], clientV4, clientV6))
+		return errors.Join(kit.Route(t.client, "10.85.0.0/16", kit.NodeV4), kit.Route(t.client, "1100:200::/24", kit.NodeV6),
+			asks(t.client, a.addrs[0], a.addrs[1], kit.ClientV4, kit.ClientV6))
 	})
 	t.Do("mappings sent to the sample, which has no portmap: nothing is published", func() error {
 		c, err := t.serving("c", mapping("bridgeport", tcp(8080, 80)))
 		if err != nil {
 			return err
 		}
-		return errors.Join(closed(t.client, "tcp", nodeV4, "8080"), closed(t.node.Space, "tcp", "127.0.0.1", "8080"), t.remove(c))
+		return errors.Join(closed(t.client, "tcp", kit.NodeV4, "8080"), closed(t.node.Space, "tcp", "127.0.0.1", "8080"), t.remove(c))
 	})
 	t.Do("the pods are torn down", func() error { return t.remove(a, b) })
 	t.leavesNothing("nothing is left: links, addresses, rules, sysctls, leases, results")
@@ -114,7 +114,7 @@ func (t *test) checked() {
 		found := t.status(p)
 		err = mentions(found, p.addrs[0])
 		repaired, rerr := t.bridgeport("repair")
-		err = errors.Join(err, rerr, t.status(p), t.out(p, t.client, clientV4, clientV6, nodeV4, nodeV6))
+		err = errors.Join(err, rerr, t.status(p), t.out(p, t.client, kit.ClientV4, kit.ClientV6, kit.NodeV4, kit.NodeV6))
 		first, _, _ := strings.Cut(repaired, "\n")
 		return first, errors.Join(err, t.remove(p))
 	})
@@ -146,25 +146,25 @@ func (t *test) checked() {
 func (t *test) ports() {
 	var web *pod
 	if !t.Do("mappings sent to a list with portmap: TCP, UDP, one hostIP", func() (err error) {
-		web, err = t.serving("web", on("ports"), mapping("ports", tcp(8080, 80), udp(8080, 80), at(nodeV4, tcp(8081, 80))))
+		web, err = t.serving("web", on("ports"), mapping("ports", tcp(8080, 80), udp(8080, 80), at(kit.NodeV4, tcp(8081, 80))))
 		return err
 	}) {
 		return
 	}
 	t.Do("from another machine, both families, source address kept", func() (err error) {
 		for _, network := range []string{"tcp", "udp"} {
-			err = errors.Join(err, t.client.Seen(network, nodeV4, "8080", clientV4), t.client.Seen(network, nodeV6, "8080", clientV6))
+			err = errors.Join(err, t.client.Seen(network, kit.NodeV4, "8080", kit.ClientV4), t.client.Seen(network, kit.NodeV6, "8080", kit.ClientV6))
 		}
 		return err
 	})
 	t.Do("hostIP: at that address alone", func() error {
-		return errors.Join(t.client.Seen("tcp", nodeV4, "8081", clientV4), closed(t.client, "tcp", nodeV6, "8081"), closed(t.node.Space, "tcp", "127.0.0.1", "8081"))
+		return errors.Join(t.client.Seen("tcp", kit.NodeV4, "8081", kit.ClientV4), closed(t.client, "tcp", kit.NodeV6, "8081"), closed(t.node.Space, "tcp", "127.0.0.1", "8081"))
 	})
 	t.Do("on the node: 127.0.0.1, [::1], own addresses; from the pod itself", func() (err error) {
-		for _, host := range []string{"127.0.0.1", "::1", nodeV4, nodeV6} {
+		for _, host := range []string{"127.0.0.1", "::1", kit.NodeV4, kit.NodeV6} {
 			err = errors.Join(err, t.node.Space.Seen("tcp", host, "8080"), t.node.Space.Seen("udp", host, "8080"))
 		}
-		return errors.Join(err, web.space.Seen("tcp", nodeV4, "8080"), web.space.Seen("tcp", nodeV6, "8080"))
+		return errors.Join(err, web.space.Seen("tcp", kit.NodeV4, "8080"), web.space.Seen("tcp", kit.NodeV6, "8080"))
 	})
 	t.Do("a second pod with the same host port is refused, by name of the holder", func() error {
 		p, err := t.serving("thief", on("ports"), mapping("ports", tcp(8080, 80)))
@@ -178,11 +178,11 @@ func (t *test) ports() {
 		if err != nil {
 			return err
 		}
-		return errors.Join(p.space.Seen("tcp", web.addrs[0], "80", p.addrs[0]), closed(t.client, "tcp", nodeV4, "80"), t.remove(p))
+		return errors.Join(p.space.Seen("tcp", web.addrs[0], "80", p.addrs[0]), closed(t.client, "tcp", kit.NodeV4, "80"), t.remove(p))
 	})
 	t.Do("with the pod gone the ports are closed", func() error {
 		err := t.remove(web)
-		for _, host := range []string{nodeV4, nodeV6} {
+		for _, host := range []string{kit.NodeV4, kit.NodeV6} {
 			err = errors.Join(err, closed(t.client, "tcp", host, "8080"), closed(t.client, "udp", host, "8080"), closed(t.client, "tcp", host, "8081"))
 		}
 		return err
@@ -206,7 +206,7 @@ func (t *test) twoNetworks() {
 		}
 		err = errors.Join(
 			asks(q.space, p.addrs[2], p.addrs[3], q.addrs[0], q.addrs[1]), asks(p.space, q.addrs[0], q.addrs[1], p.addrs[2], p.addrs[3]),
-			asks(t.client, p.addrs[0], p.addrs[1], clientV4, clientV6), t.out(p, t.client, clientV4, clientV6, nodeV4, nodeV6), t.status(p, q))
+			asks(t.client, p.addrs[0], p.addrs[1], kit.ClientV4, kit.ClientV6), t.out(p, t.client, kit.ClientV4, kit.ClientV6, kit.NodeV4, kit.NodeV6), t.status(p, q))
 		return fmt.Sprint(p.addrs), errors.Join(err, t.remove(p, q))
 	})
 	t.leavesNothing("nothing is left of either")

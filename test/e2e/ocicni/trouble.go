@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"github.com/bridgeport-cni/bridgeport/test/e2e/kit"
 )
 
 // restarted kills the daemon and starts it again, with pods that it knows, one that it
@@ -43,7 +45,7 @@ func (t *test) restarted() {
 		return
 	}
 	t.Do("the others have lost nothing: CHECK, traffic, host port", func() error {
-		return errors.Join(t.status(a, b, c), t.client.Seen("tcp", nodeV4, "8080", clientV4), asks(t.client, a.addrs[0], a.addrs[1], clientV4, clientV6),
+		return errors.Join(t.status(a, b, c), t.client.Seen("tcp", kit.NodeV4, "8080", kit.ClientV4), asks(t.client, a.addrs[0], a.addrs[1], kit.ClientV4, kit.ClientV6),
 			asks(a.space, c.addrs[0], c.addrs[1], a.addrs[0], a.addrs[1]))
 	})
 	t.Do("what GC removed is torn down once more, all others for good", func() error { return t.remove(gone, half, a, b, c) })
@@ -118,7 +120,7 @@ func (t *test) crowd() {
 			for _, a := range p.addrs {
 				addrs[a] = true
 			}
-			err = errors.Join(err, t.client.Seen("tcp", nodeV4, fmt.Sprint(9000+i), clientV4))
+			err = errors.Join(err, t.client.Seen("tcp", kit.NodeV4, fmt.Sprint(9000+i), kit.ClientV4))
 		}
 		if len(addrs) != 2*crowd {
 			err = errors.Join(err, fmt.Errorf("%d different addresses", len(addrs)))
@@ -166,7 +168,7 @@ func (t *test) rebooted() {
 		if err != nil {
 			return err
 		}
-		return errors.Join(t.client.Seen("tcp", nodeV4, "8080", clientV4), t.remove(p))
+		return errors.Join(t.client.Seen("tcp", kit.NodeV4, "8080", kit.ClientV4), t.remove(p))
 	})
 	t.Do("with the sample alone and a pod on it, bridgeport doctor finds all well", func() error {
 		p, err := t.serving("last")

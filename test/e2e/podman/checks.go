@@ -3,37 +3,35 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/test/e2e/kit"
-	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
 func (t *test) published() {
 	t.Do("-p 8080:80, tcp and udp, from another machine, source address kept", func() error {
-		err := t.run("web", "-p", "8080:80/tcp", "-p", "8080:80/udp", "-p", nodeV4+":8081:80", "-p", "9000-9001:80-81")
+		err := t.run("web", "-p", "8080:80/tcp", "-p", "8080:80/udp", "-p", kit.NodeV4+":8081:80", "-p", "9000-9001:80-81")
 		for _, network := range []string{"tcp", "udp"} {
-			err = errors.Join(err, t.client.Seen(network, nodeV4, "8080", clientV4), t.client.Seen(network, nodeV6, "8080", clientV6))
+			err = errors.Join(err, t.client.Seen(network, kit.NodeV4, "8080", kit.ClientV4), t.client.Seen(network, kit.NodeV6, "8080", kit.ClientV6))
 		}
 		return err
 	})
 	t.Do("-p IP:8081:80 at that address alone, -p 9000-9001:80-81", func() error {
-		err := errors.Join(t.client.Seen("tcp", nodeV4, "8081", clientV4), t.client.Seen("tcp", nodeV4, "9000", clientV4), t.client.Seen("tcp", nodeV4, "9001"))
-		if open := t.client.Seen("tcp", nodeV6, "8081"); open == nil {
+		err := errors.Join(t.client.Seen("tcp", kit.NodeV4, "8081", kit.ClientV4), t.client.Seen("tcp", kit.NodeV4, "9000", kit.ClientV4), t.client.Seen("tcp", kit.NodeV4, "9001"))
+		if open := t.client.Seen("tcp", kit.NodeV6, "8081"); open == nil {
 			err = errors.Join(err, errors.New("8081 answers at the other address"))
 		}
 		return err
 	})
 	t.Do("on the node: 127.0.0.1, [::1], own address", func() error {
-		return errors.Join(t.node.Space.Seen("tcp", "127.0.0.1", "8080"), t.node.Space.Seen("tcp", "::1", "8080"), t.node.Space.Seen("tcp", nodeV4, "8080"))
+		return errors.Join(t.node.Space.Seen("tcp", "127.0.0.1", "8080"), t.node.Space.Seen("tcp", "::1", "8080"), t.node.Space.Seen("tcp", kit.NodeV4, "8080"))
 	})
 	t.Do("podman restart: the ports follow", func() error {
 		if _, err := t.podman("restart", "-t", "1", "web"); err != nil {
 			return err
 		}
-		return kit.Wait(10*time.Second, func() error { return t.client.Seen("tcp", nodeV4, "8080", clientV4) })
+		return kit.Wait(10*time.Second, func() error { return t.client.Seen("tcp", kit.NodeV4, "8080", kit.ClientV4) })
 	})
 }
 
@@ -69,8 +67,8 @@ func (t *test) second() {
 			if _, err := t.podman("network", step.verb, "other", "fixed"); err != nil {
 				return err
 			}
-			have, err := links(space)
-			if err == nil && have != step.links {
+			have, err := kit.Links(space)
+			if err == nil && strings.Join(have, " ") != step.links {
 				err = fmt.Errorf("links after %s: %s", step.verb, have)
 			}
 			if err != nil {
@@ -81,19 +79,6 @@ func (t *test) second() {
 	})
 }
 
-// links are the names of a namespace's links.
-func links(space *stage.Space) (string, error) {
-	var names []string
-	err := space.Do(func() error {
-		list, err := net.Interfaces()
-		for _, l := range list {
-			names = append(names, l.Name)
-		}
-		return err
-	})
-	return strings.Join(names, " "), err
-}
-
 func (t *test) pod() {
 	t.Do("podman pod create with a published port", func() error {
 		if _, err := t.podman("pod", "create", "--name", "pod", "--network", "bridgeport", "-p", "8085:80", "--cgroup-parent", t.node.Cgroup()); err != nil {
@@ -102,7 +87,7 @@ func (t *test) pod() {
 		if _, err := t.podman("run", "-d", "--pull=never", "--pod", "pod", "--name", "inpod", image); err != nil {
 			return err
 		}
-		return kit.Wait(10*time.Second, func() error { return t.client.Seen("tcp", nodeV4, "8085", clientV4) })
+		return kit.Wait(10*time.Second, func() error { return t.client.Seen("tcp", kit.NodeV4, "8085", kit.ClientV4) })
 	})
 }
 

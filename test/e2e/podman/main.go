@@ -3,7 +3,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,11 +13,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
 
-const (
-	nodeV4, nodeV6     = "10.10.0.11", "fd10::11"
-	clientV4, clientV6 = "10.10.0.9", "fd10::9"
-	image              = "localhost/bridgeport-e2e/pod:1"
-)
+const image = "localhost/bridgeport-e2e/pod:1"
 
 // settings are what this machine needs beside the sample: no CAP_SYS_RESOURCE to raise
 // limits, no systemd, and control groups that crun does not take.
@@ -42,15 +37,12 @@ type test struct {
 func main() { kit.Main("e2e-podman", run) }
 
 func run(r *kit.Report) error {
-	lan, err := kit.NewLAN()
+	site, err := kit.NewSite()
 	if err != nil {
 		return err
 	}
-	t := &test{Report: r}
-	if t.client, err = lan.Join("client", clientV4+"/24,"+clientV6+"/64"); err != nil {
-		return err
-	}
-	if t.node, err = kit.NewNode(lan, "node", nodeV4+"/24,"+nodeV6+"/64"); err != nil {
+	t := &test{Report: r, client: site.Client}
+	if t.node, err = site.Node("node"); err != nil {
 		return err
 	}
 	r.Section("podman, CNI backend")
@@ -115,12 +107,8 @@ func (t *test) load() error {
 		return err
 	}
 	defer f.Close()
-	cmd := t.node.Command("podman", "load")
-	cmd.Stdin = f
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("podman load: %w: %s", err, out)
-	}
-	return nil
+	_, err = t.node.Feed(f, "podman", "load")
+	return err
 }
 
 func (t *test) podman(args ...string) (string, error) {
