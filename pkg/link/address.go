@@ -57,6 +57,9 @@ func checkAddress(c *netlink.Conn, index int, err error, kind plan.Kind, link, f
 		return netlink.Ignore(err, netlink.ErrNoLink)
 	}
 	have, err := c.Addresses(index)
+	if errors.Is(err, netlink.ErrNoLink) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("%s: list addresses: %w", link, err)
 	}
@@ -224,6 +227,9 @@ func DropGateways(s *plan.Session, name string, drop func(netip.Prefix) bool, in
 		return fmt.Errorf("link %s: %w", name, err)
 	}
 	have, err := s.Host.Addresses(link.Index)
+	if errors.Is(err, netlink.ErrNoLink) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("link %s: list addresses: %w", name, err)
 	}

@@ -165,7 +165,7 @@ func Neighbour(s *plan.Session, name string, a netip.Addr) (mac net.HardwareAddr
 		mac, _ = neighbourMAC(data)
 		return nil
 	})
-	return mac, netlink.Ignore(err, unix.ENOENT, unix.EOPNOTSUPP)
+	return mac, netlink.Ignore(err, unix.ENOENT, unix.EOPNOTSUPP, unix.ENODEV) // ENODEV: GC has retired the bridge since
 }
 
 // HeldAddresses are the IPv4 addresses that static entries of the bridge stand for: the MAC
@@ -183,7 +183,7 @@ func HeldAddresses(s *plan.Session, bridge string) (list []netip.Addr, err error
 		}
 		return nil
 	})
-	return list, err
+	return list, netlink.Ignore(err, unix.ENODEV) // GC has retired the bridge since
 }
 
 // derived says whether a MAC address follows from an IPv4 address (Owner.ContainerMAC).

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Addresses lists the addresses of a link, or with index 0 of all links.
+// Addresses lists the addresses of a link, or with index 0 of all links; ErrNoLink if the link has gone.
 func (c *Conn) Addresses(index int) ([]netip.Prefix, error) { return c.addresses(index, nil) }
 
 // targetNetnsID is IFA_TARGET_NETNSID.
@@ -22,9 +22,8 @@ func (c *Conn) PeerAddresses(l *Link) ([]netip.Prefix, error) {
 		return nil, nil
 	}
 	list, err := c.addresses(l.Peer, nl.NewRtAttr(targetNetnsID, nl.Uint32Attr(uint32(l.PeerNS)))) // 0 is an id, too
-	// No namespace has the id; or the namespace has no such link.
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENODEV) {
-		return nil, ErrNoLink
+	if errors.Is(err, unix.EINVAL) { // no namespace has the id
+		err = ErrNoLink
 	}
 	return list, err
 }
@@ -46,6 +45,9 @@ func (c *Conn) addresses(index int, ns nl.NetlinkRequestData) ([]netip.Prefix, e
 		}
 		return nil
 	})
+	if errors.Is(err, unix.ENODEV) {
+		err = ErrNoLink
+	}
 	return list, err
 }
 
@@ -112,7 +114,7 @@ func (c *Conn) AddressesOfKind(kind string) (map[netip.Addr]string, error) {
 	found := make(map[netip.Addr]string)
 	for _, l := range links {
 		addrs, err := c.Addresses(l.Index)
-		if err != nil {
+		if Ignore(err, ErrNoLink) != nil { // it may have gone since
 			return nil, err
 		}
 		for _, a := range addrs {
