@@ -40,7 +40,7 @@ var _ = Describe("with 200 attachments", Ordered, func() {
 		text := wellFormed(svg)
 		Expect(text).To(ContainSubstring("c199"))
 		Expect(text).To(ContainSubstring("10.60.0.201"))
-		Expect(text).To(ContainSubstring("tcp/9190→80"))
+		Expect(text).To(ContainSubstring("9190→80/tcp"))
 	})
 
 	It("has nothing for doctor, repair and gc", func() {

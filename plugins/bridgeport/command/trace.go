@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/trace"
@@ -29,10 +30,10 @@ through rules, routes and links as they are now, and tell where it would be drop
 Lines with ? tell what is not certain, such as a rule about marks.
 Exit status: 0 it arrives, or may, 2 it does not. With --live real packets are followed by
 nft's trace, until --duration is over or you press Ctrl-C.`,
-		Example: `  bridgeport trace 203.0.113.9:5555 tcp/8080
-  bridgeport trace 127.0.0.1 tcp/8080
+		Example: `  bridgeport trace 203.0.113.9:5555 8080/tcp
+  bridgeport trace 127.0.0.1 8080/tcp
   bridgeport trace 203.0.113.9 10.88.0.7:80
-  bridgeport trace --live 203.0.113.9 tcp/8080`,
+  bridgeport trace --live 203.0.113.9 8080/tcp`,
 		Args: cobra.ExactArgs(2),
 	}
 	c.Flags().BoolVar(&live, "live", false, "follow real packets")
@@ -73,7 +74,7 @@ func parsePacket(t *trace.Tracer, from, to string) (trace.Packet, error) {
 	}
 	port, is, err := parsePort(to)
 	if err == nil && !is {
-		err = fmt.Errorf("%q is neither protocol/port nor address:port, of tcp, udp or sctp", to)
+		err = fmt.Errorf("%q is neither port/protocol nor address:port, of tcp, udp or sctp", to)
 	}
 	host := cmp.Or(port.Host, t.HostAddress(source.Addr()))
 	if err == nil && !host.IsValid() {
@@ -83,7 +84,7 @@ func parsePacket(t *trace.Tracer, from, to string) (trace.Packet, error) {
 }
 
 func printHops(p *show.Printer, packet trace.Packet, hops []trace.Hop, arrives bool) {
-	p.Line("%s from %s to %s", packet.Protocol, packet.From, packet.To)
+	p.Line("from %s to %s", packet.From, hostport.Text(packet.Protocol, packet.To.Addr(), packet.To.Port()))
 	for _, h := range hops {
 		mark := p.Good("→")
 		switch {

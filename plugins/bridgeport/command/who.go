@@ -30,12 +30,12 @@ func whoCommand(o *options) *cobra.Command {
 		Use:   "who ADDRESS|PORT|LINK|CONTAINER",
 		Short: "Tell who holds an address, a port, a link; since when; alive or dead",
 		Example: `  bridgeport who 10.88.0.7
-  bridgeport who tcp/8080
+  bridgeport who 8080/tcp
   bridgeport who 8080
   bridgeport who veth1b753752339
   bridgeport who 0a:58:0a:58:00:07`,
 		Long: `Tell who holds an address (IP or MAC), a published port, a link, or what a
-container or pod holds. A port is tcp/8080, 8080/tcp or 8080, with or without an
+container or pod holds. A port is 8080/tcp, tcp/8080 or 8080, with or without an
 address of the host before the number, or what ls prints. The exit status is 0 where somebody was found, and 1 where
 nobody holds it.`,
 		Args: cobra.ExactArgs(1),
@@ -130,10 +130,10 @@ func (h hostPort) takes(protocol string, host netip.Addr, number uint16) bool {
 		(!h.Host.IsValid() || !host.IsValid() || host.IsUnspecified() || h.Host == host)
 }
 
-// parsePort reads "tcp/8080", "8080/tcp", "8080" and these with an address before the number
+// parsePort reads "8080/tcp", "tcp/8080", "8080" and these with an address before the number
 // or, as ls prints them, an arrow after it. is is false where the word is something else.
 func parsePort(word string) (h hostPort, is bool, err error) {
-	text, behind, _ := strings.Cut(strings.ToLower(word), "→")
+	text, behind, _ := strings.Cut(strings.ReplaceAll(strings.ToLower(word), "->", "→"), "→")
 	first, second, slash := strings.Cut(text, "/")
 	_, isFirst := hostport.Protocol(first)
 	if _, proto, ok := strings.Cut(behind, "/"); ok {
