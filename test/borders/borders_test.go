@@ -27,7 +27,7 @@ var only = map[string][]string{
 	"github.com/charmbracelet":       {"plugins/bridgeport/show"},
 	// Starting a program costs milliseconds; of the plugins' only delegation and iptables may.
 	"os/exec":  {"pkg/iptables", "pkg/ipam", "pkg/install", "plugins/bridgeport/node", "plugins/bridgeport/command", "plugins/bridgeport/playground"},
-	"net/http": {"plugins/installer"},
+	"net/http": {"plugins/installer", "plugins/bridgeport/playground"},
 	// The same: a process for each question.
 	"github.com/coreos/go-iptables": {"plugins/bridgeport/node"},
 	// The reference is what tests compare with: it is pinned in .tools/go.mod, and we import nothing of it.

@@ -54,7 +54,7 @@ func listChecks(p *show.Printer) error {
 		all = append(all, check{c.Name, c.Severity, c.About, c.Consequence})
 		rows = append(rows, []string{p.Name(c.Name), c.Severity, c.About})
 	}
-	return p.Value(all, func() { p.Table([]string{"CHECK", "SEVERITY", "WELL IF"}, rows) })
+	return p.Value(all, func() { p.Table([]string{"CHECK", "SEVERITY", "WELL IF"}, rows, "SEVERITY") })
 }
 
 func printFindings(p *show.Printer, found []doctor.Finding, verbose bool) {
@@ -66,14 +66,14 @@ func printFindings(p *show.Printer, found []doctor.Finding, verbose bool) {
 			mark = p.Bad("FAIL")
 		}
 		p.Line("%s  %s", mark, p.Title(f.Check))
-		p.Line("      seen  %s", show.Wrap(f.Evidence, 88, "            "))
-		p.Line("      so    %s", show.Wrap(f.Consequence, 88, "            "))
+		p.Line("      seen  %s", show.Wrap(f.Evidence, p.Room(12, 88), "            "))
+		p.Line("      so    %s", show.Wrap(f.Consequence, p.Room(12, 88), "            "))
 		p.Line("      fix   %s\n", p.Name(strings.ReplaceAll(f.Fix, "\n", "\n            ")))
 	}
 	checks := doctor.Checks()
 	for _, c := range checks {
 		if verbose && !bad[c.Name] {
-			p.Line("%s  %s: %s", p.Good("  ok"), p.Title(c.Name), c.About)
+			p.Hang("  "+p.Good("ok")+"  ", p.Title(c.Name)+": "+c.About)
 		}
 	}
 	fails := len(slices.DeleteFunc(slices.Clone(found), func(f doctor.Finding) bool { return f.Severity != doctor.Fail }))
@@ -132,12 +132,13 @@ func printDead(p *show.Printer, dead []mend.Removal, dry bool) {
 	}
 	for _, r := range dead {
 		if r.Kept == "" {
-			p.Line("%s %s: %s", remove, p.Name(r.Name), r.Why)
+			p.Hang(remove+" "+p.Name(r.Name)+": ", r.Why)
 		} else {
-			p.Line("%s %s: %s\n  kept: %s", p.Warn("keep"), p.Name(r.Name), r.Why, r.Kept)
+			p.Hang(p.Warn("keep")+" "+p.Name(r.Name)+": ", r.Why)
+			p.Hang("  kept: ", r.Kept)
 		}
 		for _, item := range r.Items {
-			p.Line("  %s", item)
+			p.Hang("  ", item)
 		}
 	}
 }
@@ -148,7 +149,7 @@ func printRemoved(p *show.Printer, dead []mend.Removal) {
 		if r.Kept == "" {
 			removed++
 		} else if r.Back {
-			p.Line("%s %s: %s", p.Warn("kept"), r.Name, r.Kept)
+			p.Hang(p.Warn("kept")+" "+r.Name+": ", r.Kept)
 		}
 	}
 	p.Line("removed %d, kept %d", removed, len(dead)-removed)
@@ -193,7 +194,7 @@ func printMended(p *show.Printer, mended []mend.Mended, dry bool) {
 			}
 		}
 		if m.Error != "" {
-			p.Line("  %s", m.Error)
+			p.Hang("  ", m.Error)
 		}
 	}
 	if len(mended) == 0 {

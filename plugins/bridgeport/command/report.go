@@ -183,7 +183,7 @@ func busiest(list []*attachment.Attachment, before map[string]attachment.Traffic
 func printTop(p *show.Printer, rates []Rate, rows, total int, again bool) error {
 	rates = rates[:min(len(rates), rows)]
 	return p.Value(rates, func() {
-		if again && terminal(p.Out) {
+		if again && show.Terminal(p.Out) {
 			fmt.Fprint(p.Out, "\x1b[H\x1b[J") // home, clear
 		}
 		var cells [][]string
@@ -193,6 +193,6 @@ func printTop(p *show.Printer, rates []Rate, rows, total int, again bool) error 
 			})
 		}
 		p.Line("%s of %d, %s", show.Count(len(rates), "attachment"), total, time.Now().Format(time.TimeOnly))
-		p.Table([]string{"ATTACHMENT", "ADDRESS", "RECEIVES", "SENDS", "RECEIVES", "SENDS"}, cells)
+		p.Table([]string{"ATTACHMENT", "ADDRESS", "RECEIVES", "SENDS", "PACKETS IN", "OUT"}, cells, "OUT", "PACKETS IN", "ADDRESS")
 	})
 }

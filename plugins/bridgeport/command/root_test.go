@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
 )
 
 // ran is the command with its arguments, in this process.
@@ -37,6 +39,11 @@ func TestUnknownWords(t *testing.T) {
 		"ls extra":                    "unknown command",
 		"ls --nonsense":               "unknown flag",
 		"ls -o xml":                   "none of table, json, yaml",
+		"ls -o jsn":                   `did you mean "json"?`,
+		"ls --stat ok":                `did you mean "state"?`,
+		"ls --state okk":              `did you mean "ok"?`,
+		"graph -f swg":                `did you mean "svg"?`,
+		"init --print --runtime cryo": `did you mean "crio"?`,
 		"init --print --runtime rkt":  "none of containerd",
 		"init --print -o json":        "-o json",
 		"plan /nonexistent":           "plan: /nonexistent",
@@ -90,7 +97,7 @@ func TestTerminal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if terminal(f) {
+		if show.Terminal(f) {
 			t.Errorf("%s: is no terminal", path)
 		}
 	}

@@ -34,7 +34,12 @@ nft's trace, until --duration is over or you press Ctrl-C.`,
   bridgeport trace 127.0.0.1 8080/tcp
   bridgeport trace 203.0.113.9 10.88.0.7:80
   bridgeport trace --live 203.0.113.9 8080/tcp`,
-		Args: cobra.ExactArgs(2),
+		Args: cobra.ExactArgs(2), ValidArgsFunction: o.completing(func(v view) []string {
+			if len(v.args) == 1 {
+				return v.ports()
+			}
+			return nil // the source is anybody
+		}),
 	}
 	c.Flags().BoolVar(&live, "live", false, "follow real packets")
 	c.Flags().DurationVar(&duration, "duration", time.Minute, "how long --live looks")
@@ -93,9 +98,9 @@ func printHops(p *show.Printer, packet trace.Packet, hops []trace.Hop, arrives b
 		case h.Doubt:
 			mark = p.Warn("?")
 		}
-		p.Line("  %s %-15s %s", mark, h.Name, h.Says)
+		p.Hang(fmt.Sprintf("  %s %-15s ", mark, h.Name), h.Says)
 		if h.Counter != "" {
-			p.Line("    %-15s %s", "", p.Faint(h.Counter))
+			p.Hang(fmt.Sprintf("    %-15s ", ""), p.Faint(h.Counter))
 		}
 	}
 	verdict := p.Good("it arrives")
@@ -140,7 +145,7 @@ too.`,
 				p.Line("no ports are published")
 				return
 			}
-			p.Table([]string{"PORT", "LEADS TO", "OF", "REACHED BY", "FROM", "REMARK"}, rows)
+			p.Table([]string{"PORT", "LEADS TO", "OF", "REACHED BY", "FROM", "REMARK"}, rows, "LEADS TO")
 		})
 	})
 	return c

@@ -38,7 +38,7 @@ func whoCommand(o *options) *cobra.Command {
 container or pod holds. A port is 8080/tcp, tcp/8080 or 8080, with or without an
 address of the host before the number, or what ls prints. The exit status is 0 where somebody was found, and 1 where
 nobody holds it.`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.ExactArgs(1), ValidArgsFunction: o.completing(view.holders),
 		RunE: o.looking(func(p *show.Printer, v view) error {
 			found, err := who(v.Node, v.list, v.args[0])
 			if err != nil {
@@ -62,25 +62,25 @@ func printWho(p *show.Printer, what string, found []Finding) {
 		if f.Since != nil {
 			since = fmt.Sprintf(", since %s (%s ago)", f.Since.Format(time.RFC3339), show.Age(f.Since, time.Now()))
 		}
-		p.Line("%s: %s, %s%s", f.What, p.Name(f.Holder), life, since)
-		p.Line("  %s", f.How)
+		p.Hang(f.What+": ", p.Name(f.Holder)+", "+life+since)
+		p.Hang("  ", f.How)
 		a := f.Full
 		if a == nil {
 			continue
 		}
 		if a.Pod != "" {
-			p.Line("  pod        %s", a.Pod)
+			p.Hang("  pod        ", a.Pod)
 		}
-		p.Line("  addresses  %s", show.Dash(show.List(a.Addresses)))
-		p.Line("  links      %s on bridge %s, MAC %s in %s", show.Dash(a.Link), show.Dash(a.Bridge), show.Dash(a.MAC), show.Dash(a.Netns))
+		p.Hang("  addresses  ", show.Dash(show.List(a.Addresses)))
+		p.Hang("  links      ", fmt.Sprintf("%s on bridge %s, MAC %s in %s", show.Dash(a.Link), show.Dash(a.Bridge), show.Dash(a.MAC), show.Dash(a.Netns)))
 		if len(a.Ports) > 0 {
-			p.Line("  ports      %s", strings.Join(a.PortTexts(), ", "))
+			p.Hang("  ports      ", strings.Join(a.PortTexts(), ", "))
 		}
 		for _, note := range a.Notes {
-			p.Line("  %s: %s", p.State(a.State), note)
+			p.Hang("  "+p.State(a.State)+": ", note)
 		}
 		for _, left := range a.Left {
-			p.Line("  left: %s", left)
+			p.Hang("  left: ", left)
 		}
 	}
 }
