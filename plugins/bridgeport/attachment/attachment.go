@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -100,9 +101,13 @@ func (a *Attachment) PortTexts() (list []string) {
 	return list
 }
 
-// Label is the attachment's pod, or its container, cut as container runtimes cut long IDs.
+// digest is a container's ID that no person has chosen.
+var digest = regexp.MustCompile(`^[0-9a-f]{32,}$`)
+
+// Label is the attachment's pod, or its container: a name that a person has chosen is whole, a
+// digest is cut as container runtimes cut it.
 func (a *Attachment) Label() string {
-	if a.Pod == "" && len(a.Container) > 24 && !strings.Contains(a.Container, "…") {
+	if a.Pod == "" && digest.MatchString(a.Container) {
 		return a.Container[:12]
 	}
 	return cmp.Or(a.Pod, a.Container)

@@ -26,12 +26,14 @@ not work.`,
   bridgeport doctor -o json | jq -r '.findings[] | .fix'`,
 	}
 	c.Flags().BoolVar(&list, "list", false, "list the checks and do nothing")
-	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "name the checks that found nothing, too")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "each finding by itself, and the checks that found nothing")
 	c.RunE = o.run(func(p *show.Printer, _ []string) error {
 		if list {
 			return listChecks(p)
 		}
+		busy := show.Busy("examining the node")
 		_, found, err := doctor.Look(o.once)
+		busy.Done()
 		if err != nil {
 			return err
 		}
@@ -61,6 +63,12 @@ func printFindings(p *show.Printer, found []doctor.Finding, verbose bool) {
 	bad := make(map[string]bool)
 	for _, f := range found {
 		bad[f.Check] = true
+	}
+	shown := found
+	if !verbose {
+		shown = doctor.Grouped(found)
+	}
+	for _, f := range shown {
 		mark := p.Warn("warn")
 		if f.Severity == doctor.Fail {
 			mark = p.Bad("FAIL")
@@ -111,7 +119,9 @@ reason; so does what is younger than --grace, since an ADD takes its lease first
 		if dry {
 			return p.Value(dead, func() {})
 		}
-		err := mend.Remove(dead)
+		busy := show.Busy("removing")
+		err := mend.Remove(dead, busy.Step)
+		busy.Done()
 		return cmp.Or(p.Value(dead, func() {
 			if err == nil {
 				printRemoved(p, dead)
@@ -169,7 +179,9 @@ go on. The exit status is 1 where something could not be mended.`,
 	}
 	c.Flags().BoolVar(&dry, "dry-run", false, "print the commands and change nothing")
 	c.RunE = o.looking(func(p *show.Printer, v view) error {
-		mended := mend.Repair(v.list, dry)
+		busy := show.Busy("comparing with what ADD made")
+		mended := mend.Repair(v.list, dry, busy.Step)
+		busy.Done()
 		failed := slices.ContainsFunc(mended, func(m mend.Mended) bool { return m.Error != "" })
 		return exit(p.Value(mended, func() { printMended(p, mended, dry) }), failed, 1)
 	})

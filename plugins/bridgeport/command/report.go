@@ -85,17 +85,19 @@ same ones by the same words.`,
 		if err := o.textOnly("a bundle is a tar"); err != nil {
 			return err
 		}
+		busy := show.Busy("gathering")
 		patient, found, err := doctor.Look(o.once)
+		var b bytes.Buffer
+		if err == nil {
+			err = report.Bundle(&b, patient, found, logs(patient.Node, files), scrub)
+		}
+		busy.Done()
 		if err != nil {
 			return err
 		}
 		name := "bridgeport-bundle.tar.gz"
 		if len(args) > 0 {
 			name = args[0]
-		}
-		var b bytes.Buffer
-		if err := report.Bundle(&b, patient, found, logs(patient.Node, files), scrub); err != nil {
-			return err
 		}
 		if name == "-" {
 			_, err = b.WriteTo(p.Out)

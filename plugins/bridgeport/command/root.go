@@ -156,6 +156,7 @@ func (o *options) run(fn func(*show.Printer, []string) error) func(*cobra.Comman
 
 // look is once where each attachment is well; else what two looks have in common.
 func (o *options) look() (*node.Node, []*attachment.Attachment, error) {
+	defer show.Busy("looking at the node").Done()
 	n, first, err := o.once()
 	if err != nil || !slices.ContainsFunc(first, (*attachment.Attachment).Unwell) {
 		return n, first, err

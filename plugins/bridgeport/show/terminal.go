@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/charmbracelet/lipgloss"
@@ -94,46 +95,38 @@ func (p *Printer) Room(indent, most int) int {
 
 // Progress tells on a terminal what goes on, once that has lasted a second.
 type Progress struct {
-	out  io.Writer
-	lock sync.Mutex
-	what string
-	stop chan struct{}
-	done sync.WaitGroup
+	steps atomic.Value // how much is done
+	stop  chan struct{}
+	done  sync.WaitGroup
 }
 
 // Busy begins to tell of what takes its time, on standard error if that is a terminal.
 func Busy(what string) *Progress {
-	g := &Progress{out: os.Stderr, what: what, stop: make(chan struct{})}
+	g := &Progress{stop: make(chan struct{})}
+	g.steps.Store("")
 	if Terminal(os.Stderr) {
-		g.done.Go(func() { g.tell(time.Second) })
+		g.done.Go(func() { g.tell(os.Stderr, what) })
 	}
 	return g
 }
 
-func (g *Progress) tell(every time.Duration) {
-	begin, told := time.Now(), false
-	for {
+func (g *Progress) tell(to io.Writer, what string) {
+	const home = "\r\x1b[K" // to the line's beginning, which is cleared
+	begin, every := time.Now(), time.NewTicker(time.Second)
+	defer every.Stop()
+	for told := ""; ; told = home {
 		select {
-		case <-time.After(every):
-			g.lock.Lock()
-			fmt.Fprintf(g.out, "\r\x1b[K%s: %ds", g.what, int(time.Since(begin).Seconds()))
-			g.lock.Unlock()
-			told = true
+		case <-every.C:
+			fmt.Fprintf(to, "%s%s%s: %ds", home, what, g.steps.Load(), int(time.Since(begin).Seconds()))
 		case <-g.stop:
-			if told {
-				fmt.Fprint(g.out, "\r\x1b[K") // the line's beginning, cleared
-			}
+			fmt.Fprint(to, told)
 			return
 		}
 	}
 }
 
 // Step tells how much is done.
-func (g *Progress) Step(what string, n, of int) {
-	g.lock.Lock()
-	defer g.lock.Unlock()
-	g.what = fmt.Sprintf("%s %d of %d", what, n, of)
-}
+func (g *Progress) Step(done, of int) { g.steps.Store(fmt.Sprintf(", %d of %d", done, of)) }
 
 // Done ends it, and clears the line.
 func (g *Progress) Done() {
