@@ -25,7 +25,7 @@ const (
 	panelWidth, panelHeight = 330.0, 260.0
 	panelTop                = 50.0
 	firstLeft, secondLeft   = 60.0, 600.0
-	present = "attachments present"
+	present                 = "attachments present"
 	// zero is where a logarithmic axis shows "none".
 	zero = 10.0
 )

@@ -19,8 +19,9 @@ func doctorCommand(o *options) *cobra.Command {
 		Use:   "doctor",
 		Short: "Tell what is wrong with this node's container networks, and how to fix it",
 		Long: `Ask every check. Each finding tells what it saw, what follows from it, and the command
-that fixes it. Exit status: 0 all is well, 1 there are warnings, 2 something does
-not work.`,
+that fixes it.
+
+Exit status: 0 all is well, 1 there are warnings, 2 something does not work.`,
 		Example: `  bridgeport doctor
   bridgeport doctor --list
   bridgeport doctor -o json | jq -r '.findings[] | .fix'`,
@@ -173,7 +174,9 @@ func repairCommand(o *options) *cobra.Command {
 		Long: `Compare each living attachment with what its ADD made, by libcni's cache, and put back
 what is missing or changed: after ` + "`nft flush ruleset`" + `, a reload of a firewall or of
 sysctls, a deleted bridge. What is as it should be is not touched, so connections
-go on. The exit status is 1 where something could not be mended.`,
+go on.
+
+Exit status: 0 nothing is missing any more, 1 something could not be mended.`,
 		Example: `  bridgeport repair --dry-run
   bridgeport repair`,
 	}

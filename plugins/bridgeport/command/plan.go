@@ -113,8 +113,9 @@ func lintCommand(o *options) *cobra.Command {
 		Short: "Find mistakes in network configurations before a runtime does",
 		Long: `Examine configuration files, or with "-" standard input; without any the ones in
 --conf-dir. Errors are what makes a call fail, in the words of the plugin itself;
-warnings are unknown keys and choices that are seldom meant. Exit status: 0 clean,
-1 warnings, 2 errors.`,
+warnings are unknown keys and choices that are seldom meant.
+
+Exit status: 0 clean, 1 warnings, 2 errors.`,
 		Example: `  bridgeport lint
   bridgeport lint 10-podnet.conflist
   bridgeport init --runtime containerd --print | bridgeport lint -`,

@@ -27,9 +27,10 @@ func traceCommand(o *options) *cobra.Command {
 		Short: "Follow a packet: published port, route, bridge port, container, reply",
 		Long: `Follow a packet from a source to a port of this host, or to an address and port,
 through rules, routes and links as they are now, and tell where it would be dropped.
-Lines with ? tell what is not certain, such as a rule about marks.
-Exit status: 0 it arrives, or may, 2 it does not. With --live real packets are followed by
-nft's trace, until --duration is over or you press Ctrl-C.`,
+Lines with ? tell what is not certain, such as a rule about marks. With --live real packets
+are followed by nft's trace, until --duration is over or you press Ctrl-C.
+
+Exit status: 0 it arrives, or may, 1 the question could not be answered, 2 it does not arrive.`,
 		Example: `  bridgeport trace 203.0.113.9:5555 8080/tcp
   bridgeport trace 127.0.0.1 8080/tcp
   bridgeport trace 203.0.113.9 10.88.0.7:80

@@ -36,8 +36,9 @@ func whoCommand(o *options) *cobra.Command {
   bridgeport who 0a:58:0a:58:00:07`,
 		Long: `Tell who holds an address (IP or MAC), a published port, a link, or what a
 container or pod holds. A port is 8080/tcp, tcp/8080 or 8080, with or without an
-address of the host before the number, or what ls prints. The exit status is 0 where somebody was found, and 1 where
-nobody holds it.`,
+address of the host before the number, or what ls prints.
+
+Exit status: 0 somebody was found, 1 nobody holds it.`,
 		Args: cobra.ExactArgs(1), ValidArgsFunction: o.completing(view.holders),
 		RunE: o.looking(func(p *show.Printer, v view) error {
 			found, err := who(v.Node, v.list, v.args[0])
