@@ -107,7 +107,7 @@ func printAttachments(p *show.Printer, list []*attachment.Attachment, wide bool)
 		head := p.State(a.State) + " " + label(a, wide) + ": "
 		for i, note := range a.Notes {
 			if i == 3 && !wide {
-				p.Line("%sand %d more (-w)", head, len(a.Notes)-i)
+				p.Hang(head, fmt.Sprintf("and %d more (-w)", len(a.Notes)-i))
 				break
 			}
 			p.Hang(head, note)

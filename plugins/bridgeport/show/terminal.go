@@ -79,7 +79,8 @@ func (p *Printer) Hang(head, text string) {
 	case p.width == 0 || indent+lipgloss.Width(text) <= p.width:
 		p.Line("%s%s", head, text)
 	case indent > p.width/2:
-		p.Line("%s\n    %s", strings.TrimRight(head, " "), Wrap(text, p.width-4, "    "))
+		space := head[:len(head)-len(strings.TrimLeft(head, " "))] + "    "
+		p.Line("%s\n%s%s", strings.TrimRight(head, " "), space, Wrap(text, p.width-len(space), space))
 	default:
 		p.Line("%s%s", head, Wrap(text, p.width-indent, strings.Repeat(" ", indent)))
 	}
