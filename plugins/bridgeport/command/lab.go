@@ -1,8 +1,10 @@
 package command
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os/exec"
 	"slices"
 	"strings"
@@ -31,22 +33,12 @@ func (o *options) enterLab(c *cobra.Command) error {
 	if !l.IsUp() {
 		return fmt.Errorf("--lab: lab %s is not up: bridgeport lab up --lab %s", l.Name, l.Name)
 	}
-	place, host := l.Place()
-	for _, f := range []struct {
-		name      string
-		value, of *string
-	}{
-		{"data-dir", &o.place.Data, &place.Data},
-		{"cache-dir", &o.place.Cache, &place.Cache},
-		{"conf-dir", &o.place.Conf, &place.Conf},
-		{"bin-dir", &o.place.Bin, &place.Bin},
-		{"netns", &o.netns, &host},
-	} {
-		if !c.Flag(f.name).Changed {
-			*f.value = *f.of
+	for name, value := range l.Flags() {
+		if f := c.Flag(name); !f.Changed {
+			err = errors.Join(err, f.Value.Set(value))
 		}
 	}
-	return nil
+	return err
 }
 
 // inLab makes the function of a sub-command of lab.
@@ -81,7 +73,9 @@ look at it with the same flag.`,
 	from := "outside"
 	get := &cobra.Command{
 		Use: "get URL", Short: "Fetch a page as the outside would", Args: cobra.ExactArgs(1),
-		RunE: o.inLab(func(p *show.Printer, l playground.Lab, args []string) error { return l.Get(from, args[0], p.Out) }),
+		RunE: o.inLab(func(p *show.Printer, l playground.Lab, args []string) error {
+			return exited(l.Get(from, args[0], p.Out))
+		}),
 	}
 	get.Flags().StringVar(&from, "from", from, "a container, host or outside")
 	_ = get.RegisterFlagCompletionFunc("from", o.places) // the flag is there
@@ -104,16 +98,20 @@ func (o *options) places(c *cobra.Command, args []string, _ string) ([]string, c
 	return append(l.Names(), "host", "outside"), cobra.ShellCompDirectiveNoFileComp
 }
 
+// exited is the exit status of a program that was run.
+func exited(err error) error {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return Exit{Status: exit.ExitCode()}
+	}
+	return err
+}
+
 func labShell(o *options) *cobra.Command {
 	c := &cobra.Command{
 		Use: "sh NAME [COMMAND...]", Short: "Open a shell, or run a command, in a container, in \"host\" or in \"outside\"",
 		Args: cobra.MinimumNArgs(1), ValidArgsFunction: o.places,
 		RunE: o.inLab(func(_ *show.Printer, l playground.Lab, args []string) error {
-			err := l.Shell(args[0], args[1:])
-			if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-				return Exit{Status: exit.ExitCode()}
-			}
-			return err
+			return exited(l.Shell(args[0], args[1:]))
 		}),
 	}
 	c.Flags().SetInterspersed(false) // flags behind NAME are the command's
@@ -121,23 +119,18 @@ func labShell(o *options) *cobra.Command {
 }
 
 func labList(o *options) *cobra.Command {
-	type lab struct {
-		Name       string   `json:"name"`
-		Containers []string `json:"containers"`
-	}
 	return &cobra.Command{
-		Use: "ls", Short: "List the labs that are up", Args: cobra.NoArgs,
+		Use: "ls", Short: "List the labs that are up, with their containers", Args: cobra.NoArgs,
 		RunE: o.inLab(func(p *show.Printer, l playground.Lab, _ []string) error {
-			labs, rows := []lab{}, [][]string{}
-			for _, name := range playground.Labs() {
-				of, err := playground.New(name, l.Bin)
-				if err != nil {
-					return err
-				}
-				labs = append(labs, lab{name, of.Names()})
-				rows = append(rows, []string{p.Name(name), show.Dash(strings.Join(of.Names(), ", "))})
+			labs := make(map[string][]string)
+			for _, l.Name = range playground.Labs() {
+				labs[l.Name] = l.Names()
 			}
-			return p.Value(labs, func() { p.Table([]string{"LAB", "CONTAINERS"}, rows) })
+			return p.Value(labs, func() {
+				for _, name := range slices.Sorted(maps.Keys(labs)) {
+					p.Hang(p.Name(name)+": ", show.Dash(strings.Join(labs[name], ", ")))
+				}
+			})
 		}),
 	}
 }
@@ -176,7 +169,7 @@ func printLab(p *show.Printer, l playground.Lab, made []playground.Container) {
 		if m.Port == 0 {
 			from = "from the host "
 		}
-		p.Hang(p.Name(m.Name)+"  ", strings.Join(slices.DeleteFunc(append(slices.Clone(m.Addrs), from+m.URL), func(s string) bool { return s == from }), ", "))
+		p.Hang(p.Name(m.Name)+"  ", strings.Join(append(slices.Clone(m.Addrs), from+cmp.Or(m.URL, "nothing")), ", "))
 	}
 	p.Line("\nlook at it:   bridgeport --lab %s ls", l.Name)
 	p.Line("go inside:    bridgeport lab sh%s %s", lab, made[0].Name)

@@ -14,7 +14,6 @@ import (
 	"slices"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
-	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 	"github.com/containernetworking/cni/libcni"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
@@ -69,9 +68,11 @@ func Labs() (names []string) {
 // Netns is the namespace of a container, of "host" or of "outside".
 func (l Lab) Netns(name string) string { return filepath.Join(l.Run, "lab-"+l.Name+"-"+name) }
 
-// Place is what makes the other sub-commands look at the lab, with the namespace that plays the host.
-func (l Lab) Place() (node.Place, string) {
-	return node.Place{Data: l.leases(), Cache: l.cache(), Conf: filepath.Join(l.Dir, "net.d"), Bin: l.Bin}, l.Netns(host)
+// Flags are what makes the other sub-commands look at the lab.
+func (l Lab) Flags() map[string]string {
+	return map[string]string{
+		"netns": l.Netns(host), "data-dir": l.leases(), "cache-dir": l.cache(), "conf-dir": filepath.Dir(l.file()), "bin-dir": l.Bin,
+	}
 }
 
 func (l Lab) leases() string { return filepath.Join(l.Dir, "leases") }

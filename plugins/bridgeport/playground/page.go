@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -39,12 +40,11 @@ func serve(ns *netns.NS, c *Container) error {
 	defer r.Close()
 	cmd := exec.Command(self, "lab", "serve", c.Name, c.Netns)
 	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = "/", w, w, &syscall.SysProcAttr{Setsid: true}
-	err = errors.Join(ns.Do(cmd.Start), w.Close())
-	if err != nil {
+	if err := errors.Join(ns.Do(cmd.Start), w.Close()); err != nil {
 		return err
 	}
-	if said, err := io.ReadAll(r); err != nil || string(said) != ready {
-		return errors.Join(fmt.Errorf("its web server: %s", strings.TrimSpace(string(said))), err)
+	if said, err := bufio.NewReader(r).ReadString('\n'); said != ready {
+		return errors.Join(fmt.Errorf("its web server: %s", strings.TrimSpace(said)), err)
 	}
 	return cmd.Process.Release()
 }
@@ -56,36 +56,23 @@ func Serve(name, path string) error {
 	if err != nil {
 		return err
 	}
-	end, err := net.Listen("unix", ender)
+	end, err := net.ListenUnix("unix", &net.UnixAddr{Name: ender})
 	if err != nil {
 		return err
 	}
-	asked := make(chan net.Conn, 1) // it stays open: its end tells that the process has ended
-	go func() {
-		if c, err := end.Accept(); err == nil {
-			asked <- c
-		}
-	}()
 	server := http.Server{ReadHeaderTimeout: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s, by %s: you come from %s\n", name, r.Context().Value(http.LocalAddrContextKey), r.RemoteAddr)
 	})}
 	go func() { _ = server.Serve(pages) }() // it ends with the process
 	fmt.Print(ready)
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(unix.Dup3(int(null.Fd()), 1, 0), unix.Dup3(int(null.Fd()), 2, 0)); err != nil {
-		return err
-	}
 	for {
-		select {
-		case <-asked:
+		_ = end.SetDeadline(time.Now().Add(time.Second)) // a socket has deadlines
+		if c, err := end.Accept(); err == nil {
+			defer runtime.KeepAlive(c) // its end tells that the process has ended
 			return nil
-		case <-time.After(time.Second):
-			if _, err := os.Stat(path); err != nil {
-				return nil //nolint:nilerr // the lab is gone
-			}
+		}
+		if _, err := os.Stat(path); err != nil {
+			return nil // the lab is gone
 		}
 	}
 }
@@ -112,39 +99,17 @@ func stop(path string) error {
 	})
 }
 
-// Get fetches a page as a container, "host" or "outside" would.
+// Get fetches a page as a container, "host" or "outside" would; from "" as this process does.
 func (l Lab) Get(from, url string, to io.Writer) error {
-	ns, err := l.open(from)
-	if err != nil {
-		return err
+	if from != "" {
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		return l.Shell(from, []string{self, "lab", "get", "--from", "", url})
 	}
-	defer ns.Close()
-	req, err := http.NewRequest(http.MethodGet, url, nil)
-	if err != nil {
-		return fmt.Errorf("lab get: %w", err)
-	}
-	port := req.URL.Port()
-	if port == "" {
-		port = "80"
-	}
-	// Without a name there is one address, and Dial starts no goroutine.
-	if net.ParseIP(req.URL.Hostname()) == nil {
-		return fmt.Errorf("lab get: %s: has no address: give http://ADDRESS:PORT", url)
-	}
-	var c net.Conn
-	err = ns.Do(func() (err error) {
-		c, err = net.DialTimeout("tcp", net.JoinHostPort(req.URL.Hostname(), port), patience)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("lab get: %w", err)
-	}
-	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(patience)) // a socket has deadlines
-	if err := req.Write(c); err != nil {
-		return err
-	}
-	res, err := http.ReadResponse(bufio.NewReader(c), req)
+	client := http.Client{Timeout: patience, Transport: &http.Transport{}} // without the environment's proxy
+	res, err := client.Get(url)
 	if err != nil {
 		return fmt.Errorf("lab get: %w", err)
 	}
