@@ -67,7 +67,7 @@ lint: ## gofumpt, go vet, staticcheck, borders between packages and their sizes,
 	@set -o pipefail; $(GO) test -count=1 -v ./test/borders | grep -v '^=== RUN'
 	MUTATE='^$$' $(GO) run ./test/mutation
 
-unit: ## tests that need neither root nor namespaces
+unit: ## tests of the packages alone; without root those that make namespaces are skipped and say so
 	$(GO) test -count=1 ./pkg/... ./plugins/...
 
 packages: ## Debian packages that the tests need

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
+	"github.com/spf13/cobra"
 )
 
 // ran is the command with its arguments, in this process.
@@ -69,6 +70,21 @@ func TestUnknownWords(t *testing.T) {
 			t.Errorf("%s: status %d: %s", args, status, out)
 		}
 	}
+}
+
+// Help is ASCII: each terminal can show it, and so can a page.
+func TestHelpIsPlain(t *testing.T) {
+	var each func(c *cobra.Command)
+	each = func(c *cobra.Command) {
+		text := c.Use + c.Short + c.Long + c.Example + c.Flags().FlagUsages()
+		if at := strings.IndexFunc(text, func(r rune) bool { return r > '~' }); at >= 0 {
+			t.Errorf("%s: %q", c.CommandPath(), text[at:])
+		}
+		for _, sub := range c.Commands() {
+			each(sub)
+		}
+	}
+	each(Root())
 }
 
 func TestLintGoesOn(t *testing.T) {

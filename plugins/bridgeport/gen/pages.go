@@ -78,17 +78,8 @@ func manual(name, text string) string {
 	text = heading.ReplaceAllStringFunc(text, func(h string) string { return strings.ToUpper(h[1:]) })
 	text = table.ReplaceAllStringFunc(text, definitions)
 	about, _, _ := strings.Cut(strings.TrimSpace(text), ".")
-	return fmt.Sprintf("%% %q \"8\" \"\" \"Bridgeport\" \"Container networks\"\n# NAME\n%s - %s\n\n# DESCRIPTION\n%s\n\n# SEE ALSO\n**bridgeport(1)**%s\n",
-		strings.ToUpper(name), name, strings.Join(strings.Fields(about), " "), strings.TrimSpace(text), others(name))
-}
-
-func others(name string) (text string) {
-	for _, p := range plugins {
-		if p[1] != name {
-			text += ", **" + p[1] + "(8)**"
-		}
-	}
-	return text
+	return fmt.Sprintf("%% %q \"8\" \"\" \"Bridgeport\" \"Container networks\"\n# NAME\n%s - %s\n\n# DESCRIPTION\n%s\n\n# SEE ALSO\n**bridgeport(1)**\n",
+		strings.ToUpper(name), name, strings.Join(strings.Fields(about), " "), strings.TrimSpace(text))
 }
 
 // definitions are the rows of a table, each below its first cell: a page is too narrow for a table.
