@@ -49,7 +49,7 @@ plugins: ## the plugins alone in $(OUT)/: bridge, portmap, host-local, loopback 
 install: build ## into $(DESTDIR)$(BINDIR), as bridgeport install does it: what was there is kept
 	bin/bridgeport install --from bin --bin-dir $(DESTDIR)$(BINDIR)
 
-docs: ## man pages and shell completions of bridgeport, in bin/share/
+docs: ## man pages of bridgeport and of the plugins, and shell completions, in bin/share/
 	rm -rf bin/share
 	$(GO) run ./plugins/bridgeport/gen bin/share
 
@@ -67,7 +67,7 @@ lint: ## gofumpt, go vet, staticcheck, borders between packages and their sizes,
 	@set -o pipefail; $(GO) test -count=1 -v ./test/borders | grep -v '^=== RUN'
 	MUTATE='^$$' $(GO) run ./test/mutation
 
-unit: ## tests that need neither root nor namespaces
+unit: ## tests of the packages alone; without root those that make namespaces are skipped and say so
 	$(GO) test -count=1 ./pkg/... ./plugins/...
 
 packages: ## Debian packages that the tests need
@@ -161,7 +161,7 @@ demo: build ## the main job, shown step by step (as root)
 	@$(GO) build -trimpath -o bin/demo ./test/demo
 	@bin/demo
 
-bench: packages build reference ## measure ours, the reference and a floor in C (as root, 15 minutes; BENCH=quick: 90 seconds)
+bench: packages build reference ## measure ours, the reference and a floor in C (as root, 15 minutes; BENCH=quick: 90 seconds; STRICT=1 fails where a target is not met)
 	@echo '#include <stdio.h>' | gcc -E - >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libc6-dev; }
 	gcc -O2 -static -Wall -Wextra -o bin/floor test/bench/floor/floor.c
 	@$(GO) build -trimpath -o bin/bench ./test/bench

@@ -156,9 +156,6 @@ func (e *PortHeldError) Unwrap() error { return plan.ErrConflict }
 
 func portName(e nft.Element) string {
 	proto, port, _, _ := e.Forward()
-	name := hostport.ProtocolName(proto)
-	if host, ok := e.HostIP(); ok {
-		return fmt.Sprintf("hostPort %s/%s", netip.AddrPortFrom(host, port), name)
-	}
-	return fmt.Sprintf("hostPort %d/%s", port, name)
+	host, _ := e.HostIP() // invalid for every address
+	return "hostPort " + hostport.Text(hostport.ProtocolName(proto), host, port)
 }

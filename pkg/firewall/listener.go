@@ -56,7 +56,7 @@ type listener struct {
 }
 
 func (l listener) name() string {
-	return fmt.Sprintf("hostPort %d/%s", l.addr.Port(), hostport.ProtocolName(l.proto))
+	return "hostPort " + hostport.Text(hostport.ProtocolName(l.proto), netip.Addr{}, l.addr.Port())
 }
 
 // Of linux/inet_diag.h and net/tcp_states.h.

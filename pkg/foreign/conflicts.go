@@ -107,7 +107,7 @@ func (o conflicts) inReferenceTables(s *plan.Session, rules *nft.Conn) error {
 			}
 			if !gone {
 				return &firewall.PortHeldError{
-					Port:   fmt.Sprintf("hostPort %d/%s", p.HostPort, hostport.ProtocolName(p.Protocol)),
+					Port:   "hostPort " + hostport.Text(hostport.ProtocolName(p.Protocol), netip.Addr{}, p.HostPort),
 					Holder: fmt.Sprintf("container %s (by the reference plugins, table %s)", r.Comment, r.Table()),
 				}
 			}

@@ -52,10 +52,20 @@ func (m Mapping) Any() bool { return !m.HostIP.IsValid() || m.HostIP.IsUnspecifi
 
 // String is the ports of the host for people: 8080/tcp, 8080-8089/tcp.
 func (m Mapping) String() string {
+	last := Text(ProtocolName(m.Protocol), netip.Addr{}, m.Last())
 	if m.Count() == 1 {
-		return fmt.Sprintf("%d/%s", m.HostPort, ProtocolName(m.Protocol))
+		return last
 	}
-	return fmt.Sprintf("%d-%d/%s", m.HostPort, m.Last(), ProtocolName(m.Protocol))
+	return fmt.Sprintf("%d-%s", m.HostPort, last)
+}
+
+// Text is a port for people, in the one notation of messages and commands: 8080/tcp,
+// 192.0.2.1:53/udp, [2001:db8::1]:53/udp. The address is invalid for every address of the host.
+func Text(protocol string, host netip.Addr, port uint16) string {
+	if host.IsValid() {
+		return netip.AddrPortFrom(host, port).String() + "/" + protocol
+	}
+	return fmt.Sprintf("%d/%s", port, protocol)
 }
 
 // Last is the last port of the host.

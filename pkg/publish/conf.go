@@ -147,11 +147,12 @@ func (c *Conf) add(m Mapping) error {
 	known, wishes := 0, m.wishes()
 	for _, w := range wishes {
 		o, again := c.wishes[w]
+		port := hostport.Text(hostport.ProtocolName(m.Protocol), netip.Addr{}, w.hostPort)
 		if again && int(o.Container.Port())-int(o.HostPort) != int(m.Container.Port())-int(m.HostPort) {
-			return fmt.Errorf("%s.hostPort: %d/%s leads to port %d already, by %s", m.key, w.hostPort, hostport.ProtocolName(m.Protocol), o.Container.Port()+(w.hostPort-o.HostPort), o.key)
+			return fmt.Errorf("%s.hostPort: %s leads to port %d already, by %s", m.key, port, o.Container.Port()+(w.hostPort-o.HostPort), o.key)
 		}
 		if again && !o.Allow.Equal(m.Allow) {
-			return fmt.Errorf("%s.allowFrom: %d/%s is for other clients already, by %s", m.key, w.hostPort, hostport.ProtocolName(m.Protocol), o.key)
+			return fmt.Errorf("%s.allowFrom: %s is for other clients already, by %s", m.key, port, o.key)
 		}
 		if again {
 			known++

@@ -6,12 +6,13 @@ import (
 	"os"
 
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/command"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
 )
 
 func main() {
 	err := command.Root().Execute()
 	if err != nil && err.Error() != "" {
-		fmt.Fprintln(os.Stderr, "bridgeport:", err)
+		fmt.Fprintln(os.Stderr, "bridgeport:", show.Plain(err.Error()))
 	}
 	os.Exit(command.Status(err))
 }

@@ -63,6 +63,7 @@ func main() {
 	flag.StringVar(&r.bin, "bin", "bin", "`folder` of the plugins")
 	flag.StringVar(&r.reference, "reference", "bin/reference", "`folder` of the reference plugins")
 	flag.StringVar(&r.floor, "floor", "bin/floor", "the C `program`")
+	strict := flag.Bool("strict", os.Getenv("STRICT") == "1", "exit status 1 if a target is not met")
 	flag.Parse()
 	if *plot != "" {
 		exitOn(draw(*plot, os.Stdout))
@@ -87,7 +88,7 @@ func main() {
 	exitOn(err)
 	r.machine.print(os.Stdout)
 	report(os.Stdout, r.results, *isQuick)
-	if !judge(os.Stdout, r.results) {
+	if !judge(os.Stdout, r.results) && *strict {
 		os.Exit(1)
 	}
 }

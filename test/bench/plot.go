@@ -25,9 +25,18 @@ const (
 	panelWidth, panelHeight = 330.0, 260.0
 	panelTop                = 50.0
 	firstLeft, secondLeft   = 60.0, 600.0
+	present                 = "attachments present"
 	// zero is where a logarithmic axis shows "none".
 	zero = 10.0
 )
+
+// scaled says what both axes are.
+const scaled = " (logarithmic)"
+
+// dark exchanges colours for who prefers a dark background.
+const dark = `<style>@media(prefers-color-scheme:dark){rect{fill:#0d1117}text:not([fill]){fill:#e6edf3}[stroke="#ddd"]{stroke:#3d444d}` +
+	`[fill="#005ab5"]{fill:#58a6ff}[stroke="#005ab5"]{stroke:#58a6ff}[fill="#7a5bb5"]{fill:#b79cf0}[stroke="#7a5bb5"]{stroke:#b79cf0}` +
+	`[fill="#777777"]{fill:#a8a8a8}[stroke="#777777"]{stroke:#a8a8a8}[fill="#c44e00"]{fill:#f0883e}[stroke="#c44e00"]{stroke:#f0883e}}</style>`
 
 var colours = map[string]string{
 	refDefault: "#c44e00", refLegacy: "#e08a3c", refNftables: "#b8a200",
@@ -44,13 +53,14 @@ func draw(file string, w io.Writer) error {
 	if err := json.Unmarshal(text, &r.samples); err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	add := panel{title: "ADD, one published port", x: "attachments present", y: "ms", left: firstLeft}
+	add := panel{title: "ADD, one published port", x: present, y: "ms", left: firstLeft}
 	connects := panel{title: "New connections through the last published port", x: "published ports", y: "per second", left: secondLeft}
 	for _, name := range columns {
 		add.lines = append(add.lines, line{name, r.series(partVerbs, name, "ADD", 1, (*results).medianWall)})
 		connects.lines = append(connects.lines, line{name, r.series(partConnects, name, connectsIn, 0, (*results).medianValue)})
 	}
 	fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1120 360" font-family="sans-serif" font-size="12">`+"\n")
+	fmt.Fprintln(w, dark)
 	fmt.Fprintln(w, `<rect width="1120" height="360" fill="white"/>`)
 	add.draw(w)
 	connects.draw(w)
@@ -81,7 +91,7 @@ func (p panel) draw(w io.Writer) {
 	x := scale(low[0], high[0], p.left, p.left+panelWidth)
 	y := scale(low[1], high[1], panelTop+panelHeight, panelTop)
 	fmt.Fprintf(w, `<text x="%g" y="24" font-size="15" font-weight="bold">%s</text>`+"\n", p.left, p.title)
-	fmt.Fprintf(w, `<text x="%g" y="%g">%s</text>`+"\n", p.left-40, panelTop-8, p.y)
+	fmt.Fprintf(w, `<text x="%g" y="%g">%s</text>`+"\n", p.left-40, panelTop-8, p.y+scaled)
 	for _, v := range ticks(low[1], high[1]) {
 		fmt.Fprintf(w, `<path d="M%g %.1fh%g" stroke="#ddd"/><text x="%g" y="%.1f" text-anchor="end">%g</text>`+"\n", p.left, y(v), panelWidth, p.left-5, y(v)+4, v)
 	}
@@ -91,14 +101,14 @@ func (p panel) draw(w io.Writer) {
 			if v := at[0]; !seen[v] {
 				seen[v] = true
 				label := fmt.Sprint(v)
-				if p.x == "attachments present" && v == zero {
+				if p.x == present && v == zero {
 					label = "0"
 				}
 				fmt.Fprintf(w, `<text x="%.1f" y="%g" text-anchor="middle">%s</text>`+"\n", x(v), panelTop+panelHeight+18, label)
 			}
 		}
 	}
-	fmt.Fprintf(w, `<text x="%g" y="%g" text-anchor="middle">%s</text>`+"\n", p.left+panelWidth/2, panelTop+panelHeight+38, p.x)
+	fmt.Fprintf(w, `<text x="%g" y="%g" text-anchor="middle">%s</text>`+"\n", p.left+panelWidth/2, panelTop+panelHeight+38, p.x+scaled)
 	p.drawLines(w, x, y)
 }
 

@@ -25,9 +25,10 @@ var only = map[string][]string{
 	"github.com/google/nftables":     {"pkg/nft", "pkg/nft/strangers", "plugins/bridgeport/node"},
 	"github.com/spf13/cobra":         {"plugins/bridgeport/command", "plugins/bridgeport/gen"},
 	"github.com/charmbracelet":       {"plugins/bridgeport/show"},
+	"github.com/cpuguy83/go-md2man":  {"plugins/bridgeport/gen"},
 	// Starting a program costs milliseconds; of the plugins' only delegation and iptables may.
 	"os/exec":  {"pkg/iptables", "pkg/ipam", "pkg/install", "plugins/bridgeport/node", "plugins/bridgeport/command", "plugins/bridgeport/playground"},
-	"net/http": {"plugins/installer"},
+	"net/http": {"plugins/installer", "plugins/bridgeport/playground"},
 	// The same: a process for each question.
 	"github.com/coreos/go-iptables": {"plugins/bridgeport/node"},
 	// The reference is what tests compare with: it is pinned in .tools/go.mod, and we import nothing of it.

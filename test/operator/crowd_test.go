@@ -40,7 +40,7 @@ var _ = Describe("with 200 attachments", Ordered, func() {
 		text := wellFormed(svg)
 		Expect(text).To(ContainSubstring("c199"))
 		Expect(text).To(ContainSubstring("10.60.0.201"))
-		Expect(text).To(ContainSubstring("tcp/9190→80"))
+		Expect(text).To(ContainSubstring("9190→80/tcp"))
 	})
 
 	It("has nothing for doctor, repair and gc", func() {
@@ -73,6 +73,11 @@ var _ = Describe("with 200 attachments", Ordered, func() {
 
 	It("mends all that are left", func() {
 		n.nft("flush ruleset")
+		doctor := n.ran("doctor").Out
+		Expect(doctor).To(MatchRegexp(`195 times in network lan, such as lan/c000/eth0: `))
+		Expect(strings.Count(doctor, "elements-missing")).To(Equal(1))
+		Expect(strings.Count(doctor, "\n")).To(BeNumerically("<", 60), doctor)
+		Expect(strings.Count(n.ran("doctor", "-v").Out, "elements-missing")).To(Equal(195))
 		n.ok("repair")
 		for _, a := range n.listed().Attachments {
 			Expect(a.State).To(Equal("ok"), "%s %v", a.Container, a.Notes)

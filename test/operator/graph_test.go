@@ -44,7 +44,7 @@ var _ = Describe("graph", func() {
 		svg := n.ok("graph", "-f", "svg")
 		golden("graph.svg", named(svg))
 		text := wellFormed(svg)
-		for _, word := range []string{"outside", stage.HostV4, "lan0", "masquerade", "web", stage.FirstV4, stage.FirstV6, "tcp/8080→80", "cache-7f9c", "worker"} {
+		for _, word := range []string{"outside", stage.HostV4, "lan0", "masquerade", "web", stage.FirstV4, stage.FirstV6, "8080→80/tcp", "cache-7f9c", "worker"} {
 			Expect(text).To(ContainSubstring(word))
 		}
 		Expect(n.ran("graph", "-f", "gif").Err).To(ContainSubstring("none of term, svg"))

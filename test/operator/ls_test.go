@@ -112,13 +112,13 @@ var _ = Describe("who", func() {
 	It("finds the holder", func() {
 		n := three()
 		golden("who-address.txt", n.ok("who", stage.FirstV4))
-		golden("who-port.txt", n.ok("who", "tcp/8080"))
+		golden("who-port.txt", n.ok("who", "8080/tcp"))
 		age := regexp.MustCompile(`\([^)]* ago`)
 		who := func(word string) string { return age.ReplaceAllString(n.ok("who", word), "(long ago") }
-		for _, word := range []string{"8080", "8080/tcp", "tcp/8080→80"} {
-			Expect(who(word)).To(Equal(who("tcp/8080")), word)
+		for _, word := range []string{"8080", "tcp/8080", "tcp/8080→80", "8080→80/tcp", "8080->80/tcp"} {
+			Expect(who(word)).To(Equal(who("8080/tcp")), word)
 		}
-		Expect(n.ok("ls")).To(ContainSubstring("tcp/8080→80"))
+		Expect(n.ok("ls")).To(ContainSubstring("8080→80/tcp"))
 		Expect(n.ok("who", "udp/"+stage.HostV4+":53")).To(ContainSubstring("lan/dns/eth0"))
 		Expect(n.ran("who", "8081/tcp").Status).To(Equal(1))
 		Expect(n.ran("who", "8080/udp").Status).To(Equal(1))

@@ -124,9 +124,9 @@ var _ = Describe("trace", func() {
 		n := three()
 		stage.Serve(n.Boxes[0].Space, "tcp", 80)
 		stage.ExpectSeen(n.Outside, "tcp", stage.HostV4, "8080", stage.OutsideV4)
-		golden("trace.txt", n.ok("trace", stage.OutsideV4+":5555", "tcp/8080"))
-		Expect(n.ok("trace", "["+stage.OutsideV6+"]:5555", "tcp/8080")).To(ContainSubstring("it arrives"))
-		Expect(n.ok("trace", "127.0.0.1", "tcp/8080")).To(ContainSubstring("sees 10.60.0.1"))
+		golden("trace.txt", n.ok("trace", stage.OutsideV4+":5555", "8080/tcp"))
+		Expect(n.ok("trace", "["+stage.OutsideV6+"]:5555", "8080/tcp")).To(ContainSubstring("it arrives"))
+		Expect(n.ok("trace", "127.0.0.1", "8080/tcp")).To(ContainSubstring("sees 10.60.0.1"))
 		Expect(n.ok("trace", stage.SecondV4, stage.HostV4+":8080")).To(ContainSubstring("sees 10.60.0.1"))
 	})
 
@@ -161,7 +161,7 @@ var _ = Describe("trace", func() {
 		done := make(chan string)
 		go func() {
 			defer GinkgoRecover()
-			done <- n.ok("trace", "--live", "--duration", "2s", stage.OutsideV4, "tcp/8080")
+			done <- n.ok("trace", "--live", "--duration", "2s", stage.OutsideV4, "8080/tcp")
 		}()
 		Eventually(func() bool {
 			_, err := n.Outside.Ask("tcp", stage.HostV4+":8080", stage.Patience)
@@ -192,7 +192,7 @@ var _ = Describe("exposure", func() {
 		n.nft("table inet mine { chain f { type filter hook forward priority 0; policy drop; } }")
 		Expect(n.ok("exposure")).To(ContainSubstring("blocked"))
 		stage.Serve(n.Host, "tcp", 7777)
-		Expect(n.ok("exposure", "--all")).To(ContainSubstring("tcp/7777"))
+		Expect(n.ok("exposure", "--all")).To(ContainSubstring("7777/tcp"))
 	})
 })
 
@@ -204,10 +204,10 @@ var _ = Describe("a port for some clients only", func() {
 		web := n.add("web", port)
 		stage.Serve(web.Space, "tcp", 80)
 		stage.ExpectSeen(n.Outside, "tcp", stage.HostV4, "8080", stage.OutsideV4)
-		out := n.ok("trace", stage.OutsideV4, "tcp/8080")
+		out := n.ok("trace", stage.OutsideV4, "8080/tcp")
 		Expect(out).To(ContainSubstring("allowFrom has 203.0.113.9"))
 		Expect(out).To(ContainSubstring("1 connections"))
-		r := n.ran("trace", "203.0.113.77", "tcp/8080")
+		r := n.ran("trace", "203.0.113.77", "8080/tcp")
 		Expect(r.Status).To(Equal(2))
 		Expect(r.Out).To(ContainSubstring("allowFrom has no 203.0.113.77"))
 		Expect(n.ok("exposure")).To(ContainSubstring("203.0.113.9/32"))

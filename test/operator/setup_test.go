@@ -217,30 +217,3 @@ var _ = Describe("top", func() {
 		Expect(n.ok("top", "-n", "1", "--interval", "10ms")).To(ContainSubstring("3 attachments of 3"))
 	})
 })
-
-var _ = Describe("lab", func() {
-	It("goes up, opens shells and goes down", func() {
-		n := newNode(nil)
-		run := func(args ...string) string {
-			GinkgoHelper()
-			out, err := exec.Command(filepath.Join(n.Bin, "bridgeport"), append([]string{"lab"}, args...)...).CombinedOutput()
-			Expect(err).NotTo(HaveOccurred(), "%s", out)
-			return string(out)
-		}
-		golden("lab.txt", strings.ReplaceAll(run("up", "red", "blue"), n.Bin, "/opt/cni/bin"))
-		run("up", "green")
-		run("sh", "green", "ping", "-c1", "-W3", "203.0.113.9")
-		Expect(run("sh", "red", "ip", "-br", "address")).To(ContainSubstring("10.60.0.2/24"))
-		Expect(run("sh", "host", "nft", "list", "map", "inet", "bridgeport", "anyport4")).To(ContainSubstring("8082"))
-		err := exec.Command(filepath.Join(n.Bin, "bridgeport"), "lab", "sh", "red", "sh", "-c", "exit 7").Run()
-		var exit *exec.ExitError
-		Expect(errors.As(err, &exit)).To(BeTrue())
-		Expect(exit.ExitCode()).To(Equal(7))
-		run("down")
-		left, err := filepath.Glob("/run/netns/lab*")
-		Expect(err).NotTo(HaveOccurred())
-		Expect(left).To(BeEmpty())
-		Expect("/run/bridgeport-lab").NotTo(BeADirectory())
-		run("down")
-	})
-})

@@ -3,6 +3,7 @@
 package operator_test
 
 import (
+	"os"
 	"testing"
 
 	"github.com/bridgeport-cni/bridgeport/test/stage"
@@ -10,7 +11,15 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-func TestMain(m *testing.M) { stage.Main(m.Run) }
+// The golden files are for a UTF-8 locale and for lines of any length.
+func TestMain(m *testing.M) {
+	for name, value := range map[string]string{"LC_ALL": "C.UTF-8", "COLUMNS": ""} {
+		if err := os.Setenv(name, value); err != nil {
+			panic(err)
+		}
+	}
+	stage.Main(m.Run)
+}
 
 func TestOperator(t *testing.T) {
 	RegisterFailHandler(Fail)

@@ -74,7 +74,7 @@ var claims = []claim{
 	{"the element is gone", func(n *Node) { stage.EmptySet(n.Host, stage.NAT, "anyport4") }, false, "nobody publishes", "elements-missing", true},
 	{"somebody sends the port elsewhere", func(n *Node) {
 		n.nft("table ip mine { chain pre { type nat hook prerouting priority dstnat; tcp dport 8080 redirect to :22; } }")
-	}, false, "sends tcp/8080 elsewhere", "port-shadowed", false},
+	}, false, "sends 8080/tcp elsewhere", "port-shadowed", false},
 	{"the port is unplugged", func(n *Node) { n.ip("link set " + n.hostLink(0) + " nomaster") }, false, "plugged into no bridge", "port-unplugged", true},
 	{"the bridge is down", func(n *Node) { n.ip("link set lan0 down") }, false, "route", "bridge-down", true},
 	{"the container has lost its address", func(n *Node) { n.inside(0, "address del 10.60.0.2/24 dev eth0") }, false, "has not the address", "address-drift", true},

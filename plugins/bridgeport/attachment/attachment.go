@@ -7,10 +7,12 @@ import (
 	"maps"
 	"math"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/bridgeport-cni/bridgeport/pkg/lease"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
@@ -77,19 +79,16 @@ type Port struct {
 	Connections uint64         `json:"connections"` // since it was published
 }
 
-// Key is protocol and number: "tcp/8080".
+// Key is number and protocol: "8080/tcp".
 func (p Port) Key() string { return node.PortKey(p.Protocol, p.HostPort) }
 
-// String is the port as `who` reads it, too: "tcp/8080→80", "udp/192.0.2.1:53".
+// String is the port as `who` reads it, too: "8080→80/tcp", "192.0.2.1:53/udp".
 func (p Port) String() string {
-	text := p.Key()
-	if p.HostIP.IsValid() {
-		text = p.Protocol + "/" + netip.AddrPortFrom(p.HostIP, p.HostPort).String()
-	}
+	text := hostport.Text(p.Protocol, p.HostIP, p.HostPort)
 	if p.Container.Port() == p.HostPort {
 		return text
 	}
-	return fmt.Sprintf("%s→%d", text, p.Container.Port())
+	return fmt.Sprintf("%s→%s", strings.TrimSuffix(text, "/"+p.Protocol), hostport.Text(p.Protocol, netip.Addr{}, p.Container.Port()))
 }
 
 // PortTexts are the ports as text, each once for both families.
@@ -102,9 +101,13 @@ func (a *Attachment) PortTexts() (list []string) {
 	return list
 }
 
-// Label is the attachment's pod, or its container, cut as container runtimes cut long IDs.
+// digest is a container's ID that no person has chosen.
+var digest = regexp.MustCompile(`^[0-9a-f]{32,}$`)
+
+// Label is the attachment's pod, or its container: a name that a person has chosen is whole, a
+// digest is cut as container runtimes cut it.
 func (a *Attachment) Label() string {
-	if a.Pod == "" && len(a.Container) > 24 && !strings.Contains(a.Container, "…") {
+	if a.Pod == "" && digest.MatchString(a.Container) {
 		return a.Container[:12]
 	}
 	return cmp.Or(a.Pod, a.Container)

@@ -35,13 +35,10 @@ it publishes and what it has sent and received. States:
   bridgeport ls -o json | jq -r '.attachments[] | select(.state=="orphan") | .container'`,
 	}
 	c.Flags().StringVar(&network, "network", "", "of this network only")
-	c.Flags().StringVar(&state, "state", "", "in this state only")
+	oneOf(c, c.Flags(), &state, "state", "", "in this state only: "+strings.Join(states, ", "), states)
 	c.Flags().BoolVarP(&wide, "wide", "w", false, "full names, MAC and MTU")
-	_ = c.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(states, cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("network", o.completing(view.networks)) // the flag is there
 	c.RunE = o.looking(func(p *show.Printer, v view) error {
-		if state != "" && !slices.Contains(states, state) {
-			return fmt.Errorf("--state: %q is none of %s", state, strings.Join(states, ", "))
-		}
 		networks := attachment.Networks(v.Node, v.list)
 		v.list = slices.DeleteFunc(v.list, func(a *attachment.Attachment) bool {
 			return network != "" && a.Network != network || state != "" && a.State != state
@@ -78,7 +75,7 @@ func printNetworks(p *show.Printer, networks []attachment.Network) {
 			show.Dash(show.List(w.Gateways)), show.Number(w.MTU), show.Dash(w.File),
 		})
 	}
-	p.Table([]string{"NETWORK", "BRIDGE", "SUBNET", "LEASED", "GATEWAY", "MTU", "CONFIGURATION"}, rows)
+	p.Table([]string{"NETWORK", "BRIDGE", "SUBNET", "LEASED", "GATEWAY", "MTU", "CONFIGURATION"}, rows, "MTU", "CONFIGURATION", "GATEWAY")
 }
 
 func printAttachments(p *show.Printer, list []*attachment.Attachment, wide bool) {
@@ -104,15 +101,16 @@ func printAttachments(p *show.Printer, list []*attachment.Attachment, wide bool)
 		rows = append(rows, row)
 	}
 	p.Line("")
-	p.Table(headings, rows)
+	p.Table(headings, rows, "NETNS", "MTU", "MAC", "SENT", "RECEIVED", "HOST LINK", "IF", "AGE", "NETWORK", "POD")
 	p.Line("")
 	for _, a := range list {
+		head := p.State(a.State) + " " + label(a, wide) + ": "
 		for i, note := range a.Notes {
 			if i == 3 && !wide {
-				p.Line("%s %s: and %d more (-w)", p.State(a.State), label(a, wide), len(a.Notes)-i)
+				p.Hang(head, fmt.Sprintf("and %d more (-w)", len(a.Notes)-i))
 				break
 			}
-			p.Line("%s %s: %s", p.State(a.State), label(a, wide), note)
+			p.Hang(head, note)
 		}
 	}
 	var sums []string
@@ -144,7 +142,7 @@ func some(list []string, all bool) string {
 }
 
 func graphCommand(o *options) *cobra.Command {
-	var format string
+	format := "term"
 	c := &cobra.Command{
 		Use:   "graph",
 		Short: "Draw the networks: bridges, containers, addresses, published ports, the outside",
@@ -153,8 +151,7 @@ func graphCommand(o *options) *cobra.Command {
   bridgeport graph -f dot | dot -Tpng >networks.png
   bridgeport graph -f mermaid`,
 	}
-	c.Flags().StringVarP(&format, "format", "f", "term", "term, svg, dot or mermaid")
-	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"term", "svg", "dot", "mermaid"}, cobra.ShellCompDirectiveNoFileComp))
+	oneOf(c, c.Flags(), &format, "format", "f", "term, svg, dot or mermaid", []string{"term", "svg", "dot", "mermaid"})
 	c.RunE = o.looking(func(p *show.Printer, v view) error {
 		if err := o.textOnly("--format " + format + " has one form"); err != nil && format != "term" {
 			return err
@@ -167,10 +164,8 @@ func graphCommand(o *options) *cobra.Command {
 			picture.DOT(p.Out)
 		case "mermaid":
 			picture.Mermaid(p.Out)
-		case "term":
-			return p.Value(picture, func() { picture.Terminal(p) })
 		default:
-			return fmt.Errorf("--format: %q is none of term, svg, dot, mermaid", format)
+			return p.Value(picture, func() { picture.Terminal(p) })
 		}
 		return nil
 	})

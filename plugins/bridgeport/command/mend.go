@@ -19,19 +19,22 @@ func doctorCommand(o *options) *cobra.Command {
 		Use:   "doctor",
 		Short: "Tell what is wrong with this node's container networks, and how to fix it",
 		Long: `Ask every check. Each finding tells what it saw, what follows from it, and the command
-that fixes it. Exit status: 0 all is well, 1 there are warnings, 2 something does
-not work.`,
+that fixes it.
+
+Exit status: 0 all is well, 1 there are warnings, 2 something does not work.`,
 		Example: `  bridgeport doctor
   bridgeport doctor --list
   bridgeport doctor -o json | jq -r '.findings[] | .fix'`,
 	}
 	c.Flags().BoolVar(&list, "list", false, "list the checks and do nothing")
-	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "name the checks that found nothing, too")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "each finding by itself, and the checks that found nothing")
 	c.RunE = o.run(func(p *show.Printer, _ []string) error {
 		if list {
 			return listChecks(p)
 		}
+		busy := show.Busy("examining the node")
 		_, found, err := doctor.Look(o.once)
+		busy.Done()
 		if err != nil {
 			return err
 		}
@@ -54,26 +57,32 @@ func listChecks(p *show.Printer) error {
 		all = append(all, check{c.Name, c.Severity, c.About, c.Consequence})
 		rows = append(rows, []string{p.Name(c.Name), c.Severity, c.About})
 	}
-	return p.Value(all, func() { p.Table([]string{"CHECK", "SEVERITY", "WELL IF"}, rows) })
+	return p.Value(all, func() { p.Table([]string{"CHECK", "SEVERITY", "WELL IF"}, rows, "SEVERITY") })
 }
 
 func printFindings(p *show.Printer, found []doctor.Finding, verbose bool) {
 	bad := make(map[string]bool)
 	for _, f := range found {
 		bad[f.Check] = true
+	}
+	shown := found
+	if !verbose {
+		shown = doctor.Grouped(found)
+	}
+	for _, f := range shown {
 		mark := p.Warn("warn")
 		if f.Severity == doctor.Fail {
 			mark = p.Bad("FAIL")
 		}
 		p.Line("%s  %s", mark, p.Title(f.Check))
-		p.Line("      seen  %s", show.Wrap(f.Evidence, 88, "            "))
-		p.Line("      so    %s", show.Wrap(f.Consequence, 88, "            "))
+		p.Line("      seen  %s", show.Wrap(f.Evidence, p.Room(12, 88), "            "))
+		p.Line("      so    %s", show.Wrap(f.Consequence, p.Room(12, 88), "            "))
 		p.Line("      fix   %s\n", p.Name(strings.ReplaceAll(f.Fix, "\n", "\n            ")))
 	}
 	checks := doctor.Checks()
 	for _, c := range checks {
 		if verbose && !bad[c.Name] {
-			p.Line("%s  %s: %s", p.Good("  ok"), p.Title(c.Name), c.About)
+			p.Hang("  "+p.Good("ok")+"  ", p.Title(c.Name)+": "+c.About)
 		}
 	}
 	fails := len(slices.DeleteFunc(slices.Clone(found), func(f doctor.Finding) bool { return f.Severity != doctor.Fail }))
@@ -111,7 +120,9 @@ reason; so does what is younger than --grace, since an ADD takes its lease first
 		if dry {
 			return p.Value(dead, func() {})
 		}
-		err := mend.Remove(dead)
+		busy := show.Busy("removing")
+		err := mend.Remove(dead, busy.Step)
+		busy.Done()
 		return cmp.Or(p.Value(dead, func() {
 			if err == nil {
 				printRemoved(p, dead)
@@ -132,12 +143,13 @@ func printDead(p *show.Printer, dead []mend.Removal, dry bool) {
 	}
 	for _, r := range dead {
 		if r.Kept == "" {
-			p.Line("%s %s: %s", remove, p.Name(r.Name), r.Why)
+			p.Hang(remove+" "+p.Name(r.Name)+": ", r.Why)
 		} else {
-			p.Line("%s %s: %s\n  kept: %s", p.Warn("keep"), p.Name(r.Name), r.Why, r.Kept)
+			p.Hang(p.Warn("keep")+" "+p.Name(r.Name)+": ", r.Why)
+			p.Hang("  kept: ", r.Kept)
 		}
 		for _, item := range r.Items {
-			p.Line("  %s", item)
+			p.Hang("  ", item)
 		}
 	}
 }
@@ -148,7 +160,7 @@ func printRemoved(p *show.Printer, dead []mend.Removal) {
 		if r.Kept == "" {
 			removed++
 		} else if r.Back {
-			p.Line("%s %s: %s", p.Warn("kept"), r.Name, r.Kept)
+			p.Hang(p.Warn("kept")+" "+r.Name+": ", r.Kept)
 		}
 	}
 	p.Line("removed %d, kept %d", removed, len(dead)-removed)
@@ -162,13 +174,17 @@ func repairCommand(o *options) *cobra.Command {
 		Long: `Compare each living attachment with what its ADD made, by libcni's cache, and put back
 what is missing or changed: after ` + "`nft flush ruleset`" + `, a reload of a firewall or of
 sysctls, a deleted bridge. What is as it should be is not touched, so connections
-go on. The exit status is 1 where something could not be mended.`,
+go on.
+
+Exit status: 0 nothing is missing any more, 1 something could not be mended.`,
 		Example: `  bridgeport repair --dry-run
   bridgeport repair`,
 	}
 	c.Flags().BoolVar(&dry, "dry-run", false, "print the commands and change nothing")
 	c.RunE = o.looking(func(p *show.Printer, v view) error {
-		mended := mend.Repair(v.list, dry)
+		busy := show.Busy("comparing with what ADD made")
+		mended := mend.Repair(v.list, dry, busy.Step)
+		busy.Done()
 		failed := slices.ContainsFunc(mended, func(m mend.Mended) bool { return m.Error != "" })
 		return exit(p.Value(mended, func() { printMended(p, mended, dry) }), failed, 1)
 	})
@@ -193,7 +209,7 @@ func printMended(p *show.Printer, mended []mend.Mended, dry bool) {
 			}
 		}
 		if m.Error != "" {
-			p.Line("  %s", m.Error)
+			p.Hang("  ", m.Error)
 		}
 	}
 	if len(mended) == 0 {

@@ -109,12 +109,13 @@ func capabilities(ports, ips []string) (map[string]any, error) {
 
 func lintCommand(o *options) *cobra.Command {
 	c := &cobra.Command{
-		Use:   "lint [FILE…]",
+		Use:   "lint [FILE...]",
 		Short: "Find mistakes in network configurations before a runtime does",
 		Long: `Examine configuration files, or with "-" standard input; without any the ones in
 --conf-dir. Errors are what makes a call fail, in the words of the plugin itself;
-warnings are unknown keys and choices that are seldom meant. Exit status: 0 clean,
-1 warnings, 2 errors.`,
+warnings are unknown keys and choices that are seldom meant.
+
+Exit status: 0 clean, 1 warnings, 2 errors.`,
 		Example: `  bridgeport lint
   bridgeport lint 10-podnet.conflist
   bridgeport init --runtime containerd --print | bridgeport lint -`,
@@ -147,7 +148,7 @@ warnings are unknown keys and choices that are seldom meant. Exit status: 0 clea
 				if problem.Severity == "error" {
 					severity = p.Bad(problem.Severity)
 				}
-				p.Line("%s:%d:%d: %s: %s", problem.File, problem.Line, problem.Column, severity, problem.Text)
+				p.Hang(fmt.Sprintf("%s:%d:%d: %s: ", problem.File, problem.Line, problem.Column, severity), problem.Text)
 			}
 			p.Line("%s: %s, %s", show.Count(len(files), "file"), show.Count(errors, "error"), show.Count(len(problems)-errors, "warning"))
 		})

@@ -85,17 +85,19 @@ same ones by the same words.`,
 		if err := o.textOnly("a bundle is a tar"); err != nil {
 			return err
 		}
+		busy := show.Busy("gathering")
 		patient, found, err := doctor.Look(o.once)
+		var b bytes.Buffer
+		if err == nil {
+			err = report.Bundle(&b, patient, found, logs(patient.Node, files), scrub)
+		}
+		busy.Done()
 		if err != nil {
 			return err
 		}
 		name := "bridgeport-bundle.tar.gz"
 		if len(args) > 0 {
 			name = args[0]
-		}
-		var b bytes.Buffer
-		if err := report.Bundle(&b, patient, found, logs(patient.Node, files), scrub); err != nil {
-			return err
 		}
 		if name == "-" {
 			_, err = b.WriteTo(p.Out)
@@ -183,7 +185,7 @@ func busiest(list []*attachment.Attachment, before map[string]attachment.Traffic
 func printTop(p *show.Printer, rates []Rate, rows, total int, again bool) error {
 	rates = rates[:min(len(rates), rows)]
 	return p.Value(rates, func() {
-		if again && terminal(p.Out) {
+		if again && show.Terminal(p.Out) {
 			fmt.Fprint(p.Out, "\x1b[H\x1b[J") // home, clear
 		}
 		var cells [][]string
@@ -193,6 +195,6 @@ func printTop(p *show.Printer, rates []Rate, rows, total int, again bool) error 
 			})
 		}
 		p.Line("%s of %d, %s", show.Count(len(rates), "attachment"), total, time.Now().Format(time.TimeOnly))
-		p.Table([]string{"ATTACHMENT", "ADDRESS", "RECEIVES", "SENDS", "RECEIVES", "SENDS"}, cells)
+		p.Table([]string{"ATTACHMENT", "ADDRESS", "RECEIVES", "SENDS", "PACKETS IN", "OUT"}, cells, "OUT", "PACKETS IN", "ADDRESS")
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/playground"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
 	"github.com/spf13/cobra"
 )
@@ -35,12 +36,13 @@ func exit(err error, bad bool, status int) error {
 type options struct {
 	place  node.Place
 	netns  string
+	lab    string
 	output string
 }
 
 // Root is the whole command.
 func Root() *cobra.Command {
-	o := &options{place: node.Default()}
+	o := &options{place: node.Default(), output: show.Formats[0]}
 	root := &cobra.Command{
 		Use:   "bridgeport",
 		Short: "Container networks on this node, for the person who operates it",
@@ -59,8 +61,13 @@ anything.`,
 	f.StringVar(&o.place.Conf, "conf-dir", o.place.Conf, "network configurations")
 	f.StringVar(&o.place.Bin, "bin-dir", o.place.Bin, "plugins")
 	f.StringVar(&o.netns, "netns", "", "look at the node in this network namespace (a path, or a name in /run/netns)")
-	f.StringVarP(&o.output, "output", "o", "table", "table, json or yaml")
-	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
+	f.StringVar(&o.lab, "lab", "", "look at the lab of this name; an empty one is \""+playground.Default+"\"")
+	_ = root.RegisterFlagCompletionFunc("lab", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return playground.Labs(), cobra.ShellCompDirectiveNoFileComp
+	}) // the flag is there
+	oneOf(root, f, &o.output, "output", "o", "table, json or yaml", show.Formats)
+	root.Flags().Bool("version", false, "print version and commit") // without -v, which is --verbose elsewhere
+	root.SetFlagErrorFunc(flagError)
 	add := func(group string, list ...*cobra.Command) {
 		root.AddGroup(&cobra.Group{ID: group, Title: group})
 		for _, c := range list {
@@ -119,12 +126,14 @@ func (o *options) textOnly(what string) error {
 	return fmt.Errorf("-o %s: %s", o.output, what)
 }
 
-// run makes a sub-command's function: it runs in the namespace that --netns names.
+// run makes a sub-command's function: it runs in the namespace that --netns or --lab names.
 func (o *options) run(fn func(*show.Printer, []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
-		p, err := show.New(cmd.OutOrStdout(), o.output)
-		if err != nil {
-			return err
+		p := show.New(cmd.OutOrStdout(), o.output)
+		if cmd.Flag("lab").Changed {
+			if err := o.enterLab(cmd); err != nil {
+				return err
+			}
 		}
 		if o.netns == "" {
 			return fn(p, args)
@@ -147,6 +156,7 @@ func (o *options) run(fn func(*show.Printer, []string) error) func(*cobra.Comman
 
 // look is once where each attachment is well; else what two looks have in common.
 func (o *options) look() (*node.Node, []*attachment.Attachment, error) {
+	defer show.Busy("looking at the node").Done()
 	n, first, err := o.once()
 	if err != nil || !slices.ContainsFunc(first, (*attachment.Attachment).Unwell) {
 		return n, first, err

@@ -5,6 +5,9 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
+	"github.com/spf13/cobra"
 )
 
 // ran is the command with its arguments, in this process.
@@ -37,6 +40,11 @@ func TestUnknownWords(t *testing.T) {
 		"ls extra":                    "unknown command",
 		"ls --nonsense":               "unknown flag",
 		"ls -o xml":                   "none of table, json, yaml",
+		"ls -o jsn":                   `did you mean "json"?`,
+		"ls --stat ok":                `did you mean "state"?`,
+		"ls --state okk":              `did you mean "ok"?`,
+		"graph -f swg":                `did you mean "svg"?`,
+		"init --print --runtime cryo": `did you mean "crio"?`,
 		"init --print --runtime rkt":  "none of containerd",
 		"init --print -o json":        "-o json",
 		"plan /nonexistent":           "plan: /nonexistent",
@@ -62,6 +70,21 @@ func TestUnknownWords(t *testing.T) {
 			t.Errorf("%s: status %d: %s", args, status, out)
 		}
 	}
+}
+
+// Help is ASCII: each terminal can show it, and so can a page.
+func TestHelpIsPlain(t *testing.T) {
+	var each func(c *cobra.Command)
+	each = func(c *cobra.Command) {
+		text := c.Use + c.Short + c.Long + c.Example + c.Flags().FlagUsages()
+		if at := strings.IndexFunc(text, func(r rune) bool { return r > '~' }); at >= 0 {
+			t.Errorf("%s: %q", c.CommandPath(), text[at:])
+		}
+		for _, sub := range c.Commands() {
+			each(sub)
+		}
+	}
+	each(Root())
 }
 
 func TestLintGoesOn(t *testing.T) {
@@ -90,7 +113,7 @@ func TestTerminal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if terminal(f) {
+		if show.Terminal(f) {
 			t.Errorf("%s: is no terminal", path)
 		}
 	}

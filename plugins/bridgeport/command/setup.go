@@ -5,22 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/file"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
-	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/playground"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/setup"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 )
 
 func initCommand(o *options) *cobra.Command {
-	w := setup.Wish{}
+	w := setup.Wish{Runtime: setup.Runtimes[0]}
 	var print, force bool
 	c := &cobra.Command{
 		Use:   "init",
@@ -32,7 +28,7 @@ the flags leave open is asked for; otherwise it has the defaults.`,
   bridgeport init --runtime crio --print`,
 	}
 	f := c.Flags()
-	f.StringVar(&w.Runtime, "runtime", "containerd", strings.Join(setup.Runtimes, ", "))
+	oneOf(c, f, &w.Runtime, "runtime", "", strings.Join(setup.Runtimes, ", "), setup.Runtimes)
 	f.StringVar(&w.Name, "name", "bridgeport", "the network's name")
 	f.StringVar(&w.Bridge, "bridge", "cni0", "the bridge")
 	f.StringSliceVar(&w.Subnets, "subnet", []string{"10.88.0.0/16"}, "subnets, one of each family at most")
@@ -44,13 +40,10 @@ the flags leave open is asked for; otherwise it has the defaults.`,
 		if err := o.textOnly("the configuration is JSON, and init prints no other"); err != nil {
 			return err
 		}
-		if terminal(c.InOrStdin()) && !print {
+		if show.Terminal(c.InOrStdin()) && !print {
 			if err := ask(c); err != nil {
 				return err
 			}
-		}
-		if !slices.Contains(setup.Runtimes, w.Runtime) {
-			return fmt.Errorf("--runtime: %q is none of %s", w.Runtime, strings.Join(setup.Runtimes, ", "))
 		}
 		text, err := w.Conflist()
 		if err != nil {
@@ -79,16 +72,6 @@ the flags leave open is asked for; otherwise it has the defaults.`,
 	return c
 }
 
-// terminal says whether a person may sit there. /dev/null is a character device, too.
-func terminal(stream any) bool {
-	f, ok := stream.(*os.File)
-	if !ok {
-		return false
-	}
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil
-}
-
 // ask asks for each flag that was not given; an empty answer takes the default.
 func ask(c *cobra.Command) error {
 	in := bufio.NewScanner(c.InOrStdin())
@@ -110,64 +93,4 @@ func ask(c *cobra.Command) error {
 		}
 	}
 	return nil
-}
-
-func labCommand(o *options) *cobra.Command {
-	c := &cobra.Command{
-		Use:   "lab",
-		Short: "A network to play with, in namespaces of its own",
-		Long: `Build a host, the world outside and containers out of network namespaces, with a
-bridge, NAT and published ports by the plugins beside this executable (or in
---bin-dir). The machine's own network is not touched.`,
-		Example: `  bridgeport lab up red blue
-  bridgeport lab sh red ping -c1 203.0.113.9
-  bridgeport lab sh outside
-  bridgeport lab down`,
-	}
-	lab := func() playground.Lab {
-		if c.Flag("bin-dir").Changed {
-			return playground.New(o.place.Bin)
-		}
-		return playground.New(besides())
-	}
-	c.AddCommand(labUp(o, lab), &cobra.Command{
-		Use: "down", Short: "Remove the lab", Args: cobra.NoArgs,
-		RunE: o.run(func(*show.Printer, []string) error { return lab().Down() }),
-	}, &cobra.Command{
-		Use: "sh NAME [COMMAND…]", Short: "Open a shell, or run a command, in a container, in \"host\" or in \"outside\"", Args: cobra.MinimumNArgs(1),
-		DisableFlagParsing: true,
-		RunE: func(_ *cobra.Command, args []string) error {
-			err := lab().Shell(args[0], args[1:])
-			if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-				return Exit{Status: exit.ExitCode()}
-			}
-			return err
-		},
-	})
-	for _, sub := range c.Commands() {
-		sub.PreRunE = func(*cobra.Command, []string) error { return node.Privileged() }
-	}
-	return c
-}
-
-func labUp(o *options, lab func() playground.Lab) *cobra.Command {
-	return &cobra.Command{
-		Use: "up NAME…", Short: "Build the lab, or add containers to it", Args: cobra.MinimumNArgs(1),
-		Example: "  bridgeport lab up red blue",
-		RunE: o.run(func(p *show.Printer, names []string) error {
-			l := lab()
-			made, err := l.Up(names)
-			if err != nil {
-				return err
-			}
-			return p.Value(made, func() {
-				for _, m := range made {
-					p.Line("%s  %s, from outside http://%s:%d", p.Name(m.Name), strings.Join(m.Addrs, ", "), playground.HostV4, m.Port)
-				}
-				p.Line("\nlook at it:   bridgeport %s ls", l.Flags())
-				p.Line("go inside:    bridgeport lab sh %s", names[0])
-				p.Line("end it:       bridgeport lab down")
-			})
-		}),
-	}
 }

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/trace"
@@ -26,14 +27,20 @@ func traceCommand(o *options) *cobra.Command {
 		Short: "Follow a packet: published port, route, bridge port, container, reply",
 		Long: `Follow a packet from a source to a port of this host, or to an address and port,
 through rules, routes and links as they are now, and tell where it would be dropped.
-Lines with ? tell what is not certain, such as a rule about marks.
-Exit status: 0 it arrives, or may, 2 it does not. With --live real packets are followed by
-nft's trace, until --duration is over or you press Ctrl-C.`,
-		Example: `  bridgeport trace 203.0.113.9:5555 tcp/8080
-  bridgeport trace 127.0.0.1 tcp/8080
+Lines with ? tell what is not certain, such as a rule about marks. With --live real packets
+are followed by nft's trace, until --duration is over or you press Ctrl-C.
+
+Exit status: 0 it arrives, or may, 1 the question could not be answered, 2 it does not arrive.`,
+		Example: `  bridgeport trace 203.0.113.9:5555 8080/tcp
+  bridgeport trace 127.0.0.1 8080/tcp
   bridgeport trace 203.0.113.9 10.88.0.7:80
-  bridgeport trace --live 203.0.113.9 tcp/8080`,
-		Args: cobra.ExactArgs(2),
+  bridgeport trace --live 203.0.113.9 8080/tcp`,
+		Args: cobra.ExactArgs(2), ValidArgsFunction: o.completing(func(v view) []string {
+			if len(v.args) == 1 {
+				return v.ports()
+			}
+			return nil // the source is anybody
+		}),
 	}
 	c.Flags().BoolVar(&live, "live", false, "follow real packets")
 	c.Flags().DurationVar(&duration, "duration", time.Minute, "how long --live looks")
@@ -73,7 +80,7 @@ func parsePacket(t *trace.Tracer, from, to string) (trace.Packet, error) {
 	}
 	port, is, err := parsePort(to)
 	if err == nil && !is {
-		err = fmt.Errorf("%q is neither protocol/port nor address:port, of tcp, udp or sctp", to)
+		err = fmt.Errorf("%q is neither port/protocol nor address:port, of tcp, udp or sctp", to)
 	}
 	host := cmp.Or(port.Host, t.HostAddress(source.Addr()))
 	if err == nil && !host.IsValid() {
@@ -83,7 +90,7 @@ func parsePacket(t *trace.Tracer, from, to string) (trace.Packet, error) {
 }
 
 func printHops(p *show.Printer, packet trace.Packet, hops []trace.Hop, arrives bool) {
-	p.Line("%s from %s to %s", packet.Protocol, packet.From, packet.To)
+	p.Line("from %s to %s", packet.From, hostport.Text(packet.Protocol, packet.To.Addr(), packet.To.Port()))
 	for _, h := range hops {
 		mark := p.Good("→")
 		switch {
@@ -92,9 +99,9 @@ func printHops(p *show.Printer, packet trace.Packet, hops []trace.Hop, arrives b
 		case h.Doubt:
 			mark = p.Warn("?")
 		}
-		p.Line("  %s %-15s %s", mark, h.Name, h.Says)
+		p.Hang(fmt.Sprintf("  %s %-15s ", mark, h.Name), h.Says)
 		if h.Counter != "" {
-			p.Line("    %-15s %s", "", p.Faint(h.Counter))
+			p.Hang(fmt.Sprintf("    %-15s ", ""), p.Faint(h.Counter))
 		}
 	}
 	verdict := p.Good("it arrives")
@@ -139,7 +146,7 @@ too.`,
 				p.Line("no ports are published")
 				return
 			}
-			p.Table([]string{"PORT", "LEADS TO", "OF", "REACHED BY", "FROM", "REMARK"}, rows)
+			p.Table([]string{"PORT", "LEADS TO", "OF", "REACHED BY", "FROM", "REMARK"}, rows, "LEADS TO")
 		})
 	})
 	return c

@@ -30,15 +30,16 @@ func whoCommand(o *options) *cobra.Command {
 		Use:   "who ADDRESS|PORT|LINK|CONTAINER",
 		Short: "Tell who holds an address, a port, a link; since when; alive or dead",
 		Example: `  bridgeport who 10.88.0.7
-  bridgeport who tcp/8080
+  bridgeport who 8080/tcp
   bridgeport who 8080
   bridgeport who veth1b753752339
   bridgeport who 0a:58:0a:58:00:07`,
 		Long: `Tell who holds an address (IP or MAC), a published port, a link, or what a
-container or pod holds. A port is tcp/8080, 8080/tcp or 8080, with or without an
-address of the host before the number, or what ls prints. The exit status is 0 where somebody was found, and 1 where
-nobody holds it.`,
-		Args: cobra.ExactArgs(1),
+container or pod holds. A port is 8080/tcp, tcp/8080 or 8080, with or without an
+address of the host before the number, or what ls prints.
+
+Exit status: 0 somebody was found, 1 nobody holds it.`,
+		Args: cobra.ExactArgs(1), ValidArgsFunction: o.completing(view.holders),
 		RunE: o.looking(func(p *show.Printer, v view) error {
 			found, err := who(v.Node, v.list, v.args[0])
 			if err != nil {
@@ -62,25 +63,25 @@ func printWho(p *show.Printer, what string, found []Finding) {
 		if f.Since != nil {
 			since = fmt.Sprintf(", since %s (%s ago)", f.Since.Format(time.RFC3339), show.Age(f.Since, time.Now()))
 		}
-		p.Line("%s: %s, %s%s", f.What, p.Name(f.Holder), life, since)
-		p.Line("  %s", f.How)
+		p.Hang(f.What+": ", p.Name(f.Holder)+", "+life+since)
+		p.Hang("  ", f.How)
 		a := f.Full
 		if a == nil {
 			continue
 		}
 		if a.Pod != "" {
-			p.Line("  pod        %s", a.Pod)
+			p.Hang("  pod        ", a.Pod)
 		}
-		p.Line("  addresses  %s", show.Dash(show.List(a.Addresses)))
-		p.Line("  links      %s on bridge %s, MAC %s in %s", show.Dash(a.Link), show.Dash(a.Bridge), show.Dash(a.MAC), show.Dash(a.Netns))
+		p.Hang("  addresses  ", show.Dash(show.List(a.Addresses)))
+		p.Hang("  links      ", fmt.Sprintf("%s on bridge %s, MAC %s in %s", show.Dash(a.Link), show.Dash(a.Bridge), show.Dash(a.MAC), show.Dash(a.Netns)))
 		if len(a.Ports) > 0 {
-			p.Line("  ports      %s", strings.Join(a.PortTexts(), ", "))
+			p.Hang("  ports      ", strings.Join(a.PortTexts(), ", "))
 		}
 		for _, note := range a.Notes {
-			p.Line("  %s: %s", p.State(a.State), note)
+			p.Hang("  "+p.State(a.State)+": ", note)
 		}
 		for _, left := range a.Left {
-			p.Line("  left: %s", left)
+			p.Hang("  left: ", left)
 		}
 	}
 }
@@ -130,10 +131,10 @@ func (h hostPort) takes(protocol string, host netip.Addr, number uint16) bool {
 		(!h.Host.IsValid() || !host.IsValid() || host.IsUnspecified() || h.Host == host)
 }
 
-// parsePort reads "tcp/8080", "8080/tcp", "8080" and these with an address before the number
+// parsePort reads "8080/tcp", "tcp/8080", "8080" and these with an address before the number
 // or, as ls prints them, an arrow after it. is is false where the word is something else.
 func parsePort(word string) (h hostPort, is bool, err error) {
-	text, behind, _ := strings.Cut(strings.ToLower(word), "→")
+	text, behind, _ := strings.Cut(strings.ReplaceAll(strings.ToLower(word), "->", "→"), "→")
 	first, second, slash := strings.Cut(text, "/")
 	_, isFirst := hostport.Protocol(first)
 	if _, proto, ok := strings.Cut(behind, "/"); ok {

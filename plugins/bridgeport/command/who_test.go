@@ -10,7 +10,7 @@ func TestParsePort(t *testing.T) {
 	for word, want := range map[string]hostPort{
 		"tcp/8080": {Protocol: "tcp", Number: 8080}, "8080/tcp": {Protocol: "tcp", Number: 8080}, "8080": {Number: 8080},
 		"UDP/53": {Protocol: "udp", Number: 53}, "53/Udp": {Protocol: "udp", Number: 53}, "sctp/1": {Protocol: "sctp", Number: 1},
-		"tcp/8080→80": {Protocol: "tcp", Number: 8080}, "8080→80/tcp": {Protocol: "tcp", Number: 8080},
+		"tcp/8080→80": {Protocol: "tcp", Number: 8080}, "8080->80/tcp": {Protocol: "tcp", Number: 8080}, "203.0.113.2:53→5353/udp": {Protocol: "udp", Host: host4, Number: 53}, "8080→80/tcp": {Protocol: "tcp", Number: 8080},
 		"udp/203.0.113.2:53": {Protocol: "udp", Host: host4, Number: 53}, "203.0.113.2:53/udp": {Protocol: "udp", Host: host4, Number: 53},
 		"203.0.113.2:53": {Host: host4, Number: 53}, "tcp/[2001:db8::2]:80→8080": {Protocol: "tcp", Host: host6, Number: 80},
 	} {

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
@@ -99,7 +100,7 @@ func Look(read func() (*node.Node, []*attachment.Attachment, error)) (*Patient, 
 			return !slices.ContainsFunc(found, func(o Finding) bool { return o.Check == f.Check && o.about == f.about })
 		})
 	}
-	return p, several(found), nil
+	return p, found, nil
 }
 
 // Run asks every check. The worst findings come first.
@@ -114,19 +115,51 @@ func (p *Patient) Run() []Finding {
 	return list
 }
 
-// several keeps a long list readable: the first ones of each check, and how many more there are.
-func several(list []Finding) []Finding {
-	const most = 4
-	out := []Finding{}
-	for i, n := 0, 0; i < len(list); i += n { // a check's findings stand together
-		for n = 1; i+n < len(list) && list[i+n].Check == list[i].Check; n++ {
+// Grouped keeps a long list readable: many findings of one check in one network are one, with
+// their number, examples and the fixes of these.
+func Grouped(list []Finding) (out []Finding) {
+	const most, examples = 4, 2
+	groups := make(map[[2]string][]Finding)
+	key := func(f Finding) [2]string { return [2]string{f.Check, f.network()} }
+	for _, f := range list {
+		groups[key(f)] = append(groups[key(f)], f)
+	}
+	for _, f := range list {
+		group := groups[key(f)]
+		delete(groups, key(f))
+		if len(group) <= most {
+			out = append(out, group...)
+			continue
 		}
-		out = append(out, list[i:i+min(n, most)]...)
-		if n > most {
-			out[len(out)-1].Evidence += fmt.Sprintf(" (and %d more like it)", n-most)
+		var seen, fixes []string
+		for i, f := range group {
+			if i < examples {
+				seen = append(seen, f.Evidence)
+			}
+			if !slices.Contains(fixes, f.Fix) {
+				fixes = append(fixes, f.Fix)
+			}
 		}
+		if len(fixes) > examples {
+			fixes = append(fixes[:examples], "# and so on: bridgeport doctor -v has all of them")
+		}
+		where := ""
+		if f.network() != "" {
+			where = " in network " + f.network()
+		}
+		f.Evidence = fmt.Sprintf("%d times%s, such as %s", len(group), where, strings.Join(seen, "; "))
+		f.Fix = strings.Join(fixes, "\n")
+		out = append(out, f)
 	}
 	return out
+}
+
+// network is that of an attachment's name; "" for other things.
+func (f Finding) network() string {
+	if parts := strings.Split(f.about, "/"); len(parts) == 3 {
+		return parts[0]
+	}
+	return ""
 }
 
 func rank(f Finding) int { return map[string]int{Fail: 0, Warn: 1}[f.Severity] }

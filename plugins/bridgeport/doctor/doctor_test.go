@@ -78,8 +78,25 @@ func TestLookAtMany(t *testing.T) {
 	}
 	read, _ := turns(first, second)
 	_, found, err := Look(read)
-	if err != nil || len(found) != 4 || !strings.Contains(found[0].Evidence, "a13") || !strings.HasSuffix(found[3].Evidence, "(and 3 more like it)") {
+	if err != nil || len(found) != 7 || !strings.Contains(found[0].Evidence, "a13") {
 		t.Errorf("%v: %+v", err, found)
+	}
+	want := "7 times in network lan, such as 1 cache entry of lan/a13/eth0: its namespace a13 is gone; 1 cache entry of lan/a14/eth0: its namespace a14 is gone"
+	if one := Grouped(found); len(one) != 1 || one[0].Evidence != want || one[0].Fix != "bridgeport gc" {
+		t.Errorf("grouped: %+v", one)
+	}
+}
+
+func TestGrouped(t *testing.T) {
+	var list []Finding
+	for i := range 12 {
+		list = append(list, Finding{Check: "unsure", Evidence: fmt.Sprint("e", i), Fix: fmt.Sprint("f", i), about: fmt.Sprintf("n%d/c%d/eth0", i%2, i)})
+	}
+	list = append(list, Finding{Check: "unsure", Evidence: "other", about: "10.0.0.0/24"}, Finding{Check: "drift", about: "n0/x/eth0"})
+	got := Grouped(list)
+	if len(got) != 4 || got[0].Evidence != "6 times in network n0, such as e0; e2" || got[0].Fix != "f0\nf2\n# and so on: bridgeport doctor -v has all of them" ||
+		got[1].Evidence != "6 times in network n1, such as e1; e3" || got[2].Evidence != "other" || got[3].Check != "drift" {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strings"
 
@@ -93,7 +94,7 @@ func (p Picture) sums() (containers, ports int) {
 func (p Picture) Terminal(out *show.Printer) {
 	out.Line("%s", out.Title("outside"))
 	for _, u := range p.Uplinks {
-		out.Line("  │  %s %s", out.Name(u.Name), strings.Join(u.Addrs, ", "))
+		out.Hang("  │  ", out.Name(u.Name)+" "+strings.Join(u.Addrs, ", "))
 	}
 	if len(p.Uplinks) == 0 {
 		out.Line("  ╎  %s", out.Warn("no default route"))
@@ -108,17 +109,22 @@ func (p Picture) Terminal(out *show.Printer) {
 		if n.Masquerade {
 			about = append(about, "⇧ masquerade")
 		}
-		out.Line("  %s %s on bridge %s  %s", branch, out.Title(n.Name), out.Name(show.Dash(n.Bridge)), strings.Join(about, "  "))
+		out.Hang("  "+branch+" ", fmt.Sprintf("%s on bridge %s  %s", out.Title(n.Name), out.Name(show.Dash(n.Bridge)), strings.Join(about, "  ")))
 		p.branches(out, n, "  "+bar)
 	}
 }
 
+// branches are the containers. Where the width does not suffice, the links are left out first,
+// then what is behind the name goes on below it.
 func (p Picture) branches(out *show.Printer, n Network, indent string) {
-	widest := [3]int{}
+	links, widest := true, [3]int{}
 	for _, c := range n.Containers {
 		for i, text := range []string{c.Name, show.Dash(c.Link), strings.Join(c.Addrs, " ")} {
 			widest[i] = max(widest[i], len([]rune(text)))
 		}
+	}
+	if room := out.Room(len([]rune(indent))+12, math.MaxInt); widest[0]+widest[1]+widest[2]+24 > room {
+		links = false
 	}
 	for i, c := range n.Containers {
 		branch := "├─"
@@ -127,11 +133,14 @@ func (p Picture) branches(out *show.Printer, n Network, indent string) {
 		}
 		dot := map[string]string{"ok": out.Good("●"), "foreign": out.Good("○"), "drift": out.Warn("◐"), "unsure": out.Warn("?")}[c.State]
 		dot = cmp.Or(dot, out.Bad("✗"))
-		ports := ""
-		if len(c.Ports) > 0 {
-			ports = out.Name("⇦ " + strings.Join(c.Ports, ", "))
+		text := fmt.Sprintf("%-*s", widest[2], strings.Join(c.Addrs, " "))
+		if links {
+			text = fmt.Sprintf("%-*s  %s", widest[1], show.Dash(c.Link), text)
 		}
-		out.Line("%s   %s%s %-*s  %-*s  %-*s  %s", indent, branch, dot, widest[0], c.Name, widest[1], show.Dash(c.Link), widest[2], strings.Join(c.Addrs, " "), ports)
+		if len(c.Ports) > 0 {
+			text += "  " + out.Name("⇦ "+strings.Join(c.Ports, ", "))
+		}
+		out.Hang(fmt.Sprintf("%s   %s%s %-*s  ", indent, branch, dot, widest[0], c.Name), strings.TrimRight(text, " "))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -28,12 +29,28 @@ const (
 	violet, violetB = "#7c3aed", "#f5f3ff" // masquerade
 )
 
+// dark are the same colours for who prefers a dark background.
+var dark = map[string]string{
+	ink: "#e5e7eb", faint: "#9ca3af", hair: "#4b5563", paper: "#111827", hostBg: "#1b2433", good: "#4ade80", warn: "#fbbf24", bad: "#f87171",
+	blue: "#7cb0ff", blueBg: "#1e2f4d", orange: "#fdba74", orangeB: "#43240f", violet: "#c4b5fd", violetB: "#332057",
+}
+
+// darker is the style sheet that exchanges them: what does not know it shows the attributes.
+func darker() string {
+	var b strings.Builder
+	for _, light := range slices.Sorted(maps.Keys(dark)) {
+		fmt.Fprintf(&b, `[fill="%s"]{fill:%s}[stroke="%[1]s"]{stroke:%[2]s}`, light, dark[light])
+	}
+	return "@media(prefers-color-scheme:dark){" + b.String() + "}"
+}
+
 // Sizes in pixels.
 const (
 	margin   = 28
 	gap      = 16
 	barH     = 46 // of a bridge
 	trunkGap = 10 // beside a column for the line that comes down from the bridge
+	second   = 15 // of a small card's second address
 )
 
 // card is the size of a container's box, and how much it tells.
@@ -43,16 +60,20 @@ type card struct {
 	full    bool // addresses of both families, link, all ports
 }
 
-// cardFor chooses by the number of containers: hundreds still tell name, address and ports.
-func cardFor(n int) card {
+// card chooses by the number of containers: hundreds still tell name, addresses and ports.
+func (n Network) card() card {
+	count, c := len(n.Containers), card{176, 54, 8, false}
 	switch {
-	case n <= 16:
-		rows := max(1, (n+3)/4)
-		return card{250, 126, max(3, (n+rows-1)/rows), true} // rows of about the same length
-	case n <= 60:
-		return card{196, 62, 6, false}
+	case count <= 16:
+		rows := max(1, (count+3)/4)
+		return card{250, 126, max(3, (count+rows-1)/rows), true} // rows of about the same length
+	case count <= 60:
+		c = card{196, 62, 6, false}
 	}
-	return card{176, 54, 8, false}
+	if slices.ContainsFunc(n.Containers, func(k Container) bool { return len(k.Addrs) > 1 }) {
+		c.h += second
+	}
+	return c
 }
 
 type drawing struct{ bytes.Buffer }
@@ -96,7 +117,7 @@ func (p Picture) SVG(w io.Writer) error {
 	var body drawing
 	width := 760.0
 	for _, n := range p.Networks {
-		c := cardFor(len(n.Containers))
+		c := n.card()
 		width = max(width, float64(c.columns)*(c.w+gap+trunkGap)+gap)
 	}
 	inner := margin + 18.0 // where networks begin, inside the host's box
@@ -113,7 +134,7 @@ func (p Picture) SVG(w io.Writer) error {
 	var out drawing
 	total, height := width+2*18+2*margin, y+margin
 	out.add(`<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%.0f" viewBox="0 0 %.0f %.0f" role="img" aria-label="container networks of %s">`, total, height, total, height, html.EscapeString(p.Host))
-	out.add(`<style>text{font-family:Inter,"Segoe UI","DejaVu Sans",Helvetica,Arial,sans-serif}.mono{font-family:"JetBrains Mono","DejaVu Sans Mono",Menlo,Consolas,monospace}.b{font-weight:600}.m{text-anchor:middle}.e{text-anchor:end}</style>`)
+	out.add(`<style>text{font-family:Inter,"Segoe UI","DejaVu Sans",Helvetica,Arial,sans-serif}.mono{font-family:"JetBrains Mono","DejaVu Sans Mono",Menlo,Consolas,monospace}.b{font-weight:600}.m{text-anchor:middle}.e{text-anchor:end}%s</style>`, darker())
 	out.box(0, 0, total, height, 0, paper, "none", "")
 	out.box(margin, hostTop, width+2*18, y-hostTop, 14, hostBg, hair, `stroke-width="1.5"`)
 	_, _ = out.Write(body.Bytes()) // a Buffer never fails
@@ -171,7 +192,7 @@ func (p Picture) hostLine(d *drawing, x, y, width float64) float64 {
 // draw draws one network and returns where the next one begins.
 func (n Network) draw(d *drawing, x, y, width float64) float64 {
 	n.bar(d, x, y, width)
-	c := cardFor(len(n.Containers))
+	c := n.card()
 	pitchX, pitchY := c.w+gap+trunkGap, c.h+gap
 	if !c.full {
 		pitchY = c.h + gap/2
@@ -270,9 +291,14 @@ func (k Container) chips(d *drawing, x, y, width float64) {
 	}
 }
 
-// small tells name, address and ports in two lines.
+// small tells name, ports and addresses in two lines, or in three.
 func (k Container) small(d *drawing, x, y float64, c card, dot string) {
-	d.add(`<circle cx="%.1f" cy="%.1f" r="4" fill="%s"/>`, x+14, y+c.h/2-9, dot)
+	middle := y + c.h/2
+	if len(k.Addrs) > 1 {
+		d.text(x+24, middle+14+second/2, c.w-30, 11.5, "mono", faint, k.Addrs[1])
+		middle -= second / 2
+	}
+	d.add(`<circle cx="%.1f" cy="%.1f" r="4" fill="%s"/>`, x+14, middle-9, dot)
 	nameWidth := c.w - 30
 	if len(k.Ports) > 0 {
 		_, text, _ := strings.Cut("]"+k.Ports[0], "]") // the host's address is for larger cards
@@ -281,12 +307,12 @@ func (k Container) small(d *drawing, x, y float64, c card, dot string) {
 			text += fmt.Sprintf(" +%d", len(k.Ports)-1)
 		}
 		w := min(float64(len([]rune(text)))*6.2+12, c.w*0.62)
-		d.box(x+c.w-w-7, y+c.h/2-19, w, 19, 5, orangeB, orange, "")
-		d.text(x+c.w-w-1, y+c.h/2-5.6, w-6, 10.2, "mono", orange, text)
+		d.box(x+c.w-w-7, middle-19, w, 19, 5, orangeB, orange, "")
+		d.text(x+c.w-w-1, middle-5.6, w-6, 10.2, "mono", orange, text)
 		nameWidth -= w + 6
 	}
-	d.text(x+24, y+c.h/2-5, nameWidth, 12.5, "b", ink, k.Name)
+	d.text(x+24, middle-5, nameWidth, 12.5, "b", ink, k.Name)
 	if len(k.Addrs) > 0 {
-		d.text(x+24, y+c.h/2+14, c.w-30, 11.5, "mono", faint, k.Addrs[0])
+		d.text(x+24, middle+14, c.w-30, 11.5, "mono", faint, k.Addrs[0])
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -33,7 +34,7 @@ func odd() Picture {
 	}
 	many := Network{Name: "a-network-with-<angle>&name", Bridge: "br-1234567890ab", Gateways: []string{"10.89.0.1/24"}}
 	for i := range 40 {
-		many.Containers = append(many.Containers, Container{Name: fmt.Sprintf("a-container-with-a-long-name-%d", i), State: "ok", Link: "v", Addrs: []string{fmt.Sprintf("10.89.0.%d", i)}, Ports: []string{"203.0.113.2:30000→30000/udp"}[:i%2]})
+		many.Containers = append(many.Containers, Container{Name: fmt.Sprintf("a-container-with-a-long-name-%d", i), State: "ok", Link: "v", Addrs: []string{fmt.Sprintf("10.89.0.%d", i), fmt.Sprintf("fd00:89::%x", i)}, Ports: []string{"203.0.113.2:30000→30000/udp"}[:i%2]})
 	}
 	p.Networks = append(p.Networks, many)
 	return p
@@ -60,9 +61,19 @@ func TestSVG(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
+			if el, ok := token.(xml.StartElement); ok {
+				for _, a := range el.Attr {
+					if colour := regexp.MustCompile(`^#[0-9a-f]{6}$`); (a.Name.Local == "fill" || a.Name.Local == "stroke") && colour.MatchString(a.Value) && dark[a.Value] == "" {
+						t.Errorf("%s: %s is not exchanged for a dark background", name, a.Value)
+					}
+				}
+			}
 			if chars, ok := token.(xml.CharData); ok {
 				text.Write(chars)
 			}
+		}
+		if name == "odd" && !strings.Contains(text.String(), "fd00:89::27") {
+			t.Error("no IPv6 address in small cards")
 		}
 		for _, n := range p.Networks {
 			if !strings.Contains(text.String(), n.Bridge) {

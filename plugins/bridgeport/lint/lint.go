@@ -16,6 +16,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/publish"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridge"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
 )
 
 // Problem is one thing to change, or to think about.
@@ -265,39 +266,7 @@ func (l *linter) keys(v *value, known []string, path string) {
 			l.keys(k, known, full+".")
 		case foreign, path == "args." || path == "runtimeConfig." || path == "args.cni.", strings.Contains(k.name, "."), strings.HasPrefix(k.name, "_"):
 		default:
-			l.warn(k.key, "%s: unknown key, it has no effect%s", full, hint(k.name, siblings))
+			l.warn(k.key, "%s: unknown key, it has no effect%s", full, show.Hint(k.name, siblings))
 		}
 	}
-}
-
-// hint names the word that differs by few letters; "" if none does.
-func hint(word string, list []string) (text string) {
-	least := len(word)/3 + 1
-	for _, w := range list {
-		if d := distance(strings.ToLower(word), strings.ToLower(w)); d <= least {
-			text, least = ": did you mean \""+w+"\"?", d-1
-		}
-	}
-	return text
-}
-
-// distance is Levenshtein's.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		last := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := last
-			if a[i] != b[j] {
-				cost++
-			}
-			last = row[j+1]
-			row[j+1] = min(cost, row[j]+1, last+1)
-		}
-	}
-	return row[len(b)]
 }

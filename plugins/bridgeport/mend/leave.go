@@ -164,7 +164,7 @@ func (l Leaving) rest(n *node.Node, list []*attachment.Attachment, left *Left) e
 	left.Dead = Dead(n, list, 5*time.Minute)
 	var errs []error
 	if !l.Dry {
-		errs = append(errs, Remove(left.Dead))
+		errs = append(errs, Remove(left.Dead, func(int, int) {}))
 	}
 	errs = append(errs, plan.With(nil, func(s *plan.Session) error {
 		tables, err := dropRules(s, l.Dry)

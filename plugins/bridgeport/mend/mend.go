@@ -73,8 +73,8 @@ func young(since *time.Time, grace time.Duration) string {
 	return ""
 }
 
-// Remove removes what Dead does not keep, and notes what went wrong.
-func Remove(list []Removal) error {
+// Remove removes what Dead does not keep, and notes what went wrong. step is told before each.
+func Remove(list []Removal, step func(done, of int)) error {
 	s, err := plan.Open(nil)
 	if err != nil {
 		return err
@@ -82,6 +82,7 @@ func Remove(list []Removal) error {
 	defer s.Close() // every change has been confirmed
 	var errs []error
 	for i := range list {
+		step(i, len(list))
 		r := &list[i]
 		if r.Kept != "" {
 			continue
@@ -156,10 +157,11 @@ type Mended struct {
 }
 
 // Repair puts back what living attachments lack, from libcni's cache, object by object: what is as it
-// should be is not touched, so connections go on. With dry it changes nothing.
-func Repair(list []*attachment.Attachment, dry bool) []Mended {
+// should be is not touched, so connections go on. With dry it changes nothing. step is told before each.
+func Repair(list []*attachment.Attachment, dry bool, step func(done, of int)) []Mended {
 	out := []Mended{}
-	for _, a := range list {
+	for i, a := range list {
+		step(i, len(list))
 		if a.State == attachment.Drift {
 			out = append(out, mendOne(a, dry))
 		}

@@ -3,6 +3,7 @@ package node_test
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"testing"
 
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
@@ -68,6 +69,9 @@ func TestJudge(t *testing.T) {
 		"IPv4 alone":                  {"accept", "ip saddr 0.0.0.0/0 drop", six, passes},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if os.Geteuid() != 0 {
+				t.Skip("needs root to make network namespaces")
+			}
 			s := stage.OpenSpace(t, "judge")
 			stage.Program(s, fmt.Sprintf(`table inet mine {
 				chain deep { jump back; }

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 )
 
 // Socket is a socket of the node that waits for clients.
@@ -21,8 +23,10 @@ type Socket struct {
 	holders  func() map[uint64]string // of all sockets; the sockets of one list read it once
 }
 
-// PortKey is protocol and number as people write them: "tcp/8080".
-func PortKey(protocol string, port uint16) string { return fmt.Sprintf("%s/%d", protocol, port) }
+// PortKey is number and protocol: "8080/tcp".
+func PortKey(protocol string, port uint16) string {
+	return hostport.Text(protocol, netip.Addr{}, port)
+}
 
 // Key is the socket's protocol and port.
 func (s Socket) Key() string { return PortKey(s.Protocol, s.Addr.Port()) }

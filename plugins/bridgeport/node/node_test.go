@@ -35,7 +35,7 @@ func TestDivertsEachProtocol(t *testing.T) {
 		diverting(unix.IPPROTO_TCP), diverting(unix.IPPROTO_UDP), diverting(unix.IPPROTO_SCTP),
 		match("tcp", &xt.Tcp{DstPorts: one}), match("udp", &xt.Udp{DstPorts: one}), match("sctp", &sctp),
 	}}
-	if got, want := c.Diverts(), []string{"tcp/8080", "udp/8080", "sctp/8080", "tcp/8080", "udp/8080", "sctp/8080"}; !slices.Equal(got, want) {
+	if got, want := c.Diverts(), []string{"8080/tcp", "8080/udp", "8080/sctp", "8080/tcp", "8080/udp", "8080/sctp"}; !slices.Equal(got, want) {
 		t.Errorf("diverts %v, want %v", got, want)
 	}
 }

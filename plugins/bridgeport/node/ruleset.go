@@ -100,7 +100,7 @@ func (c Chain) Mentions(link string) bool {
 	})
 }
 
-// Diverts lists the ports whose packets rules of the chain send elsewhere, as "tcp/8080".
+// Diverts lists the ports whose packets rules of the chain send elsewhere, as "8080/tcp".
 func (c Chain) Diverts() (list []string) {
 	for _, r := range c.rules {
 		proto, port, diverts := "", uint16(0), false

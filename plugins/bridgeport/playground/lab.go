@@ -13,48 +13,75 @@ import (
 	"regexp"
 	"slices"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/file"
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/containernetworking/cni/libcni"
-	"github.com/containernetworking/cni/pkg/invoke"
 	current "github.com/containernetworking/cni/pkg/types/100"
-	"github.com/containernetworking/cni/pkg/version"
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 )
 
-// Names of the namespaces, and addresses for documentation (RFC 5737, RFC 3849).
+// Addresses for documentation (RFC 5737, RFC 3849).
 const (
-	prefix   = "lab-"
-	hostName = "lab"
-	outName  = prefix + "outside"
-
 	HostV4, OutsideV4 = "203.0.113.2", "203.0.113.9"
 	hostV6, outsideV6 = "2001:db8:f::2", "2001:db8:f::9"
 )
 
+// The namespaces of each lab that are no containers.
+const (
+	host    = "host"
+	outside = "outside"
+)
+
+// Default is the name of the lab that no name is given to.
+const Default = "default"
+
+// root is where labs keep their files, one folder each.
+const root = "/run/bridgeport-lab"
+
 // Lab is where a lab keeps its files.
 type Lab struct {
-	Dir string // configuration, leases and cache are below
-	Bin string // plugins
-	Run string // where namespaces are mounted
+	Name string
+	Dir  string // configuration, leases and cache are below
+	Bin  string // plugins
+	Run  string // where namespaces are mounted
 }
+
+// labName has no hyphen: what is behind one in a namespace's name is the container.
+var labName = regexp.MustCompile(`^[A-Za-z0-9]{1,32}$`)
 
 // New is a lab in the usual place.
-func New(bin string) Lab {
-	return Lab{Dir: "/run/bridgeport-lab", Bin: bin, Run: "/run/netns"}
+func New(name, bin string) (Lab, error) {
+	name = cmp.Or(name, Default)
+	if !labName.MatchString(name) {
+		return Lab{}, fmt.Errorf("lab: %q is no name for a lab: choose letters and digits", name)
+	}
+	return Lab{Name: name, Dir: filepath.Join(root, name), Bin: bin, Run: "/run/netns"}, nil
 }
 
-// Host is the namespace that plays the host.
-func (l Lab) Host() string { return filepath.Join(l.Run, hostName) }
+// Labs are the names of those that are up.
+func Labs() (names []string) {
+	list, _ := os.ReadDir(root) // none without the folder
+	for _, e := range list {
+		names = append(names, e.Name())
+	}
+	return names
+}
 
-// Netns is the namespace of a container.
-func (l Lab) Netns(name string) string { return filepath.Join(l.Run, prefix+name) }
+// Netns is the namespace of a container, of "host" or of "outside".
+func (l Lab) Netns(name string) string { return filepath.Join(l.Run, "lab-"+l.Name+"-"+name) }
 
 // Flags are what makes the other sub-commands look at the lab.
-func (l Lab) Flags() string {
-	return fmt.Sprintf("--netns %s --data-dir %s --cache-dir %s --conf-dir %s --bin-dir %s",
-		l.Host(), filepath.Join(l.Dir, "leases"), filepath.Join(l.Dir, "cache"), filepath.Join(l.Dir, "net.d"), l.Bin)
+func (l Lab) Flags() map[string]string {
+	return map[string]string{
+		"netns": l.Netns(host), "data-dir": l.leases(), "cache-dir": l.cache(), "conf-dir": filepath.Dir(l.file()), "bin-dir": l.Bin,
+	}
+}
+
+func (l Lab) leases() string { return filepath.Join(l.Dir, "leases") }
+func (l Lab) cache() string  { return filepath.Join(l.Dir, "cache") }
+
+// IsUp says whether the lab has been built.
+func (l Lab) IsUp() bool {
+	_, err := os.Stat(l.Netns(host))
+	return err == nil
 }
 
 // Container is one of the lab.
@@ -62,48 +89,67 @@ type Container struct {
 	Name  string   `json:"name"`
 	Netns string   `json:"netns"`
 	Addrs []string `json:"addresses"`
-	Port  int      `json:"port"` // of the host; leads to port 80
+	Port  int      `json:"port,omitempty"` // of the host; leads to port 80; 0 where the network publishes none
+	URL   string   `json:"url,omitempty"`  // a page of the container: from outside, or from the host without a port
 }
 
-// Up builds host and outside, unless they are there, and attaches the containers. Names are
-// looked at before anything is made. After another error what was made stays: Down removes it.
-func (l Lab) Up(names []string) ([]Container, error) {
-	if err := check(names); err != nil {
+// Up builds host and outside, unless they are there, attaches the containers and starts a web
+// server in each. Names and network are examined before anything is made. After another error
+// what was made stays: Down removes it.
+func (l Lab) Up(names []string, w Network) ([]Container, error) {
+	if err := l.check(names); err != nil {
 		return nil, err
 	}
-	if err := l.ground(); err != nil {
-		return nil, err
-	}
-	list, cni, err := l.network()
+	net, err := l.network(w)
 	if err != nil {
 		return nil, err
 	}
-	count, err := os.ReadDir(filepath.Join(l.Dir, "cache", "results"))
+	if err := errors.Join(l.ground(), net.save()); err != nil {
+		return nil, err
+	}
+	count, err := os.ReadDir(filepath.Join(l.cache(), "results"))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
 	var out []Container
 	for i, name := range names {
-		c := Container{Name: name, Netns: l.Netns(name), Port: 8080 + len(count) + i}
-		ns, err := makeSpace(c.Netns)
-		if err != nil {
-			return out, err
+		c := Container{Name: name, Netns: l.Netns(name)}
+		if net.publishes {
+			c.Port = 8080 + len(count) + i
 		}
-		_ = ns.Close() // its mount keeps it
-		res, err := cni.AddNetworkList(context.Background(), list, l.call(name, c.Port))
-		if err != nil {
-			return out, fmt.Errorf("%s: %w", name, err)
-		}
-		r, err := current.NewResultFromResult(res)
-		if err != nil {
-			return out, err
-		}
-		for _, ip := range r.IPs {
-			c.Addrs = append(c.Addrs, ip.Address.IP.String())
+		if err := l.start(&c, net); err != nil {
+			return out, fmt.Errorf("lab: %s: %w", name, err)
 		}
 		out = append(out, c)
 	}
 	return out, nil
+}
+
+// start makes a container's namespace, attaches it and starts its web server.
+func (l Lab) start(c *Container, w *network) error {
+	ns, err := makeSpace(c.Netns)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	res, err := w.cni.AddNetworkList(context.Background(), w.list, l.call(c.Name, c.Port))
+	if err != nil {
+		return err
+	}
+	r, err := current.NewResultFromResult(res)
+	if err != nil {
+		return err
+	}
+	for _, ip := range r.IPs {
+		c.Addrs = append(c.Addrs, ip.Address.IP.String())
+	}
+	switch {
+	case c.Port > 0:
+		c.URL = fmt.Sprintf("http://%s:%d", HostV4, c.Port)
+	case len(r.IPs) > 0:
+		c.URL = "http://" + net.JoinHostPort(c.Addrs[0], "80")
+	}
+	return serve(ns, c)
 }
 
 func (l Lab) call(name string, port int) *libcni.RuntimeConf {
@@ -114,158 +160,55 @@ func (l Lab) call(name string, port int) *libcni.RuntimeConf {
 	return rt
 }
 
-// conflist is the lab's network, with the directory of leases.
-const conflist = `{
-  "cniVersion": "1.1.0",
-  "name": "lab",
-  "plugins": [
-    {
-      "type": "bridge", "bridge": "lab0", "isDefaultGateway": true, "ipMasq": true, "hairpinMode": true,
-      "ipam": {"type": "host-local", "dataDir": %q, "ranges": [[{"subnet": "10.60.0.0/24"}], [{"subnet": "fd60::/64"}]]}
-    },
-    {"type": "portmap", "capabilities": {"portMappings": true}}
-  ]
-}
-`
-
-func (l Lab) network() (*libcni.NetworkConfigList, *libcni.CNIConfig, error) {
-	text := fmt.Appendf(nil, conflist, filepath.Join(l.Dir, "leases"))
-	if err := file.Replace(filepath.Join(l.Dir, "net.d", "10-lab.conflist"), text, 0o644); err != nil {
-		return nil, nil, err
-	}
-	list, err := libcni.NetworkConfFromBytes(text)
-	return list, libcni.NewCNIConfigWithCacheDir([]string{l.Bin}, filepath.Join(l.Dir, "cache"), &inside{host: l.Host()}), err
-}
-
-// inside runs plugins in the lab's host.
-type inside struct {
-	version.PluginDecoder
-	invoke.RawExec
-	host string
-}
-
-func (e *inside) ExecPlugin(ctx context.Context, path string, stdin []byte, environ []string) (out []byte, err error) {
-	ns, err := netns.Open(e.host)
-	if err != nil {
-		return nil, err
-	}
-	defer ns.Close()
-	err = ns.Do(func() error {
-		out, err = e.RawExec.ExecPlugin(ctx, path, stdin, environ)
-		return err
-	})
-	return out, err
-}
-
-// makeSpace makes a namespace with loopback up; one that is there already stays.
-func makeSpace(path string) (*netns.NS, error) {
-	ns, err := netns.New(path)
-	if errors.Is(err, os.ErrExist) {
-		return netns.Open(path)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return ns, ns.Do(func() error { return address("lo") })
-}
-
-// ground makes the host and the outside, with a wire between them.
-func (l Lab) ground() error {
-	if _, err := os.Stat(l.Host()); err == nil {
-		return nil
-	}
-	host, err := makeSpace(l.Host())
-	if err != nil {
-		return err
-	}
-	defer host.Close()
-	out, err := makeSpace(filepath.Join(l.Run, outName))
-	if err != nil {
-		return err
-	}
-	defer out.Close()
-	err = host.Do(func() error {
-		return netlink.LinkAdd(&netlink.Veth{
-			LinkAttrs: netlink.LinkAttrs{Name: "uplink"}, PeerName: "eth0", PeerNamespace: netlink.NsFd(out.Fd()),
-		})
-	})
-	if err != nil {
-		return fmt.Errorf("uplink: %w", err)
-	}
-	if err := out.Do(func() error { return address("eth0", OutsideV4+"/24", outsideV6+"/64") }); err != nil {
-		return err
-	}
-	return host.Do(func() error {
-		if err := address("uplink", HostV4+"/24", hostV6+"/64"); err != nil {
-			return err
-		}
-		return netlink.RouteAdd(&netlink.Route{Gw: net.ParseIP(OutsideV4)})
-	})
-}
-
-// address gives addresses to a link and brings it up.
-func address(name string, list ...string) error {
-	link, err := netlink.LinkByName(name)
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	for _, text := range list {
-		addr, err := netlink.ParseAddr(text)
-		if err != nil {
-			return err
-		}
-		if addr.IP.To4() == nil {
-			addr.Flags = unix.IFA_F_NODAD // nobody else is there
-		}
-		if err := netlink.AddrAdd(link, addr); err != nil {
-			return fmt.Errorf("%s: add %s: %w", name, text, err)
-		}
-	}
-	return netlink.LinkSetUp(link)
-}
-
-// Down detaches the containers and removes namespaces and files, if there are any.
+// Down ends the web servers, detaches the containers and removes namespaces and files, if there are any.
 func (l Lab) Down() error {
+	names := l.Names()
 	var errs []error
-	if _, err := os.Stat(l.Host()); err == nil {
-		list, cni, err := l.network()
-		if err != nil {
-			return err
-		}
-		for _, name := range l.names() {
-			errs = append(errs, cni.DelNetworkList(context.Background(), list, l.call(name, 0)))
-		}
+	for _, name := range names {
+		errs = append(errs, stop(l.Netns(name)))
 	}
-	for _, name := range l.names() {
+	if w, err := l.saved(); err == nil && l.IsUp() {
+		for _, name := range names {
+			errs = append(errs, w.cni.DelNetworkList(context.Background(), w.list, l.call(name, 0)))
+		}
+	} else if !errors.Is(err, os.ErrNotExist) {
+		errs = append(errs, err)
+	}
+	for _, name := range append(names, outside, host) {
 		errs = append(errs, netns.Remove(l.Netns(name)))
 	}
-	errs = append(errs, netns.Remove(filepath.Join(l.Run, outName)), netns.Remove(l.Host()), os.RemoveAll(l.Dir))
+	errs = append(errs, os.RemoveAll(l.Dir))
+	_ = os.Remove(filepath.Dir(l.Dir)) // it stays while there are other labs
 	return errors.Join(errs...)
 }
 
-func (l Lab) names() []string {
-	found, _ := filepath.Glob(filepath.Join(l.Run, prefix+"*")) // the pattern is right
-	var names []string
+// Names are the lab's containers.
+func (l Lab) Names() (names []string) {
+	begin := l.Netns("")
+	found, _ := filepath.Glob(begin + "*") // the pattern is right
 	for _, path := range found {
-		if filepath.Base(path) != outName {
-			names = append(names, filepath.Base(path)[len(prefix):])
+		if name := path[len(begin):]; name != host && name != outside {
+			names = append(names, name)
 		}
 	}
 	return names
 }
 
+// open opens the namespace of a container, of "host" or of "outside".
+func (l Lab) open(name string) (*netns.NS, error) {
+	if err := allow(name); err != nil {
+		return nil, err
+	}
+	ns, err := netns.Open(l.Netns(name))
+	if errors.Is(err, netns.ErrNotExist) {
+		return nil, fmt.Errorf("lab: there is no %s in lab %s: `bridgeport lab up --lab %s` makes it", name, l.Name, l.Name)
+	}
+	return ns, err
+}
+
 // Shell runs a command, or a shell, in a container, in "host" or in "outside".
 func (l Lab) Shell(name string, args []string) error {
-	path := l.Netns(name)
-	if name == "host" {
-		path = l.Host()
-	} else if err := check([]string{name}); err != nil && name != "outside" {
-		return err
-	}
-	ns, err := netns.Open(path)
-	if errors.Is(err, netns.ErrNotExist) {
-		return fmt.Errorf("lab sh: there is no %s: `bridgeport lab up %s` makes it", name, name)
-	}
+	ns, err := l.open(name)
 	if err != nil {
 		return err
 	}
@@ -282,16 +225,26 @@ func (l Lab) Shell(name string, args []string) error {
 // allowed is what a container may be called: a part of a file's name and of libcni's.
 var allowed = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$`)
 
+func allow(name string) error {
+	if !allowed.MatchString(name) {
+		return fmt.Errorf("lab: %q is no name for a container: letters and digits, and between them . _ -", name)
+	}
+	return nil
+}
+
 // check says whether the containers may be called so. host and outside are the lab's own.
-func check(names []string) error {
+func (l Lab) check(names []string) error {
 	for i, n := range names {
+		_, err := os.Stat(l.Netns(n))
 		switch {
-		case !allowed.MatchString(n):
-			return fmt.Errorf("lab: %q is no name for a container: letters and digits, and between them . _ -", n)
-		case n == "host", n == "outside":
+		case allow(n) != nil:
+			return allow(n)
+		case n == host, n == outside:
 			return fmt.Errorf("lab: %s is the lab's own: choose another name", n)
 		case slices.Contains(names[:i], n):
 			return fmt.Errorf("lab: %s stands there twice", n)
+		case err == nil:
+			return fmt.Errorf("lab: %s is in lab %s already: choose another name", n, l.Name)
 		}
 	}
 	return nil

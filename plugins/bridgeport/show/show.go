@@ -8,10 +8,8 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/charmbracelet/lipgloss"
-	"github.com/charmbracelet/lipgloss/table"
 	"sigs.k8s.io/yaml"
 )
 
@@ -22,15 +20,15 @@ type Printer struct {
 	Out    io.Writer
 	Format string // "table", "json" or "yaml"
 	styles *lipgloss.Renderer
+	width  int // of the lines; 0 where nothing limits it
 }
 
-// New is a printer. Colours are for terminals only, and never with NO_COLOR set.
-func New(out io.Writer, format string) (*Printer, error) {
-	switch format {
-	case "table", "json", "yaml":
-		return &Printer{Out: out, Format: format, styles: lipgloss.NewRenderer(out)}, nil
-	}
-	return nil, fmt.Errorf("-o: %q is none of table, json, yaml", format)
+// Formats are what a Printer may print.
+var Formats = []string{"table", "json", "yaml"}
+
+// New is a printer in one of Formats. Colours are for terminals only, and never with NO_COLOR set.
+func New(out io.Writer, format string) *Printer {
+	return &Printer{Out: out, Format: format, styles: lipgloss.NewRenderer(out), width: columns(out)}
 }
 
 // Value prints v as JSON or YAML, or calls people.
@@ -49,8 +47,10 @@ func (p *Printer) Value(v any, people func()) error {
 	return err
 }
 
-// Line prints a line.
-func (p *Printer) Line(format string, args ...any) { fmt.Fprintf(p.Out, format+"\n", args...) }
+// Line prints a line, as the locale can show it.
+func (p *Printer) Line(format string, args ...any) {
+	fmt.Fprintln(p.Out, Plain(fmt.Sprintf(format, args...)))
+}
 
 // colour renders in one of 16 colours, which each terminal has chosen to be legible.
 func (p *Printer) colour(s, number string) string {
@@ -86,26 +86,6 @@ func (p *Printer) State(s string) string {
 		return p.Warn(s)
 	}
 	return p.Bad(s)
-}
-
-// Table prints rows under headings. A cell may have several lines.
-func (p *Printer) Table(headings []string, rows [][]string) {
-	t := table.New().Border(lipgloss.HiddenBorder()).
-		BorderTop(false).BorderBottom(false).BorderLeft(false).BorderRight(false).BorderHeader(false).BorderColumn(false).
-		Headers(headings...).Rows(rows...).
-		StyleFunc(func(row, col int) lipgloss.Style {
-			s := p.styles.NewStyle()
-			if col < len(headings)-1 {
-				s = s.PaddingRight(2)
-			}
-			if row == table.HeaderRow {
-				s = s.Foreground(lipgloss.Color(grey))
-			}
-			return s
-		})
-	for line := range strings.Lines(t.Render()) {
-		p.Line("%s", strings.TrimRight(line, " \n"))
-	}
 }
 
 // Bytes is a number of bytes in three digits: "1.2 MB".
@@ -171,17 +151,34 @@ func Count(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// Wrap breaks a text at spaces into lines of at most width characters, indented but for the first.
-func Wrap(text string, width int, indent string) string {
-	lines := []string{""}
-	for _, word := range strings.Fields(text) {
-		last := &lines[len(lines)-1]
-		longer := strings.TrimLeft(*last+" "+word, " ")
-		if *last != "" && utf8.RuneCountInString(longer) > width {
-			lines = append(lines, word)
-			continue
+// Hint asks for the word of the list that differs by few letters; "" if none does.
+func Hint(word string, list []string) (text string) {
+	least := len(word)/3 + 1
+	for _, w := range list {
+		if d := distance(strings.ToLower(word), strings.ToLower(w)); d <= least {
+			text, least = ": did you mean \""+w+"\"?", d-1
 		}
-		*last = longer
 	}
-	return strings.Join(lines, "\n"+indent)
+	return text
+}
+
+// distance is Levenshtein's.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		last := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := last
+			if a[i] != b[j] {
+				cost++
+			}
+			last = row[j+1]
+			row[j+1] = min(cost, row[j]+1, last+1)
+		}
+	}
+	return row[len(b)]
 }

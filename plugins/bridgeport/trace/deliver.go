@@ -160,11 +160,11 @@ func (t *Tracer) container(p Packet, to netip.AddrPort) bool {
 	}
 	for _, s := range sockets {
 		if s.Takes(p.Protocol, to) {
-			t.hop("container", "%s listens on %s/%s in %s", s.ProcessOf(), s.Addr, s.Protocol, a.Name())
+			t.hop("container", "%s listens on %s in %s", s.ProcessOf(), hostport.Text(s.Protocol, s.Addr.Addr(), s.Addr.Port()), a.Name())
 			return true
 		}
 	}
-	return t.drop("container", "nothing in %s listens on %s/%s: it refuses the connection", a.Name(), to, p.Protocol)
+	return t.drop("container", "nothing in %s listens on %s: it refuses the connection", a.Name(), hostport.Text(p.Protocol, to.Addr(), to.Port()))
 }
 
 // inside looks at something in the container's namespace.

@@ -212,7 +212,7 @@ func (t *Tracer) mapping(p Packet) (found nft.Element, ok bool) {
 
 // Exposed is one port of the host and who reaches it.
 type Exposed struct {
-	Port    string   `json:"port"` // "tcp/8080"
+	Port    string   `json:"port"` // "8080/tcp"
 	LeadsTo string   `json:"leadsTo"`
 	Holder  string   `json:"holder"`
 	Links   []string `json:"links"`   // by which it is reached, with the addresses
