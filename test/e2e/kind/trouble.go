@@ -1,0 +1,91 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/bridgeport-cni/bridgeport/test/e2e/kit"
+)
+
+// back is how long after the start of a node something is there again.
+type back struct {
+	since time.Time
+	told  []string
+}
+
+// await waits for one thing, and notes when it came.
+func (b *back) await(what string, fn func() error) error {
+	err := kit.Wait(3*time.Minute, fn)
+	b.told = append(b.told, fmt.Sprintf("%s %.1f s", what, time.Since(b.since).Seconds()))
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// restart stops a node as `docker stop` does, and starts it.
+func (t *test) restart() {
+	if !t.Check("docker stop, docker start of the worker: what is back after how long", func() (string, error) {
+		before, err := t.worker.routes()
+		if err != nil {
+			return "", err
+		}
+		t.worker.close()
+		if _, err := t.run("docker", "stop", t.worker.name); err != nil {
+			return "", err
+		}
+		if _, err := t.run("docker", "start", t.worker.name); err != nil {
+			return "", err
+		}
+		b := &back{since: time.Now()}
+		if t.worker, err = t.open(t.worker.name); err != nil {
+			return "", err
+		}
+		err = b.await("routes", func() error {
+			now, err := t.worker.routes()
+			if err == nil && now != before {
+				err = fmt.Errorf("routes %q, were %q", now, before)
+			}
+			return err
+		})
+		if err == nil {
+			err = b.await("hostPort", func() error {
+				_, err := t.client.Ask("tcp", net.JoinHostPort(hostV4, "18080"), time.Second)
+				return err
+			})
+		}
+		if err == nil {
+			err = b.await("all pods", t.podsFresh)
+		}
+		return strings.Join(b.told, ", "), err
+	}) {
+		t.logs()
+		return
+	}
+	t.traffic()
+}
+
+// podsFresh wants each pod's addresses, as the cluster knows them, to be those of its sandbox.
+func (t *test) podsFresh() error {
+	if _, err := t.kubectl("wait", "--for=condition=Ready", "pod/web", "pod/near", "pod/far", "--timeout=1s"); err != nil {
+		return err
+	}
+	for _, name := range []string{"web", "near"} {
+		s, err := t.worker.sandbox(name)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = s.Space.NS.Close() }()
+		known, err := t.kubectl("get", "pod", name, "-o", "jsonpath={.status.podIP}")
+		if err == nil && known != s.Addrs[0].String() {
+			err = errors.New(name + ": the cluster knows " + known + ", it has " + s.Addrs[0].String())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
