@@ -72,6 +72,24 @@ func (t *test) apply() error {
 	return err
 }
 
+// ours shows that the plugins of kind's image are replaced, and which they are.
+func (t *test) ours() (string, error) {
+	var said string
+	for _, m := range []*machine{t.control, t.worker} {
+		for _, name := range []string{"bridge", "portmap", "host-local", "loopback"} {
+			var err error
+			if said, err = m.run("/opt/cni/bin/"+name, "--version"); err == nil && !strings.HasPrefix(said, "bridgeport ") {
+				err = errors.New(said)
+			}
+			if err != nil {
+				return "", fmt.Errorf("%s: %s: %w", m.name, name, err)
+			}
+		}
+	}
+	said, _, _ = strings.Cut(said, "\n")
+	return said, nil
+}
+
 // end deletes the cluster and wants the host as it was before.
 func (t *test) end() {
 	t.control.close()

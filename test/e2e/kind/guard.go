@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/test/e2e/kit"
 	"golang.org/x/sys/unix"
@@ -22,17 +21,24 @@ const (
 )
 
 // containerRuntime is runc for containers that are whole machines: process 1 and whoever has
-// all rights there find the settings of the real machine read-only. Where the machine lacks
-// CAP_SYS_RESOURCE, limits above its own are refused, so there are none.
+// all rights there find the settings of the real machine read-only, and what the real machine
+// lacks is not asked for.
 func containerRuntime(args []string) error {
-	if slices.Contains(args, "create") {
-		at := slices.Index(args, "--bundle")
-		if at < 0 || at+1 == len(args) {
-			return fmt.Errorf("no bundle in %s", strings.Join(args, " "))
-		}
-		if err := rewrite(filepath.Join(args[at+1], "config.json")); err != nil {
-			return err
-		}
+	var err error
+	switch {
+	case slices.Contains(args, "create"):
+		err = rewrite(after(args, "--bundle")+"/config.json", func(spec object) error {
+			lessen(spec["process"])
+			return addHook(spec)
+		})
+	case slices.Contains(args, "exec"):
+		err = rewrite(after(args, "--process"), func(process object) error {
+			lessen(process)
+			return nil
+		})
+	}
+	if err != nil {
+		return err
 	}
 	runc, err := exec.LookPath("runc")
 	if err != nil {
@@ -41,34 +47,63 @@ func containerRuntime(args []string) error {
 	return unix.Exec(runc, append([]string{"runc"}, args...), os.Environ())
 }
 
-// rewrite changes a container's specification.
-func rewrite(file string) error {
+// after is an option's value.
+func after(args []string, option string) string {
+	if at := slices.Index(args, option); at >= 0 && at+1 < len(args) {
+		return args[at+1]
+	}
+	return ""
+}
+
+// rewrite changes a file of JSON.
+func rewrite(file string, change func(object) error) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	var spec map[string]any
-	if err := json.Unmarshal(text, &spec); err != nil {
+	var content object
+	if err := json.Unmarshal(text, &content); err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
+	if err := change(content); err != nil {
+		return err
+	}
+	if text, err = json.Marshal(content); err != nil {
+		return err
+	}
+	return os.WriteFile(file, text, 0o600)
+}
+
+// lessen takes from a process what a machine without CAP_SYS_RESOURCE refuses it: that
+// capability, and limits above the machine's own.
+func lessen(process any) {
+	p, ok := process.(object)
+	if has, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, unix.CAP_SYS_RESOURCE, 0, 0, 0); !ok || err != nil || has == 1 {
+		return
+	}
+	delete(p, "rlimits")
+	sets, _ := p["capabilities"].(object)
+	for name, set := range sets {
+		if list, ok := set.([]any); ok {
+			sets[name] = slices.DeleteFunc(list, func(c any) bool { return c == "CAP_SYS_RESOURCE" })
+		}
+	}
+}
+
+// addHook makes runc call this program when the container has its mounts.
+func addHook(spec object) error {
 	exe, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	if process, ok := spec["process"].(map[string]any); ok {
-		delete(process, "rlimits")
-	}
-	hooks, ok := spec["hooks"].(map[string]any)
+	hooks, ok := spec["hooks"].(object)
 	if !ok {
-		hooks = map[string]any{}
+		hooks = object{}
 	}
 	list, _ := hooks["createContainer"].([]any)
-	hooks["createContainer"] = append(list, map[string]any{"path": exe, "args": []string{filepath.Base(exe), hookMark}})
+	hooks["createContainer"] = append(list, object{"path": exe, "args": []string{exe, hookMark}})
 	spec["hooks"] = hooks
-	if text, err = json.Marshal(spec); err != nil {
-		return err
-	}
-	return os.WriteFile(file, text, 0o600)
+	return nil
 }
 
 // guard is the hook createContainer: in the container's mounts, before its root is the only one.

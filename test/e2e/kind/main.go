@@ -64,6 +64,7 @@ func run(r *kit.Report) error {
 		t.traffic()
 		r.Section("a node stops and starts")
 		t.restart()
+		t.closed()
 		r.Section("the end")
 		t.end()
 	} else {
@@ -87,6 +88,7 @@ func (t *test) begin() bool {
 		t.Do("the nodes have no network yet", t.notReady) &&
 		t.Check("kind load image-archive: the installer, and the pods' server", t.loadArchives) &&
 		t.Do("conf/kubernetes/bridgeport.yaml makes the nodes ready", t.apply) &&
+		t.Check("the DaemonSet has replaced the plugins of kind's image, and added bridge", t.ours) &&
 		t.Do("pods start, CoreDNS too", t.startPods)
 }
 

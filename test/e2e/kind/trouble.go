@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -66,6 +67,39 @@ func (t *test) restart() {
 		return
 	}
 	t.traffic()
+}
+
+// closed shows that what kind opens on its nodes, route_localnet, opens nothing to pods. It
+// spoils the pod's own 127.0.0.1, so it comes last.
+func (t *test) closed() {
+	t.Do("a pod does not reach its node's 127.0.0.1, though kind sets route_localnet", func() error {
+		setting, err := t.worker.Sysctl("net/ipv4/conf/all/route_localnet")
+		if err == nil && setting != "1" {
+			err = errors.New("route_localnet is " + setting)
+		}
+		if err != nil {
+			return err
+		}
+		near, err := t.worker.sandbox("near")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = near.Space.NS.Close() }()
+		server, err := t.worker.Serve("tcp", "127.0.0.1:7001")
+		if err != nil {
+			return err
+		}
+		gateway := near.Addrs[0].As4()
+		gateway[3] = 1
+		if err := near.Space.RouteLoopback("eth0", netip.AddrFrom4(gateway).String()); err != nil {
+			return err
+		}
+		_, aerr := near.Space.Ask("tcp", "127.0.0.1:7001", time.Second)
+		if aerr == nil || server.Asked() > 0 {
+			err = errors.New("it is answered")
+		}
+		return errors.Join(err, server.Close())
+	})
 }
 
 // podsFresh wants each pod's addresses, as the cluster knows them, to be those of its sandbox.
