@@ -21,7 +21,7 @@ func (t *test) create() (string, error) {
 		return "", err
 	}
 	if _, err := t.run("kind", "create", "cluster", "--config", "/run/tmp/cluster.yaml", "--image", nodeTag, "--kubeconfig", kubeconfig, "--retain"); err != nil {
-		return "", err
+		return "", shortened(err)
 	}
 	if t.control, err = t.open("kind-control-plane"); err != nil {
 		return "", err
@@ -30,6 +30,16 @@ func (t *test) create() (string, error) {
 		return "", err
 	}
 	return t.run("kind", "version")
+}
+
+// shortened is an error without the middle of what kubeadm says in hundreds of lines.
+func shortened(err error) error {
+	const head, tail = 12, 30
+	lines := strings.Split(err.Error(), "\n")
+	if len(lines) <= head+tail {
+		return err
+	}
+	return errors.New(strings.Join(append(append(lines[:head:head], "..."), lines[len(lines)-tail:]...), "\n"))
 }
 
 // notReady shows that kind brought no network of its own.

@@ -28,6 +28,10 @@ func (t *test) startDocker() (string, error) {
 		return "", err
 	}
 	t.host.Path = []string{kit.Cache("bin/kind"), kit.Cache("bin/kubernetes")}
+	// The first network with IPv6 makes Docker turn it on, for good.
+	if err := t.host.SetSysctl("net/ipv6/conf/all/forwarding", "1"); err != nil {
+		return "", err
+	}
 	if err := t.host.Write("/etc/docker/daemon.json", string(text)); err != nil {
 		return "", err
 	}

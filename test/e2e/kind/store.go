@@ -112,7 +112,7 @@ func (t *test) makeStore(work, layer string) (spec string, err error) {
 			return "", err
 		}
 		// Pinned, or kubelet would throw it away when the disk is full.
-		if err := builder.Import(image, "--label=io.cri-containerd.pinned=pinned", "--all-platforms", "--no-unpack", "--digests"); err != nil {
+		if err := builder.Import(image, "--label=io.cri-containerd.pinned=pinned", "--all-platforms", "--no-unpack"); err != nil {
 			return "", err
 		}
 	}

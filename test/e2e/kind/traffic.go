@@ -107,7 +107,10 @@ func (f *family) services() {
 func (f *family) hostPorts() {
 	f.do("a hostPort, from the Docker host and the other node, source address kept", func() error {
 		gateway, err := f.gateway()
-		return errors.Join(err, seen(f.t.host.Space, f.workerA, "8080", gateway), seen(f.t.control.Space, f.workerA, "8080", f.controlA))
+		if err != nil {
+			return err
+		}
+		return errors.Join(seen(f.t.host.Space, f.workerA, "8080", gateway), seen(f.t.control.Space, f.workerA, "8080", f.controlA))
 	})
 	f.do("the hostPort, from pods of both nodes, from its own pod, from its node", func() error {
 		return errors.Join(answered(f.far.Space, f.workerA, "8080"), answered(f.near.Space, f.workerA, "8080"),
@@ -125,16 +128,15 @@ func (f *family) hostPorts() {
 
 // gateway is the Docker host's address on kind's network.
 func (f *family) gateway() (string, error) {
-	out, err := f.t.run("docker", "network", "inspect", "kind", "--format", "{{range .IPAM.Config}}{{.Gateway}} {{end}}")
+	out, err := f.t.worker.run("ip", "-"+f.name[3:], "route", "show", "default")
+	words := strings.Fields(out)
+	if err == nil && (len(words) < 3 || words[1] != "via") {
+		err = errors.New("the worker has no way out by " + f.name + ": " + out)
+	}
 	if err != nil {
 		return "", err
 	}
-	for _, addr := range strings.Fields(out) {
-		if strings.Contains(addr, ":") == (f.name == "IPv6") {
-			return addr, nil
-		}
-	}
-	return "", errors.New("kind's network has no gateway of " + f.name + ": " + out)
+	return words[2], nil
 }
 
 // out shows the way out of the cluster.

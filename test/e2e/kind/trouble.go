@@ -61,6 +61,12 @@ func (t *test) restart() {
 		if err == nil {
 			err = b.await("all pods", t.podsFresh)
 		}
+		if err == nil {
+			err = b.await("DNS", func() error {
+				_, err := t.kubectl("exec", "far", "--", "/pod", "ask", "tcp", "web:81")
+				return err
+			})
+		}
 		return strings.Join(b.told, ", "), err
 	}) {
 		t.logs()
