@@ -7,10 +7,10 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// additions is laid over conf/kind/cluster.yaml. Ports are the test's: what they lead to are
-// host ports of a pod. All else is what a machine wants that has cgroup v1 or lacks
-// CAP_SYS_RESOURCE: such a process may not lower its oom_score_adj, and kubelet 1.35 and
-// newer want cgroup v2 unless told otherwise.
+// additions is laid over conf/kind/cluster.yaml: what a machine wants that has cgroup v1
+// (kubelet 1.35 and newer refuse it unless told otherwise), lacks CAP_SYS_RESOURCE (no process
+// there may lower its oom_score_adj), or has other work beside the test (kubeadm gives an API
+// server a minute).
 const additions = `
 kubeadmConfigPatches:
 - |
@@ -22,6 +22,12 @@ kubeadmConfigPatches:
   kind: KubeProxyConfiguration
   metadata: {name: config}
   oomScoreAdj: 0
+- |
+  kind: InitConfiguration
+  timeouts: {kubernetesAPICall: 5m}
+- |
+  kind: JoinConfiguration
+  timeouts: {kubernetesAPICall: 5m}
 containerdConfigPatches:
 - |
   [plugins."io.containerd.grpc.v1.cri"]
