@@ -8,6 +8,7 @@
 package kit
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -48,6 +49,9 @@ func Main(name string, fn func(*Report) error) {
 	err := os.RemoveAll(logDir())
 	if err == nil {
 		err = fn(r)
+	}
+	for len(running) > 0 { // their control groups are the machine's
+		err = errors.Join(err, running[0].PowerOff())
 	}
 	if err != nil {
 		r.Do("the test itself", func() error { return err })

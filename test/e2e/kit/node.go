@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,6 +34,9 @@ type Node struct {
 	cgroup string
 	host   bool
 }
+
+// running are the nodes that are on. Main ends those that a suite leaves on.
+var running []*Node
 
 // NewNode makes a node and boots it. addrs are those of its eth0 on the LAN, as for
 // stage.Wire.
@@ -68,6 +72,7 @@ func (n *Node) PowerOn() error {
 	if err := n.Do(n.init.Start); err != nil {
 		return fmt.Errorf("node %s: %w", n.Name, err)
 	}
+	running = append(running, n)
 	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
 		return fmt.Errorf("node %s: does not boot: %w", n.Name, err)
 	}
@@ -76,6 +81,7 @@ func (n *Node) PowerOn() error {
 
 // PowerOff ends everything on the node at once, as a loss of power does.
 func (n *Node) PowerOff() error {
+	running = slices.DeleteFunc(running, func(other *Node) bool { return other == n })
 	if err := n.init.Process.Kill(); err != nil {
 		return err
 	}
