@@ -33,7 +33,7 @@ release-check: PROGRAMS += qemu-aarch64-static:qemu-user-static
 bench: PROGRAMS += gcc:gcc ld:binutils iperf3:iperf3
 REF      := github.com/containernetworking/plugins/plugins
 
-.PHONY: help build e2e-table plugins install docs lint fmt test test-plain unit attack crash soak fuzz mutation vm-test e2e e2e-programs e2e-containerd e2e-kubernetes e2e-podman e2e-ocicni e2e-gocni e2e-buildkit e2e-flannel installer-image release release-check demo bench bench-plot reference reference-table packages clean
+.PHONY: help build e2e-table plugins install docs lint fmt test test-plain unit attack crash soak fuzz mutation vm-test e2e e2e-programs e2e-containerd e2e-kubernetes e2e-podman e2e-ocicni e2e-gocni e2e-buildkit e2e-flannel e2e-kind installer-image release release-check demo bench bench-plot reference reference-table packages clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -143,7 +143,11 @@ e2e-buildkit: e2e-programs ## builds by buildkitd, with our list and with its ow
 	test/e2e/fetch.sh runc buildkit
 	bin/e2e/buildkit
 
-e2e: e2e-containerd e2e-podman e2e-ocicni e2e-gocni e2e-buildkit e2e-flannel e2e-kubernetes ## all of them
+e2e-kind: e2e-programs reference installer-image ## a cluster of kind's with Docker, by conf/kind (the first build takes long)
+	test/e2e/fetch.sh containerd debian-containerd crictl kubernetes kubeadm kind kind-base docker coredns etcd-module
+	bin/e2e/kind
+
+e2e: e2e-containerd e2e-podman e2e-ocicni e2e-gocni e2e-buildkit e2e-flannel e2e-kubernetes e2e-kind ## all of them
 
 e2e-table: ## write what they called into the table of conf/README.md
 	$(GO) run ./test/e2e/table

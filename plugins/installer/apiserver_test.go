@@ -27,7 +27,9 @@ import (
 // are there, one node, and patches. It speaks JSON.
 type apiServer struct {
 	*httptest.Server
-	streams  bool // watches begin with the nodes that are there (Kubernetes 1.32 and newer)
+	streams  bool         // watches begin with the nodes that are there (Kubernetes 1.32 and newer)
+	mute     atomic.Bool  // takes questions and answers none
+	refusal  atomic.Int32 // the status of each answer, unless 0
 	requests atomic.Int64
 	bytes    atomic.Int64
 	mu       sync.Mutex
@@ -120,6 +122,16 @@ func (a *apiServer) drop() { a.CloseClientConnections() }
 
 func (a *apiServer) serve(w http.ResponseWriter, r *http.Request) {
 	a.requests.Add(1)
+	if a.mute.Load() {
+		<-r.Context().Done()
+		return
+	}
+	if status := a.refusal.Load(); status != 0 {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(int(status))
+		a.write(w, metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: "Failure", Code: status, Message: "refused"})
+		return
+	}
 	if r.Header.Get("Authorization") != "Bearer secret" {
 		http.Error(w, "who are you", http.StatusUnauthorized)
 		return

@@ -239,25 +239,6 @@ func TestAvailable(t *testing.T) {
 	}
 }
 
-// TestOnce: the init container installs plugins and writes the list with nothing but its own node.
-func TestOnce(t *testing.T) {
-	f := newFollower(t, true)
-	from := t.TempDir()
-	for _, name := range []string{"bridge", "portmap", "host-local", "loopback"} {
-		if err := os.WriteFile(filepath.Join(from, name), []byte("#!/bin/sh\necho CNI plugin\n"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	f.run("-once", "-plugins", from, "-bin", filepath.Join(f.dir, "bin"))
-	if err := f.cmd.Wait(); err != nil {
-		t.Fatal(err, f.says())
-	}
-	list, err := os.ReadFile(filepath.Join(f.dir, "net.d/10-bridgeport.conflist"))
-	if err != nil || !strings.Contains(string(list), `"subnet": "10.0.0.0/24"`) || f.api.requests.Load() != 1 {
-		t.Errorf("%s, %v, %d requests", list, err, f.api.requests.Load())
-	}
-}
-
 // get asks an endpoint of the installer.
 func (f *follower) get(path string) (status int, text string) {
 	f.t.Helper()

@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/file"
-	"github.com/bridgeport-cni/bridgeport/pkg/install"
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 )
@@ -33,7 +32,7 @@ var (
 	interval = flag.Duration("interval", 10*time.Second, "time between two looks at this node's own routes; of other nodes the API server tells at once")
 	routes   = flag.Bool("routes", true, "keep routes to the other nodes' podCIDRs, by their InternalIP")
 	listen   = flag.String("listen", "", "address for /readyz and /metrics, such as 127.0.0.1:9810; none without it")
-	once     = flag.Bool("once", false, "install the plugins, write the configuration list and end; without it, keep the node in step")
+	once     = flag.Bool("once", false, "install the plugins, write the configuration list and end, within a minute; without it, keep the node in step")
 )
 
 func main() {
@@ -60,14 +59,7 @@ func run() error {
 		return err
 	}
 	if *once {
-		if _, err := install.Set(*plugins, *bin); err != nil {
-			return err
-		}
-		n, err := c.node(ctx, *own)
-		if err != nil {
-			return err
-		}
-		return writeConflist(*form, *conflist, n.Spec.PodCIDRs)
+		return c.prepare(ctx)
 	}
 	// A list of 5,000 nodes is 50 MB of text on its way; what stays of it is 5 MB. With one processor
 	// the text does not come in faster than it is forgotten.
@@ -137,10 +129,12 @@ func (c *cluster) step(ctx context.Context, list []any, report *report) (err err
 	return c.available(ctx, self)
 }
 
+var errNoPodCIDRs = errors.New("podCIDRs: the node has none: start kube-controller-manager with --allocate-node-cidrs")
+
 // writeConflist writes the list if it differs: each write makes the runtime load it again.
 func writeConflist(tmpl, path string, podCIDRs []string) error {
 	if len(podCIDRs) == 0 {
-		return errors.New("podCIDRs: the node has none: start kube-controller-manager with --allocate-node-cidrs")
+		return errNoPodCIDRs
 	}
 	t, err := template.ParseFiles(tmpl)
 	if err != nil {

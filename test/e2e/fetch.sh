@@ -39,12 +39,38 @@ debian() {
 	rm -rf "$cache/unpack" "$cache"/debs/*.deb
 }
 
-# build MODULE PACKAGE...: into bin/MODULE.
+# build MODULE PACKAGE...: into bin/MODULE. LINK has more of what the linker sets.
 build() {
 	local module=$1
 	shift
 	mkdir -p "$cache/bin/$module"
-	(cd "$here/modules/$module" && nice go build -trimpath -ldflags '-s -w' -o "$cache/bin/$module/" "$@")
+	(cd "$here/modules/$module" && nice go build -trimpath -ldflags "-s -w ${LINK:-}" -o "$cache/bin/$module/" "$@")
+}
+
+# kubernetes PROGRAM: one that knows its version, which kubeadm compares.
+kubernetes() {
+	local version variable=k8s.io/component-base/version
+	version=$(cd "$here/modules/kubernetes" && go list -m -f '{{.Version}}' k8s.io/kubernetes)
+	LINK="-X $variable.gitVersion=$version -X $variable.gitTreeState=clean" build kubernetes "k8s.io/kubernetes/cmd/$1"
+}
+
+# base: the Debian packages of kind's own base image, less what storage alone needs, as an
+# archive, with the services off that a container has no use for.
+base() {
+	local sources=/etc/apt/sources.list.d/debian.sources suite
+	[ -e $sources ] || sources=/etc/apt/sources.list
+	suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
+	local off='cd "$1" && rm -f lib/systemd/system/*.target.wants/systemd-tmpfiles-setup.service
+		lib/systemd/system/multi-user.target.wants/* etc/systemd/system/*.wants/*
+		lib/systemd/system/local-fs.target.wants/* lib/systemd/system/basic.target.wants/*
+		lib/systemd/system/sockets.target.wants/*udev* lib/systemd/system/sockets.target.wants/*initctl*'
+	# Its own mounts: none of mmdebstrap's stays.
+	PATH=$PATH:$cache/debian/usr/bin nice unshare --mount mmdebstrap --mode=root --format=tar --variant=apt --components=main \
+		--include=systemd,systemd-sysv,dbus,conntrack,iptables,nftables,iproute2,ethtool,util-linux,mount,kmod,libseccomp2,bash,ca-certificates,curl,jq,procps,runc \
+		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+		--customize-hook="${off//$'\n\t\t'/ }" \
+		"$suite" "$cache/base.tar.new" "$sources" >"$cache/base.log" 2>&1 || { tail -20 "$cache/base.log" >&2; return 1; }
+	mv "$cache/base.tar.new" "$cache/base.tar"
 }
 
 for set in "$@"; do
@@ -56,9 +82,18 @@ for set in "$@"; do
 	kubernetes)
 		# One after the other: kubelet alone takes 2 GB of memory to link.
 		for program in kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubectl kubelet; do
-			once "$program" build kubernetes "k8s.io/kubernetes/cmd/$program"
+			once "$program-versioned" kubernetes "$program"
 		done
 		;;
+	kubeadm) once "$set" kubernetes "$set" ;;
+	kind) once "$set" build "$set" sigs.k8s.io/kind ;;
+	kind-base)
+		once mmdebstrap debian mmdebstrap
+		once "$set" base
+		;;
+	docker) once "$set" debian docker.io ;;
+	coredns) once "$set" build "$set" . ;;
+	etcd-module) once "$set" build etcd go.etcd.io/etcd/server/v3 ;;
 	ocicni) build "$set" ./crio ;; # of this repository: it may have changed
 	gocni)
 		build "$set" ./hook # of this repository: it may have changed

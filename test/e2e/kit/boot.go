@@ -13,14 +13,11 @@ import (
 
 // bootInfo is what a node's process 1 needs to know.
 type bootInfo struct {
+	Name   string
 	Dir    string // of the node
 	Debian string // root of the unpacked packages
-}
-
-// kubeletSysctls are system-wide, and kubelet insists on them: it gets to see
-// files with these values instead.
-var kubeletSysctls = map[string]string{
-	"vm/overcommit_memory": "1", "vm/panic_on_oom": "0", "kernel/panic": "10", "kernel/panic_on_oops": "1",
+	Group  string // its control group
+	Host   bool
 }
 
 // boot lays out the node's files and is its process 1 from then on. It returns only
@@ -60,9 +57,15 @@ func (b bootInfo) mount() error {
 		func() error { return mount("tmpfs", "/run", "mode=755") },
 		func() error { return mount("proc", "/proc", "") },
 		func() error {
-			return errors.Join(os.MkdirAll("/run/netns", 0o755), os.MkdirAll("/run/lock", 0o755), os.MkdirAll("/run/tmp", 0o777))
+			return errors.Join(os.MkdirAll("/run/netns", 0o755), os.MkdirAll("/run/lock", 0o755), os.MkdirAll("/run/tmp", 0o777), os.MkdirAll("/run/home", 0o700))
 		},
-		sysctls,
+		writeSysctls,
+		func() error {
+			if b.Host {
+				return b.mountHost()
+			}
+			return coverSysctls("/proc")
+		},
 		// kubelet wants mounts to travel.
 		func() error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, "") },
 	}
@@ -107,19 +110,6 @@ func (b bootInfo) bind(from, at string) error {
 	}
 	if err := unix.Mount(from, at, "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("%s: bind %s: %w", at, from, err)
-	}
-	return nil
-}
-
-func sysctls() error {
-	for key, value := range kubeletSysctls {
-		file := filepath.Join("/run/tmp", filepath.Base(key))
-		if err := os.WriteFile(file, []byte(value+"\n"), 0o644); err != nil {
-			return err
-		}
-		if err := unix.Mount(file, filepath.Join("/proc/sys", key), "", unix.MS_BIND, ""); err != nil {
-			return fmt.Errorf("%s: %w", key, err)
-		}
 	}
 	return nil
 }

@@ -70,6 +70,15 @@ func (n *Node) PodCIDR(cidrs ...string) error {
 // Containerd starts containerd, on a disk that may have been used before, and imports the
 // images.
 func (n *Node) Containerd(e Edition) (*Daemon, error) {
+	d, err := n.BareContainerd(e)
+	if err != nil {
+		return nil, err
+	}
+	return d, errors.Join(n.Import(PauseImage(pause)), n.Import(ServerImage()))
+}
+
+// BareContainerd starts containerd with the images that it has.
+func (n *Node) BareContainerd(e Edition) (*Daemon, error) {
 	n.Path = []string{e.Bin, Cache("bin/crictl")} // its own shim must come first
 	if err := n.Write("/etc/containerd/e2e.toml", e.config); err != nil {
 		return nil, err
@@ -78,17 +87,10 @@ func (n *Node) Containerd(e Edition) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = Wait(20*time.Second, func() error {
+	return d, Wait(20*time.Second, func() error {
 		_, err := n.Run("ctr", "-a", Socket, "version")
 		return errors.Join(err, d.Alive())
 	})
-	if err != nil {
-		return nil, err
-	}
-	program := map[string]string{"pod": Repo("bin/e2e/pod")}
-	return d, errors.Join(
-		n.Import(Image{Tag: pause, Files: program, Command: []string{"/pod", "pause"}}),
-		n.Import(Image{Tag: PodImage, Files: program, Command: []string{"/pod", "serve"}}))
 }
 
 // Crictl runs crictl on the node.

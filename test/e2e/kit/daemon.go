@@ -35,6 +35,13 @@ func (n *Node) Start(name string, argv ...string) (*Daemon, error) {
 	if err := os.RemoveAll(n.Root(file)); err != nil {
 		return nil, err
 	}
+	if n.host {
+		exe, err := os.Executable()
+		if err != nil {
+			return nil, err
+		}
+		argv = append([]string{exe, joinMark}, argv...)
+	}
 	cmd := n.Command(append([]string{"sh", "-c", `echo $$ >"$0"; exec "$@"`, file}, argv...)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {

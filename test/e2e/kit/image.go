@@ -3,6 +3,7 @@ package kit
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"io"
 	"maps"
@@ -14,16 +15,31 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
-// Image is one layer of static programs.
+// Image is one layer of static programs, above others if there are any.
 type Image struct {
-	Tag     string
-	Files   map[string]string // path in the image, without the first slash: program
-	Command []string          // what a container runs
+	Tag        string
+	Layers     []string          // archives below the programs
+	Files      map[string]string // path in the image, without the first slash: program
+	Command    []string          // what a container runs
+	Env        []string
+	StopSignal string
+	Plain      bool // not compressed, which takes less time where it is large
+}
+
+// ServerImage is what pods run: the tests' own program.
+func ServerImage() Image {
+	return Image{Tag: PodImage, Files: map[string]string{"pod": Repo("bin/e2e/pod")}, Command: []string{"/pod", "serve"}}
+}
+
+// PauseImage is what a pod's first container runs.
+func PauseImage(tag string) Image {
+	return Image{Tag: tag, Files: map[string]string{"pod": Repo("bin/e2e/pod")}, Command: []string{"/pod", "pause"}}
 }
 
 // InstallerImage is what the DaemonSet of conf/kubernetes runs, by the name that the manifest has.
@@ -50,15 +66,11 @@ func (i Image) Write(file string) error {
 	if err != nil {
 		return err
 	}
-	content, err := i.layer()
+	layers, err := i.layers()
 	if err != nil {
 		return err
 	}
-	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil })
-	if err != nil {
-		return err
-	}
-	image, err := mutate.AppendLayers(empty.Image, layer)
+	image, err := mutate.AppendLayers(empty.Image, layers...)
 	if err != nil {
 		return err
 	}
@@ -66,11 +78,35 @@ func (i Image) Write(file string) error {
 	if err != nil {
 		return err
 	}
-	config.Architecture, config.OS, config.Config.Entrypoint = runtime.GOARCH, "linux", i.Command
+	config.Architecture, config.OS = runtime.GOARCH, "linux"
+	config.Config.Entrypoint, config.Config.Env, config.Config.StopSignal = i.Command, i.Env, i.StopSignal
 	if image, err = mutate.ConfigFile(image, config); err != nil {
 		return err
 	}
 	return tarball.WriteToFile(file, tag, image)
+}
+
+func (i Image) layers() (list []v1.Layer, err error) {
+	level := tarball.WithCompressionLevel(gzip.BestSpeed)
+	if i.Plain {
+		level = tarball.WithCompressionLevel(gzip.NoCompression)
+	}
+	for _, file := range i.Layers {
+		layer, err := tarball.LayerFromFile(file, level)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, layer)
+	}
+	if len(i.Files) == 0 {
+		return list, nil
+	}
+	content, err := i.layer()
+	if err != nil {
+		return nil, err
+	}
+	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }, level)
+	return append(list, layer), err
 }
 
 // layer is the files as an archive.
@@ -94,8 +130,8 @@ func (i Image) layer() ([]byte, error) {
 }
 
 // Import gives the image to the node's containerd. The file is outside the node, so
-// it comes by stdin.
-func (n *Node) Import(i Image) error {
+// it comes by stdin. options are those of `ctr images import`.
+func (n *Node) Import(i Image, options ...string) error {
 	file := filepath.Join(nodesDir, n.Name+"-image.tar")
 	if err := i.Write(file); err != nil {
 		return err
@@ -105,6 +141,7 @@ func (n *Node) Import(i Image) error {
 		return err
 	}
 	defer f.Close()
-	_, err = n.Feed(f, "ctr", "-a", Socket, "-n", "k8s.io", "images", "import", "-")
+	argv := append(append([]string{"ctr", "-a", Socket, "-n", "k8s.io", "images", "import"}, options...), "-")
+	_, err = n.Feed(f, argv...)
 	return err
 }

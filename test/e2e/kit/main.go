@@ -8,6 +8,7 @@
 package kit
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,9 +23,15 @@ const bootMark = "node-init"
 // Main runs an end-to-end test in namespaces of its own. An error of fn, for what could not
 // even be tried, is one more failed check.
 func Main(name string, fn func(*Report) error) {
-	if len(os.Args) > 2 && os.Args[1] == bootMark {
-		fmt.Fprintln(os.Stderr, "node:", boot(os.Args[2]))
-		os.Exit(1)
+	if len(os.Args) > 2 {
+		switch os.Args[1] {
+		case bootMark:
+			complain(boot(os.Args[2]))
+		case apartMark:
+			complain(apart(os.Args[2]))
+		case joinMark:
+			complain(joined(os.Args[2:]))
+		}
 	}
 	if len(os.Args) > 3 && os.Args[1] == gcMark {
 		if err := collect(os.Args[2], os.Args[3]); err != nil {
@@ -43,11 +50,20 @@ func Main(name string, fn func(*Report) error) {
 	if err == nil {
 		err = fn(r)
 	}
+	for len(running) > 0 { // their control groups are the machine's
+		err = errors.Join(err, running[0].PowerOff())
+	}
 	if err != nil {
 		r.Do("the test itself", func() error { return err })
 	}
 	fmt.Printf("\n%s in all; the programs' output is in %s\n", time.Since(start).Round(time.Second), logDir())
 	os.Exit(r.end())
+}
+
+// complain ends a process of a node that can't do its work.
+func complain(err error) {
+	fmt.Fprintln(os.Stderr, "node:", err)
+	os.Exit(1)
 }
 
 // Repo is an absolute path below the repository, which must be the current directory.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,7 +32,11 @@ type Node struct {
 	addrs  string
 	init   *exec.Cmd
 	cgroup string
+	host   bool
 }
+
+// running are the nodes that are on. Main ends those that a suite leaves on.
+var running []*Node
 
 // NewNode makes a node and boots it. addrs are those of its eth0 on the LAN, as for
 // stage.Wire.
@@ -46,11 +51,18 @@ func (n *Node) PowerOn() error {
 	if n.Space, err = n.lan.Join(n.Name, n.addrs); err != nil {
 		return err
 	}
-	info, err := json.Marshal(bootInfo{Dir: n.Dir, Debian: Cache("debian")})
+	if err := n.makeCgroup(); err != nil {
+		return err
+	}
+	info, err := json.Marshal(bootInfo{Name: n.Name, Dir: n.Dir, Debian: Cache("debian"), Group: n.cgroup, Host: n.host})
 	if err != nil {
 		return err
 	}
-	n.init = exec.Command("/proc/self/exe", bootMark, string(info))
+	mark := bootMark
+	if n.host {
+		mark = apartMark
+	}
+	n.init = exec.Command("/proc/self/exe", mark, string(info))
 	n.init.Stderr = os.Stderr
 	n.init.SysProcAttr = &unix.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID}
 	out, err := n.init.StdoutPipe()
@@ -60,14 +72,16 @@ func (n *Node) PowerOn() error {
 	if err := n.Do(n.init.Start); err != nil {
 		return fmt.Errorf("node %s: %w", n.Name, err)
 	}
+	running = append(running, n)
 	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
 		return fmt.Errorf("node %s: does not boot: %w", n.Name, err)
 	}
-	return n.makeCgroup()
+	return nil
 }
 
 // PowerOff ends everything on the node at once, as a loss of power does.
 func (n *Node) PowerOff() error {
+	running = slices.DeleteFunc(running, func(other *Node) bool { return other == n })
 	if err := n.init.Process.Kill(); err != nil {
 		return err
 	}
@@ -95,10 +109,14 @@ func (n *Node) Write(path, content string) error {
 
 // Command is a program on the node.
 func (n *Node) Command(argv ...string) *exec.Cmd {
-	enter := []string{"--target", strconv.Itoa(n.init.Process.Pid), "--mount", "--net", "--pid", "--"}
+	enter := []string{"--target", strconv.Itoa(n.init.Process.Pid), "--mount", "--net", "--pid"}
+	if n.host {
+		enter = append(enter, "--uts", "--ipc", "--cgroup")
+	}
+	enter = append(enter, "--")
 	cmd := exec.Command("nsenter", append(enter, argv...)...)
 	path := append(append([]string{}, n.Path...), "/usr/sbin", "/usr/bin")
-	cmd.Env = []string{"PATH=" + strings.Join(path, ":"), "HOME=/root", "TMPDIR=/run/tmp", LogVariable}
+	cmd.Env = []string{"PATH=" + strings.Join(path, ":"), "HOME=/run/home", "TMPDIR=/run/tmp", LogVariable}
 	return cmd
 }
 

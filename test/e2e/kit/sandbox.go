@@ -2,6 +2,7 @@ package kit
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -21,6 +22,12 @@ func (n *Node) Inspect(id string) (s Sandbox, err error) {
 	if err != nil {
 		return s, err
 	}
+	return ReadSandbox(text, n.Enter)
+}
+
+// ReadSandbox takes them from what the runtime says of a pod. enter opens a namespace by its
+// path there.
+func ReadSandbox(text string, enter func(path string) (*stage.Space, error)) (s Sandbox, err error) {
 	var answer struct {
 		Status struct {
 			Network struct {
@@ -46,15 +53,15 @@ func (n *Node) Inspect(id string) (s Sandbox, err error) {
 	for _, t := range texts {
 		addr, err := netip.ParseAddr(t)
 		if err != nil {
-			return s, fmt.Errorf("pod %s: %w", id, err)
+			return s, fmt.Errorf("pod's address: %w", err)
 		}
 		s.Addrs = append(s.Addrs, addr)
 	}
 	for _, ns := range answer.Info.RuntimeSpec.Linux.Namespaces {
 		if ns.Type == "network" {
-			s.Space, err = n.Enter(ns.Path)
+			s.Space, err = enter(ns.Path)
 			return s, err
 		}
 	}
-	return s, fmt.Errorf("pod %s: the runtime names no network namespace", id)
+	return s, errors.New("pod: the runtime names no network namespace")
 }
