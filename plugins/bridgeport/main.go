@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/command"
 )
 
 func main() {
+	cni.Version, cni.Commit = cni.Build()
 	err := command.Root().Execute()
 	if err != nil && err.Error() != "" {
 		fmt.Fprintln(os.Stderr, "bridgeport:", err)
