@@ -117,27 +117,35 @@ func labCommand(o *options) *cobra.Command {
 		Use:   "lab",
 		Short: "A network to play with, in namespaces of its own",
 		Long: `Build a host, the world outside and containers out of network namespaces, with a
-bridge, NAT and published ports by the plugins beside this executable (or in
---bin-dir). The machine's own network is not touched.`,
+bridge, NAT and published ports by the plugins beside this executable, or of the
+package, or where runtimes look (or in --bin-dir). The machine's own network is not
+touched.`,
 		Example: `  bridgeport lab up red blue
   bridgeport lab sh red ping -c1 203.0.113.9
   bridgeport lab sh outside
   bridgeport lab down`,
 	}
-	lab := func() playground.Lab {
+	lab := func() (playground.Lab, error) {
 		if c.Flag("bin-dir").Changed {
-			return playground.New(o.place.Bin)
+			return playground.New(o.place.Bin), nil
 		}
-		return playground.New(besides())
+		dir, err := node.PluginDir(besides())
+		return playground.New(dir), err
 	}
 	c.AddCommand(labUp(o, lab), &cobra.Command{
 		Use: "down", Short: "Remove the lab", Args: cobra.NoArgs,
-		RunE: o.run(func(*show.Printer, []string) error { return lab().Down() }),
+		RunE: o.run(func(*show.Printer, []string) error {
+			l, err := lab()
+			if err != nil {
+				return fmt.Errorf("lab down: %w, by --bin-dir", err)
+			}
+			return l.Down()
+		}),
 	}, &cobra.Command{
 		Use: "sh NAME [COMMAND…]", Short: "Open a shell, or run a command, in a container, in \"host\" or in \"outside\"", Args: cobra.MinimumNArgs(1),
 		DisableFlagParsing: true,
 		RunE: func(_ *cobra.Command, args []string) error {
-			err := lab().Shell(args[0], args[1:])
+			err := playground.New("").Shell(args[0], args[1:]) // it calls no plugin
 			if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 				return Exit{Status: exit.ExitCode()}
 			}
@@ -150,12 +158,15 @@ bridge, NAT and published ports by the plugins beside this executable (or in
 	return c
 }
 
-func labUp(o *options, lab func() playground.Lab) *cobra.Command {
+func labUp(o *options, lab func() (playground.Lab, error)) *cobra.Command {
 	return &cobra.Command{
 		Use: "up NAME…", Short: "Build the lab, or add containers to it", Args: cobra.MinimumNArgs(1),
 		Example: "  bridgeport lab up red blue",
 		RunE: o.run(func(p *show.Printer, names []string) error {
-			l := lab()
+			l, err := lab()
+			if err != nil {
+				return fmt.Errorf("lab up: %w, by --bin-dir", err)
+			}
 			made, err := l.Up(names)
 			if err != nil {
 				return err
