@@ -179,7 +179,8 @@ unowned() {
 	echo "packages: files that no package owns come back"
 }
 
-# faults: the programs that the scripts run fail once, at each call in turn. The operator repeats.
+# faults: the programs that the scripts run fail once, at every third call, at others for each
+# step. The operator repeats the step, or gives up.
 faults() {
 	mkdir faulty
 	local program
@@ -189,9 +190,10 @@ faults() {
 	done
 	chmod 755 faulty/*
 	add kubernetes-cni_1.deb
-	local step at points=0
+	local step at begin=0 points=0
 	for step in repeated given-up removed; do
-		for ((at = 1; ; at++)); do
+		begin=$((begin + 1))
+		for ((at = begin; ; at += 3)); do
 			if [[ $step == removed ]]; then add ours_2.deb; fi
 			echo "$at" > at
 			: > calls

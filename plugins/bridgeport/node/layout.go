@@ -3,7 +3,10 @@ package node
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/install"
 )
 
 // PluginDir is the first directory that has our plugins, seen from that of the command: beside
@@ -25,14 +28,9 @@ func firstWithOurs(dirs ...string) (string, error) {
 }
 
 // plugins are the names of a set without the command.
-var plugins = Names[:len(Names)-1]
+var plugins = install.Names[:len(install.Names)-1]
 
 // ours says whether the whole set in a directory is Bridgeport's: the reference's has the same names.
 func ours(dir string) bool {
-	for _, name := range plugins {
-		if !strings.HasPrefix(PluginVersion(filepath.Join(dir, name)), "bridgeport "+name+" plugin ") {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(plugins, func(name string) bool { return !install.Ours(filepath.Join(dir, name)) })
 }

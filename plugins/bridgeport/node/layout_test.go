@@ -1,31 +1,38 @@
 package node
 
 import (
-	"fmt"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/install"
 )
 
-// set makes a directory with programs that say what a plugin of the maker says.
-func set(t *testing.T, dir, line string, names ...string) {
+// set makes a directory with programs: this test for ours, since Go notes our module in it, or
+// scripts for another's.
+func set(t *testing.T, dir string, ours bool, names ...string) {
 	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range names {
-		text := fmt.Sprintf("#!/bin/sh\necho '%s'\n", fmt.Sprintf(line, name))
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
+		path := filepath.Join(dir, name)
+		_ = os.Remove(path) // there is none, mostly
+		err := os.Symlink(self, path)
+		if !ours {
+			err = errors.Join(os.Remove(path), os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755))
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
 }
-
-const (
-	oursSays      = "bridgeport %s plugin v0.1.0 (commit 0123)"
-	referenceSays = "CNI %s plugin v1.10.0"
-)
 
 func TestPluginDir(t *testing.T) {
 	for _, c := range []struct {
@@ -42,7 +49,7 @@ func TestPluginDir(t *testing.T) {
 			if err := os.MkdirAll(filepath.Join(root, c.command), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			set(t, filepath.Join(root, c.where), oursSays, plugins...)
+			set(t, filepath.Join(root, c.where), true, plugins...)
 			if got, err := PluginDir(filepath.Join(root, c.command)); err != nil || got != filepath.Join(root, c.where) {
 				t.Errorf("%s, %v; want %s", got, err, filepath.Join(root, c.where))
 			}
@@ -54,12 +61,12 @@ func TestPluginDir(t *testing.T) {
 func TestFirstWithOurs(t *testing.T) {
 	root := t.TempDir()
 	in := func(name string) string { return filepath.Join(root, name) }
-	set(t, in("reference"), referenceSays, plugins...)
-	set(t, in("part"), oursSays, plugins[:2]...)
-	set(t, in("mixed"), oursSays, plugins...)
-	set(t, in("mixed"), referenceSays, plugins[2])
-	set(t, in("first"), oursSays, plugins...)
-	set(t, in("second"), oursSays, Names...)
+	set(t, in("reference"), false, plugins...)
+	set(t, in("part"), true, plugins[:2]...)
+	set(t, in("mixed"), true, plugins...)
+	set(t, in("mixed"), false, plugins[2])
+	set(t, in("first"), true, plugins...)
+	set(t, in("second"), true, install.Names...)
 	for _, c := range []struct {
 		name string
 		dirs []string
