@@ -155,10 +155,10 @@ e2e-table: ## write what they called into the table of conf/README.md
 installer-image: build ## bin/installer-image.tar, what the DaemonSet of conf/kubernetes runs, for `docker load` or `ctr images import`
 	CGO_ENABLED=0 $(GO) run ./test/e2e/image bin/installer-image.tar
 
-release: ## archives and Debian packages for all architectures in bin/release/, with checksums and CycloneDX lists
+release: ## archives, Debian and RPM packages for all architectures in bin/release/, with checksums; MINISIGN_KEY=FILE signs
 	ARCHES="$(ARCHES)" GOEXPERIMENT=$(GOEXPERIMENT) .tools/release/build.sh $(VERSION) $(COMMIT) bin/release
 
-release-check: packages reference ## this architecture's release, built twice to equal bytes, unpacked, installed and run; others start (as root)
+release-check: packages reference ## this architecture's release, built twice to equal bytes, unpacked, installed beside others' packages and run; others start (as root)
 	ARCHES="$(ARCHES)" GOEXPERIMENT=$(GOEXPERIMENT) .tools/release/check.sh $(VERSION) $(COMMIT)
 
 demo: build ## the main job, shown step by step (as root)

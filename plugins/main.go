@@ -15,6 +15,12 @@ import (
 	"github.com/bridgeport-cni/bridgeport/plugins/start"
 )
 
+// advice is for who calls the file by another name, such as plugins, which `go install` gives it.
+const advice = `%[1]s: not the name of a plugin: give the file its names, bridge, portmap, host-local and loopback:
+    for name in bridge portmap host-local loopback; do sudo install -D %[2]s /opt/cni/bin/$name; done
+Hard links will do, and so do names that end in one of these.
+`
+
 func main() {
 	start.Settle()
 	name := filepath.Base(os.Args[0])
@@ -25,6 +31,7 @@ func main() {
 			os.Exit(cni.Main(verbs(), os.Args))
 		}
 	}
-	fmt.Fprintf(os.Stderr, "%s: not the name of a plugin: call this program bridge, portmap, host-local or loopback, or by a name that ends in one of them (hard links or copies)\n", name)
+	path, _ := os.Executable() // "" after an error
+	fmt.Fprintf(os.Stderr, advice, name, path)
 	os.Exit(2)
 }

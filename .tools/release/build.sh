@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# build.sh VERSION COMMIT DIRECTORY: release archives for the architectures of ARCHES, laid out as the
-# reference's (programs at the top, LICENSE and README beside them), a Debian package and
-# CycloneDX lists of what is in them, and checksums.
+# build.sh VERSION COMMIT DIRECTORY: for the architectures of ARCHES release archives, laid out as
+# the reference's (programs at the top, LICENSE and README beside them) with the documents in doc/,
+# Debian and RPM packages, CycloneDX lists of what is in them, and checksums. SHA256SUMS has the
+# checksums of all files; where MINISIGN_KEY names a secret key, SHA256SUMS.minisig is its signature.
 # The same source gives the same bytes: no path, time or owner gets in.
 set -euo pipefail
 version=$1 commit=$2 out=$3
@@ -13,13 +14,17 @@ stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH
-(cd .tools/release && ${GO:-go} build -o "$stage/tools/" tool) # nfpm, cyclonedx-gomod
-SHARE=$stage/share
+(cd .tools/release && ${GO:-go} build -o "$stage/tools/" tool) # nfpm, cyclonedx-gomod, minisign
+export SHARE=$stage/share DOCUMENTS=$stage/doc
 ${GO:-go} run ./plugins/bridgeport/gen "$SHARE"
 gzip -n9 "$SHARE"/man/man1/*
-# Without a tag a version is a commit, with which a Debian version may not begin.
-case $version in [0-9]*) debian=$version ;; v[0-9]*) debian=${version#v} ;; *) debian=0~$version ;; esac
-[[ $debian == [0-9]*[.~]* ]] || debian=0~$debian
+mkdir "$DOCUMENTS"
+git ls-files -z LICENSE '*.md' conf 'plugins/*.svg' 'test/bench/*.svg' ':!.tools' | tar --null -T - -cf - | tar -C "$DOCUMENTS" -xf -
+chmod -R u=rwX,go=rX "$DOCUMENTS"
+# Without a tag a version is a commit, with which a package's version may not begin.
+case $version in [0-9]*) number=$version ;; v[0-9]*) number=${version#v} ;; *) number=0~$version ;; esac
+[[ $number == [0-9]*[.~]* ]] || number=0~$number
+number=${number/-rc/"~rc"} # it comes before the release
 
 # programs ARCH DIR: what an archive holds.
 programs() {
@@ -34,9 +39,12 @@ programs() {
 	done
 	# Copies, not links: some scripts take single files out of the archive.
 	for name in portmap host-local loopback; do cp "$2/bridge" "$2/$name"; done
-	cp LICENSE README.md "$2"
 	chmod 755 "$2" "$2"/*
-	chmod 644 "$2"/LICENSE "$2"/README.md
+	cp -r "$DOCUMENTS" "$2/doc"
+	cp "$DOCUMENTS/LICENSE" "$2"
+	# README lies above the documents that it leads to.
+	sed -E 's#\]\(([^):#][^):]*)\)#](doc/\1)#g' "$DOCUMENTS/README.md" > "$2/README.md"
+	chmod 644 "$2/README.md"
 }
 
 # describe FILE DIR: each module in the programs with version and checksum, as the linker
@@ -46,11 +54,24 @@ describe() {
 	for program in bridge bridgeport; do
 		"$stage/tools/cyclonedx-gomod" bin -json -noserial -notimestamp -output "$out/$1.$program.cdx.json" "$2/$program" 2> "$stage/log" ||
 			{ cat "$stage/log" >&2; return 1; }
+		made+=("$1.$program.cdx.json")
 	done
 }
 
-checksums() { (cd "$out" && sha256sum "$1" > "$1.sha256" && sha512sum "$1" > "$1.sha512"); }
+checksums() {
+	(cd "$out" && sha256sum "$1" > "$1.sha256" && sha512sum "$1" > "$1.sha512")
+	made+=("$1")
+}
 
+# package KIND VERSION FILE DIR
+package() {
+	STAGE=$4 VERSION=$2 "$stage/tools/nfpm" package --config .tools/release/nfpm.yaml --packager "$1" --target "$out/$3" > "$stage/log" ||
+		{ cat "$stage/log" >&2; return 1; }
+	checksums "$3"
+}
+
+file=${number//"~"/.} # GitHub would rename a file with ~
+made=()
 for arch in $ARCHES; do
 	dir=$stage/$arch
 	programs "$arch" "$dir"
@@ -59,8 +80,12 @@ for arch in $ARCHES; do
 	checksums "$archive"
 	describe "$archive" "$dir"
 	export ARCH=$arch
-	package=bridgeport_${debian}_$arch.deb
-	STAGE=$dir SHARE=$SHARE VERSION=$debian "$stage/tools/nfpm" package --config .tools/release/nfpm.yaml --packager deb --target "$out/$package" > "$stage/log" ||
-		{ cat "$stage/log" >&2; exit 1; }
-	checksums "$package"
+	package deb "$number" "bridgeport_${file}_$arch.deb" "$dir"
+	case $arch in amd64) machine=x86_64 ;; arm64) machine=aarch64 ;; *) machine=$arch ;; esac
+	package rpm "${number//-/.}" "bridgeport-${file//-/.}-1.$machine.rpm" "$dir"
 done
+((${#made[@]})) || exit 0
+(cd "$out" && sha256sum "${made[@]}" > SHA256SUMS)
+if [[ -n ${MINISIGN_KEY:-} ]]; then # minisign asks for the key's password, if it has one
+	"$stage/tools/minisign" -S -s "$MINISIGN_KEY" -t "bridgeport $version" -m "$out/SHA256SUMS"
+fi

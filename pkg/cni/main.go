@@ -21,12 +21,6 @@ import (
 	"github.com/containernetworking/cni/pkg/version"
 )
 
-// Version and Commit are set by the linker (see the Makefile).
-var (
-	Version = "unknown"
-	Commit  = "unknown"
-)
-
 // Plugin is the verbs of one plugin. No verb may be nil. Add returns the result in the newest
 // version, which Main converts to the version of the request.
 type Plugin struct {
@@ -67,10 +61,11 @@ func logged(p Plugin, req *Request) error {
 	if err != nil && req.Command != "DEL" && req.Command != "GC" && req.Command != "VERSION" {
 		return WithCode(CodeConfig, err)
 	}
-	if req.Command != "VERSION" {
+	if req.Command != "VERSION" && settings != (log.Settings{}) {
+		version, _ := Build()
 		req.Log = log.Begin(settings, log.Entry{
 			Plugin: p.Name, Verb: req.Command, Network: req.Network, Container: req.ContainerID, IfName: req.IfName,
-			Pod: req.Pod, Version: Version, Config: req.Config,
+			Pod: req.Pod, Version: version, Config: req.Config,
 		})
 	}
 	err = Run(p, req, os.Stdout)
@@ -94,7 +89,8 @@ func flags(p Plugin, args []string) int {
 }
 
 func versionLine(p Plugin) string {
-	return fmt.Sprintf("bridgeport %s plugin %s (commit %s)", p.Name, Version, Commit)
+	number, commit := Build()
+	return fmt.Sprintf("bridgeport %s plugin %s (commit %s)", p.Name, number, commit)
 }
 
 // Run runs the verb of req and writes the answer of a successful one to out. A panic becomes
@@ -112,10 +108,11 @@ func Run(p Plugin, req *Request, out io.Writer) (err error) {
 	if req.Command == "ADD" {
 		return add(p, req, out)
 	}
+	number, commit := Build()
 	return json.NewEncoder(out).Encode(map[string]any{
 		"cniVersion":        req.CNIVersion,
 		"supportedVersions": version.All.SupportedVersions(),
-		"bridgeport":        map[string]string{"version": Version, "commit": Commit},
+		"bridgeport":        map[string]string{"version": number, "commit": commit},
 	})
 }
 

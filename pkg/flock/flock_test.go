@@ -29,7 +29,7 @@ func TestTakeNamesTheHolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := Take(int(open(t, path).Fd()), 20*time.Millisecond)
-	want := fmt.Sprintf("lock is held by process %d (flock.test) for more than 20ms", os.Getpid())
+	want := fmt.Sprintf("lock is held by process %d%s for more than 20ms", os.Getpid(), command("self"))
 	if !errors.Is(err, ErrTimeout) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
@@ -110,7 +110,7 @@ func TestNetns(t *testing.T) {
 	if err := Take(int(again.Fd()), time.Millisecond); !errors.Is(err, ErrTimeout) {
 		t.Errorf("taken twice: %v", err)
 	}
-	if want := fmt.Sprintf("process %d (flock.test)", os.Getpid()); holder(int(first.Fd())) != want {
+	if want := fmt.Sprintf("process %d%s", os.Getpid(), command("self")); holder(int(first.Fd())) != want {
 		t.Errorf("held by %s, want %s", holder(int(first.Fd())), want)
 	}
 }

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/command"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
 )
 
 func main() {
+	cni.Version, cni.Commit = cni.Build()
 	err := command.Root().Execute()
 	if err != nil && err.Error() != "" {
 		fmt.Fprintln(os.Stderr, "bridgeport:", show.Plain(err.Error()))

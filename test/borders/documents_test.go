@@ -1,6 +1,7 @@
 package borders
 
 import (
+	"cmp"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,8 +12,9 @@ import (
 	"unicode"
 )
 
-// root is the top level of the repository.
-const root = "../.."
+// root is the top level of the repository. DOCUMENTS names another folder whose links are to be
+// followed, such as an unpacked archive.
+var root = cmp.Or(os.Getenv("DOCUMENTS"), "../..")
 
 // top is what the top level holds, beside names with a dot and bin, which make makes.
 var top = []string{"LICENSE", "Makefile", "README.md", "conf", "go.mod", "go.sum", "pkg", "plugins", "test"}

@@ -51,12 +51,15 @@ The configurations in --conf-dir are examined afterwards.`,
   bridgeport install --rollback=reference`,
 	}
 	f := c.Flags()
-	f.StringVar(&from, "from", "", "directory with the new set (default: that of this executable)")
+	f.StringVar(&from, "from", "", "directory with the new set (default: beside this executable, or of the package)")
 	f.StringVar(&rollback, "rollback", "", "go back: last, our set before (the same without a value), or reference")
 	f.Lookup("rollback").NoOptDefVal = toLast
 	f.BoolVar(&force, "force", false, "with --rollback=reference: go on where living containers lose published ports and masquerade")
 	c.RunE = o.run(func(p *show.Printer, _ []string) error {
-		from = cmp.Or(from, besides())
+		if from == "" {
+			from, _ = node.PluginDir(besides()) // Set says what is missing
+			from = cmp.Or(from, besides())
+		}
 		var done []install.Changed
 		var err error
 		switch rollback {

@@ -15,11 +15,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// theLab is the one that --lab names, with the plugins of --bin-dir or beside this executable.
+// theLab is the one that --lab names, with the plugins of --bin-dir or those that this executable finds.
+// Where there are none it has no plugins: only up needs them.
 func (o *options) theLab(c *cobra.Command) (playground.Lab, error) {
-	bin := besides()
-	if c.Flag("bin-dir").Changed {
-		bin = o.place.Bin
+	bin := o.place.Bin
+	if !c.Flag("bin-dir").Changed {
+		bin, _ = node.PluginDir(besides())
 	}
 	return playground.New(o.lab, bin)
 }
@@ -60,8 +61,8 @@ func labCommand(o *options) *cobra.Command {
 		Use:   "lab",
 		Short: "A network to play with, in namespaces of its own",
 		Long: `Build a host, the world outside and containers out of network namespaces, with a
-bridge, NAT and published ports by the plugins beside this executable (or in
---bin-dir), and a small web server in each container. The machine's own network is
+bridge, NAT and published ports by the plugins beside this executable, of the package,
+or where runtimes look (or in --bin-dir), and a small web server in each container. The machine's own network is
 not touched. --lab names a lab, if there is to be more than one; all other commands
 look at it with the same flag.`,
 		Example: `  bridgeport lab up red blue
@@ -145,6 +146,10 @@ func labUp(o *options) *cobra.Command {
 		RunE: o.inLab(func(p *show.Printer, l playground.Lab, names []string) error {
 			if len(names) == 0 {
 				names = []string{"red", "blue"}
+			}
+			if l.Bin == "" {
+				_, err := node.PluginDir(besides())
+				return fmt.Errorf("lab up: %w, by --bin-dir", err)
 			}
 			made, err := l.Up(names, w)
 			if err != nil {
