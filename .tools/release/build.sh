@@ -17,7 +17,7 @@ export SOURCE_DATE_EPOCH
 (cd .tools/release && ${GO:-go} build -o "$stage/tools/" tool) # nfpm, cyclonedx-gomod, minisign
 export SHARE=$stage/share DOCUMENTS=$stage/doc
 ${GO:-go} run ./plugins/bridgeport/gen "$SHARE"
-gzip -n9 "$SHARE"/man/man1/*
+gzip -n9 "$SHARE"/man/man*/*
 mkdir "$DOCUMENTS"
 git ls-files -z LICENSE '*.md' conf 'plugins/*.svg' 'test/bench/*.svg' ':!.tools' | tar --null -T - -cf - | tar -C "$DOCUMENTS" -xf -
 chmod -R u=rwX,go=rX "$DOCUMENTS"
