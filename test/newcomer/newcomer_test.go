@@ -4,6 +4,7 @@
 package newcomer_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -231,6 +232,55 @@ var _ = Describe("a newcomer", func() {
 		Expect(before.Await(Patience, n.state)).To(Succeed())
 		ExpectSeen(n.Outside, "tcp", HostV4, "8080", OutsideV4)
 	})
+})
+
+// privately mounts a layer over a directory, for this program and what it starts.
+func (n *node) privately(dir string) {
+	GinkgoHelper()
+	layer := filepath.Join(n.Dir, "layer"+dir)
+	Expect(os.MkdirAll(layer, 0o755)).To(Succeed())
+	Expect(unix.Mount("tmpfs", layer, "tmpfs", 0, "")).To(Succeed())
+	DeferCleanup(unix.Unmount, layer, unix.MNT_DETACH)
+	upper, work := filepath.Join(layer, "upper"), filepath.Join(layer, "work")
+	Expect(errors.Join(os.Mkdir(upper, 0o755), os.Mkdir(work, 0o755))).To(Succeed())
+	Expect(unix.Mount("overlay", dir, "overlay", 0, "lowerdir="+dir+",upperdir="+upper+",workdir="+work)).To(Succeed())
+	DeferCleanup(unix.Unmount, dir, unix.MNT_DETACH)
+}
+
+// blocks are the commands of a section of a document.
+func blocks(document, heading string) (lines []string) {
+	_, rest, _ := strings.Cut(document, "\n## "+heading+"\n")
+	section, _, _ := strings.Cut(rest, "\n## ")
+	for line := range strings.SplitSeq(section, "\n") {
+		if text, is := strings.CutPrefix(line, "    "); is {
+			lines = append(lines, text)
+		}
+	}
+	return lines
+}
+
+var _ = It("the tutorial of conf/demo: its commands do what it says, and nothing is left", func() {
+	n := newNode()
+	n.build()
+	n.privately("/etc")
+	n.privately("/opt")
+	first := n.snap()
+	n.must("bin/bridgeport", "install")
+	tutorial := Read(GinkgoT(), filepath.Join(Root(GinkgoT()), "conf/demo/README.md"))
+	for _, heading := range []string{"By cnitool", "By bridgeport lab", "By bridgeport plan"} {
+		By(heading)
+		lines := blocks(tutorial, heading)
+		Expect(lines).NotTo(BeEmpty())
+		// env takes what stands before a command, as sudo does.
+		script := `set -e; sudo() { if [ "$1" = -E ]; then shift; fi; env "$@"; }; PATH=/opt/cni/bin:` + Reference(GinkgoT(), "cnitool") + `:$PATH` + "\n" + strings.Join(lines, "\n")
+		out := n.must("bash", "-c", script)
+		GinkgoWriter.Println(out)
+		if heading == "By cnitool" {
+			Expect(out).To(And(ContainSubstring("192.168.15.1/24"), ContainSubstring("192.168.15.2/24"), ContainSubstring(" 1 received")))
+		}
+	}
+	n.must("bin/bridgeport", "uninstall")
+	Expect(first.Await(Patience, n.state)).To(Succeed())
 })
 
 func (n *node) expectReference() {
