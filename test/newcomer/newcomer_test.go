@@ -273,7 +273,7 @@ var _ = It("the tutorial of conf/demo: its commands do what it says, and nothing
 		Expect(lines).NotTo(BeEmpty())
 		// env takes what stands before a command, as sudo does.
 		script := `set -e; sudo() { if [ "$1" = -E ]; then shift; fi; env "$@"; }; PATH=/opt/cni/bin:` + Reference(GinkgoT(), "cnitool") + `:$PATH` + "\n" + strings.Join(lines, "\n")
-		out := n.must("bash", "-c", script)
+		out := n.must("unshare", "--mount", "bash", "-c", script) // ip netns mounts /run/netns onto itself
 		GinkgoWriter.Println(out)
 		if heading == "By cnitool" {
 			Expect(out).To(And(ContainSubstring("192.168.15.1/24"), ContainSubstring("192.168.15.2/24"), ContainSubstring(" 1 received")))
