@@ -50,8 +50,19 @@ postinst-*) step=put ;;
 prerm-remove | postrm-remove) step=give_back ;; # dpkg skips prerm where postinst never ran
 *) exit 0 ;;
 esac
-for dir in /opt/cni/bin /usr/lib/cni; do
+dirs="/opt/cni/bin /usr/lib/cni"
+for dir in $dirs; do
 	for name in bridge portmap host-local loopback; do
 		$step "$dir/$name"
 	done
 done
+
+# The plugins of others are in place again: running containers get the rules that these would have
+# made, and what is ours on the node goes. Where that is impossible the command says why, and the rules
+# stay; the removal goes on.
+if [ "$DPKG_MAINTSCRIPT_NAME-$1" = prerm-remove ] && [ -x /usr/bin/bridgeport ]; then
+	for dir in $dirs; do
+		if present "$dir/bridge"; then break; fi
+	done
+	/usr/bin/bridgeport uninstall --keep-programs --bin-dir "$dir" || :
+fi

@@ -3,7 +3,7 @@
 # names, in all orders, and takes them away again (as root). Everything happens in an overlay over
 # the machine's root, in namespaces of its own: the machine's packages stay as they are.
 set -euo pipefail
-if [[ ${1:-} != --inside ]]; then
+if [[ ${1:-} != --inside && ${1:-} != --alone ]]; then
 	root=$(mktemp -d)
 	trap 'rmdir "$root"' EXIT # the mounts end with their namespace
 	unshare --mount --pid --fork --kill-child bash -euc '
@@ -223,7 +223,10 @@ layout() {
 	for page in /usr/share/man/man1/bridgeport.1.gz /usr/share/bash-completion/completions/bridgeport /usr/share/doc/bridgeport/copyright; do
 		[[ -s $page ]] || die "$page: is missing"
 	done
+	# The removal takes what is ours from the node.
+	does nft add table inet bridgeport
 	purge bridgeport
+	[[ -z $(nft list tables) ]] || die "left: $(nft list tables)"
 	ok
 }
 
@@ -273,15 +276,18 @@ signature() {
 	echo "packages: signed, and a changed list is refused"
 }
 
-does apt-get -q update
-does apt-get -q install -y --no-install-recommends rpm minisign
-does apt-get -q download containernetworking-plugins
-mv containernetworking-plugins_*.deb containernetworking-plugins_1.deb
-repack containernetworking-plugins_1.deb 99 containernetworking-plugins_2.deb /usr/lib/cni/bridge
-kubernetes_cni 1.7.1
-mv bridgeport_*.deb ours_1.deb
-repack ours_1.deb 99 ours_2.deb /usr/lib/bridgeport/bridge
-podman
+if [[ $1 == --inside ]]; then
+	does apt-get -q update
+	does apt-get -q install -y --no-install-recommends rpm minisign nftables
+	does apt-get -q download containernetworking-plugins
+	mv containernetworking-plugins_*.deb containernetworking-plugins_1.deb
+	repack containernetworking-plugins_1.deb 99 containernetworking-plugins_2.deb /usr/lib/cni/bridge
+	kubernetes_cni 1.7.1
+	mv bridgeport_*.deb ours_1.deb
+	repack ours_1.deb 99 ours_2.deb /usr/lib/bridgeport/bridge
+	podman
+	exec unshare --net bash "$0" --alone # the package's removal looks at the network
+fi
 rpm
 if [[ -e SHA256SUMS.minisig ]]; then signature; fi
 few

@@ -102,6 +102,7 @@ func (o *options) printChanged(p *show.Printer, done []install.Changed) {
 
 func uninstallCommand(o *options) *cobra.Command {
 	var l mend.Leaving
+	var keep bool
 	c := &cobra.Command{
 		Use:   "uninstall",
 		Short: "Remove Bridgeport from the node, and put the plugins back that were there before",
@@ -118,7 +119,11 @@ as the DaemonSet, first.`,
 	}
 	c.Flags().BoolVar(&l.Dry, "dry-run", false, "tell what would be done and change nothing")
 	c.Flags().BoolVar(&l.Force, "force", false, "go on where living containers lose published ports and masquerade")
+	c.Flags().BoolVar(&keep, "keep-programs", false, "leave our programs where they are: a package removes them")
 	c.RunE = o.run(func(p *show.Printer, _ []string) error {
+		if keep {
+			return o.leave(p, l, nil)
+		}
 		return o.leave(p, l, func() error { return install.Remove(o.place.Bin) })
 	})
 	return c

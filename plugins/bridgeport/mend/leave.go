@@ -145,7 +145,9 @@ func vanished(a *attachment.Attachment) bool {
 // gone removes the rules again of attachments that were deleted while they were handed over: the
 // reference's DEL may have come before the rules.
 func (l Leaving) gone(living []*attachment.Attachment) error {
-	time.Sleep(2 * attachment.Pause)
+	if len(living) > 0 {
+		time.Sleep(2 * attachment.Pause)
+	}
 	var errs []error
 	for _, a := range living {
 		if !vanished(a) {
