@@ -8,8 +8,10 @@
 package file
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -106,6 +108,10 @@ func write(fd int, path, text string) error {
 // reads or executes half of it, even after a power cut. It makes a missing folder. containerd's
 // watcher would not notice a file that comes from another folder.
 func Replace(path string, data []byte, mode os.FileMode) error {
+	return replace(path, bytes.NewReader(data), mode)
+}
+
+func replace(path string, from io.Reader, mode os.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
@@ -113,7 +119,7 @@ func Replace(path string, data []byte, mode os.FileMode) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
+	_, err = io.Copy(f, from)
 	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), path)
@@ -124,11 +130,12 @@ func Replace(path string, data []byte, mode os.FileMode) error {
 	return nil
 }
 
-// Copy is Replace with another file's content.
+// Copy is Replace with another file's content, of which it holds a part at a time.
 func Copy(from, to string, mode os.FileMode) error {
-	data, err := os.ReadFile(from)
+	f, err := os.Open(from)
 	if err != nil {
 		return err
 	}
-	return Replace(to, data, mode)
+	defer f.Close() // read-only, nothing to lose
+	return replace(to, f, mode)
 }

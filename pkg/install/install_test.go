@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -141,6 +142,18 @@ func TestWays(t *testing.T) {
 	want(t, bin, "v2 v1 v2 - -")
 	if left, err := os.ReadDir(bin); err != nil || len(left) != 3 {
 		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+// TestMemory: the DaemonSet's container has 64 MB, with what the kernel keeps of files.
+func TestMemory(t *testing.T) {
+	big := set(t, strings.Repeat("#", 20<<20))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	do(t, func() ([]Changed, error) { return Set(big, t.TempDir()) })
+	runtime.ReadMemStats(&after)
+	if used := (after.TotalAlloc - before.TotalAlloc) >> 20; used > 16 {
+		t.Errorf("%d MB for files of 25 MB", used)
 	}
 }
 

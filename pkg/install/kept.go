@@ -1,9 +1,10 @@
 package install
 
 import (
-	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -85,9 +86,21 @@ func equal(a, b string) bool {
 	if SameFile(a, b) {
 		return true
 	}
-	p, errP := os.ReadFile(a)
-	q, errQ := os.ReadFile(b)
-	return errP == nil && errQ == nil && bytes.Equal(p, q)
+	p, errP := sum(a)
+	q, errQ := sum(b)
+	return errP == nil && errQ == nil && p == q
+}
+
+// sum is the checksum of a file, read in parts: the DaemonSet's container has little memory.
+func sum(path string) (digest [sha256.Size]byte, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return digest, err
+	}
+	defer f.Close() // read-only, nothing to lose
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	return [sha256.Size]byte(h.Sum(nil)), err
 }
 
 // SameFile says whether both paths lead to one file or directory that exists.
