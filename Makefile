@@ -124,7 +124,7 @@ soak: packages build ## load with enemies for MINUTES=10 (as root); SOAK_SEED= r
 fuzz: ## let each fuzz target look for new inputs for FUZZTIME=30s
 	test/fuzz.sh
 
-mutation: packages build ## remove each rename, lock, guard and rollback in turn: a test must fail (as root; long)
+mutation: packages build ## remove each rename, lock, guard and rollback in turn: a test must fail (as root; half an hour on two CPUs)
 	$(GO) run ./test/mutation
 
 e2e-flannel: e2e-programs ## two nodes with flanneld and containerd: flannel delegates to our bridge

@@ -107,11 +107,8 @@ func (t *test) begin() bool {
 		if err != nil {
 			return "", err
 		}
-		text, err := t.node.Run("buildkitd", "--version") // program, module, version
-		if words := strings.Fields(text); len(words) > 2 {
-			t.version = strings.TrimPrefix(words[2], "v")
-		}
-		return text, errors.Join(err, t.bridgeIs(t.mode == "cni"), t.node.ExpectUnattached())
+		t.version, err = kit.ModuleVersion(kit.Cache("bin/buildkit/buildkitd"))
+		return t.version, errors.Join(err, t.bridgeIs(t.mode == "cni"), t.node.ExpectUnattached())
 	})
 }
 

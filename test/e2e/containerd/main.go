@@ -138,7 +138,8 @@ func (t *test) begin() bool {
 		}
 		text, err := t.node.Run("containerd", "--version") // program, module, version
 		if words := strings.Fields(text); len(words) > 2 {
-			t.version = strings.TrimPrefix(words[2], "v")
+			t.version, _, _ = strings.Cut(strings.TrimPrefix(words[2], "v"), "+") // 2.4.2+unknown
+			t.version, _, _ = strings.Cut(t.version, "~")                         // Debian's 1.6.20~ds1
 		}
 		return t.version, err
 	}) && t.comesAndGoes()

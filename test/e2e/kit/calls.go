@@ -1,6 +1,7 @@
 package kit
 
 import (
+	"debug/buildinfo"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,6 +29,15 @@ const LogVariable = log.Variable + "=debug:" + log.DefaultFile
 
 // CallsDir is where each suite leaves its Calls, for the table in conf/README.md.
 func CallsDir() string { return Cache("calls") }
+
+// ModuleVersion is the version of the module that a program was built from, as Go notes it: "2.4.2".
+func ModuleVersion(program string) (string, error) {
+	info, err := buildinfo.ReadFile(program)
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimPrefix(info.Main.Version, "v"), nil
+}
 
 // Called counts what the programs of nodes have called so far, and notes it for the runtime. The
 // test's own calls on a node are not counted.
@@ -89,6 +99,6 @@ func (c *Calls) write() error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(CallsDir(), strings.ReplaceAll(c.Suite+" "+c.Runtime, " ", "-")+".json")
+	path := filepath.Join(CallsDir(), strings.NewReplacer(" ", "-", "/", "-").Replace(c.Suite+" "+c.Runtime)+".json")
 	return errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, append(text, '\n'), 0o644))
 }

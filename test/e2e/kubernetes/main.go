@@ -4,7 +4,6 @@
 package main
 
 import (
-	"debug/buildinfo"
 	"errors"
 	"fmt"
 	"os"
@@ -46,11 +45,11 @@ func run(r *kit.Report) error {
 	t.release()
 	t.killed()
 	t.gone()
-	v, err := version()
+	v, err := kit.ModuleVersion(program("kubelet"))
 	if err != nil {
 		return err
 	}
-	r.Called("Kubernetes "+strings.TrimPrefix(v, "v")+" with containerd", t.workers[0].Node, t.workers[1].Node)
+	r.Called("Kubernetes "+v+" with containerd", t.workers[0].Node, t.workers[1].Node)
 	return nil
 }
 
@@ -60,7 +59,7 @@ func (t *test) begin() bool {
 		if err := t.control(); err != nil {
 			return "", err
 		}
-		return version()
+		return kit.ModuleVersion(program("kubelet"))
 	}) && t.Check("two nodes join and get their podCIDRs", func() (string, error) {
 		for _, w := range t.workers {
 			if err := t.join(w); err != nil {
@@ -95,15 +94,6 @@ func (t *test) begin() bool {
 		}
 		return err
 	})
-}
-
-// version is that of the module that the programs are built from.
-func version() (string, error) {
-	info, err := buildinfo.ReadFile(program("kubelet"))
-	if err != nil {
-		return "", err
-	}
-	return info.Main.Version, nil
 }
 
 // deploy applies a manifest and waits until its pods run.
