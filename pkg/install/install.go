@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/file"
@@ -84,8 +85,15 @@ func HasReference(bin string) bool {
 
 // Idle waits until no process runs a plugin of the set before, and no longer than timeout.
 func Idle(bin string, timeout time.Duration) error {
+	var programs []os.FileInfo
+	for _, name := range Names {
+		if program, err := os.Stat(filepath.Join(bin, previous, name)); err == nil && name != command {
+			programs = append(programs, program)
+		}
+	}
+	// Nothing tells of the end of somebody else's process; most calls take a few milliseconds.
 	for end := time.Now().Add(timeout); ; time.Sleep(20 * time.Millisecond) {
-		pid := runs(bin)
+		pid := runs(programs)
 		if pid == "" {
 			return nil
 		}
@@ -95,14 +103,13 @@ func Idle(bin string, timeout time.Duration) error {
 	}
 }
 
-// runs finds a process that runs a plugin of the set before.
-func runs(bin string) (pid string) {
-	programs, _ := filepath.Glob("/proc/[0-9]*/exe") // the pattern is right
-	for _, path := range programs {
-		for _, name := range Names {
-			if name != command && SameFile(path, filepath.Join(bin, previous, name)) {
-				return filepath.Base(filepath.Dir(path))
-			}
+// runs finds a process that runs one of the programs.
+func runs(programs []os.FileInfo) (pid string) {
+	running, _ := filepath.Glob("/proc/[0-9]*/exe") // the pattern is right
+	for _, path := range running {
+		program, err := os.Stat(path)
+		if err == nil && slices.ContainsFunc(programs, func(p os.FileInfo) bool { return os.SameFile(p, program) }) {
+			return filepath.Base(filepath.Dir(path))
 		}
 	}
 	return ""

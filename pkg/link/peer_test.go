@@ -41,6 +41,7 @@ func TestPeerAddressesDying(t *testing.T) {
 		l, err := w.Host.Link("here")
 		w.Must(err)
 		w.Must(box.Close())
+		// The kernel ends a namespace in its own time.
 		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
 			got, err := w.Host.PeerAddresses(l)
 			if errors.Is(err, rtnl.ErrNoLink) {

@@ -21,8 +21,9 @@ func (c *Conn) PeerAddresses(l *Link) ([]netip.Prefix, error) {
 	if l.PeerNS < 0 {
 		return nil, nil
 	}
-	list, err := c.addresses(l.Peer, nl.NewRtAttr(targetNetnsID, nl.Uint32Attr(uint32(l.PeerNS)))) // 0 is an id, too
-	if errors.Is(err, unix.EINVAL) {                                                               // no namespace has the id
+	id := nl.NewRtAttr(targetNetnsID, nl.Uint32Attr(uint32(l.PeerNS))) // 0 is an id, too
+	list, err := c.addresses(l.Peer, id)
+	if errors.Is(err, unix.EINVAL) { // no namespace has the id
 		err = ErrNoLink
 	}
 	return list, err

@@ -84,19 +84,19 @@ The configurations in --conf-dir are examined afterwards.`,
 			return err
 		}
 		return p.Value(done, func() {
-			o.printChanged(p, done)
+			printChanged(p, done)
+			if len(done) == 0 {
+				p.Line("%s: this set is installed already, nothing was changed", o.place.Bin)
+			}
 			o.remarks(p)
 		})
 	})
 	return c
 }
 
-func (o *options) printChanged(p *show.Printer, done []install.Changed) {
+func printChanged(p *show.Printer, done []install.Changed) {
 	for _, d := range done {
 		p.Line("%s: %s → %s", p.Name(d.Path), show.Dash(d.Was), show.Dash(d.Is))
-	}
-	if len(done) == 0 {
-		p.Line("%s: this set is installed already, nothing was changed", o.place.Bin)
 	}
 }
 
@@ -144,9 +144,7 @@ func (o *options) leave(p *show.Printer, l mend.Leaving, last func() error) erro
 
 func printLeft(p *show.Printer, left *mend.Left, dry bool) {
 	would := map[bool]string{true: "would be ", false: ""}[dry]
-	for _, d := range left.Plugins {
-		p.Line("%s: %s → %s", p.Name(d.Path), show.Dash(d.Was), show.Dash(d.Is))
-	}
+	printChanged(p, left.Plugins)
 	for _, m := range left.HandedOver {
 		p.Line("%shanded over to the reference: %s", would, p.Name(m.Name))
 		if m.Error != "" {

@@ -3,9 +3,7 @@ package mend
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
@@ -15,7 +13,6 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
-	"github.com/bridgeport-cni/bridgeport/pkg/owned"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
@@ -92,6 +89,7 @@ func ours(list []*attachment.Attachment) []*attachment.Attachment {
 // settled is a look in which libcni's cache knows each living attachment: libcni writes an entry after the
 // last plugin of the list.
 func (l Leaving) settled() (n *node.Node, list []*attachment.Attachment, err error) {
+	// The other plugins of a list take no longer; nothing tells when an entry is written.
 	for end := time.Now().Add(5 * time.Second); ; time.Sleep(attachment.Pause) {
 		n, list, err = l.Look()
 		unknown := slices.ContainsFunc(ours(list), func(a *attachment.Attachment) bool { return a.Cached == nil })
@@ -103,25 +101,20 @@ func (l Leaving) settled() (n *node.Node, list []*attachment.Attachment, err err
 
 // handOver gives the attachments the rules that the reference would have made. With dry it only says
 // whether that is possible.
-func (l Leaving) handOver(living []*attachment.Attachment, dry bool) ([]Mended, error) {
-	if l.Force && !install.HasReference(l.Place.Bin) || len(living) == 0 {
+func (l Leaving) handOver(living []*attachment.Attachment, dry bool) (out []Mended, err error) {
+	if len(living) == 0 {
 		return nil, nil
 	}
-	err := iptables.Family{}.Available()
-	switch {
-	case !install.HasReference(l.Place.Bin):
-		err = fmt.Errorf("%s: no plugins of the reference are kept there to take over", l.Place.Bin)
-	case err != nil:
-		err = fmt.Errorf("the reference's rules need it: %w", err)
-	}
-	var out []Mended
-	for _, a := range living {
-		if err != nil {
-			break
-		}
-		m := mendOne(a.ByIPTables(), dry)
-		if m.Error != "" && !l.Force && !vanished(a) {
-			err = fmt.Errorf("%s: can't be handed over: %s", m.Name, m.Error)
+	err = l.heir()
+	for i := 0; i < len(living) && err == nil; i++ {
+		m := mendOne(living[i].ByIPTables(), dry)
+		if m.Error != "" && !l.Force {
+			err = plan.With(nil, func(s *plan.Session) error {
+				if vanished(s, living[i]) {
+					return nil
+				}
+				return fmt.Errorf("%s: can't be handed over: %s", m.Name, m.Error)
+			})
 		}
 		out = append(out, m)
 	}
@@ -131,34 +124,38 @@ func (l Leaving) handOver(living []*attachment.Attachment, dry bool) ([]Mended, 
 	return out, nil
 }
 
+// heir is nil where the reference's plugins can take over, else why they can't.
+func (l Leaving) heir() error {
+	if !install.HasReference(l.Place.Bin) {
+		return fmt.Errorf("%s: no plugins of the reference are kept there to take over", l.Place.Bin)
+	}
+	if err := (iptables.Family{}).Available(); err != nil {
+		return fmt.Errorf("the reference's rules need it: %w", err)
+	}
+	return nil
+}
+
 // vanished says whether the attachment's link has gone since it was seen.
-func vanished(a *attachment.Attachment) bool {
-	err := plan.With(nil, func(s *plan.Session) error {
-		if a.Link != "" && !link.Exists(s, a.Link) {
-			return os.ErrNotExist
-		}
-		return nil
-	})
-	return errors.Is(err, os.ErrNotExist)
+func vanished(s *plan.Session, a *attachment.Attachment) bool {
+	return a.Link != "" && !link.Exists(s, a.Link)
 }
 
 // gone removes the rules again of attachments that were deleted while they were handed over: the
 // reference's DEL may have come before the rules.
 func (l Leaving) gone(living []*attachment.Attachment) error {
-	if len(living) > 0 {
-		time.Sleep(2 * attachment.Pause)
+	if len(living) == 0 {
+		return nil
 	}
-	var errs []error
-	for _, a := range living {
-		if !vanished(a) {
-			continue
+	time.Sleep(2 * attachment.Pause) // a DEL that has removed the rules removes the link in this time
+	return plan.With(nil, func(s *plan.Session) error {
+		var errs []error
+		for _, a := range living {
+			if vanished(s, a) {
+				errs = append(errs, dropIPTables(s, a))
+			}
 		}
-		errs = append(errs, plan.With(nil, func(s *plan.Session) error {
-			rest := owned.By(a.Owner(), nil)
-			return plan.Delete(s, rest.PortsIPTables, rest.MasqueradeIPTables)
-		}))
-	}
-	return errors.Join(errs...)
+		return errors.Join(errs...)
+	})
 }
 
 // rest removes what dead attachments left, our tables, bridges without ports and indexes of leases.
@@ -178,7 +175,7 @@ func (l Leaving) rest(n *node.Node, list []*attachment.Attachment, left *Left) e
 		}
 		return err
 	}))
-	for _, dir := range dataDirs(n) {
+	for _, dir := range n.DataDirs() {
 		found, err := lease.DropIndex(dir, l.Dry)
 		if found != "" {
 			left.Removed = append(left.Removed, found)
@@ -217,16 +214,4 @@ func dropRules(s *plan.Session, dry bool) (names []string, err error) {
 		err = errors.Join(err, plan.Locked(f.DropGuard))
 	}
 	return names, err
-}
-
-// dataDirs are the directories of leases that configurations name, and the usual one.
-func dataDirs(n *node.Node) []string {
-	dirs := []string{n.Place.Data}
-	for _, p := range n.Plugins() {
-		if p.DataDir != "" {
-			dirs = append(dirs, p.DataDir)
-		}
-	}
-	slices.SortFunc(dirs, strings.Compare)
-	return slices.Compact(dirs)
 }

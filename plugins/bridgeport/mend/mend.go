@@ -112,8 +112,7 @@ func bury(s *plan.Session, r *Removal) error {
 	}
 	errs := []error{owned.Remove(s, a.Tag, owned.RulesOnly)}
 	if a.IfName != "" {
-		rest := owned.By(a.Owner(), nil)
-		errs = append(errs, plan.Delete(s, rest.PortsIPTables, rest.MasqueradeIPTables))
+		errs = append(errs, dropIPTables(s, a))
 	}
 	for _, l := range a.Leases {
 		_, err := lease.Reclaim(l.Dir, l.Network, l.File)
@@ -123,6 +122,12 @@ func bury(s *plan.Session, r *Removal) error {
 		errs = append(errs, forget(a.Cached.File, a.Cached.Time))
 	}
 	return errors.Join(errs...)
+}
+
+// dropIPTables removes the attachment's rules of iptables.
+func dropIPTables(s *plan.Session, a *attachment.Attachment) error {
+	rest := owned.By(a.Owner(), nil)
+	return plan.Delete(s, rest.PortsIPTables, rest.MasqueradeIPTables)
 }
 
 // forget removes the cache's file as it was seen, unless an ADD has written it anew.

@@ -96,16 +96,21 @@ func (n *Node) Plugins() (list []Plugin) {
 	return list
 }
 
-// leases reads the given directory, and those that configurations name.
-func (n *Node) leases() ([]Lease, error) {
+// DataDirs are the directories of leases: the given one, and those that configurations name.
+func (n *Node) DataDirs() []string {
 	dirs := []string{n.Place.Data}
 	for _, p := range n.Plugins() {
 		if p.DataDir != "" && !slices.Contains(dirs, p.DataDir) {
 			dirs = append(dirs, p.DataDir)
 		}
 	}
+	return dirs
+}
+
+// leases reads all of them.
+func (n *Node) leases() ([]Lease, error) {
 	var list []Lease
-	for _, dir := range dirs {
+	for _, dir := range n.DataDirs() {
 		networks, err := lease.Networks(dir)
 		if err != nil {
 			return nil, err

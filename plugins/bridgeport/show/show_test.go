@@ -128,7 +128,7 @@ func TestProgress(t *testing.T) {
 		g := &Progress{stop: make(chan struct{})}
 		g.Step(3, 7)
 		g.done.Go(func() { g.tell(w, "mending") })
-		time.Sleep(lasts)
+		time.Sleep(lasts) // the work of which progress is told
 		g.Done()
 		_ = w.Close()
 		var b bytes.Buffer
