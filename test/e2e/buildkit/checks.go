@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/test/e2e/kit"
@@ -40,13 +39,7 @@ func (t *test) builds() {
 		return err
 	})
 	t.Do("six builds in parallel: the pool grows", func() error {
-		var group sync.WaitGroup
-		errs := make([]error, 6)
-		for i := range errs {
-			group.Go(func() { errs[i] = t.outward(fmt.Sprint("crowd", i)) })
-		}
-		group.Wait()
-		return errors.Join(errs...)
+		return kit.Together(6, func(i int) error { return t.outward(fmt.Sprint("crowd", i)) })
 	})
 	t.Do("a build with a host name has a namespace of its own, which goes with it", func() error {
 		before, err := t.namespaces()

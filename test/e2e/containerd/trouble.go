@@ -199,7 +199,7 @@ func (t *test) crowd() {
 	t.Check(fmt.Sprintf("%d pods start in parallel, each with its own address and port", crowd), func() (string, error) {
 		addrs := make(map[string]string)
 		var lock sync.Mutex
-		err := all(func(i int) error {
+		err := kit.Together(crowd, func(i int) error {
 			p, err := t.node.RunPod(fmt.Sprint("crowd", i), kit.TCP(9000+i, 80))
 			if err != nil {
 				return err
@@ -224,22 +224,12 @@ func (t *test) crowd() {
 		if err != nil {
 			return err
 		}
-		return all(func(i int) error {
+		return kit.Together(crowd, func(i int) error {
 			_, err := t.node.Crictl("rmp", "-f", ids[i])
 			return err
 		})
 	})
 	t.leavesNothing("nothing is left of them")
-}
-
-func all(fn func(i int) error) error {
-	var group sync.WaitGroup
-	errs := make([]error, crowd)
-	for i := range crowd {
-		group.Go(func() { errs[i] = fn(i) })
-	}
-	group.Wait()
-	return errors.Join(errs...)
 }
 
 // rebooted cuts the node's power under a running pod.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"slices"
-	"sync"
 
 	"github.com/bridgeport-cni/bridgeport/test/e2e/kit"
 	"github.com/bridgeport-cni/bridgeport/test/stage"
@@ -97,7 +96,7 @@ func (t *test) compose() {
 	})
 	t.Do("12 containers start, restart and go at once, each with its port", func() error {
 		list := make([]*container, 12)
-		err := together(len(list), func(i int) (err error) {
+		err := kit.Together(len(list), func(i int) (err error) {
 			list[i], err = t.run(fmt.Sprint("crowd", i), wish{Ports: publish(fmt.Sprintf("%d:80", 9300+i))})
 			return err
 		})
@@ -111,21 +110,10 @@ func (t *test) compose() {
 			err = answers()
 		}
 		if err == nil {
-			err = errors.Join(together(len(list), func(i int) error { return errors.Join(list[i].stop(), list[i].start()) }), answers())
+			err = errors.Join(kit.Together(len(list), func(i int) error { return errors.Join(list[i].stop(), list[i].start()) }), answers())
 		}
-		return errors.Join(err, together(len(list), func(i int) error { return remove(list[i]) }))
+		return errors.Join(err, kit.Together(len(list), func(i int) error { return remove(list[i]) }))
 	})
-}
-
-// together calls fn so many times at once.
-func together(times int, fn func(int) error) error {
-	var group sync.WaitGroup
-	errs := make([]error, times)
-	for i := range errs {
-		group.Go(func() { errs[i] = fn(i) })
-	}
-	group.Wait()
-	return errors.Join(errs...)
 }
 
 // lives is a container that stops, is killed, and outlives containerd.

@@ -62,21 +62,28 @@ func (a *archive) dir(path string) {
 
 // copy puts a file of the machine into the archive.
 func (a *archive) copy(path, from string, mode int64) {
+	a.reading(from, func(f *os.File) error {
+		info, err := f.Stat()
+		if err == nil {
+			a.put(&tar.Header{Name: path, Mode: mode, Size: info.Size()}, f)
+		}
+		return err
+	})
+}
+
+// reading opens a file for fn, unless something has failed before.
+func (a *archive) reading(from string, fn func(*os.File) error) {
 	if a.err != nil {
 		return
 	}
 	f, err := os.Open(from)
-	if err != nil {
-		a.err = err
-		return
+	if err == nil {
+		defer f.Close()
+		err = fn(f)
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
+	if a.err == nil {
 		a.err = err
-		return
 	}
-	a.put(&tar.Header{Name: path, Mode: mode, Size: info.Size()}, f)
 }
 
 // tree puts a directory's files below a path. mode is each file's.
@@ -96,27 +103,20 @@ func (a *archive) tree(below, dir string, mode func(path string) int64) {
 
 // part copies what is wanted of another archive, with its rights and links.
 func (a *archive) part(from string, wanted func(path string) bool) {
-	if a.err != nil {
-		return
-	}
-	f, err := os.Open(from)
-	if err != nil {
-		a.err = err
-		return
-	}
-	defer f.Close()
-	for r := tar.NewReader(f); a.err == nil; {
-		header, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return
+	a.reading(from, func(f *os.File) error {
+		for r := tar.NewReader(f); a.err == nil; {
+			header, err := r.Next()
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if path := strings.TrimPrefix(header.Name, "./"); wanted(strings.TrimSuffix(path, "/")) {
+				header.PAXRecords, header.Uname, header.Gname = nil, "", ""
+				a.put(header, r)
+			}
 		}
-		if err != nil {
-			a.err = err
-			return
-		}
-		if path := strings.TrimPrefix(header.Name, "./"); wanted(strings.TrimSuffix(path, "/")) {
-			header.PAXRecords, header.Uname, header.Gname = nil, "", ""
-			a.put(header, r)
-		}
-	}
+		return nil
+	})
 }

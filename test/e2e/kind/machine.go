@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/bridgeport-cni/bridgeport/test/e2e/kit"
 	"github.com/bridgeport-cni/bridgeport/test/stage"
 )
@@ -48,18 +47,7 @@ func (m *machine) root(path string) string {
 }
 
 // enter opens a network namespace by its path on the node.
-func (m *machine) enter(path string) (*stage.Space, error) {
-	// An absolute link on the node would lead out of it.
-	if rest, ok := strings.CutPrefix(path, "/var/run/"); ok {
-		path = "/run/" + rest
-	}
-	at := m.root(path)
-	ns, err := netns.Open(at)
-	if err != nil {
-		return nil, err
-	}
-	return &stage.Space{NS: ns, Name: m.name + " " + filepath.Base(path), Path: at}, nil
-}
+func (m *machine) enter(path string) (*stage.Space, error) { return kit.Enter(m.name, path, m.root) }
 
 // run runs a program on the node.
 func (m *machine) run(argv ...string) (string, error) {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/test/stage"
@@ -98,4 +99,15 @@ func Wait(timeout time.Duration, fn func() error) error {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
+}
+
+// Together calls fn so many times at once.
+func Together(times int, fn func(i int) error) error {
+	var group sync.WaitGroup
+	errs := make([]error, times)
+	for i := range errs {
+		group.Go(func() { errs[i] = fn(i) })
+	}
+	group.Wait()
+	return errors.Join(errs...)
 }

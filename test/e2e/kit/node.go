@@ -140,17 +140,20 @@ func output(cmd *exec.Cmd, argv []string) (string, error) {
 }
 
 // Enter opens a network namespace by its path on the node.
-func (n *Node) Enter(path string) (*stage.Space, error) {
-	// An absolute link on the node would lead out of it.
+func (n *Node) Enter(path string) (*stage.Space, error) { return Enter(n.Name, path, n.Root) }
+
+// Enter opens a network namespace by its path on a machine, whose files the test reaches by root.
+func Enter(machine, path string, root func(path string) string) (*stage.Space, error) {
+	// An absolute link on the machine would lead out of it.
 	if rest, ok := strings.CutPrefix(path, "/var/run/"); ok {
 		path = "/run/" + rest
 	}
-	at := n.Root(path)
+	at := root(path)
 	ns, err := netns.Open(at)
 	if err != nil {
 		return nil, err
 	}
-	return &stage.Space{NS: ns, Name: n.Name + " " + filepath.Base(path), Path: at}, nil
+	return &stage.Space{NS: ns, Name: machine + " " + filepath.Base(path), Path: at}, nil
 }
 
 // plugins are the names of the one executable.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
 
 	"github.com/bridgeport-cni/bridgeport/test/e2e/kit"
 )
@@ -108,7 +107,7 @@ const crowd = 20
 func (t *test) crowd() {
 	t.Check(fmt.Sprintf("%d pods in parallel, each with its own addresses and port", crowd), func() (string, error) {
 		pods := make([]*pod, crowd)
-		err := all(func(i int) (err error) {
+		err := kit.Together(crowd, func(i int) (err error) {
 			pods[i], err = t.serving(fmt.Sprint("crowd", i), on("ports"), mapping("ports", tcp(9000+i, 80)))
 			return err
 		})
@@ -125,19 +124,9 @@ func (t *test) crowd() {
 		if len(addrs) != 2*crowd {
 			err = errors.Join(err, fmt.Errorf("%d different addresses", len(addrs)))
 		}
-		return "", errors.Join(err, all(func(i int) error { return t.remove(pods[i]) }))
+		return "", errors.Join(err, kit.Together(crowd, func(i int) error { return t.remove(pods[i]) }))
 	})
 	t.leavesNothing("nothing is left of them")
-}
-
-func all(fn func(i int) error) error {
-	var group sync.WaitGroup
-	errs := make([]error, crowd)
-	for i := range crowd {
-		group.Go(func() { errs[i] = fn(i) })
-	}
-	group.Wait()
-	return errors.Join(errs...)
 }
 
 // rebooted cuts the node's power under pods.

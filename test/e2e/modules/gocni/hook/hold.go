@@ -66,6 +66,7 @@ func release(id string) error {
 	if err = errors.Join(err, perr); err != nil {
 		return err
 	}
+	// The process is nobody's child here, so nothing tells of its end.
 	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
 		err := syscall.Kill(pid, syscall.SIGKILL)
 		if errors.Is(err, syscall.ESRCH) {
