@@ -27,7 +27,8 @@ func delKernel(req *cni.Request, addrs []netip.Prefix) error {
 	}
 	o := plan.OwnerOf(req)
 	rest := owned.By(o, addrs)
-	bounds := plan.Plan{Bounds: rest.Bounds()}
+	// Ports are looked for once more after the link: until then `bridgeport repair` may put them back.
+	after := plan.Plan{Bounds: append(rest.Bounds(), rest.Published()...)}
 	// The order is ports, link, rules. Ports go first, because a link that exists is their
 	// sign that connections may be left. Rules go last, because the container must never be
 	// without those of its bounds. After portmap this order is faster, too: portmap's deletion
@@ -36,7 +37,7 @@ func delKernel(req *cni.Request, addrs []netip.Prefix) error {
 		return errors.Join(
 			publish.Withdraw(req, s, addrs),
 			plan.Delete(s, rest.Veth, foreign.ReferenceLink{IfName: req.IfName, Tag: o.Tag(), Addrs: addrs}, foreign.ReferenceMasquerade{Owner: o}),
-			bounds.Del(s))
+			after.Del(s))
 	})
 }
 

@@ -10,6 +10,7 @@
 package snapshot
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -58,6 +59,26 @@ func Take(ns *netns.NS, dirs ...string) (Snapshot, error) {
 		if err := s.takeFiles(dir); err != nil {
 			return nil, fmt.Errorf("snapshot: files: %w", err)
 		}
+	}
+	return s, nil
+}
+
+// TakeInside reads what an attachment changes in a container's namespace: a tenth of the time of
+// Take, as it leaves out firewalls and the settings that are of no link.
+func TakeInside(ns *netns.NS) (Snapshot, error) {
+	s := make(Snapshot)
+	err := ns.Do(func() error {
+		names, err := s.takeLinks()
+		if err != nil {
+			return fmt.Errorf("links: %w", err)
+		}
+		return errors.Join(
+			s.takeAddrs(names), s.takeRoutes(names), s.takeRules(), s.takeNeighs(names), s.takeQdiscs(names),
+			s.walkSysctls("net/ipv4/conf"), s.walkSysctls("net/ipv6/conf"),
+		)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("snapshot: container: %w", err)
 	}
 	return s, nil
 }

@@ -200,6 +200,8 @@ func printMended(p *show.Printer, mended []mend.Mended, dry bool) {
 			state = p.Warn("would mend")
 		case m.Error != "":
 			state = p.Bad("failed")
+		case m.Gone:
+			state = p.Warn("deleted meanwhile")
 		}
 		p.Line("%s %s", state, p.Name(m.Name))
 		for _, command := range m.Commands {

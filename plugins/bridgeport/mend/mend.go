@@ -159,6 +159,7 @@ type Mended struct {
 	Commands []string   `json:"commands"`           // what was, or would be, put back
 	Error    string     `json:"error,omitempty"`    // what could not be put back
 	Restored bool       `json:"restored,omitempty"` // CHECK finds nothing any more
+	Gone     bool       `json:"gone,omitempty"`     // it was deleted meanwhile: nothing was put back
 }
 
 // Repair puts back what living attachments lack, from libcni's cache, object by object: what is as it
@@ -178,6 +179,13 @@ func mendOne(a *attachment.Attachment, dry bool) Mended {
 	m := Mended{Name: a.Name(), Missing: a.Notes, Findings: a.Findings}
 	err := a.With(func(s *plan.Session, p plan.Plan) error { return mendPlan(s, a, p, dry, &m) })
 	err = errors.Join(err, mendLease(a, dry, &m))
+	if !dry && a.Host != nil {
+		gone, gerr := takeBack(a)
+		if gone && gerr == nil {
+			return Mended{Name: m.Name, Missing: m.Missing, Findings: m.Findings, Gone: true}
+		}
+		err = errors.Join(err, gerr)
+	}
 	if err == nil && !dry {
 		err = a.With(func(s *plan.Session, p plan.Plan) error { return p.Check(s) })
 		m.Restored = err == nil
@@ -187,6 +195,33 @@ func mendOne(a *attachment.Attachment, dry bool) Mended {
 	}
 	m.Commands = slices.Compact(m.Commands)
 	return m
+}
+
+// takeBack removes what was put back for an attachment that a DEL has taken meanwhile. DEL looks
+// for rules after it has deleted the link: what is added while the link exists DEL sees, and what is
+// added later takeBack sees.
+func takeBack(a *attachment.Attachment) (gone bool, err error) {
+	err = plan.With(nil, func(s *plan.Session) error {
+		links, err := link.Tagged(s, func(tag string) bool { return tag == a.Tag })
+		if gone = err == nil && len(links) == 0; !gone {
+			return err
+		}
+		return errors.Join(owned.Remove(s, a.Tag, owned.RulesOnly), dropIPTables(s, a))
+	})
+	if !gone {
+		return false, err
+	}
+	for _, l := range a.Unleased() {
+		files, lerr := lease.Files(l.Dir, l.Network)
+		err = errors.Join(err, lerr)
+		for _, f := range files {
+			if f.Addr == l.Addr && f.Owner == (lease.Owner{ContainerID: a.Container, IfName: a.IfName}) {
+				_, lerr = lease.Reclaim(l.Dir, l.Network, f)
+				err = errors.Join(err, lerr)
+			}
+		}
+	}
+	return true, err
 }
 
 // mendPlan adds what is not as it should be, in the plan's order: what comes first may be what the next stands on.

@@ -69,10 +69,8 @@ func effectOf(pid int, in info) (Effect, bool) {
 	case path0, path1, path2:
 		e.Detail = text(pid, uintptr(in.args[call.kind-path0]))
 	case opening:
-		if in.args[2]&(unix.O_CREAT|unix.O_TRUNC|unix.O_WRONLY|unix.O_RDWR) == 0 {
-			return e, false
-		}
 		e.Detail = text(pid, uintptr(in.args[1]))
+		return e, in.args[2]&(unix.O_CREAT|unix.O_TRUNC|unix.O_WRONLY|unix.O_RDWR) != 0
 	case forking:
 		return e, in.args[0]&unix.CLONE_THREAD == 0
 	case message:

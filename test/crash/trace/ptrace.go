@@ -12,7 +12,7 @@ import (
 // info is struct ptrace_syscall_info (linux/ptrace.h), as far as it is needed.
 type info struct {
 	op   uint8
-	nr   uint64
+	nr   uint64 // at the end of a call its result
 	args [6]uint64
 }
 
@@ -23,6 +23,13 @@ const (
 )
 
 const infoSize = 88
+
+// restarts says whether the kernel makes the call that ends here once more, as a write of
+// disable_ipv6 does until it gets RTNL (linux/errno.h: ERESTARTSYS to ERESTART_RESTARTBLOCK).
+func (i info) restarts() bool {
+	result := -int64(i.nr)
+	return result >= 512 && result <= 516
+}
 
 func syscallInfo(pid int) (info, error) {
 	var b [infoSize]byte

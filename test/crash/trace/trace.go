@@ -29,6 +29,7 @@ func (v Victim) String() string { return [...]string{"nobody", "tree", "leader"}
 // Run is one run of a program.
 type Run struct {
 	Path  string
+	Args  []string // behind the program's name
 	Env   []string
 	Stdin []byte
 	At    int        // which effect is hit, from 1; 0 for none
@@ -40,6 +41,10 @@ type Run struct {
 	// executed makes more or fewer; nil for none.
 	Apart func(Effect) bool
 	Clock time.Duration // added to what the program takes for the time of day
+	// Reads counts files that are opened to be read, too.
+	Reads bool
+	// Turns is asked before each effect; nil where the program runs alone.
+	Turns Turns
 }
 
 // Outcome is what came of a Run.
@@ -67,7 +72,7 @@ func (r Run) Do() (Outcome, error) {
 		defer f.Close()
 		files[i] = f
 	}
-	pid, err := syscall.ForkExec(r.Path, []string{r.Path}, &syscall.ProcAttr{
+	pid, err := syscall.ForkExec(r.Path, append([]string{r.Path}, r.Args...), &syscall.ProcAttr{
 		Env: r.Env, Files: []uintptr{files[0].Fd(), files[1].Fd(), files[2].Fd()},
 		Sys: &syscall.SysProcAttr{Ptrace: true, Pdeathsig: syscall.SIGKILL},
 	})
@@ -124,8 +129,12 @@ type tracer struct {
 
 // task is one thread.
 type task struct {
-	fail  bool // the call it is in was not executed
-	clock uint64
+	fail    bool // the call it is in was not executed
+	clock   uint64
+	locks   bool // the call it is in takes a lock, however long that lasts
+	waiting bool // somebody else has the lock
+	nr      uint64
+	again   bool // the kernel makes the call once more: it is no other effect
 }
 
 const options = unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK |
@@ -160,17 +169,22 @@ func (t *tracer) follow() error {
 		if err != nil {
 			return fmt.Errorf("trace: wait: %w", err)
 		}
-		if status.Stopped() {
-			if err := t.stopped(pid, status); err != nil {
-				t.killAll()
-				return err
-			}
-			continue
+		if err := t.event(pid, status); err != nil {
+			t.killAll()
+			return err
 		}
-		delete(t.tasks, pid)
-		if pid == t.leader {
-			t.out.Exit = status.ExitStatus() // -1 for a signal
-		}
+	}
+	return nil
+}
+
+// event is a stop or the end of a thread.
+func (t *tracer) event(pid int, status unix.WaitStatus) error {
+	if status.Stopped() {
+		return t.stopped(pid, status)
+	}
+	delete(t.tasks, pid)
+	if pid == t.leader {
+		t.out.Exit = status.ExitStatus() // -1 for a signal
 	}
 	return nil
 }
@@ -201,6 +215,9 @@ func (t *tracer) stopped(pid int, status unix.WaitStatus) error {
 		return nil
 	}
 	t.resume(pid, signal)
+	if own := t.tasks[pid]; own != nil && own.locks && !own.waiting {
+		return t.atLock(pid, own)
+	}
 	return nil
 }
 
@@ -219,6 +236,10 @@ func (t *tracer) call(pid int) error {
 		t.tasks[pid] = own
 	}
 	if info.op == opExit {
+		if own.waiting {
+			t.run.Turns.Awake()
+		}
+		own.locks, own.waiting, own.again = false, false, info.restarts()
 		return t.after(pid, own)
 	}
 	if info.op != opEntry || t.dead || t.tasks[t.leader] == nil {
@@ -228,11 +249,24 @@ func (t *tracer) call(pid int) error {
 	if t.run.Clock != 0 && info.nr == unix.SYS_CLOCK_GETTIME && info.args[0] == unix.CLOCK_REALTIME {
 		own.clock = info.args[1]
 	}
+	if own.again && own.nr == info.nr {
+		return nil
+	}
+	own.nr = info.nr
 	effect, counts := effectOf(pid, info)
+	counts = counts || t.run.Reads && effect.Name == "openat" && effect.Detail != ""
 	if !counts || t.out.Hit || t.run.Apart != nil && t.run.Apart(effect) {
 		return nil
 	}
 	t.out.Effects = append(t.out.Effects, effect)
+	if t.run.Turns != nil {
+		own.locks = info.nr == unix.SYS_FLOCK && info.args[1]&(unix.LOCK_NB|unix.LOCK_UN) == 0
+		if t.run.Turns.Before(effect) {
+			t.out.Hit = true
+			t.killAll()
+		}
+		return nil
+	}
 	if len(t.out.Effects) != t.run.At {
 		return nil
 	}

@@ -83,3 +83,12 @@ func TestClock(t *testing.T) {
 		t.Errorf("the clock was not set back: %q %s", text, out.Stderr)
 	}
 }
+
+// TestRestarts: a call that the kernel makes once more is one effect.
+func TestRestarts(t *testing.T) {
+	for result, want := range map[int64]bool{0: false, -int64(unix.EINTR): false, -512: true, -513: true, -516: true, -517: false, 513: false} {
+		if got := (info{op: opExit, nr: uint64(result)}).restarts(); got != want {
+			t.Errorf("%d: got %t", result, got)
+		}
+	}
+}
