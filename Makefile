@@ -33,7 +33,7 @@ release-check: PROGRAMS += qemu-aarch64-static:qemu-user-static
 bench: PROGRAMS += gcc:gcc ld:binutils iperf3:iperf3
 REF      := github.com/containernetworking/plugins/plugins
 
-.PHONY: help build e2e-table plugins install docs lint fmt test test-plain unit notices attack crash soak fuzz mutation vm-test e2e e2e-programs e2e-containerd e2e-kubernetes e2e-podman e2e-ocicni e2e-gocni e2e-buildkit e2e-flannel e2e-kind installer-image release release-check demo bench bench-plot reference reference-table packages clean
+.PHONY: help build e2e-table plugins install docs lint fmt test test-plain unit vulncheck notices attack crash soak fuzz mutation vm-test e2e e2e-programs e2e-containerd e2e-kubernetes e2e-podman e2e-ocicni e2e-gocni e2e-buildkit e2e-flannel e2e-kind installer-image release release-check demo bench bench-plot reference reference-table packages clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -66,6 +66,10 @@ lint: ## gofumpt, go vet, staticcheck, borders between packages and their sizes,
 	$(TOOL) staticcheck ./...
 	@set -o pipefail; $(GO) test -count=1 -v ./test/borders | grep -v '^=== RUN'
 	MUTATE='^$$' $(GO) run ./test/mutation
+
+# Not a tool of .tools/go.mod: its modules would change those that the reference is linked with.
+vulncheck: ## known vulnerabilities in what the programs call, in our modules and in Go (asks vuln.go.dev, or VULNDB=file:///DIR)
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 $(if $(VULNDB),-db $(VULNDB)) ./plugins ./plugins/bridgeport ./plugins/installer
 
 unit: ## tests of the packages alone; without root those that make namespaces are skipped and say so
 	$(GO) test -count=1 ./pkg/... ./plugins/...
