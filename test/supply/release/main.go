@@ -80,7 +80,9 @@ func check(modules supply.Modules, archive, version string) error {
 				say("THIRD-PARTY", "lacks "+d.Path+" "+d.Version)
 			}
 		}
-		fmt.Printf("%s: %s: %d modules as in its list, in go.mod and in go.sum\n", filepath.Base(archive), name, len(info.Deps))
+		if len(wrong) == 0 {
+			fmt.Printf("%s: %s: %d modules as in its list, in go.mod and in go.sum\n", filepath.Base(archive), name, len(info.Deps))
+		}
 	}
 	for _, name := range []string{"portmap", "host-local", "loopback"} {
 		if !bytes.Equal(files[name], files["bridge"]) {
