@@ -33,7 +33,8 @@ release-check: PROGRAMS += qemu-aarch64-static:qemu-user-static
 bench: PROGRAMS += gcc:gcc ld:binutils iperf3:iperf3
 REF      := github.com/containernetworking/plugins/plugins
 
-.PHONY: help build e2e-table plugins install docs lint fmt test test-plain unit attack crash schedules soak fuzz mutation vm-test e2e e2e-programs e2e-containerd e2e-kubernetes e2e-podman e2e-ocicni e2e-gocni e2e-buildkit e2e-flannel e2e-kind installer-image release release-check demo bench bench-plot reference reference-table packages clean
+# All targets are names, not files.
+.PHONY: $(shell sed -nE 's/^([a-z0-9-]+):.*/\1/p' $(MAKEFILE_LIST))
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -67,6 +68,10 @@ lint: ## gofumpt, go vet, staticcheck, borders between packages and their sizes,
 	@set -o pipefail; $(GO) test -count=1 -v ./test/borders | grep -v '^=== RUN'
 	MUTATE='^$$' $(GO) run ./test/mutation
 
+# Not a tool of .tools/go.mod: its modules would change those that the reference is linked with.
+vulncheck: ## known vulnerabilities in what the programs call, in our modules and in Go (asks vuln.go.dev, or VULNDB=file:///DIR)
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 $(if $(VULNDB),-db $(VULNDB)) ./plugins ./plugins/bridgeport ./plugins/installer
+
 unit: ## tests of the packages alone; without root those that make namespaces are skipped and say so
 	$(GO) test -count=1 ./pkg/... ./plugins/...
 
@@ -97,7 +102,7 @@ vm-test: packages build reference ## the same on a stock Debian 6.1 kernel, in a
 
 # Real programs, each test in namespaces of its own (as root). What they need is fetched
 # and built once, into .cache/e2e.
-e2e-programs: packages build
+e2e-programs: packages notices
 	@mkdir -p bin/e2e
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w' -o bin/e2e/ ./test/e2e/...
 
@@ -156,13 +161,16 @@ e2e: e2e-containerd e2e-podman e2e-ocicni e2e-gocni e2e-buildkit e2e-flannel e2e
 e2e-table: ## write what they called into the table of conf/README.md
 	$(GO) run ./test/e2e/table
 
-installer-image: build ## bin/installer-image.tar, what the DaemonSet of conf/kubernetes runs, for `docker load` or `ctr images import`
+notices: build ## bin/THIRD-PARTY, the licences of the modules that the programs are linked with
+	$(GO) run ./test/supply/notices bin/bridge bin/bridgeport bin/installer > bin/THIRD-PARTY
+
+installer-image: notices ## bin/installer-image.tar, what the DaemonSet of conf/kubernetes runs, for `docker load` or `ctr images import`
 	CGO_ENABLED=0 $(GO) run ./test/e2e/image bin/installer-image.tar
 
 release: ## archives, Debian and RPM packages for all architectures in bin/release/, with checksums; MINISIGN_KEY=FILE signs
 	ARCHES="$(ARCHES)" GOEXPERIMENT=$(GOEXPERIMENT) .tools/release/build.sh $(VERSION) $(COMMIT) bin/release
 
-release-check: packages reference ## this architecture's release, built twice to equal bytes, unpacked, installed beside others' packages and run; others start (as root)
+release-check: packages reference ## this architecture's release, built by two users in two places to equal bytes, lists of modules compared, unpacked, installed beside others' packages and run; others start (as root)
 	ARCHES="$(ARCHES)" GOEXPERIMENT=$(GOEXPERIMENT) .tools/release/check.sh $(VERSION) $(COMMIT)
 
 demo: build ## the main job, shown step by step (as root)

@@ -3,8 +3,11 @@
 # the reference's (programs at the top, LICENSE and README beside them) with the documents in doc/,
 # Debian and RPM packages, CycloneDX lists of what is in them, and checksums. SHA256SUMS has the
 # checksums of all files; where MINISIGN_KEY names a secret key, SHA256SUMS.minisig is its signature.
-# The same source gives the same bytes: no path, time or owner gets in.
+# THIRD-PARTY has the licences of the modules that the programs are linked with.
+# The same source gives the same bytes: no path, time, owner or setting of the caller's gets in.
 set -euo pipefail
+umask 022
+export LC_ALL=C TZ=UTC GOFLAGS=-mod=readonly GOAMD64=v1 GOARM64=v8.0 GOPPC64=power8 GORISCV64=rva20u64
 version=$1 commit=$2 out=$3
 module=github.com/bridgeport-cni/bridgeport
 cd "$(dirname "$0")/../.."
@@ -14,7 +17,8 @@ stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH
-(cd .tools/release && ${GO:-go} build -o "$stage/tools/" tool) # nfpm, cyclonedx-gomod, minisign
+# nfpm, cyclonedx-gomod, minisign. The list has checksums of the program that makes it.
+(cd .tools/release && CGO_ENABLED=0 ${GO:-go} build -trimpath -buildvcs=false -o "$stage/tools/" tool)
 export SHARE=$stage/share DOCUMENTS=$stage/doc
 ${GO:-go} run ./plugins/bridgeport/gen "$SHARE"
 gzip -n9 "$SHARE"/man/man*/*
@@ -44,16 +48,19 @@ programs() {
 	cp "$DOCUMENTS/LICENSE" "$2"
 	# README lies above the documents that it leads to.
 	sed -E 's#\]\(([^):#][^):]*)\)#](doc/\1)#g' "$DOCUMENTS/README.md" > "$2/README.md"
-	chmod 644 "$2/README.md"
+	${GO:-go} run ./test/supply/notices "$2/bridge" "$2/bridgeport" > "$2/THIRD-PARTY"
+	chmod 644 "$2"/{LICENSE,README.md,THIRD-PARTY}
 }
 
 # describe FILE DIR: each module in the programs with version and checksum, as the linker
-# noted it (CycloneDX).
+# noted it, and Go's own packages by Go's release without its experiments, which scanners don't
+# know (CycloneDX).
 describe() {
 	local program
 	for program in bridge bridgeport; do
-		"$stage/tools/cyclonedx-gomod" bin -json -noserial -notimestamp -output "$out/$1.$program.cdx.json" "$2/$program" 2> "$stage/log" ||
-			{ cat "$stage/log" >&2; return 1; }
+		"$stage/tools/cyclonedx-gomod" bin -json -std -noserial -notimestamp -version "$version" \
+			-output "$out/$1.$program.cdx.json" "$2/$program" 2> "$stage/log" || { cat "$stage/log" >&2; return 1; }
+		sed -Ei 's/(std@|"version": ")(go[0-9.]+)-X:[a-z0-9,]+/\1\2/' "$out/$1.$program.cdx.json"
 		made+=("$1.$program.cdx.json")
 	done
 }

@@ -220,7 +220,7 @@ layout() {
 	add ours_1.deb
 	does bridgeport lab up red
 	does bridgeport lab down
-	for page in /usr/share/man/man1/bridgeport.1.gz /usr/share/bash-completion/completions/bridgeport /usr/share/doc/bridgeport/copyright; do
+	for page in /usr/share/man/man1/bridgeport.1.gz /usr/share/bash-completion/completions/bridgeport /usr/share/doc/bridgeport/{copyright,THIRD-PARTY}; do
 		[[ -s $page ]] || die "$page: is missing"
 	done
 	# The removal takes what is ours from the node.
@@ -259,6 +259,7 @@ rpm() {
 	does command rpm --root "$root" --nosignature --install "$file"
 	does command rpm --root "$root" --verify bridgeport
 	does "$root/usr/bin/bridgeport" --version
+	[[ -s $root/usr/share/licenses/bridgeport/THIRD-PARTY ]] || die "rpm: lacks the licences of others"
 	[[ $(chroot "$root" /usr/lib/bridgeport/portmap --version) == "bridgeport portmap plugin "* ]] || die "rpm: portmap is not ours"
 	does command rpm --root "$root" --nosignature --upgrade --force "$file"
 	does command rpm --root "$root" --erase bridgeport

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs every test of the repository on a stock Debian kernel, but test/borders, which only
-# reads sources, test/budget, whose counts are those of a current kernel, and test/plain and
-# test/newcomer, which build programs. The test programs are built here and run in guests of run.sh, one
-# guest for each, as many at a time as there are CPUs. A skipped test is a failure: what
+# reads sources, test/budget, whose counts are those of a current kernel, and test/plain, test/supply
+# and test/newcomer, which build programs. The test programs are built here and run in guests of run.sh,
+# one guest for each, as many at a time as there are CPUs. A skipped test is a failure: what
 # this machine's kernel lacks is there.
 #
 #   suite.sh [DIR...]     test only these packages ("./test/stage"), default all
@@ -44,7 +44,7 @@ export -f suite
 
 if [ $# -gt 0 ]; then packages=("$@"); else packages=(./...); fi
 cd "$root"
-mapfile -t dirs < <(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.Dir}}{{end}}' "${packages[@]}" | grep -vE '/test/(borders|budget|plain|newcomer)$')
+mapfile -t dirs < <(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.Dir}}{{end}}' "${packages[@]}" | grep -vE '/test/(borders|budget|plain|newcomer|supply)$')
 for dir in "${dirs[@]}"; do
 	name=${dir#"$root"/}
 	CGO_ENABLED=0 go test -c -o "$built/${name//\//-}.test" "$dir"

@@ -52,7 +52,7 @@ func InstallerImage() (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
-	files := map[string]string{"installer": Repo("bin/installer")}
+	files := map[string]string{"installer": Repo("bin/installer"), "LICENSE": Repo("LICENSE"), "THIRD-PARTY": Repo("bin/THIRD-PARTY")}
 	for _, name := range append([]string{"bridgeport"}, plugins...) {
 		files["plugins/"+name] = Repo("bin/" + name)
 	}
