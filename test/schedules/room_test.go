@@ -46,8 +46,8 @@ func newRoom(t *testing.T, p pair) *room {
 		Stage: stage.Bare(t), t: t, pair: p, boxes: make(map[string]*stage.Space), results: make(map[string]json.RawMessage),
 		outcomes: make(map[string]string), fine: make(map[string]bool),
 	}
-	if plugins := os.Getenv("SCHEDULES_PLUGINS"); plugins != "" {
-		r.Bin = plugins
+	if foreign != "" {
+		r.Bin = foreign
 	}
 	r.Must(errors.Join(os.MkdirAll(r.Data(), 0o755), os.MkdirAll(r.cache(), 0o755), os.MkdirAll(r.conf(), 0o755)))
 	for _, a := range r.attachments() {
@@ -227,9 +227,8 @@ func (r *room) perform(s *schedule, reads bool) (outcome, error) {
 	for i, v := range r.pair.verbs {
 		run := r.run(v)
 		run.Reads, run.Turns = reads, program{s, i}
-		if r.pair.slow {
-			leader := filepath.Base(run.Path)
-			run.Apart = func(e trace.Effect) bool { return e.Program != leader && e.Program != "bridge" }
+		if r.pair.slow || foreign != "" {
+			run.Apart = byXtables
 		}
 		group.Go(func() {
 			defer program{s, i}.end()
@@ -246,6 +245,11 @@ func (r *room) perform(s *schedule, reads bool) (outcome, error) {
 		}
 	}
 	return out, errors.Join(errs[:]...)
+}
+
+// byXtables are the effects of iptables programs: each call of them is one step.
+func byXtables(e trace.Effect) bool {
+	return strings.HasPrefix(e.Program, "xtables") || strings.HasPrefix(e.Program, "ip")
 }
 
 func (r *room) run(v verb) trace.Run {
