@@ -163,8 +163,15 @@ func (l *Link) parseInfo(data []byte) {
 
 // DeleteLink removes the link called name, and with a veth its peer, if it is there.
 func (c *Conn) DeleteLink(name string) error {
+	_, err := c.RemoveLink(name)
+	return err
+}
+
+// RemoveLink is DeleteLink that says whether the link was there.
+func (c *Conn) RemoveLink(name string) (was bool, err error) {
 	c.Queue(LinkRequest(unix.RTM_DELLINK, 0, name, false), "link %s: delete", name)
-	return Ignore(c.Flush(), unix.ENODEV)
+	err = c.Flush()
+	return err == nil, Ignore(err, unix.ENODEV)
 }
 
 // Dying says whether the namespace of the link's other end is dying: the last process, socket

@@ -27,17 +27,22 @@ func delKernel(req *cni.Request, addrs []netip.Prefix) error {
 	}
 	o := plan.OwnerOf(req)
 	rest := owned.By(o, addrs)
-	// Ports are looked for once more after the link: until then `bridgeport repair` may put them back.
-	after := plan.Plan{Bounds: append(rest.Bounds(), rest.Published()...)}
+	bounds := plan.Plan{Bounds: rest.Bounds()}
 	// The order is ports, link, rules. Ports go first, because a link that exists is their
 	// sign that connections may be left. Rules go last, because the container must never be
 	// without those of its bounds. After portmap this order is faster, too: portmap's deletion
 	// blocks further rules for an RCU grace period, and the link takes one anyway.
+	// Ports are looked for once more after the link: until then `bridgeport repair` may have put them back.
 	return plan.With(ns, func(s *plan.Session) error {
-		return errors.Join(
-			publish.Withdraw(req, s, addrs),
-			plan.Delete(s, rest.Veth, foreign.ReferenceLink{IfName: req.IfName, Tag: o.Tag(), Addrs: addrs}, foreign.ReferenceMasquerade{Owner: o}),
-			after.Del(s))
+		first := publish.Withdraw(req, s, addrs)
+		was, err := s.Host.RemoveLink(o.LinkName())
+		again := []plan.Deleter{rest.Ports}
+		if was { // asking for chains of iptables costs a repeated DEL more
+			again = append(again, rest.PortsIPTables)
+		}
+		return errors.Join(first, err,
+			plan.Delete(s, foreign.ReferenceLink{IfName: req.IfName, Tag: o.Tag(), Addrs: addrs}, foreign.ReferenceMasquerade{Owner: o}),
+			plan.Delete(s, again...), bounds.Del(s))
 	})
 }
 
