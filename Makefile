@@ -33,7 +33,7 @@ release-check: PROGRAMS += qemu-aarch64-static:qemu-user-static
 bench: PROGRAMS += gcc:gcc ld:binutils iperf3:iperf3
 REF      := github.com/containernetworking/plugins/plugins
 
-.PHONY: help build e2e-table plugins install docs lint fmt test test-plain unit attack crash soak fuzz mutation vm-test e2e e2e-programs e2e-containerd e2e-kubernetes e2e-podman e2e-ocicni e2e-gocni e2e-buildkit e2e-flannel e2e-kind installer-image release release-check demo bench bench-plot reference reference-table packages clean
+.PHONY: help build e2e-table plugins install docs lint fmt test test-plain unit attack crash machine soak fuzz mutation vm-test e2e e2e-programs e2e-containerd e2e-kubernetes e2e-podman e2e-ocicni e2e-gocni e2e-buildkit e2e-flannel e2e-kind installer-image release release-check demo bench bench-plot reference reference-table packages clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -116,6 +116,9 @@ e2e-podman: e2e-programs ## containers through Debian's podman and its CNI backe
 crash: packages build ## kill each verb at each point, fail each call, cut the power (as root; an hour on two CPUs)
 	$(GO) test -c -o bin/crash.test ./test/crash
 	cd test/crash && CRASH=all ../../bin/crash.test -test.parallel 12 -test.timeout 3h $(if $(RUN),-test.run '$(RUN)')
+
+machine: packages build ## each verb on a machine at fault: disk, limits, /proc, profiles (as root; 10 minutes)
+	cd test/machine && MACHINE=all $(GO) test -count=1 -timeout 1h
 
 soak: packages build ## load with enemies for MINUTES=10 (as root); SOAK_SEED= repeats a run
 	$(GO) test -c -o bin/soak.test ./test/soak

@@ -40,11 +40,18 @@ type Run struct {
 	// executed makes more or fewer; nil for none.
 	Apart func(Effect) bool
 	Clock time.Duration // added to what the program takes for the time of day
+	// Broken says which calls are of something that is broken from its call number From on: each of
+	// them fails with Errno. It is asked about more calls than effects, those of looks, too.
+	Broken func(Effect) bool
+	From   int
+	// Pause is called when Hit comes about, while the call waits; its process with it.
+	Pause func(pid int)
 }
 
 // Outcome is what came of a Run.
 type Outcome struct {
 	Effects        []Effect // in order; with a kill up to the one that was hit
+	Broken         []Effect // calls that Run.Broken has named, in order
 	Hit            bool     // the run had that many effects
 	Exit           int      // -1 where a signal ended it
 	Stdout, Stderr []byte
@@ -228,6 +235,14 @@ func (t *tracer) call(pid int) error {
 	if t.run.Clock != 0 && info.nr == unix.SYS_CLOCK_GETTIME && info.args[0] == unix.CLOCK_REALTIME {
 		own.clock = info.args[1]
 	}
+	if t.run.Broken != nil {
+		if look, known := lookOf(pid, info); known && t.run.Broken(look) {
+			t.out.Broken = append(t.out.Broken, look)
+			if own.fail = len(t.out.Broken) >= t.run.From; own.fail {
+				return skip(pid)
+			}
+		}
+	}
 	effect, counts := effectOf(pid, info)
 	if !counts || t.out.Hit || t.run.Apart != nil && t.run.Apart(effect) {
 		return nil
@@ -241,6 +256,8 @@ func (t *tracer) call(pid int) error {
 	}
 	t.out.Hit = true
 	switch {
+	case t.run.Pause != nil:
+		t.run.Pause(t.leader)
 	case t.run.Kill == Tree:
 		t.killAll()
 	case t.run.Kill == Leader:
