@@ -126,6 +126,9 @@ schedules: packages build ## two verbs at a time, stopped and killed at each cal
 	$(GO) test -c -o bin/schedules.test ./test/schedules
 	cd test/schedules && SCHEDULES=$${SCHEDULES:-all} ../../bin/schedules.test -test.parallel 8 -test.timeout 6h $(if $(RUN),-test.run '$(RUN)')
 
+machine: packages build ## each verb on a machine at fault: disk, limits, /proc, profiles (as root; 10 minutes)
+	cd test/machine && MACHINE=all $(GO) test -count=1 -timeout 1h
+
 soak: packages build ## load with enemies for MINUTES=10 (as root); SOAK_SEED= repeats a run
 	$(GO) test -c -o bin/soak.test ./test/soak
 	cd test/soak && SOAK_SECONDS=$$(($${MINUTES:-10} * 60)) SOAK_WORKERS=$${WORKERS:-100} ../../bin/soak.test -test.timeout 3h

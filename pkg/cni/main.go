@@ -14,6 +14,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/log"
 	"github.com/containernetworking/cni/pkg/types"
@@ -45,6 +46,9 @@ func Main(p Plugin, args []string) int {
 		return 0
 	}
 	req, err := Read(os.Environ(), os.Stdin)
+	if err == nil && req.Command != "VERSION" {
+		err = enoughFiles()
+	}
 	if err == nil {
 		err = logged(p, req)
 	}
@@ -53,6 +57,19 @@ func Main(p Plugin, args []string) int {
 		return 1
 	}
 	return 0
+}
+
+// fewestFiles is what a verb may have open at once, rounded up; an ADD has 17.
+const fewestFiles = 32
+
+// enoughFiles is an error where a verb, and the way back out of it, could not open what they need.
+// Go's runtime ends the process where its poller gets no file.
+func enoughFiles() error {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil || files.Cur >= fewestFiles {
+		return nil
+	}
+	return Errorf(CodeNotReady, "RLIMIT_NOFILE: %d open files are allowed, a verb may need %d: raise the limit, as by LimitNOFILE= of the runtime's unit", files.Cur, fewestFiles)
 }
 
 // logged is Run with a line in the log, whose wrong settings fail no DEL and no GC: these clean up.

@@ -54,6 +54,7 @@ func Netns() (*os.File, error) {
 	if err := Take(int(f.Fd()), netnsTimeout); err != nil {
 		_ = f.Close() // read-only, nothing to lose
 		if errors.Is(err, ErrTimeout) {
+			netnsTimeout = 0 // a verb takes the lock once for each object, and waits once
 			return nil, fmt.Errorf("firewall: %w", err)
 		}
 		return nil, fmt.Errorf("firewall: lock: %w", err)
@@ -63,7 +64,7 @@ func Netns() (*os.File, error) {
 
 // netnsTimeout: one change takes well under a millisecond by netlink and up to a
 // second by iptables, so only a stopped process can hold the lock this long.
-const netnsTimeout = 20 * time.Second
+var netnsTimeout = 20 * time.Second
 
 // holder finds the process in /proc/locks, whose lines are
 // "1: FLOCK  ADVISORY  WRITE 3036 00:04:4026531833 0 EOF".

@@ -114,3 +114,25 @@ func TestNetns(t *testing.T) {
 		t.Errorf("held by %s, want %s", holder(int(first.Fd())), want)
 	}
 }
+
+// TestNetnsWaitsOnce: a verb asks for the lock once for each object. If it waited each time, a stopped
+// process would hold it up for minutes.
+func TestNetnsWaitsOnce(t *testing.T) {
+	first, err := Netns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	wait := netnsTimeout
+	defer func() { netnsTimeout = wait }()
+	netnsTimeout = 300 * time.Millisecond
+	begin := time.Now()
+	for range 10 {
+		if _, err := Netns(); !errors.Is(err, ErrTimeout) {
+			t.Fatalf("got %v, want a timeout", err)
+		}
+	}
+	if took := time.Since(begin); took > 2*time.Second {
+		t.Errorf("ten objects took %v", took)
+	}
+}

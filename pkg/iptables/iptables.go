@@ -132,7 +132,8 @@ type RunError struct {
 }
 
 func (e *RunError) Error() string {
-	return fmt.Sprintf("%s: %s: %v", e.Program, strings.ReplaceAll(e.Text, "\n", ", "), e.Err)
+	said := strings.TrimPrefix(strings.ReplaceAll(e.Text, "\n", ", ")+": ", ": ") // nothing where it did not start
+	return fmt.Sprintf("%s: %s%v", e.Program, said, e.Err)
 }
 
 func (e *RunError) Unwrap() error { return e.Err }

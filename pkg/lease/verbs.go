@@ -212,7 +212,7 @@ func Status(req *cni.Request) error {
 		if _, _, err := s.chooseFree(i, set, nil); cni.Code(err) == cni.CodeExhausted {
 			return cni.Errorf(cni.CodeNotReady, "no IP addresses available in range set: %s: all are leased; `bridgeport gc` removes leases of containers that are gone", set)
 		} else if err != nil {
-			return err
+			return cni.Errorf(cni.CodeNotReady, "%w", err)
 		}
 	}
 	return nil

@@ -86,7 +86,13 @@ func firstProcess() uint64 {
 }
 
 // Current opens the network namespace of the calling thread.
-func Current() (*NS, error) { return Open(ownPath) }
+func Current() (*NS, error) {
+	ns, err := Open(ownPath)
+	if errors.Is(err, ErrNotExist) {
+		err = fmt.Errorf("%s: open: %w: mount /proc", ownPath, unix.ENOENT)
+	}
+	return ns, err
+}
 
 // ownPath is the calling thread's network namespace.
 const ownPath = "/proc/thread-self/ns/net"
@@ -143,7 +149,7 @@ func (ns *NS) Do(fn func() error) error {
 	defer unix.Close(host)
 	if err := unix.Setns(ns.fd, unix.CLONE_NEWNET); err != nil {
 		runtime.UnlockOSThread()
-		return fmt.Errorf("enter %s: %w", ns.path, err)
+		return fmt.Errorf("enter %s: setns: %w", ns.path, err)
 	}
 	ferr := fn()
 	if err := back(host); err != nil {

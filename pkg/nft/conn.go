@@ -23,7 +23,7 @@ import (
 )
 
 // ErrUnsupported says that the kernel has no nf_tables.
-var ErrUnsupported = errors.New("the kernel has no nf_tables")
+var ErrUnsupported = errors.New("the kernel has no nf_tables: load the nf_tables modules")
 
 // Unsupported: err is of a kernel without nf_tables, or its bridge part (CONFIG_NF_TABLES_BRIDGE).
 func Unsupported(err error) bool {

@@ -5,6 +5,10 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/flock"
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 )
 
 func TestDrift(t *testing.T) {
@@ -44,5 +48,30 @@ func TestFindings(t *testing.T) {
 	}
 	if Findings(nil) != nil {
 		t.Error("findings of nothing")
+	}
+}
+
+// TestCoded: what could not be asked is no difference, and a lock that was held is worth a retry.
+func TestCoded(t *testing.T) {
+	drift, refused := Drift{{Kind: LinkKind, Object: "veth x"}}, errors.New("open: too many open files")
+	held := fmt.Errorf("firewall: %w", flock.ErrTimeout)
+	for _, tt := range []struct {
+		err  error
+		want uint
+	}{
+		{drift, cni.CodeDrift},
+		{fmt.Errorf("why: %w", errors.Join(refused, drift)), cni.CodeDrift},
+		{refused, cni.CodeKernel},
+		{errors.Join(refused, held), cni.CodeTryLater},
+		{errors.Join(held, ErrConflict), cni.CodeConflict},
+		{fmt.Errorf("ipMasq: %w", nft.ErrUnsupported), cni.CodeNotReady},
+		{cni.Errorf(cni.CodeIO, "leases: %w", refused), cni.CodeIO},
+	} {
+		if got := cni.Code(Coded(tt.err)); got != tt.want {
+			t.Errorf("%v: code %d, want %d", tt.err, got, tt.want)
+		}
+	}
+	if Coded(nil) != nil {
+		t.Error("nil is an error")
 	}
 }

@@ -85,11 +85,17 @@ func OpenNetns(req *cni.Request) (*netns.NS, error) {
 	return ns, nil
 }
 
-// Coded gives err the code CodeConflict or CodeKernel, unless it carries a code. nil stays nil.
+// Coded gives err the code CodeConflict, CodeTryLater, CodeDrift or CodeKernel, unless it carries a code. nil stays
+// nil. What could not be asked is no difference: it may be as it should.
 func Coded(err error) error {
+	found, _ := split(err)
 	switch {
 	case errors.Is(err, ErrConflict):
 		return cni.WithCode(cni.CodeConflict, err)
+	case errors.Is(err, flock.ErrTimeout):
+		return cni.WithCode(cni.CodeTryLater, err)
+	case len(found) > 0:
+		return cni.WithCode(cni.CodeDrift, err)
 	case errors.Is(err, nft.ErrUnsupported):
 		return cni.WithCode(cni.CodeNotReady, err)
 	}

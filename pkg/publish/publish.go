@@ -105,7 +105,7 @@ func (p *Publication) Ready() error {
 	}
 	rules, err := nft.Open()
 	if err != nil {
-		return cni.Errorf(cni.CodeNotReady, "portmap: %w: load the nf_tables modules", err)
+		return cni.Errorf(cni.CodeNotReady, "portmap: %w", err)
 	}
 	return rules.Close() // nothing was changed
 }

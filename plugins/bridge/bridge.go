@@ -183,7 +183,7 @@ func Check(req *cni.Request) error {
 			err = errors.Join(err, foreign.ForwardBlocked(s, in.conf.outLink()))
 		}
 		if err != nil {
-			return cni.WithCode(cni.CodeDrift, in.explain(s, err))
+			return in.explain(s, err)
 		}
 		if pool != nil {
 			return pool.Check(req)

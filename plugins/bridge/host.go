@@ -10,6 +10,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
 	"github.com/bridgeport-cni/bridgeport/pkg/lease"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
+	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 )
 
@@ -38,9 +39,15 @@ func (in *inputs) look(s *plan.Session) (err error) {
 	return err
 }
 
-// statusKernel says whether the kernel can do all, and whether anybody drops what is forwarded.
+// statusKernel says whether the kernel can do all, and whether anybody drops what is forwarded. It
+// enters a namespace, its own, as ADD does: a profile may forbid that, or /proc be missing.
 func statusKernel(c *Conf) error {
-	return cni.WithCode(cni.CodeNotReady, plan.With(nil, func(s *plan.Session) error {
+	own, err := netns.Current()
+	if err != nil {
+		return cni.WithCode(cni.CodeNotReady, err)
+	}
+	defer own.Close()
+	return cni.WithCode(cni.CodeNotReady, plan.With(own, func(s *plan.Session) error {
 		if c.IPMasq && c.IPTables {
 			if err := (iptables.Family{}).Available(); err != nil {
 				return fmt.Errorf("ipMasqBackend: %w", err)
@@ -48,7 +55,7 @@ func statusKernel(c *Conf) error {
 		}
 		if c.IPMasq && !c.IPTables || c.MacSpoofChk {
 			if _, err := s.Rules(); err != nil {
-				return fmt.Errorf("ipMasq: %w: load the nf_tables modules", err)
+				return fmt.Errorf("ipMasq: %w", err)
 			}
 		}
 		if !c.IsGateway || c.ForwardAccept {

@@ -62,8 +62,8 @@ func Check(req *cni.Request) error {
 	if err != nil {
 		return err
 	}
-	return cni.WithCode(cni.CodeKernel, plan.InContainer(req, func(s *plan.Session) error {
-		return cni.WithCode(cni.CodeDrift, link.Loopback{Addrs: addresses(prev)}.Check(s))
+	return plan.Coded(plan.InContainer(req, func(s *plan.Session) error {
+		return link.Loopback{Addrs: addresses(prev)}.Check(s)
 	}))
 }
 

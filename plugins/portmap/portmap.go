@@ -37,7 +37,7 @@ func Add(req *cni.Request) (*current.Result, error) {
 func Check(req *cni.Request) error {
 	_, err := published(req, func(s *plan.Session, ports *publish.Publication, p plan.Plan, addrs []netip.Prefix) error {
 		if drift := p.Check(s); drift != nil {
-			return cni.WithCode(cni.CodeDrift, ports.Explain(s, addrs, drift))
+			return ports.Explain(s, addrs, drift)
 		}
 		return nil
 	})

@@ -79,6 +79,13 @@ func (s *Space) CNI(bin string, c Call) (Answer, error) {
 	return answer, nil
 }
 
+// AnswerOf is the answer of a plugin that was run in another way.
+func AnswerOf(command string, exit int, stdout, stderr []byte) Answer {
+	a := Answer{Stdout: stdout, Stderr: stderr, Exit: exit}
+	a.decode(command)
+	return a
+}
+
 // Environ is ours without any CNI_* (the tests may run under a runtime), plus what the
 // specification asks a runtime to set.
 func (c Call) Environ(bin string) []string {

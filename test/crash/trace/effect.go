@@ -59,6 +59,35 @@ var effects = map[uint64]struct {
 	unix.SYS_EXIT_GROUP: {"exit_group", plain},
 }
 
+// looks are further calls: they ask for something, or want memory or a thread.
+var looks = map[uint64]struct {
+	name string
+	kind int
+}{
+	unix.SYS_OPENAT: {"openat", path1}, unix.SYS_OPEN: {"open", path0}, unix.SYS_CLONE: {"clone", plain},
+	unix.SYS_STAT: {"stat", path0}, unix.SYS_LSTAT: {"lstat", path0}, unix.SYS_NEWFSTATAT: {"newfstatat", path1}, unix.SYS_STATX: {"statx", path1},
+	unix.SYS_ACCESS: {"access", path0}, unix.SYS_FACCESSAT: {"faccessat", path1}, unix.SYS_FACCESSAT2: {"faccessat2", path1},
+	unix.SYS_READLINK: {"readlink", path0}, unix.SYS_READLINKAT: {"readlinkat", path1}, unix.SYS_STATFS: {"statfs", path0},
+	unix.SYS_READ: {"read", fd0}, unix.SYS_PREAD64: {"pread64", fd0}, unix.SYS_FSTAT: {"fstat", fd0}, unix.SYS_FSTATFS: {"fstatfs", fd0},
+	unix.SYS_GETDENTS64: {"getdents64", fd0}, unix.SYS_MMAP: {"mmap", plain},
+}
+
+// lookOf is a call of looks, or any of effects.
+func lookOf(pid int, in info) (Effect, bool) {
+	call, known := looks[in.nr]
+	if !known {
+		return effectOf(pid, in)
+	}
+	e := Effect{Name: call.name, Program: program(pid)}
+	switch call.kind {
+	case path0, path1:
+		e.Detail = text(pid, uintptr(in.args[call.kind-path0]))
+	case fd0:
+		e.Detail = file(pid, in.args[0])
+	}
+	return e, true
+}
+
 func effectOf(pid int, in info) (Effect, bool) {
 	call, known := effects[in.nr]
 	if !known {

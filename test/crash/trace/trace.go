@@ -45,11 +45,18 @@ type Run struct {
 	Reads bool
 	// Turns is asked before each effect; nil where the program runs alone.
 	Turns Turns
+	// Broken says which calls are of something that is broken from its call number From on: each of
+	// them fails with Errno. It is asked about more calls than effects, those of looks, too.
+	Broken func(Effect) bool
+	From   int
+	// Pause is called when Hit comes about, while the call waits; its process with it.
+	Pause func(pid int)
 }
 
 // Outcome is what came of a Run.
 type Outcome struct {
 	Effects        []Effect // in order; with a kill up to the one that was hit
+	Broken         []Effect // calls that Run.Broken has named, in order
 	Hit            bool     // the run had that many effects
 	Exit           int      // -1 where a signal ended it
 	Stdout, Stderr []byte
@@ -253,6 +260,14 @@ func (t *tracer) call(pid int) error {
 		return nil
 	}
 	own.nr = info.nr
+	if t.run.Broken != nil {
+		if look, known := lookOf(pid, info); known && t.run.Broken(look) {
+			t.out.Broken = append(t.out.Broken, look)
+			if own.fail = len(t.out.Broken) >= t.run.From; own.fail {
+				return skip(pid)
+			}
+		}
+	}
 	effect, counts := effectOf(pid, info)
 	counts = counts || t.run.Reads && effect.Name == "openat" && effect.Detail != ""
 	if !counts || t.out.Hit || t.run.Apart != nil && t.run.Apart(effect) {
@@ -275,6 +290,8 @@ func (t *tracer) call(pid int) error {
 	}
 	t.out.Hit = true
 	switch {
+	case t.run.Pause != nil:
+		t.run.Pause(t.leader)
 	case t.run.Kill == Tree:
 		t.killAll()
 	case t.run.Kill == Leader:
