@@ -3,6 +3,7 @@ package walk
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/bridgeport-cni/bridgeport/test/stage"
@@ -128,7 +129,28 @@ func (w *world) obstacle(a *attachment) (code uint, why string) {
 	if key, o := w.samePort(a, func(o *attachment) bool { return !o.box.lost }); o != nil {
 		return 101, "port " + key + " of " + o.String()
 	}
+	if other := w.otherGateway(a.net); other != "" {
+		return 101, "gateway " + other
+	}
 	return 0, ""
+}
+
+// otherGateway is the IPv4 address that keeps a network's gateway off a bridge of the host's own: such a
+// bridge has the host's addresses, and more than one only where the host gave it both.
+func (w *world) otherGateway(n *network) (other string) {
+	if w.handmade[n.bridge] == nil || n.gateway == "" || !n.has4() {
+		return ""
+	}
+	for _, a := range stage.AddrList(w.Host, n.bridge) {
+		addr, _ := netip.AddrFromSlice(a.IP)
+		switch addr = addr.Unmap(); {
+		case slices.ContainsFunc(n.subnets, func(s netip.Prefix) bool { return s.Contains(addr) }):
+			return ""
+		case addr.Is4():
+			other = addr.String()
+		}
+	}
+	return other
 }
 
 // unproven names a lost attachment that has one of the ports, and no masquerade: without a route
