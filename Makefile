@@ -96,9 +96,19 @@ attack: build reference ## what an attacker would try, row by row of the threat 
 	@$(GO) test -c -o bin/attack.test ./test/attack
 	@cd test/attack && ../../bin/attack.test -test.timeout 10m -ginkgo.succinct
 
-vm-test: packages build reference ## the same on a stock Debian 6.1 kernel, in a virtual machine (about 25 minutes)
-	test/vm/setup.sh
-	test/vm/suite.sh
+# Names of kernels are in test/vm/kernels.txt.
+KERNEL ?= 6.1
+
+vm-test: packages build reference ## the same on a stock Debian kernel, in a virtual machine: KERNEL=5.10, 6.1 (default), 6.12 or newest (about 25 minutes)
+	test/vm/setup.sh $(KERNEL)
+	KERNEL='$(KERNEL)' test/vm/suite.sh
+
+vm-smoke: packages build reference ## a part of it for KERNEL=6.1: each eighth spec of what depends on the kernel
+	test/vm/setup.sh $(KERNEL)
+	SMOKE=1 KERNEL='$(KERNEL)' test/vm/suite.sh
+
+vm-matrix: ## vm-smoke on all kernels; the last line counts them
+	$(MAKE) vm-smoke KERNEL=all
 
 # Real programs, each test in namespaces of its own (as root). What they need is fetched
 # and built once, into .cache/e2e.

@@ -23,6 +23,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
+	vishvananda "github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
@@ -142,6 +143,9 @@ func (b Bridge) reconcile(s *plan.Session, link *netlink.Link) error {
 	if link.Up && !wrongMTU && !wrongPromisc && !wrongGroup && !wrongVlans && pin == nil {
 		return nil
 	}
+	if err := b.local(s, link, pin); err != nil {
+		return err
+	}
 	info := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	info.Flags, info.Change = unix.IFF_UP, unix.IFF_UP
 	if b.Promisc {
@@ -173,6 +177,19 @@ func (b Bridge) pin(link *netlink.Link) net.HardwareAddr {
 		return nil
 	}
 	return b.address(link)
+}
+
+// local makes the entry by which the bridge takes frames for the address that it is to keep. The kernel
+// makes it when a bridge's address changes. Linux 5.10 does not where the address that the bridge has
+// already is set: the first port would then leave it alone, and no container would reach its gateway.
+func (b Bridge) local(s *plan.Session, link *netlink.Link, pin net.HardwareAddr) error {
+	if pin == nil {
+		return nil
+	}
+	s.Host.Queue(netlink.Request(unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_EXCL, &vishvananda.Ndmsg{
+		Family: unix.AF_BRIDGE, Index: uint32(link.Index), State: unix.NUD_PERMANENT, Flags: unix.NTF_SELF,
+	}, netlink.Bytes(unix.NDA_LLADDR, pin)), "fdb %s dev %s: add", pin, b.Name)
+	return netlink.Ignore(s.Host.Flush(), unix.EEXIST)
 }
 
 // address is the MAC address that the bridge has after Add.

@@ -1,7 +1,7 @@
 // Package nft is what nft(8) would make: rules and elements as values, and the transactions
 // that add and delete them. It has the table of all sets (Sets) and the language of rules
 // (NewRule and the parts), and knows nothing of plans. Which rules there are says package
-// ruleset. It is the only importer of google/nftables. Kernel: 5.4 or newer with nf_tables.
+// ruleset. It is the only importer of google/nftables. Kernel: see pkg/kernel, with nf_tables.
 //
 //	c, err := nft.Open()
 //	err = c.Add(nft.Change{Blocks: []nft.Block{ruleset.Base()}, Elements: list})

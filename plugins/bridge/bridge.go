@@ -5,13 +5,16 @@ package bridge
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
 	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
 	"github.com/bridgeport-cni/bridgeport/pkg/ipam"
+	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
 	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/bridgeport-cni/bridgeport/pkg/lease"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
@@ -265,8 +268,12 @@ func GC(req *cni.Request) error {
 	}))
 }
 
-// Status says whether an ADD would work now.
+// Status says whether an ADD would work now. A kernel that no test ran on is no error, which would
+// take the node out of service: it is a line on stderr, which runtimes log.
 func Status(req *cni.Request) error {
+	if text := kernel.Running().Old(); text != "" {
+		fmt.Fprintln(os.Stderr, "bridge: warning:", text)
+	}
 	c, err := Read(req)
 	if err != nil {
 		return err

@@ -38,7 +38,7 @@ var only = map[string][]string{
 // layers are the rooms from below to above: a package may import those of the lines before
 // its own, and none of its own line.
 var layers = layersOf(
-	"pkg/log pkg/file pkg/dump pkg/label pkg/shell pkg/hostport", // for everybody: the edge to the runtime, tests, the command
+	"pkg/log pkg/file pkg/dump pkg/label pkg/shell pkg/hostport pkg/kernel", // for everybody: the edge to the runtime, tests, the command
 	"pkg/netlink pkg/flock pkg/netns pkg/cni", "pkg/install",
 	"pkg/nft pkg/iptables pkg/conntrack pkg/lease", "pkg/ipam",
 	// An attachment: what is wanted, and its parts from the link to what strangers have.

@@ -20,7 +20,7 @@ import (
 )
 
 // callTimeout is for calls that set none: above every deadline of the plugins.
-const callTimeout = 60 * time.Second
+var callTimeout = min(Slow(), 10) * time.Minute
 
 // Call is one run of one plugin, as a runtime does it.
 type Call struct {

@@ -4,7 +4,7 @@
 #
 #   run.sh [-t SECONDS] [-k KERNEL] [-c CPUS] [-m MIB] [-w DIR] [-e NAME[=VALUE]] -- COMMAND [ARG...]
 #     -t  limit, default 300, 0 for none; past it the status is 124
-#     -k  kernel that setup.sh unpacked, default linux-image-amd64
+#     -k  kernel that setup.sh unpacked, a name of kernels.txt, default 6.1
 #     -c  CPUs, default 1: two are hardly faster, but let two threads race
 #     -m  memory, default 1024
 #     -w  a folder that the command may write; may be given more than once
@@ -21,7 +21,7 @@ VMDIR=${VMDIR:-$(dirname "$(dirname "$here")")/.cache/vm}
 
 usage() { sed -n '2,/^set/s/^# \?//p' "$0" >&2; exit 2; }
 
-limit=300 kernel=linux-image-amd64 cpus=1 memory=1024 writable=() variables=(PATH HOME LANG BRIDGEPORT_VM=1)
+limit=300 kernel=6.1 cpus=1 memory=1024 writable=() variables=(PATH HOME LANG BRIDGEPORT_VM=1)
 while getopts t:k:c:m:w:e: option; do
 	case $option in
 	t) limit=$OPTARG ;;

@@ -78,7 +78,7 @@ func Examine(n *node.Node, list []*attachment.Attachment) *Patient {
 
 // Checks are all of them, in the order of what to look at first.
 func Checks() []Check {
-	return slices.Concat(forwardChecks, ruleChecks, bridgeChecks, linkChecks, attachmentChecks, leaseChecks, hostChecks, fileChecks)
+	return slices.Concat(forwardChecks, ruleChecks, bridgeChecks, linkChecks, attachmentChecks, leaseChecks, hostChecks, kernelChecks, fileChecks)
 }
 
 // Look examines the node that read reads. Where it finds something it reads again after a pause, and tells what both looks saw.

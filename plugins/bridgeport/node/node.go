@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/kernel"
 	"github.com/bridgeport-cni/bridgeport/pkg/lease"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"golang.org/x/sys/unix"
@@ -42,7 +43,8 @@ type Node struct {
 	Broken   []Broken  // files of the cache that are none of libcni's
 	Networks []Network // of the configuration files, in the order of their names
 	Spaces   []Space   // other network namespaces that could be found
-	NoRules  error     // why Rules could not be read; nil if they could
+	Kernel   kernel.Version
+	NoRules  error // why Rules could not be read; nil if they could
 }
 
 // Lease is one lease file and where it is.
@@ -53,7 +55,7 @@ type Lease struct {
 
 // Read takes the look, in the thread's network namespace; ErrNotRoot for a process that would not see all of it.
 func Read(p Place) (*Node, error) {
-	n := &Node{Place: p}
+	n := &Node{Place: p, Kernel: kernel.Running()}
 	err := Privileged()
 	if err != nil {
 		return nil, err
