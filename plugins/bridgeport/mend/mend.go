@@ -179,16 +179,16 @@ func mendOne(a *attachment.Attachment, dry bool) Mended {
 	m := Mended{Name: a.Name(), Missing: a.Notes, Findings: a.Findings}
 	err := a.With(func(s *plan.Session, p plan.Plan) error { return mendPlan(s, a, p, dry, &m) })
 	err = errors.Join(err, mendLease(a, dry, &m))
-	if !dry && a.Host != nil {
+	if err == nil && !dry {
+		err = a.With(func(s *plan.Session, p plan.Plan) error { return p.Check(s) })
+		m.Restored = err == nil
+	}
+	if !dry && a.Host != nil { // last: what fails because of a DEL is no fault
 		gone, gerr := takeBack(a)
 		if gone && gerr == nil {
 			return Mended{Name: m.Name, Missing: m.Missing, Findings: m.Findings, Gone: true}
 		}
 		err = errors.Join(err, gerr)
-	}
-	if err == nil && !dry {
-		err = a.With(func(s *plan.Session, p plan.Plan) error { return p.Check(s) })
-		m.Restored = err == nil
 	}
 	if err != nil {
 		m.Error = plan.Findings(err).Error()
