@@ -16,10 +16,11 @@ type info struct {
 	args [6]uint64
 }
 
-// PTRACE_SYSCALL_INFO_ENTRY and _EXIT.
+// PTRACE_SYSCALL_INFO_ENTRY, _EXIT and _SECCOMP.
 const (
-	opEntry = 1
-	opExit  = 2
+	opEntry  = 1
+	opExit   = 2
+	opFilter = 3
 )
 
 const infoSize = 88

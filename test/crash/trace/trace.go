@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -40,11 +41,15 @@ type Run struct {
 	// executed makes more or fewer; nil for none.
 	Apart func(Effect) bool
 	Clock time.Duration // added to what the program takes for the time of day
+	// Filter stops the program at calls that may be effects only, which costs less. Not for Leader and Clock.
+	Filter bool
 }
 
 // Outcome is what came of a Run.
 type Outcome struct {
 	Effects        []Effect // in order; with a kill up to the one that was hit
+	After          []Effect // those after a failure, Run.Apart or not
+	Changed        bool     // one that was executed was not Inert
 	Hit            bool     // the run had that many effects
 	Exit           int      // -1 where a signal ended it
 	Stdout, Stderr []byte
@@ -126,10 +131,11 @@ type tracer struct {
 type task struct {
 	fail  bool // the call it is in was not executed
 	clock uint64
+	last  info // the call before
 }
 
 const options = unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK |
-	unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEEXEC | unix.PTRACE_O_EXITKILL
+	unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEEXEC | unix.PTRACE_O_EXITKILL | unix.PTRACE_O_TRACESECCOMP
 
 func (t *tracer) follow() error {
 	var status unix.WaitStatus
@@ -144,6 +150,11 @@ func (t *tracer) follow() error {
 	}
 	if t.run.Clock != 0 {
 		if err := hideVDSO(t.leader); err != nil {
+			return err
+		}
+	}
+	if t.run.Filter {
+		if err := install(t.leader); err != nil {
 			return err
 		}
 	}
@@ -178,6 +189,10 @@ func (t *tracer) follow() error {
 // resume lets a thread go on to its next call. One that is gone meanwhile is seen by
 // wait.
 func (t *tracer) resume(pid int, signal syscall.Signal) {
+	if t.run.Filter {
+		_ = unix.PtraceCont(pid, int(signal))
+		return
+	}
 	_ = unix.PtraceSyscall(pid, int(signal))
 }
 
@@ -187,7 +202,7 @@ func (t *tracer) stopped(pid int, status unix.WaitStatus) error {
 	case t.tasks[pid] == nil && signal == unix.SIGSTOP: // a new thread or process
 		t.tasks[pid] = &task{}
 		signal = 0
-	case signal == unix.SIGTRAP|0x80:
+	case signal == unix.SIGTRAP|0x80 || status.TrapCause() == unix.PTRACE_EVENT_SECCOMP:
 		if err := t.call(pid); err != nil {
 			return err
 		}
@@ -221,7 +236,7 @@ func (t *tracer) call(pid int) error {
 	if info.op == opExit {
 		return t.after(pid, own)
 	}
-	if info.op != opEntry || t.dead || t.tasks[t.leader] == nil {
+	if info.op != opEntry && info.op != opFilter || t.dead || t.tasks[t.leader] == nil {
 		return nil
 	}
 	own.clock = 0
@@ -229,11 +244,23 @@ func (t *tracer) call(pid int) error {
 		own.clock = info.args[1]
 	}
 	effect, counts := effectOf(pid, info)
-	if !counts || t.out.Hit || t.run.Apart != nil && t.run.Apart(effect) {
+	again := info.nr == own.last.nr && info.args == own.last.args
+	own.last = info
+	if again && strings.HasPrefix(effect.Detail, "/proc/sys/") {
+		return nil // the kernel itself makes the call once more, as long as another process holds RTNL
+	}
+	if !counts {
 		return nil
 	}
-	t.out.Effects = append(t.out.Effects, effect)
-	if len(t.out.Effects) != t.run.At {
+	apart := t.run.Apart != nil && t.run.Apart(effect)
+	if !apart && !t.out.Hit {
+		t.out.Effects = append(t.out.Effects, effect)
+	}
+	if t.out.Hit || apart || len(t.out.Effects) != t.run.At {
+		t.out.Changed = t.out.Changed || !effect.Inert()
+		if t.out.Hit {
+			t.out.After = append(t.out.After, effect)
+		}
 		return nil
 	}
 	if t.run.Errno != 0 && t.run.Spare != nil && t.run.Spare(effect) {
@@ -246,6 +273,8 @@ func (t *tracer) call(pid int) error {
 	case t.run.Kill == Leader:
 		t.dead = true
 		return unix.Kill(t.leader, unix.SIGKILL)
+	case t.run.Errno != 0 && effect.Name != "exit_group" && t.run.Filter: // there is no stop at its end
+		return errors.Join(skip(pid), setResult(pid, -int64(t.run.Errno)))
 	case t.run.Errno != 0 && effect.Name != "exit_group":
 		own.fail = true
 		return skip(pid)
