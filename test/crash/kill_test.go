@@ -96,9 +96,9 @@ func eachAct(t *testing.T, do func(*room, act)) {
 			for _, a := range n.acts() {
 				t.Run(a.String(), func(t *testing.T) {
 					t.Parallel()
-					boots.RLock()
-					defer boots.RUnlock()
-					do(newRoom(t, n), a)
+					r := newRoom(t, n)
+					do(r, a)
+					t.Logf("%s %s: %v", n.name, a, &r.clock)
 				})
 			}
 		})
@@ -109,7 +109,6 @@ func eachAct(t *testing.T, do func(*room, act)) {
 // way, from the others in one after the other: the same state has the same future.
 func (r *room) sweep(a act, who trace.Victim) {
 	r.t.Helper()
-	seen := make(map[fingerprint]bool)
 	turn := 0
 	var calls []trace.Effect
 	if every == 1 && only == 0 && call == "" {
@@ -120,9 +119,8 @@ func (r *room) sweep(a act, who trace.Victim) {
 			continue
 		}
 		where := fmt.Sprintf("%s killed (%s) at %d", a, who, n)
-		var state fingerprint
+		var each future // all recoveries from this state
 		for kind := 0; kind < len(recoveryKinds); kind++ {
-			othersBoot()
 			r.prepare(a)
 			attached, still := r.previous, a.verb == "CHECK" || a.verb == "STATUS"
 			var calm snapshot.Snapshot
@@ -142,7 +140,7 @@ func (r *room) sweep(a act, who trace.Victim) {
 				points.Add(1)
 				where += " (" + out.Effects[n-1].String() + ")"
 				if every == 1 {
-					state = r.fingerprint()
+					each = r.future(r.fingerprint(), "each way, ", who, a.verb != "ADD")
 				}
 			}
 			if still {
@@ -154,7 +152,7 @@ func (r *room) sweep(a act, who trace.Victim) {
 			if a.verb == "ADD" {
 				attached = nil // a runtime that got no result can't hand it back
 			}
-			one := every > 1 || seen[state]
+			one := every > 1 || each.fine()
 			if one {
 				kind = turn % len(recoveryKinds)
 				turn++
@@ -164,7 +162,7 @@ func (r *room) sweep(a act, who trace.Victim) {
 				break
 			}
 		}
-		seen[state] = true
+		each.came()
 		if last(n) {
 			return
 		}
@@ -210,8 +208,8 @@ func (r *room) recover(where string, how recovery, previous json.RawMessage, who
 		r.complain(where, "%s", shown(diff))
 		return
 	}
-	next := future{end, fmt.Sprint(how.name, previous != nil)}
-	if r.fine[next] && who != trace.Leader {
+	next := r.future(end, how.name, previous != nil)
+	if next.fine() && who != trace.Leader {
 		return
 	}
 	if err := how.again(r, previous); err != nil {
@@ -222,7 +220,7 @@ func (r *room) recover(where string, how recovery, previous json.RawMessage, who
 		r.complain(where, "then another container: %v", err)
 		return
 	}
-	r.fine[next] = true
+	next.came()
 }
 
 // again is the recovery once more, less an ADD. With a namespace gone it is gone the
