@@ -33,7 +33,7 @@ release-check: PROGRAMS += qemu-aarch64-static:qemu-user-static
 bench: PROGRAMS += gcc:gcc ld:binutils iperf3:iperf3
 REF      := github.com/containernetworking/plugins/plugins
 
-.PHONY: help build e2e-table plugins install docs lint fmt test test-plain unit attack crash soak fuzz mutation vm-test e2e e2e-programs e2e-containerd e2e-kubernetes e2e-podman e2e-ocicni e2e-gocni e2e-buildkit e2e-flannel e2e-kind installer-image release release-check demo bench bench-plot reference reference-table packages clean
+.PHONY: help build e2e-table plugins install docs lint fmt test test-plain unit attack crash soak fuzz mutation proof vm-test e2e e2e-programs e2e-containerd e2e-kubernetes e2e-podman e2e-ocicni e2e-gocni e2e-buildkit e2e-flannel e2e-kind installer-image release release-check demo bench bench-plot reference reference-table packages clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -126,6 +126,11 @@ fuzz: ## let each fuzz target look for new inputs for FUZZTIME=30s
 
 mutation: packages build ## remove each rename, lock, guard and rollback in turn: a test must fail (as root; half an hour on two CPUs)
 	$(GO) run ./test/mutation
+
+proof: ## crash, schedules, mutation, fuzz, soak, vm-matrix, e2e, those that have not passed yet, and test/proof/report.md (as root); PART=crash,fuzz: these again; FRESH=1: all
+	@mkdir -p bin
+	$(GO) build -trimpath -o bin/proof.run ./test/proof
+	@bin/proof.run
 
 e2e-flannel: e2e-programs ## two nodes with flanneld and containerd: flannel delegates to our bridge
 	test/e2e/fetch.sh containerd debian-containerd crictl etcd flannel
