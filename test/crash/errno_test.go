@@ -18,7 +18,7 @@ import (
 // failed, and a failed ADD leaves nothing; or it has truly succeeded.
 func TestErrno(t *testing.T) {
 	t.Parallel()
-	eachAct(t, (*room).failAll)
+	eachAct(t, swept, (*room).failAll)
 }
 
 // failAll goes through points and errnos; a quick run takes one errno for each point.

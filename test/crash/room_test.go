@@ -29,7 +29,8 @@ type room struct {
 	neighbour *stage.Space // nil in a cold network
 	spaces    int
 	before    snapshot.Snapshot
-	previous  json.RawMessage // of the container's ADD
+	calm      snapshot.Snapshot // with the container, before a verb that changes nothing
+	previous  json.RawMessage   // of the container's ADD
 	leaks     int
 	clock     clock
 }
@@ -51,6 +52,9 @@ func (r *room) future(from fingerprint, what ...any) future {
 func (f future) fine() bool { _, ok := known.Load(f); return ok }
 
 func (f future) came() { known.Store(f, true) }
+
+// taken says whether another room has seen to it, or is about to; if none has, this one is.
+func (f future) taken() bool { _, is := known.LoadOrStore(f, true); return is }
 
 const tries = 3 * time.Second
 
@@ -91,7 +95,7 @@ func (r *room) space(name string) *stage.Space {
 
 func (r *room) furnish() {
 	r.t.Helper()
-	r.box, r.previous = r.space("box"), nil
+	r.box, r.previous, r.calm = r.space("box"), nil, nil
 	if !r.net.cold {
 		r.neighbour = r.space("next")
 		a := attachment{id: "neighbour", netns: r.neighbour.Path, index: 1}
