@@ -149,6 +149,11 @@ fuzz: ## let each fuzz target look for new inputs for FUZZTIME=30s
 mutation: packages build ## remove each rename, lock, guard and rollback in turn: a test must fail (as root; half an hour on two CPUs)
 	$(GO) run ./test/mutation
 
+proof: ## crash, schedules, mutation, fuzz, soak, vm-matrix, e2e, those that have not passed yet, and test/proof/report.md (as root); PART=crash,fuzz: these again; FRESH=1: all
+	@mkdir -p bin
+	$(GO) build -trimpath -o bin/proof.run ./test/proof
+	@bin/proof.run
+
 e2e-flannel: e2e-programs ## two nodes with flanneld and containerd: flannel delegates to our bridge
 	test/e2e/fetch.sh containerd debian-containerd crictl etcd flannel
 	bin/e2e/flannel

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,11 +20,11 @@ type act struct {
 
 func (a act) String() string { return fmt.Sprintf("%s of plugin %d", a.verb, a.plugin) }
 
-// acts are all verbs of all plugins of the network.
+// acts are all verbs of all plugins of the network, those that take longest first.
 func (n network) acts() []act {
 	var list []act
 	for i := range n.plugins("") {
-		for _, verb := range []string{"ADD", "CHECK", "DEL", "GC", "STATUS"} {
+		for _, verb := range []string{"GC", "ADD", "DEL", "CHECK", "STATUS"} {
 			list = append(list, act{verb, i})
 		}
 	}
@@ -79,26 +80,32 @@ func (r *room) complain(where string, format string, args ...any) {
 // TestKill ends each verb at each point and recovers in each way.
 func TestKill(t *testing.T) {
 	t.Parallel()
-	eachAct(t, func(r *room, a act) {
-		r.sweep(a, trace.Tree)
-		if r.net.execs && a.verb != "STATUS" {
+	eachAct(t, swept, func(r *room, a act) { r.sweep(a, trace.Tree) })
+}
+
+// TestKillAlone is TestKill for the plugin alone: the programs that it has started go on.
+func TestKillAlone(t *testing.T) {
+	t.Parallel()
+	executing := slices.DeleteFunc(slices.Clone(swept), func(n network) bool { return !n.execs })
+	eachAct(t, executing, func(r *room, a act) {
+		if a.verb != "STATUS" {
 			r.sweep(a, trace.Leader)
 		}
 	})
 }
 
-// eachAct goes through all verbs of all networks, each in a room of its own.
-func eachAct(t *testing.T, do func(*room, act)) {
+// eachAct goes through all verbs of the networks, each in a room of its own.
+func eachAct(t *testing.T, networks []network, do func(*room, act)) {
 	t.Helper()
-	for _, n := range swept {
+	for _, n := range networks {
 		t.Run(n.name, func(t *testing.T) {
 			t.Parallel() // else the next network would wait for the last of its verbs
 			for _, a := range n.acts() {
 				t.Run(a.String(), func(t *testing.T) {
 					t.Parallel()
-					boots.RLock()
-					defer boots.RUnlock()
-					do(newRoom(t, n), a)
+					r := newRoom(t, n)
+					do(r, a)
+					t.Logf("%s %s: %v", n.name, a, &r.clock)
 				})
 			}
 		})
@@ -109,7 +116,6 @@ func eachAct(t *testing.T, do func(*room, act)) {
 // way, from the others in one after the other: the same state has the same future.
 func (r *room) sweep(a act, who trace.Victim) {
 	r.t.Helper()
-	seen := make(map[fingerprint]bool)
 	turn := 0
 	var calls []trace.Effect
 	if every == 1 && only == 0 && call == "" {
@@ -120,14 +126,12 @@ func (r *room) sweep(a act, who trace.Victim) {
 			continue
 		}
 		where := fmt.Sprintf("%s killed (%s) at %d", a, who, n)
-		var state fingerprint
+		one := every > 1 // recovery from this state; else all
 		for kind := 0; kind < len(recoveryKinds); kind++ {
-			othersBoot()
 			r.prepare(a)
 			attached, still := r.previous, a.verb == "CHECK" || a.verb == "STATUS"
-			var calm snapshot.Snapshot
-			if still {
-				calm = r.settled()
+			if still && r.calm == nil {
+				r.calm = r.settled()
 			}
 			out := r.perform(a, trace.Run{At: n, Kill: who})
 			if !out.Hit {
@@ -142,11 +146,11 @@ func (r *room) sweep(a act, who trace.Victim) {
 				points.Add(1)
 				where += " (" + out.Effects[n-1].String() + ")"
 				if every == 1 {
-					state = r.fingerprint()
+					one = r.future(r.fingerprint(), "each way, ", who, a.verb != "ADD").taken()
 				}
 			}
 			if still {
-				if diff := snapshot.Diff(calm, r.state()); len(diff) > 0 {
+				if diff := snapshot.Diff(r.calm, r.state()); len(diff) > 0 {
 					r.complain(where, "it changes something: %s", shown(diff))
 					break
 				}
@@ -154,7 +158,6 @@ func (r *room) sweep(a act, who trace.Victim) {
 			if a.verb == "ADD" {
 				attached = nil // a runtime that got no result can't hand it back
 			}
-			one := every > 1 || seen[state]
 			if one {
 				kind = turn % len(recoveryKinds)
 				turn++
@@ -164,7 +167,6 @@ func (r *room) sweep(a act, who trace.Victim) {
 				break
 			}
 		}
-		seen[state] = true
 		if last(n) {
 			return
 		}
@@ -210,8 +212,8 @@ func (r *room) recover(where string, how recovery, previous json.RawMessage, who
 		r.complain(where, "%s", shown(diff))
 		return
 	}
-	next := future{end, fmt.Sprint(how.name, previous != nil)}
-	if r.fine[next] && who != trace.Leader {
+	next := r.future(end, how.name, previous != nil)
+	if next.fine() && who != trace.Leader {
 		return
 	}
 	if err := how.again(r, previous); err != nil {
@@ -222,7 +224,7 @@ func (r *room) recover(where string, how recovery, previous json.RawMessage, who
 		r.complain(where, "then another container: %v", err)
 		return
 	}
-	r.fine[next] = true
+	next.came()
 }
 
 // again is the recovery once more, less an ADD. With a namespace gone it is gone the

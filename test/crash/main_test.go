@@ -47,7 +47,7 @@ func TestMain(m *testing.M) {
 		swept = slices.DeleteFunc(slices.Clone(networks), func(n network) bool { return n.name != "one" && n.name != "host-local" })
 	}
 	code = m.Run()
-	fmt.Printf("crash: %d points, %d recoveries, %d leaks\n", points.Load(), recoveries.Load(), leaks.Load())
+	fmt.Printf("crash: %d points, %d recoveries, %d leaks, %s\n", points.Load(), recoveries.Load(), leaks.Load(), lasted())
 	if (only > 0 || call != "") && points.Load() == 0 {
 		fmt.Println("crash: FAIL: no verb has such a call")
 		code = 1

@@ -31,8 +31,16 @@ var publishing = stage.Conf{"capabilities": stage.Conf{"portMappings": true}}
 
 func portmap() stage.Conf { return stage.Conf{"type": "portmap"}.With(publishing) }
 
-// networks are what the sweeps go through. "one" is bridge that publishes ports itself.
+// networks are what the sweeps go through, those that take longest first. "one" is bridge that
+// publishes ports itself.
 var networks = []network{
+	{name: "one iptables cold", plugins: func(d string) []stage.Conf { return []stage.Conf{bridge(d).With(publishing).With(iptables)} }, cold: true, execs: true},
+	{name: "chain iptables", plugins: func(d string) []stage.Conf {
+		return []stage.Conf{bridge(d).With(iptables), portmap().With(iptables)}
+	}, execs: true},
+	{name: "exec ipam", plugins: func(d string) []stage.Conf {
+		return []stage.Conf{bridge(d).With(publishing).With(stage.Conf{"ipam": pool(d).With(stage.Conf{"type": "another-local"})})}
+	}, execs: true},
 	{name: "host-local", plugins: func(d string) []stage.Conf { return []stage.Conf{{"type": "host-local", "ipam": pool(d)}} }},
 	{name: "chain", plugins: func(d string) []stage.Conf { return []stage.Conf{bridge(d), portmap()} }},
 	{name: "chain cold", plugins: func(d string) []stage.Conf { return []stage.Conf{bridge(d), portmap()} }, cold: true},
@@ -42,13 +50,6 @@ var networks = []network{
 	{name: "one cold", plugins: func(d string) []stage.Conf {
 		return []stage.Conf{bridge(d).With(publishing).With(stage.Conf{"macspoofchk": true})}
 	}, cold: true},
-	{name: "chain iptables", plugins: func(d string) []stage.Conf {
-		return []stage.Conf{bridge(d).With(iptables), portmap().With(iptables)}
-	}, execs: true},
-	{name: "one iptables cold", plugins: func(d string) []stage.Conf { return []stage.Conf{bridge(d).With(publishing).With(iptables)} }, cold: true, execs: true},
-	{name: "exec ipam", plugins: func(d string) []stage.Conf {
-		return []stage.Conf{bridge(d).With(publishing).With(stage.Conf{"ipam": pool(d).With(stage.Conf{"type": "another-local"})})}
-	}, execs: true},
 }
 
 // attachment is one container's place in the network.

@@ -17,8 +17,6 @@ func TestOrphans(t *testing.T) {
 	for _, name := range []string{"chain iptables", "exec ipam"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			boots.RLock()
-			defer boots.RUnlock()
 			for _, n := range networks {
 				if n.name == name {
 					testOrphan(t, newRoom(t, n))

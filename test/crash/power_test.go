@@ -233,9 +233,7 @@ func (s store) mark(boot time.Time) {
 
 // TestPowerCut tries every state of the disk that may follow.
 func TestPowerCut(t *testing.T) {
-	s := store{Stage: stage.Bare(t), t: t}
-	boots.RLock()
-	defer boots.RUnlock()
+	t.Parallel()
 	for _, history := range [][]string{
 		{"ADD a"},
 		{"ADD a", "ADD b"},
@@ -243,7 +241,8 @@ func TestPowerCut(t *testing.T) {
 		{"ADD a", "DEL a", "ADD b"},
 	} {
 		t.Run(strings.Join(history, ", "), func(t *testing.T) {
-			s.t = t
+			t.Parallel()
+			s := store{Stage: stage.Bare(t), t: t}
 			before, after := s.do(history...)
 			list := states(before, after)
 			boot := s.boot()
@@ -256,7 +255,7 @@ func TestPowerCut(t *testing.T) {
 				d.write(t, s.Data())
 				s.mark(boot)
 				points.Add(1)
-				if err := afterBoot(s.Dir, s.recover); err != nil {
+				if err := afterBoot(t, s.Dir, s.recover); err != nil {
 					leaks.Add(1)
 					t.Errorf("%s: %v\nfound: %s", strings.Join(history, ", "), err, text(d))
 				}

@@ -2,11 +2,13 @@ package crash
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
-	"sync"
+	"testing"
 
 	"github.com/bridgeport-cni/bridgeport/test/stage"
 	"golang.org/x/sys/unix"
@@ -75,67 +77,86 @@ func another(c stage.Conf) stage.Conf {
 	return c.With(changes)
 }
 
-// boots keeps others from working while it is another boot.
-var boots sync.RWMutex
-
-// othersBoot lets in who waits for another boot. It is called where no verb has begun.
-func othersBoot() {
-	boots.RUnlock()
-	boots.RLock()
-}
-
 const bootFile = "/proc/sys/kernel/random/boot_id"
 
-// afterBoot does something in what the plugins take for another boot of the machine.
-func afterBoot(dir string, do func() error) (err error) {
-	boots.RUnlock()
-	boots.Lock()
-	defer func() { boots.Unlock(); boots.RLock() }()
+// afterBoot does something in what the plugins that it calls take for another boot of the machine:
+// they have mounts of their own. What it mounts is gone with them.
+func afterBoot(t *testing.T, dir string, do func() error) error {
+	t.Helper()
+	err := errors.New("the test has ended in another boot") // by Fatal, which ends do alone
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // for good: the thread ends with its mounts
+		if berr := anotherBoot(dir); berr != nil {
+			err = berr
+			return
+		}
+		err = do()
+	}()
+	<-done
+	return err
+}
+
+func anotherBoot(dir string) error {
 	file := filepath.Join(dir, "boot_id")
-	if err := os.WriteFile(file, []byte("12345678-0000-0000-0000-000000000000\n"), 0o444); err != nil {
-		return err
+	err := os.WriteFile(file, []byte("12345678-0000-0000-0000-000000000000\n"), 0o644)
+	if err == nil {
+		err = unix.Unshare(unix.CLONE_NEWNS)
 	}
-	if err := unix.Mount(file, bootFile, "", unix.MS_BIND, ""); err != nil {
+	if err == nil {
+		err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+	}
+	if err == nil {
+		err = unix.Mount(file, bootFile, "", unix.MS_BIND, "")
+	}
+	if err != nil {
 		return fmt.Errorf("boot id: %w", err)
 	}
-	defer func() {
-		if uerr := unix.Unmount(bootFile, unix.MNT_DETACH); err == nil {
-			err = uerr
-		}
-	}()
-	return do()
+	return nil
 }
 
 // reboot leaves nothing but the leases. The container must come back; the neighbour's
 // is ended by DEL, as kubelet does.
 func (r *room) reboot() error {
-	return afterBoot(r.Dir, func() error {
-		r.want(r.Host.Close(), "end the host")
-		r.want(r.box.Close(), "end the container")
-		r.Host, r.box = r.space("host"), r.space("box")
-		virgin := r.state().Without(func(key string) bool { return strings.HasPrefix(key, "file ") })
-		if err := r.add(r.mine()); err != nil {
-			return fmt.Errorf("after a reboot: %w", err)
-		}
-		if err := r.check(r.mine()); err != nil {
-			return fmt.Errorf("after a reboot: %w", err)
-		}
-		if err := r.del(r.mine(), r.previous); err != nil {
-			return fmt.Errorf("after a reboot: %w", err)
-		}
-		if r.neighbour != nil {
-			if err := r.del(attachment{id: "neighbour", index: 1}, nil); err != nil {
-				return fmt.Errorf("after a reboot: neighbour: %w", err)
-			}
-			r.want(r.neighbour.Close(), "end the neighbour")
-			r.neighbour = nil
-		}
-		if err := r.gc(); err != nil {
-			return fmt.Errorf("after a reboot: %w", err)
-		}
-		if diff, _ := r.differs(virgin); len(diff) > 0 {
-			return fmt.Errorf("after a reboot: %s", shown(diff))
-		}
+	r.t.Helper()
+	r.want(r.Host.Close(), "end the host")
+	r.want(r.box.Close(), "end the container")
+	r.Host, r.box = r.space("host"), r.space("box")
+	virgin := r.state().Without(func(key string) bool { return strings.HasPrefix(key, "file ") })
+	err := afterBoot(r.t, r.Dir, r.boot)
+	if err == nil && r.neighbour != nil {
+		r.want(r.neighbour.Close(), "end the neighbour")
+		r.neighbour = nil
+	}
+	if err == nil {
+		err = afterBoot(r.t, r.Dir, func() error { return r.gc() })
+	}
+	if err != nil {
+		return fmt.Errorf("after a reboot: %w", err)
+	}
+	if diff, _ := r.differs(virgin); len(diff) > 0 {
+		return fmt.Errorf("after a reboot: %s", shown(diff))
+	}
+	return nil
+}
+
+// boot is what a runtime does in another boot.
+func (r *room) boot() error {
+	if err := r.add(r.mine()); err != nil {
+		return err
+	}
+	if err := r.check(r.mine()); err != nil {
+		return err
+	}
+	if err := r.del(r.mine(), r.previous); err != nil {
+		return err
+	}
+	if r.neighbour == nil {
 		return nil
-	})
+	}
+	if err := r.del(attachment{id: "neighbour", index: 1}, nil); err != nil {
+		return fmt.Errorf("neighbour: %w", err)
+	}
+	return nil
 }

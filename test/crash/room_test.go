@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,24 +29,39 @@ type room struct {
 	neighbour *stage.Space // nil in a cold network
 	spaces    int
 	before    snapshot.Snapshot
-	previous  json.RawMessage // of the container's ADD
-	fine      map[future]bool // what has come about once
+	calm      snapshot.Snapshot // with the container, before a verb that changes nothing
+	previous  json.RawMessage   // of the container's ADD
 	leaks     int
+	clock     clock
 }
 
-// future is what is to come about from a state. Once is enough: the same state has the
-// same future.
+// future is what is to come about from a state of a network. Once is enough, whichever room
+// it was in: the same state has the same future.
 type future struct {
-	from fingerprint
-	what string
+	network string
+	from    fingerprint
+	what    string
 }
+
+var known sync.Map // what has come about, by future
+
+func (r *room) future(from fingerprint, what ...any) future {
+	return future{r.net.name, from, fmt.Sprint(what...)}
+}
+
+func (f future) fine() bool { _, ok := known.Load(f); return ok }
+
+func (f future) came() { known.Store(f, true) }
+
+// taken says whether another room has seen to it, or is about to; if none has, this one is.
+func (f future) taken() bool { _, is := known.LoadOrStore(f, true); return is }
 
 const tries = 3 * time.Second
 
 // newRoom makes the host and its neighbour.
 func newRoom(t *testing.T, n network) *room {
 	t.Helper()
-	r := &room{Stage: stage.Bare(t), t: t, net: n, fine: make(map[future]bool)}
+	r := &room{Stage: stage.Bare(t), t: t, net: n}
 	r.Must(os.MkdirAll(r.Data(), 0o755))
 	if n.name == "exec ipam" {
 		r.Bin = withAnotherLocal(t, r.Bin)
@@ -79,7 +95,7 @@ func (r *room) space(name string) *stage.Space {
 
 func (r *room) furnish() {
 	r.t.Helper()
-	r.box, r.previous = r.space("box"), nil
+	r.box, r.previous, r.calm = r.space("box"), nil, nil
 	if !r.net.cold {
 		r.neighbour = r.space("next")
 		a := attachment{id: "neighbour", netns: r.neighbour.Path, index: 1}
@@ -129,6 +145,7 @@ func calling(verb string, a attachment, c stage.Conf) stage.Call {
 
 // call runs one plugin.
 func (r *room) call(verb string, a attachment, c stage.Conf) ([]byte, error) {
+	defer r.clock.took("calls")()
 	answer, err := r.Host.CNI(r.Bin, calling(verb, a, c))
 	if err == nil && answer.Exit != 0 {
 		err = fmt.Errorf("%s %s: %s%s", c.Plugin(), verb, answer.Stdout, answer.Stderr)
@@ -140,6 +157,8 @@ func (r *room) call(verb string, a attachment, c stage.Conf) ([]byte, error) {
 func (r *room) traced(verb string, a attachment, c stage.Conf, run trace.Run) trace.Outcome {
 	r.Helper()
 	run.Path, run.Stdin, run.Env = filepath.Join(r.Bin, c.Plugin()), c.Stdin(), calling(verb, a, c).Environ(r.Bin)
+	defer r.clock.took("traced runs")()
+	run.Filter = run.Kill != trace.Leader
 	var out trace.Outcome
 	r.want(r.Host.Do(func() (err error) {
 		out, err = run.Do()

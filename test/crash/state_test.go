@@ -17,6 +17,7 @@ import (
 // one setting for all its links that ADD makes: it goes with the namespace.
 func (r *room) everything() snapshot.Snapshot {
 	r.t.Helper()
+	defer r.clock.took("looks")()
 	full, err := snapshot.Take(r.Host.NS, r.Data())
 	r.want(err, "snapshot")
 	inside, err := snapshot.Take(r.box.NS)

@@ -13,8 +13,6 @@ func TestTwice(t *testing.T) {
 	for _, n := range swept {
 		t.Run(n.name, func(t *testing.T) {
 			t.Parallel()
-			boots.RLock()
-			defer boots.RUnlock()
 			r := newRoom(t, n)
 			choose := random()
 			tries := max(3, 40/(every*every))
@@ -41,7 +39,6 @@ func (r *room) calls(a act) []trace.Effect {
 
 func (r *room) twice(add act, i int, del act, any uint32) {
 	r.t.Helper()
-	othersBoot()
 	r.prepare(add)
 	r.perform(add, trace.Run{At: i, Kill: trace.Tree})
 	r.previous = nil

@@ -45,8 +45,26 @@ func (s Snapshot) takeLinks() (linkNames, error) {
 	}
 	for _, l := range links {
 		s.put("link "+l.name(), l.text(names))
+		if mode, err := l.addrGenMode(); err != nil {
+			return nil, err
+		} else if mode != nil {
+			s[genModePath(l.name())] = number(mode)
+		}
 	}
 	return names, s.takeBridgeEntries(names)
+}
+
+// genModePath is the key of a setting whose file the kernel reads and writes under RTNL alone: where
+// others hold it, a reader turns round and round until it is free. The link says it, too.
+func genModePath(link string) string { return "sysctl net/ipv6/conf/" + link + "/addr_gen_mode" }
+
+func (l rawLink) addrGenMode() ([]byte, error) {
+	families, err := parseAttrs(l.attrs[unix.IFLA_AF_SPEC])
+	if err != nil {
+		return nil, err
+	}
+	inet6, err := parseAttrs(families[unix.AF_INET6])
+	return inet6[unix.IFLA_INET6_ADDR_GEN_MODE], err
 }
 
 // skipStats is RTEXT_FILTER_SKIP_STATS of linux/rtnetlink.h, Linux 4.4.

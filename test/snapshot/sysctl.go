@@ -69,6 +69,9 @@ func dirLen(b []byte) int { return int(b[direntLen]) | int(b[direntLen+1])<<8 }
 // are not set yet. The kernel checks a sysctl's mode for root too, so opening it for
 // writing tells; nothing is written.
 func (s Snapshot) readSysctl(dirfd int, name, path string) {
+	if _, known := s["sysctl "+path]; known { // by its link
+		return
+	}
 	fd, err := unix.Openat(dirfd, name, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return

@@ -16,6 +16,7 @@ type Effect struct {
 	Detail string // path, or what is sent
 	// Program is the name of the file that the process executes.
 	Program string
+	Kept    bool // a file is opened that was there, and stays as it is
 }
 
 func (e Effect) String() string { return strings.TrimSpace(e.Name + " " + e.Detail) }
@@ -31,6 +32,9 @@ const (
 	forking // flags in argument 0
 	message // a struct msghdr in argument 1
 )
+
+// changing are flags of a file that is not only read.
+const changing = unix.O_CREAT | unix.O_TRUNC | unix.O_WRONLY | unix.O_RDWR
 
 // effects are the calls that count. Not ioctl, which only asks here.
 var effects = map[uint64]struct {
@@ -99,11 +103,19 @@ func effectOf(pid int, in info) (Effect, bool) {
 		e.Detail = text(pid, uintptr(in.args[call.kind-path0]))
 	case opening:
 		e.Detail = text(pid, uintptr(in.args[1]))
-		return e, in.args[2]&(unix.O_CREAT|unix.O_TRUNC|unix.O_WRONLY|unix.O_RDWR) != 0
+		if in.args[2]&changing == 0 {
+			return e, false
+		}
+		_, err := os.Stat(e.Detail)
+		e.Kept = filepath.IsAbs(e.Detail) && err == nil && in.args[2]&unix.O_TRUNC == 0
 	case forking:
 		return e, in.args[0]&unix.CLONE_THREAD == 0
 	case message:
-		e.Detail = request(pid, firstPart(pid, uintptr(in.args[1])))
+		if at, size := firstPart(pid, uintptr(in.args[1])); size < netlinkHeader {
+			e.Detail = "no netlink"
+		} else {
+			e.Detail = request(pid, at)
+		}
 	case fd0:
 		e.Detail = file(pid, in.args[0])
 		if strings.HasPrefix(e.Detail, "socket:") {
@@ -139,14 +151,17 @@ func text(pid int, addr uintptr) string {
 	return s
 }
 
-// firstPart is where what a struct msghdr sends begins: the base of its first iovec.
-func firstPart(pid int, header uintptr) uintptr {
+// netlinkHeader is the size of a struct nlmsghdr.
+const netlinkHeader = 16
+
+// firstPart is where what a struct msghdr sends begins, and how long this part is: its first iovec.
+func firstPart(pid int, header uintptr) (at uintptr, size uint64) {
 	const iov = 16 // its offset, on 64 bits
-	var b [8]byte
-	if peek(pid, header+iov, b[:]) < len(b) || peek(pid, uintptr(binary.NativeEndian.Uint64(b[:])), b[:]) < len(b) {
-		return 0
+	var b [16]byte
+	if peek(pid, header+iov, b[:8]) < 8 || peek(pid, uintptr(binary.NativeEndian.Uint64(b[:])), b[:]) < len(b) {
+		return 0, 0
 	}
-	return uintptr(binary.NativeEndian.Uint64(b[:]))
+	return uintptr(binary.NativeEndian.Uint64(b[:])), binary.NativeEndian.Uint64(b[8:])
 }
 
 // request reads type and size of a netlink message (struct nlmsghdr).

@@ -26,10 +26,11 @@ var questions = func() map[string]bool {
 	return asked
 }()
 
-// Inert says whether nothing is left of the call when its whole process tree has ended.
+// Inert says whether nothing is left of the call when its whole process tree has ended, but what
+// Outcome has. A message that is no netlink is to the program itself, with a socket to be closed.
 func (e Effect) Inert() bool {
 	kind, _, _ := strings.Cut(e.Detail, ",")
-	return starts[e.Name] || idle[e.Name] || questions[kind] || e.ToPipe()
+	return starts[e.Name] || idle[e.Name] || questions[kind] || kind == "no netlink" || e.Kept || e.ToPipe() || strings.HasPrefix(e.Detail, "/memfd:trace")
 }
 
 // ToPipe says whether the call writes to another process.

@@ -12,24 +12,18 @@ import (
 // info is struct ptrace_syscall_info (linux/ptrace.h), as far as it is needed.
 type info struct {
 	op   uint8
-	nr   uint64 // at the end of a call its result
+	nr   uint64
 	args [6]uint64
 }
 
-// PTRACE_SYSCALL_INFO_ENTRY and _EXIT.
+// PTRACE_SYSCALL_INFO_ENTRY, _EXIT and _SECCOMP.
 const (
-	opEntry = 1
-	opExit  = 2
+	opEntry  = 1
+	opExit   = 2
+	opFilter = 3
 )
 
 const infoSize = 88
-
-// restarts says whether the kernel makes the call that ends here once more, as a write of
-// disable_ipv6 does until it gets RTNL (linux/errno.h: ERESTARTSYS to ERESTART_RESTARTBLOCK).
-func (i info) restarts() bool {
-	result := -int64(i.nr)
-	return result >= 512 && result <= 516
-}
 
 func syscallInfo(pid int) (info, error) {
 	var b [infoSize]byte

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -51,12 +52,17 @@ type Run struct {
 	From   int
 	// Pause is called when Hit comes about, while the call waits; its process with it.
 	Pause func(pid int)
+	// Filter stops the program at calls that may be effects only, which costs less. Not for Leader, Clock,
+	// Broken, Reads and Turns.
+	Filter bool
 }
 
 // Outcome is what came of a Run.
 type Outcome struct {
 	Effects        []Effect // in order; with a kill up to the one that was hit
 	Broken         []Effect // calls that Run.Broken has named, in order
+	After          []Effect // those after a failure, Run.Apart or not
+	Changed        bool     // one that was executed was not Inert
 	Hit            bool     // the run had that many effects
 	Exit           int      // -1 where a signal ended it
 	Stdout, Stderr []byte
@@ -138,14 +144,13 @@ type tracer struct {
 type task struct {
 	fail    bool // the call it is in was not executed
 	clock   uint64
+	last    info // the call before
 	locks   bool // the call it is in takes a lock, however long that lasts
 	waiting bool // somebody else has the lock
-	nr      uint64
-	again   bool // the kernel makes the call once more: it is no other effect
 }
 
 const options = unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK |
-	unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEEXEC | unix.PTRACE_O_EXITKILL
+	unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEEXEC | unix.PTRACE_O_EXITKILL | unix.PTRACE_O_TRACESECCOMP
 
 func (t *tracer) follow() error {
 	var status unix.WaitStatus
@@ -160,6 +165,11 @@ func (t *tracer) follow() error {
 	}
 	if t.run.Clock != 0 {
 		if err := hideVDSO(t.leader); err != nil {
+			return err
+		}
+	}
+	if t.run.Filter {
+		if err := install(t.leader); err != nil {
 			return err
 		}
 	}
@@ -199,6 +209,10 @@ func (t *tracer) event(pid int, status unix.WaitStatus) error {
 // resume lets a thread go on to its next call. One that is gone meanwhile is seen by
 // wait.
 func (t *tracer) resume(pid int, signal syscall.Signal) {
+	if t.run.Filter {
+		_ = unix.PtraceCont(pid, int(signal))
+		return
+	}
 	_ = unix.PtraceSyscall(pid, int(signal))
 }
 
@@ -208,7 +222,7 @@ func (t *tracer) stopped(pid int, status unix.WaitStatus) error {
 	case t.tasks[pid] == nil && signal == unix.SIGSTOP: // a new thread or process
 		t.tasks[pid] = &task{}
 		signal = 0
-	case signal == unix.SIGTRAP|0x80:
+	case signal == unix.SIGTRAP|0x80 || status.TrapCause() == unix.PTRACE_EVENT_SECCOMP:
 		if err := t.call(pid); err != nil {
 			return err
 		}
@@ -246,20 +260,21 @@ func (t *tracer) call(pid int) error {
 		if own.waiting {
 			t.run.Turns.Awake()
 		}
-		own.locks, own.waiting, own.again = false, false, info.restarts()
+		own.locks, own.waiting = false, false
 		return t.after(pid, own)
 	}
-	if info.op != opEntry || t.dead || t.tasks[t.leader] == nil {
+	if info.op != opEntry && info.op != opFilter || t.dead || t.tasks[t.leader] == nil {
 		return nil
 	}
 	own.clock = 0
 	if t.run.Clock != 0 && info.nr == unix.SYS_CLOCK_GETTIME && info.args[0] == unix.CLOCK_REALTIME {
 		own.clock = info.args[1]
 	}
-	if own.again && own.nr == info.nr {
-		return nil
-	}
-	own.nr = info.nr
+	return t.entry(pid, own, info)
+}
+
+// entry is the beginning of a call.
+func (t *tracer) entry(pid int, own *task, info info) error {
 	if t.run.Broken != nil {
 		if look, known := lookOf(pid, info); known && t.run.Broken(look) {
 			t.out.Broken = append(t.out.Broken, look)
@@ -269,22 +284,39 @@ func (t *tracer) call(pid int) error {
 		}
 	}
 	effect, counts := effectOf(pid, info)
+	again := info.nr == own.last.nr && info.args == own.last.args
+	own.last = info
+	if again && strings.Contains(effect.Detail, "/sys/net/") {
+		return nil // the kernel itself makes the call once more, as long as another process holds RTNL
+	}
 	counts = counts || t.run.Reads && effect.Name == "openat" && effect.Detail != ""
-	if !counts || t.out.Hit || t.run.Apart != nil && t.run.Apart(effect) {
+	if !counts {
 		return nil
 	}
-	t.out.Effects = append(t.out.Effects, effect)
+	apart := t.run.Apart != nil && t.run.Apart(effect)
+	if !apart && !t.out.Hit {
+		t.out.Effects = append(t.out.Effects, effect)
+	}
 	if t.run.Turns != nil {
 		own.locks = info.nr == unix.SYS_FLOCK && info.args[1]&(unix.LOCK_NB|unix.LOCK_UN) == 0
-		if t.run.Turns.Before(effect) {
+		if !apart && t.run.Turns.Before(effect) {
 			t.out.Hit = true
 			t.killAll()
 		}
 		return nil
 	}
-	if len(t.out.Effects) != t.run.At {
+	if t.out.Hit || apart || len(t.out.Effects) != t.run.At {
+		t.out.Changed = t.out.Changed || !effect.Inert()
+		if t.out.Hit {
+			t.out.After = append(t.out.After, effect)
+		}
 		return nil
 	}
+	return t.hit(pid, own, effect)
+}
+
+// hit is the call at which the run is disturbed.
+func (t *tracer) hit(pid int, own *task, effect Effect) error {
 	if t.run.Errno != 0 && t.run.Spare != nil && t.run.Spare(effect) {
 		return nil
 	}
@@ -297,6 +329,8 @@ func (t *tracer) call(pid int) error {
 	case t.run.Kill == Leader:
 		t.dead = true
 		return unix.Kill(t.leader, unix.SIGKILL)
+	case t.run.Errno != 0 && effect.Name != "exit_group" && t.run.Filter: // there is no stop at its end
+		return errors.Join(skip(pid), setResult(pid, -int64(t.run.Errno)))
 	case t.run.Errno != 0 && effect.Name != "exit_group":
 		own.fail = true
 		return skip(pid)

@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,7 +37,21 @@ func find(t *testing.T, effects []Effect, name, detail string) int {
 }
 
 func TestRun(t *testing.T) {
+	for _, filter := range []bool{false, true} {
+		t.Run(fmt.Sprint("filter ", filter), func(t *testing.T) { testRun(t, filter) })
+	}
+}
+
+func testRun(t *testing.T, filter bool) {
 	dir := t.TempDir()
+	shell := func(t *testing.T, script string, change func(*Run)) Outcome {
+		return shell(t, script, func(r *Run) {
+			if change != nil {
+				change(r)
+			}
+			r.Filter = filter && r.Kill != Leader
+		})
+	}
 	script := "mkdir " + dir + "/a; mkdir " + dir + "/b; echo done"
 	made := func(name string) bool {
 		_, err := os.Stat(filepath.Join(dir, name))
@@ -66,7 +81,7 @@ func TestRun(t *testing.T) {
 	}
 	clear()
 	out = shell(t, script, func(r *Run) { r.At, r.Errno = at, unix.ENOSPC })
-	if !out.Hit || out.Exit != 0 || made("b") || !strings.Contains(string(out.Stderr), "No space left") {
+	if !out.Hit || out.Exit != 0 || made("b") || !out.Changed || len(out.After) == 0 || !strings.Contains(string(out.Stderr), "No space left") {
 		t.Errorf("errno: %+v %s", out, out.Stderr)
 	}
 	out = shell(t, script, func(r *Run) {
@@ -84,11 +99,27 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// TestRestarts: a call that the kernel makes once more is one effect.
-func TestRestarts(t *testing.T) {
-	for result, want := range map[int64]bool{0: false, -int64(unix.EINTR): false, -512: true, -513: true, -516: true, -517: false, 513: false} {
-		if got := (info{op: opExit, nr: uint64(result)}).restarts(); got != want {
-			t.Errorf("%d: got %t", result, got)
+// TestChanged wants nothing to have changed exactly where no call that was executed could.
+func TestChanged(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	for script, want := range map[string]bool{
+		"echo told; (exit 0); cat </dev/null": false, // the result, processes
+		"echo x >" + file:                     true,
+		": >>" + file:                         false, // it is there and stays as it is
+		": >" + file:                          true,  // it is emptied
+		"rm " + file:                          true,
+	} {
+		_ = os.WriteFile(file, []byte("text"), 0o600)
+		for _, filter := range []bool{false, true} {
+			if out := shell(t, script, func(r *Run) { r.Filter = filter }); out.Changed != want {
+				t.Errorf("%s (filter %t): changed %t: %v", script, filter, out.Changed, out.Effects)
+			}
 		}
+	}
+	out := shell(t, "rm "+file, nil)
+	at := find(t, out.Effects, "unlinkat", "file")
+	_ = os.WriteFile(file, nil, 0o600)
+	if out := shell(t, "rm "+file, func(r *Run) { r.At, r.Errno = at, unix.EPERM }); out.Changed {
+		t.Errorf("the call that failed has changed something: %+v", out)
 	}
 }
