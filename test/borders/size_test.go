@@ -13,7 +13,7 @@ import (
 
 // Limits of the product's code, in lines: what is in pkg and plugins, tests aside.
 const (
-	maxAll      = 28_600
+	maxAll      = 29_200
 	maxPackage  = 2_600
 	maxFile     = 320
 	maxMedian   = 10 // of the functions
