@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
+	"github.com/bridgeport-cni/bridgeport/pkg/label"
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
@@ -23,8 +24,11 @@ type Ports struct {
 	MasqAll bool // masquerade every client
 	// Conditions that a packet must meet to reach the container, by family.
 	Conditions4, Conditions6 []ruleset.Condition
+	// ByHand: the ports are beside those of the attachment's ADD. Del removes no others.
+	ByHand bool
 	// MarkBits are set in the mark of packets whose client is masqueraded; 0 for none.
 	MarkBits uint32
+	more     int // how many elements the mark counts beside these
 }
 
 func (p Ports) chain() nft.Chain {
@@ -35,6 +39,9 @@ func (p Ports) snat() bool { return p.MasqAll || len(p.Subnets) > 0 }
 
 func (p Ports) elements() []nft.Element {
 	comment := p.Owner.Comment(nft.CommentLimit)
+	if p.ByHand {
+		comment = label.ByHand(p.Owner.Comment(nft.CommentLimit - label.ByHandLength))
+	}
 	var elements []nft.Element
 	seen := make(map[netip.Addr]bool)
 	for _, port := range p.Ports {
@@ -52,7 +59,10 @@ func (p Ports) elements() []nft.Element {
 			elements = append(elements, nft.OfContainer(nft.ClassReply, to, p.chain().Name, comment))
 		}
 	}
-	return withMark(p.Owner, nft.MarkPublished, elements)
+	if len(elements) == 0 {
+		return nil
+	}
+	return append(elements, nft.Holder(nft.MarkPublished, p.Owner.LinkName(), markComment(p.Owner, len(elements)+p.more)))
 }
 
 // gate is the chain that decides who may use the port; false where everybody may use it.
@@ -100,15 +110,38 @@ func (p Ports) Add(s *plan.Session) error {
 		return nil
 	}
 	s.Tx.Base()
-	return p.own().add(s)
+	if !p.ByHand {
+		return p.own().add(s)
+	}
+	w := p.own()
+	last := len(w.elements) - 1
+	s.Tx.More(w.elements[last])
+	w.elements = w.elements[:last]
+	return w.add(s)
 }
 
 func (p Ports) own() own {
 	return own{p.Owner, "published port", nft.MarkPublished, p.Chains(), p.elements()}
 }
 
-// Mend adds what is missing, and forgets the connections that were made without it.
-func (p Ports) Mend(s *plan.Session) error { return mendPorts(s, p, p.Ports) }
+// Mend adds what is missing, and forgets the connections that were made without it. A mark that was
+// missing counts what was added by hand, too.
+func (p Ports) Mend(s *plan.Session) error {
+	rules, err := s.Rules()
+	if err != nil {
+		return err
+	}
+	all, err := Tagged(rules, nft.CountedBy(nft.MarkPublished), p.Owner.Tag())
+	if err != nil {
+		return err
+	}
+	for _, e := range all {
+		if names, _ := label.Parse(e.Comment); names.ByHand() {
+			p.more++
+		}
+	}
+	return mendPorts(s, p, p.Ports)
+}
 
 func mendPorts(s *plan.Session, o plan.Object, ports []hostport.Mapping) error {
 	if err := o.Add(s); err != nil {
@@ -126,6 +159,9 @@ func (p Ports) Check(s *plan.Session) error { return p.own().check(s) }
 // Del removes what belongs to the owner, and then the tracked connections to the container.
 func (p Ports) Del(s *plan.Session) error {
 	known := p.elements()
+	if p.ByHand {
+		return Withdraw(s, p.Owner, known)
+	}
 	for _, e := range known {
 		if gate, ok := nft.AtGate(e, ""); ok {
 			known = append(known, gate) // DEL's configuration does not say whether the port has a gate

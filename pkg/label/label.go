@@ -1,6 +1,6 @@
 // Package label reads whose something is from an nf_tables comment or the alias of a link.
 //
-//	TAG[ COUNT][ HEIR,HEIR] NETWORK/CONTAINER/IFNAME[ pod NAMESPACE/NAME]
+//	TAG[ COUNT][ by-hand,HEIR,HEIR] NETWORK/CONTAINER/IFNAME[ pod NAMESPACE/NAME]
 //
 // The text may be cut at its end. So the tag alone says whose something is. The names are for people.
 package label
@@ -20,7 +20,7 @@ type Names struct {
 	Network, Container, IfName string
 	Pod                        string // namespace/name; "" without one; it may be cut
 	// heirs are tags, with commas, of the container's attachments to other networks, which publish the
-	// port, too.
+	// port, too; before them stands byHand in the label of a port that was added by hand.
 	heirs string
 }
 
@@ -86,6 +86,27 @@ func SameContainer(a, b string) bool {
 	return x.Container != "" && x.Container == y.Container
 }
 
+// byHand marks what somebody has added to an attachment that its configuration does not have.
+const byHand = "by-hand"
+
+// ByHand is the label with the mark. The mark stands before what may be cut.
+func ByHand(text string) string {
+	tag, names, _ := strings.Cut(text, " ")
+	return strings.TrimSpace(tag + " " + byHand + " " + names)
+}
+
+// ByHandLength is how much longer ByHand makes a label.
+const ByHandLength = len(byHand) + 1
+
+// ByHand says whether the label has the mark.
+func (n Names) ByHand() bool { return slices.Contains(strings.Split(n.heirs, ","), byHand) }
+
+// Counting is a holder mark's label with another count.
+func Counting(text string, count int) string {
+	words := strings.SplitN(text, " ", 3)
+	return strings.Join(append([]string{words[0], strconv.Itoa(count)}, words[2:]...), " ")
+}
+
 // Heirs are the tags of the container's attachments to other networks, which publish the port, too.
 func (n Names) Heirs() []string {
 	return slices.DeleteFunc(strings.Split(n.heirs, ","), func(tag string) bool { return !IsTag(tag) })
@@ -98,7 +119,11 @@ func WithHeir(text, tag string, limit int) string {
 	if n.Container == "" || slices.Contains(n.Heirs(), tag) {
 		return text
 	}
-	head, rest := n.Tag+" "+strings.Join(append(n.Heirs(), tag), ",")+" ", "/"+n.Container+"/"+n.IfName
+	words := append(n.Heirs(), tag)
+	if n.ByHand() {
+		words = append([]string{byHand}, words...)
+	}
+	head, rest := n.Tag+" "+strings.Join(words, ",")+" ", "/"+n.Container+"/"+n.IfName
 	room := limit - len(head+rest)
 	if room <= 0 {
 		return text
@@ -128,6 +153,9 @@ func Describe(text string) string {
 	words := fmt.Sprintf("container %s (network %s, interface %s", n.Container, n.Network, n.IfName)
 	if n.Pod != "" {
 		words += ", pod " + n.Pod
+	}
+	if n.ByHand() {
+		words += ", added by hand"
 	}
 	return words + ")"
 }

@@ -90,3 +90,32 @@ func TestHeirs(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
+
+// TestByHand: the mark is read back, beside heirs and a cut name, and is no heir's.
+func TestByHand(t *testing.T) {
+	const heir = "0ade494e-6d4de09b9c9"
+	text := ByHand(tag + " net/c1/eth0 pod shop/web")
+	n, _ := Parse(text)
+	if text != tag+" by-hand net/c1/eth0 pod shop/web" || len(text) != len(tag+" net/c1/eth0 pod shop/web")+ByHandLength || !n.ByHand() || n.Container != "c1" || n.Pod != "shop/web" || len(n.Heirs()) > 0 {
+		t.Errorf("%s: %+v", text, n)
+	}
+	with := WithHeir(text, heir, 127)
+	n, _ = Parse(with)
+	if with != tag+" by-hand,"+heir+" net/c1/eth0" || !n.ByHand() || !slices.Equal(n.Heirs(), []string{heir}) || !Same(with, tag) {
+		t.Errorf("%s: %+v", with, n)
+	}
+	if got := Inherited(with, heir+" lan/c1/eth1", 127); got != heir+" lan/c1/eth1" {
+		t.Errorf("the heir has it by its configuration: %s", got)
+	}
+	if got, want := Describe(text), "container c1 (network net, interface eth0, pod shop/web, added by hand)"; got != want {
+		t.Errorf("got %s", got)
+	}
+	if n, _ := Parse(ByHand(tag)); !n.ByHand() {
+		t.Error("a label that is a tag alone")
+	}
+	for text, want := range map[string]string{tag + " 3 net/c1/eth0 pod a/b": tag + " 12 net/c1/eth0 pod a/b", tag + " 3": tag + " 12"} {
+		if got := Counting(text, 12); got != want {
+			t.Errorf("%s: got %s", text, got)
+		}
+	}
+}

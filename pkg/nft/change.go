@@ -15,6 +15,10 @@ type Change struct {
 	Blocks   []Block // made if missing
 	Chains   []Chain // shared; made if missing, never changed
 	Elements []Element
+	// Mark, of an owner that has elements already, counts the change's, too. Remove are elements of
+	// this owner that were added by hand and go.
+	Mark   *Element
+	Remove []Element
 	// Exactly is all elements that the sets of a class shall have. Other sets keep theirs.
 	Exactly map[Class][]Element
 	// Gone says whether the attachment that holds an element is gone, so that the wanted element may
@@ -24,7 +28,7 @@ type Change struct {
 
 // Empty says that there is nothing to do.
 func (c *Change) Empty() bool {
-	return len(c.Blocks) == 0 && len(c.Chains) == 0 && len(c.Elements) == 0 && len(c.Exactly) == 0
+	return len(c.Blocks) == 0 && len(c.Chains) == 0 && len(c.Elements) == 0 && len(c.Exactly) == 0 && len(c.Remove) == 0
 }
 
 // Share adds what attachments share of another change: blocks, and addresses of services.
@@ -73,7 +77,7 @@ func (c *Conn) elements(change Change) (del, add []Element, err error) {
 		if !mine && (e.Class() == ClassPort || e.Address().IsValid() && change.Gone != nil) {
 			more, err := c.replace(change, e, *have)
 			var held *HeldError
-			if errors.As(err, &held) && label.SameContainer(have.Comment, e.Comment) {
+			if errors.As(err, &held) && change.Mark == nil && label.SameContainer(have.Comment, e.Comment) {
 				heir := *have
 				if heir.Comment = label.WithHeir(have.Comment, label.Tag(e.Comment), CommentLimit); heir.Comment != have.Comment {
 					del, add = append(del, *have), append(add, heir)
@@ -89,6 +93,11 @@ func (c *Conn) elements(change Change) (del, add []Element, err error) {
 			del = append(del, more...)
 		}
 		del, add = append(del, *have), append(add, e)
+	}
+	if change.Mark != nil {
+		if del, add, err = c.recount(change, del, add); err != nil {
+			return nil, nil, err
+		}
 	}
 	for class, list := range change.Exactly {
 		old, fresh, err := c.exactly(class, list)

@@ -36,6 +36,11 @@ func (e Element) String() string {
 	return command("add element %s %s %s { %s }", setOf(e.Set).Place.Family(), Table, e.Set, e.text(comment))
 }
 
+// Deletion is the nft(8) command that deletes the element.
+func (e Element) Deletion() string {
+	return command("delete element %s %s %s", setOf(e.Set).Place.Family(), Table, e.Name())
+}
+
 // text is the key, the comment and the value as nft prints them.
 func (e Element) text(comment string) string {
 	s := setOf(e.Set)

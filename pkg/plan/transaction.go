@@ -51,6 +51,12 @@ func (t *Transaction) Elements(list ...nft.Element) {
 	t.change.Elements = append(t.change.Elements, list...)
 }
 
+// More wants elements beside those that the owner has, and that its mark counts them.
+func (t *Transaction) More(mark nft.Element, list ...nft.Element) {
+	t.change.Mark = &mark
+	t.Elements(list...)
+}
+
 // Services wants the sets of services' addresses to hold exactly these, each with its device.
 func (t *Transaction) Services(devices map[netip.Addr]string) {
 	t.change.Exactly = ruleset.Services(devices)

@@ -19,6 +19,7 @@ type inputs struct {
 	ports []hostport.Mapping
 	// The host's links towards the container's first address of each family.
 	link4, link6 link.Towards
+	byHand       bool // the ports are beside those of the attachment's ADD
 }
 
 // plan is everything that exists for the published ports after ADD. It always has the objects
@@ -49,13 +50,18 @@ func (in inputs) plan() plan.Plan {
 			shared = append(shared, firewall.ServiceAddresses{})
 		}
 	}
+	published := own.Published()
+	if in.byHand {
+		byNFT.ByHand = true
+		published = []plan.Object{own.Ports}
+	}
 	before := []plan.Step{foreign.NoConflicts(in.owner, in.ports, in.conf.IPTables)}
 	if in.conf.HostPortCheck != off {
 		before = append(before, firewall.NoListeners(in.ports, in.conf.HostPortCheck == strict))
 	}
 	return plan.Plan{
 		Before: before, Shared: shared,
-		Own: slices.Concat(own.Published(), []plan.Object{firewall.ForgetOthers(in.ports)}, last),
+		Own: slices.Concat(published, []plan.Object{firewall.ForgetOthers(in.ports)}, last),
 	}
 }
 

@@ -23,8 +23,9 @@ import (
 
 // Publication is the ports of an attachment.
 type Publication struct {
-	conf  *Conf
-	owner plan.Owner
+	conf   *Conf
+	owner  plan.Owner
+	byHand bool
 }
 
 // Parse reads what the request says of ports, before anything is changed.
@@ -67,12 +68,21 @@ func (p *Publication) Plan(s *plan.Session, addrs []netip.Prefix) (plan.Plan, er
 	return p.plan(addrs, link4, link6)
 }
 
+// ByHand is Plan for ports beside those of the attachment's ADD. Its Del removes only these.
+func (p *Publication) ByHand(s *plan.Session, addrs []netip.Prefix) (plan.Plan, error) {
+	if p.conf.IPTables {
+		return plan.Plan{}, errors.New("the network publishes ports by iptables, whose rules have no place for more: use \"backend\": \"nftables\"")
+	}
+	p.byHand = true
+	return p.Plan(s, addrs)
+}
+
 func (p *Publication) plan(addrs []netip.Prefix, link4, link6 link.Towards) (plan.Plan, error) {
 	ports, err := p.conf.ports(addrs)
 	if err != nil {
 		return plan.Plan{}, err
 	}
-	return inputs{conf: p.conf, owner: p.owner, addrs: addrs, ports: ports, link4: link4, link6: link6}.plan(), nil
+	return inputs{conf: p.conf, owner: p.owner, addrs: addrs, ports: ports, link4: link4, link6: link6, byHand: p.byHand}.plan(), nil
 }
 
 // first is the first address of a family, invalid if there is none.

@@ -13,7 +13,7 @@ import (
 
 // Limits of the product's code, in lines: what is in pkg and plugins, tests aside.
 const (
-	maxAll      = 28_750
+	maxAll      = 29_450
 	maxPackage  = 2_600
 	maxFile     = 320
 	maxMedian   = 10 // of the functions

@@ -74,7 +74,7 @@ func answered(v verb, exit int, stdout, stderr []byte) string {
 	if exit == 0 {
 		return "ok"
 	}
-	if v.name == "repair" {
+	if v.operated() {
 		return fmt.Sprint("status ", exit)
 	}
 	var wire struct {
@@ -262,15 +262,18 @@ func (r *room) breakRules() {
 }
 
 // mend puts back the neighbour's rules.
-func (r *room) mend() error {
-	run := r.run(repair)
+func (r *room) mend() error { return r.operate(repair) }
+
+// operate runs a sub-command of bridgeport, which must work.
+func (r *room) operate(v verb) error {
+	run := r.run(v)
 	var out trace.Outcome
 	err := r.Host.Do(func() (err error) {
 		out, err = run.Do()
 		return err
 	})
 	if err == nil && out.Exit != 0 {
-		err = fmt.Errorf("repair: exit status %d: %s%s", out.Exit, out.Stdout, out.Stderr)
+		err = fmt.Errorf("%s: exit status %d: %s%s", v, out.Exit, out.Stdout, out.Stderr)
 	}
 	return err
 }

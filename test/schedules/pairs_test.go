@@ -2,6 +2,7 @@ package schedules
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/test/stage"
@@ -58,7 +59,7 @@ var (
 
 // verb is what one of the two programs does.
 type verb struct {
-	name   string // a verb of CNI, or "repair"
+	name   string // a verb of CNI, or a sub-command that changes something: see operated
 	plugin int    // in the order of ADD
 	of     attachment
 	keep   []attachment // that GC is told
@@ -71,6 +72,7 @@ type pair struct {
 	before []attachment // attached
 	until  int          // by so many plugins; 0 for all
 	broken bool         // then the rules are deleted
+	hand   []attachment // that have handPort, added by hand
 	verbs  [2]verb
 	// loose is why the two may end as neither order would: the specification has
 	// runtimes never do it. What follows must still take everything back.
@@ -105,14 +107,25 @@ var (
 	ia     = attachment{"ia", iptables, 12, 8012}
 	ib     = attachment{"ib", iptables, 13, 8013}
 	ip     = attachment{"ip", iptables, 14, 8012} // ia's port
+	late   = attachment{"late", one, 14, handPort}
 	repair = verb{name: "repair"}
 )
+
+// handPort is the port that publish adds.
+const handPort = 8020
 
 func add(x attachment) verb   { return verb{name: "ADD", of: x} }
 func del(x attachment) verb   { return verb{name: "DEL", of: x} }
 func check(x attachment) verb { return verb{name: "CHECK", of: x} }
 func gc(n network, keep ...attachment) verb {
 	return verb{name: "GC", of: attachment{network: n}, keep: keep}
+}
+func publish(x attachment) verb   { return verb{name: "publish", of: x} }
+func unpublish(x attachment) verb { return verb{name: "unpublish", of: x} }
+
+// operated says whether the verb is a sub-command of bridgeport.
+func (v verb) operated() bool {
+	return slices.Contains([]string{"repair", "publish", "unpublish"}, v.name)
 }
 func (v verb) by(plugin int) verb          { v.plugin = plugin; return v }
 func with(list ...attachment) []attachment { return list }
@@ -169,6 +182,15 @@ var pairs = []pair{
 	{name: "GC, GC: bridge", cold: true, before: with(a, other), verbs: meet(gc(one), gc(beside))},
 	{name: "GC, repair: network", before: with(a, b), broken: true, verbs: meet(gc(one, a), repair)},
 	{name: "repair, repair", alike: true, before: with(a, b), broken: true, verbs: meet(repair, repair)},
+	{name: "publish, ADD: port", before: with(a), verbs: meet(publish(a), add(late))},
+	{name: "publish, DEL: container", before: with(a), verbs: meet(publish(a), del(a))},
+	{name: "publish, CHECK: container", before: with(a), verbs: meet(publish(a), check(a))},
+	{name: "publish, GC: network", before: with(a, b), verbs: meet(publish(a), gc(one, a))},
+	{name: "publish, GC: container", before: with(a, b), verbs: meet(publish(a), gc(one, b))},
+	{name: "publish, publish: port", alike: true, before: with(a, b), verbs: meet(publish(a), publish(b))},
+	{name: "unpublish, ADD: port", before: with(a), hand: with(a), verbs: meet(unpublish(a), add(late))},
+	{name: "unpublish, DEL: container", before: with(a), hand: with(a), verbs: meet(unpublish(a), del(a))},
+	{name: "unpublish, publish: port", before: with(a, b), hand: with(a), verbs: meet(unpublish(a), publish(b))},
 	{name: "ADD, ADD: network, iptables", alike: true, verbs: meet(add(ia), add(ib)), slow: true},
 	{name: "ADD, ADD: port, iptables", alike: true, before: with(ia, ip), until: 1, verbs: meet(add(ia).by(1), add(ip).by(1)), slow: true},
 	{name: "ADD, DEL: network, iptables", before: with(ib), verbs: meet(add(ia), del(ib)), slow: true},
@@ -181,7 +203,7 @@ var pairs = []pair{
 // is shared, and have no repair; what needs a port that bridge publishes itself is ours alone.
 func (p pair) known() bool {
 	for _, v := range p.verbs {
-		if v.name == "repair" || v.of.network.name == "one" && strings.Contains(p.name, "port") {
+		if v.operated() || v.of.network.name == "one" && strings.Contains(p.name, "port") {
 			return false
 		}
 	}

@@ -217,6 +217,9 @@ func (r *room) prepare() {
 	if r.pair.broken {
 		r.breakRules()
 	}
+	for _, x := range r.pair.hand {
+		r.Must(r.operate(publish(x)))
+	}
 }
 
 // perform runs both verbs by the schedule.
@@ -253,8 +256,14 @@ func byXtables(e trace.Effect) bool {
 }
 
 func (r *room) run(v verb) trace.Run {
-	if v.name == "repair" {
-		args := []string{"--bin-dir", r.Bin, "--cache-dir", r.cache(), "--conf-dir", r.conf(), "--data-dir", r.Data(), "repair"}
+	if v.operated() {
+		args := []string{"--bin-dir", r.Bin, "--cache-dir", r.cache(), "--conf-dir", r.conf(), "--data-dir", r.Data(), v.name}
+		switch v.name {
+		case "publish":
+			args = append(args, v.of.network.name+"/"+v.of.id, fmt.Sprint(handPort, ":80"))
+		case "unpublish":
+			args = append(args, v.of.network.name+"/"+v.of.id, fmt.Sprint(handPort))
+		}
 		return trace.Run{Path: filepath.Join(r.Bin, "bridgeport"), Args: args, Env: os.Environ()}
 	}
 	c := r.complete(v.of, v.plugin)

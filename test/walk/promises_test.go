@@ -111,7 +111,7 @@ func (w *world) probePorts(a *attachment, addr netip.Addr) {
 	if addr.Is4() {
 		from, local = stage.HostV4, "127.0.0.1"
 	}
-	for _, p := range a.ports {
+	for _, p := range a.published() {
 		network, port := p["protocol"].(string), fmt.Sprint(p["hostPort"])
 		if p["hostIP"] != nil && !addr.Is4() {
 			continue

@@ -17,6 +17,7 @@ type attachment struct {
 	box     *box
 	ifName  string
 	ports   []map[string]any
+	hand    []map[string]any // ports that were added by hand
 	result  json.RawMessage
 	addrs   []netip.Addr
 	mtu     int  // of the bridge, at the time of ADD
@@ -158,7 +159,7 @@ func (a *attachment) portKeys() (keys []string) {
 		if s.Addr().Is4() {
 			family = "4"
 		}
-		for _, p := range a.ports {
+		for _, p := range a.published() {
 			if p["hostIP"] != nil && family == "6" {
 				continue // the host's IPv4 address
 			}

@@ -27,6 +27,8 @@ var kinds = []kind{
 	{"change", 6, (*world).stepChange},
 	{"new network", 5, (*world).stepNewNetwork},
 	{"lose", 5, (*world).stepLose},
+	{"publish", 6, (*world).stepPublish},
+	{"unpublish", 3, (*world).stepUnpublish},
 }
 
 // step does one thing at random.

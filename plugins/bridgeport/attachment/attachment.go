@@ -77,10 +77,17 @@ type Port struct {
 	// AllowFrom are the clients that may use it; nil where everybody may.
 	AllowFrom   []netip.Prefix `json:"allowFrom,omitempty"`
 	Connections uint64         `json:"connections"` // since it was published
+	// ByHand: `bridgeport publish` has added it, the runtime does not know it.
+	ByHand bool `json:"byHand,omitempty"`
 }
 
 // Key is number and protocol: "8080/tcp".
 func (p Port) Key() string { return node.PortKey(p.Protocol, p.HostPort) }
+
+func (p Port) number() uint8 {
+	n, _ := hostport.Protocol(p.Protocol)
+	return n
+}
 
 // String is the port as `who` reads it, too: "8080→80/tcp", "192.0.2.1:53/udp".
 func (p Port) String() string {
@@ -94,11 +101,21 @@ func (p Port) String() string {
 // PortTexts are the ports as text, each once for both families.
 func (a *Attachment) PortTexts() (list []string) {
 	for _, p := range a.Ports {
-		if text := p.String(); !slices.Contains(list, text) {
+		text := p.String()
+		if p.ByHand {
+			text += " (added by hand)"
+		}
+		if !slices.Contains(list, text) {
 			list = append(list, text)
 		}
 	}
 	return list
+}
+
+// Is says whether a person may call the attachment so: by its container, the beginning of a long
+// ID, or its pod.
+func (a *Attachment) Is(word string) bool {
+	return a.Pod == word || len(word) >= 6 && strings.HasPrefix(a.Container, word) || a.Container == word
 }
 
 // digest is a container's ID that no person has chosen.

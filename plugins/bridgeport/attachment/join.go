@@ -9,6 +9,8 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
+	"github.com/bridgeport-cni/bridgeport/pkg/label"
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/pkg/publish"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
@@ -173,12 +175,9 @@ func (a *Attachment) addresses() {
 
 func (a *Attachment) ports() {
 	for _, e := range a.Elements {
-		proto, port, to, ok := e.Forward()
-		if !ok {
-			continue
+		if p := PortOf(e); p.HostPort != 0 {
+			a.Ports = append(a.Ports, p)
 		}
-		host, _ := e.HostIP()
-		a.Ports = append(a.Ports, Port{HostIP: host, Protocol: hostport.ProtocolName(proto), HostPort: port, Container: to, Backend: "nftables", Connections: e.Connections})
 	}
 	for _, w := range a.wished() {
 		i := slices.IndexFunc(a.Ports, func(p Port) bool { return w.Key() == p.Key() && w.HostIP == p.HostIP && w.Container == p.Container })
@@ -191,6 +190,20 @@ func (a *Attachment) ports() {
 	slices.SortFunc(a.Ports, func(p, q Port) int {
 		return cmp.Or(cmp.Compare(p.HostPort, q.HostPort), cmp.Compare(p.Protocol, q.Protocol), p.HostIP.Compare(q.HostIP), p.Container.Compare(q.Container))
 	})
+}
+
+// PortOf is what an element of our maps of ports says; the zero Port of another element.
+func PortOf(e nft.Element) Port {
+	proto, port, to, ok := e.Forward()
+	if !ok {
+		return Port{}
+	}
+	host, _ := e.HostIP()
+	names, _ := label.Parse(e.Comment)
+	return Port{
+		HostIP: host, Protocol: hostport.ProtocolName(proto), HostPort: port, Container: to, Backend: "nftables",
+		Connections: e.Connections, ByHand: names.ByHand(),
+	}
 }
 
 // missingRules is the backend of a port without an element in our table.
@@ -207,8 +220,8 @@ func (a *Attachment) wished() (list []Port) {
 	}
 	network := node.Network{Name: a.Network, CNIVersion: current.ImplementedSpecVersion}
 	for _, p := range a.Cached.Plugins {
-		req, err := node.Request(&network, p, a.Cached.Call, "DEL", nil)
-		if err != nil || !p.Capabilities["portMappings"] {
+		req, err := node.Request(&network, p, a.all(), "DEL", nil)
+		if err != nil || !p.Capabilities[portMappings] {
 			continue
 		}
 		asked, err := publish.Parse(req)

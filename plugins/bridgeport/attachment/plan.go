@@ -50,7 +50,7 @@ func Plan(net *node.Network, call node.Call, given []string) (steps []Step, err 
 			if draft, err = bridge.Planned(req, h, leased); err != nil {
 				return nil, err
 			}
-			steps = append(steps, Step{"bridge", "bridge: container " + call.ContainerID + ", interface " + call.IfName, missing(h, draft.Plan, steps)})
+			steps = append(steps, Step{"bridge", "bridge: container " + call.ContainerID + ", interface " + call.IfName, Missing(h, draft.Plan, steps)})
 		case p.Kind() == "portmap" && draft != nil:
 			pub, err := publish.Parse(req)
 			if err != nil {
@@ -61,7 +61,7 @@ func Plan(net *node.Network, call node.Call, given []string) (steps []Step, err 
 				return nil, err
 			}
 			about := map[bool]string{true: "published ports", false: "no ports are asked for (--port)"}[ports.String() != ""]
-			steps = append(steps, Step{"portmap", "portmap: " + about, missing(h, ports, steps)})
+			steps = append(steps, Step{"portmap", "portmap: " + about, Missing(h, ports, steps)})
 		default:
 			steps = append(steps, Step{p.Type, p.Type + ": not ours, not planned", ""})
 		}
@@ -168,8 +168,8 @@ func Bare(s *plan.Session, p plan.Plan) bool {
 	})
 }
 
-// missing is a plan's commands, but for shared objects that are as they are to be and what an earlier plugin has.
-func missing(s *plan.Session, p plan.Plan, before []Step) string {
+// Missing is a plan's commands, but for shared objects that are as they are to be and what an earlier plugin has.
+func Missing(s *plan.Session, p plan.Plan, before []Step) string {
 	seen := make(map[string]bool)
 	for _, b := range before {
 		for line := range strings.Lines(b.Commands) {

@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
@@ -89,20 +87,15 @@ func (o *options) network(c *cobra.Command, files []string) (*node.Network, erro
 	return &net, nil
 }
 
-// published is [hostIP:]hostPort:containerPort[/protocol].
-var published = regexp.MustCompile(`^(?:\[?([^\]]+?)\]?:)?(\d{1,5}):(\d{1,5})(?:/(\w+))?$`)
-
 // capabilities are what a runtime would pass on. Portmap checks the values.
 func capabilities(ports, ips []string) (map[string]any, error) {
 	list := []map[string]any{}
 	for _, text := range ports {
-		m := published.FindStringSubmatch(text)
-		if m == nil {
-			return nil, fmt.Errorf("--port %s: wants [hostIP:]hostPort:containerPort[/protocol]", text)
+		m, err := mapping(text)
+		if err != nil {
+			return nil, fmt.Errorf("--port %w", err)
 		}
-		host, _ := strconv.Atoi(m[2]) // digits, here and below
-		container, _ := strconv.Atoi(m[3])
-		list = append(list, map[string]any{"hostIP": m[1], "hostPort": host, "containerPort": container, "protocol": m[4]})
+		list = append(list, m)
 	}
 	return map[string]any{"portMappings": list, "ips": ips}, nil
 }

@@ -48,8 +48,8 @@ func Root() *cobra.Command {
 		Short: "Container networks on this node, for the person who operates it",
 		Long: `bridgeport shows the container networks of this node as they are, tells what is
 wrong with them, and mends it. It reads the kernel, the lease files and libcni's
-cache; there is no daemon, and only gc, repair, init, install, uninstall and lab change
-anything.`,
+cache; there is no daemon, and only gc, repair, publish, unpublish, init, install,
+uninstall and lab change anything.`,
 		Version:       fmt.Sprintf("%s (commit %s)", cni.Version, cni.Commit),
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -80,7 +80,7 @@ anything.`,
 	}
 	add("See:", lsCommand(o), whoCommand(o), doctorCommand(o), traceCommand(o), exposureCommand(o), graphCommand(o), topCommand(o),
 		metricsCommand(o), bundleCommand(o))
-	add("Mend:", gcCommand(o), repairCommand(o))
+	add("Mend:", gcCommand(o), repairCommand(o), publishCommand(o), unpublishCommand(o))
 	add("Set up:", planCommand(o), lintCommand(o), initCommand(o), installCommand(o), uninstallCommand(o), labCommand(o))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

@@ -105,7 +105,7 @@ func who(n *node.Node, list []*attachment.Attachment, word string) ([]Finding, e
 			found = append(found, finding(word, a, "it is the address of "+a.IfName+" inside the container"))
 		case a.Link == word:
 			found = append(found, finding("link "+word, a, "the link's alias tells it"))
-		case a.Pod == word || len(word) >= 6 && strings.HasPrefix(a.Container, word) || a.Container == word:
+		case a.Is(word):
 			found = append(found, finding("container "+word, a, "network "+a.Network+", interface "+a.IfName))
 		}
 	}
@@ -202,7 +202,11 @@ func whoPort(list []*attachment.Attachment, port hostPort) []Finding {
 				if p.HostIP.IsValid() {
 					at = p.HostIP.String()
 				}
-				found = append(found, finding(p.Key(), a, fmt.Sprintf("%s leads to %s (rules: %s)", at, p.Container, p.Backend)))
+				how := fmt.Sprintf("%s leads to %s (rules: %s)", at, p.Container, p.Backend)
+				if p.ByHand {
+					how += ", added by hand"
+				}
+				found = append(found, finding(p.Key(), a, how))
 			}
 		}
 	}

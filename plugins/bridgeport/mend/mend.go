@@ -197,7 +197,7 @@ func mendOne(a *attachment.Attachment, dry bool) Mended {
 	return m
 }
 
-// takeBack removes what was put back for an attachment that a DEL has taken meanwhile. DEL looks
+// takeBack removes what was put back, or added, for an attachment that a DEL has taken meanwhile. DEL looks
 // for rules after it has deleted the link: what is added while the link exists DEL sees, and what is
 // added later takeBack sees.
 func takeBack(a *attachment.Attachment) (gone bool, err error) {
