@@ -61,7 +61,7 @@ func (x *explorer) explore() {
 // some are few schedules with one stop, at chance.
 func (x *explorer) some() {
 	x.t.Helper()
-	const count = 3
+	const count = 2
 	choose := random(x.pair.name)
 	var stops []int
 	for n, a := range x.try(asking, true) {

@@ -137,7 +137,7 @@ func (r *room) judge(o outcome, s *schedule, order string) error {
 	default:
 		lack := r.until(func(state snapshot.Snapshot) []string {
 			key = digest(words, state)
-			if r.outcomes[key] != "" || r.pair.mixed && r.mixture(words, state) {
+			if r.outcomes[key] != "" {
 				return nil
 			}
 			return r.nearest(words, state)
@@ -160,24 +160,6 @@ func (r *room) judge(o outcome, s *schedule, order string) error {
 	}
 	r.fine[key] = true
 	return r.afresh()
-}
-
-// mixture says whether each thing in the state is as in one of the two orders.
-func (r *room) mixture(words [2]string, state snapshot.Snapshot) bool {
-	first, second := r.serial[0], r.serial[1]
-	for _, orders := range [][2]snapshot.Snapshot{{first.state, second.state}, {second.state, first.state}} {
-		for key := range orders[0] {
-			if text := state[key]; text != orders[0][key] && text != orders[1][key] {
-				return false
-			}
-		}
-	}
-	for key := range state {
-		if first.state[key] == "" && second.state[key] == "" {
-			return false
-		}
-	}
-	return words == r.answers(first) || words == r.answers(second)
 }
 
 // nearest is how the state differs from the order's that it is nearest to.

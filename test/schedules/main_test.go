@@ -9,10 +9,12 @@
 package schedules
 
 import (
+	"flag"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -46,6 +48,10 @@ func TestMain(m *testing.M) {
 	}
 	if text := os.Getenv("SCHEDULES_SEED"); text != "" {
 		seed, _ = strconv.ParseUint(text, 10, 64)
+	}
+	flag.Parse()
+	if flag.Lookup("test.parallel").Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		_ = flag.Set("test.parallel", "8") // most of the time they wait for the kernel
 	}
 	if mode == "quick" {
 		fmt.Printf("schedules: SCHEDULES_SEED=%d\n", seed)
