@@ -35,8 +35,8 @@ var foreign = os.Getenv("SCHEDULES_PLUGINS")
 // list says whether each schedule is told.
 var list = os.Getenv("SCHEDULES_LIST") != ""
 
-// seed chooses the schedules of a quick run.
-var seed = uint64(time.Now().UnixNano()) % 1_000_000
+// seed chooses the schedules of a quick run: always the same ones, but for SCHEDULES_SEED.
+var seed uint64 = 948431
 
 func TestMain(m *testing.M) {
 	code, isChild := stage.Isolate()
