@@ -114,7 +114,7 @@ func (r *room) failOne(a act, n int, errno unix.Errno, is sound, ready bool) boo
 		return false
 	}
 	if diff, _ := r.differs(r.before); len(diff) > 0 {
-		r.complain(where, "exit %d (%s), and after DEL: %s", out.Exit, out.Stdout, shown(diff))
+		r.complain(where, "exit %d (%s), and after DEL: %s", out.Exit, out.Stdout, shownLeft(diff))
 		return false
 	}
 	next.came()
@@ -132,7 +132,7 @@ func (r *room) honest(a act, out trace.Outcome, failed trace.Effect, is sound) (
 		}
 		diff, now := r.differs(is.end, but...)
 		if len(diff) > 0 {
-			return now, fmt.Errorf("false success: %s", shown(diff))
+			return now, fmt.Errorf("false success: %s", shownLeft(diff))
 		}
 		return now, nil
 	}
@@ -143,7 +143,7 @@ func (r *room) honest(a act, out trace.Outcome, failed trace.Effect, is sound) (
 	if a.verb == "CHECK" || a.verb == "STATUS" || a.verb == "ADD" && !r.net.cold {
 		diff, now := r.differs(is.start)
 		if len(diff) > 0 {
-			return now, fmt.Errorf("failed (%s), but %s", out.Stdout, shown(diff))
+			return now, fmt.Errorf("failed (%s), but %s", out.Stdout, shownLeft(diff))
 		}
 		return now, nil
 	}

@@ -151,7 +151,7 @@ func (r *room) sweep(a act, who trace.Victim) {
 			}
 			if still {
 				if diff := snapshot.Diff(r.calm, r.state()); len(diff) > 0 {
-					r.complain(where, "it changes something: %s", shown(diff))
+					r.complain(where, "it changes something: %s", shownLeft(diff))
 					break
 				}
 			}
@@ -209,7 +209,7 @@ func (r *room) recover(where string, how recovery, previous json.RawMessage, who
 	}
 	diff, end := r.differs(r.before)
 	if len(diff) > 0 {
-		r.complain(where, "%s", shown(diff))
+		r.complain(where, "%s", shownLeft(diff))
 		return
 	}
 	next := r.future(end, how.name, previous != nil)
@@ -239,20 +239,6 @@ func (how recovery) again(r *room, previous json.RawMessage) error {
 	return how.do(r, previous)
 }
 
-// shown is as much of a difference as a person reads.
-func shown(diff []string) string {
-	const lines, width = 12, 240
-	more := ""
-	if len(diff) > lines {
-		diff, more = diff[:lines], fmt.Sprintf("\n… and %d more lines", len(diff)-lines)
-	}
-	short := make([]string, len(diff))
-	for i, line := range diff {
-		short[i] = fmt.Sprintf("%.*s", width, line)
-	}
-	return "left behind, or lost:\n" + strings.Join(short, "\n") + more
-}
-
 // another container comes and goes.
 func (r *room) another() error {
 	a := attachment{id: "another", netns: r.box.Path, index: 3}
@@ -271,7 +257,10 @@ func (r *room) another() error {
 		}
 	}
 	if diff, _ := r.differs(r.before); len(diff) > 0 {
-		return fmt.Errorf("%s", shown(diff))
+		return fmt.Errorf("%s", shownLeft(diff))
 	}
 	return nil
 }
+
+// shownLeft is a difference from what should be there.
+func shownLeft(diff []string) string { return "left behind, or lost:\n" + snapshot.Shown(diff) }

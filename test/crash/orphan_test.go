@@ -60,7 +60,7 @@ func testOrphan(t *testing.T, r *room) {
 		return err != nil
 	})
 	if diff, _ := r.differs(r.before); len(diff) > 0 {
-		r.complain("the plugin alone killed, then DEL", "%s", shown(diff))
+		r.complain("the plugin alone killed, then DEL", "%s", shownLeft(diff))
 	}
 }
 

@@ -136,7 +136,7 @@ func (r *room) reboot() error {
 		return fmt.Errorf("after a reboot: %w", err)
 	}
 	if diff, _ := r.differs(virgin); len(diff) > 0 {
-		return fmt.Errorf("after a reboot: %s", shown(diff))
+		return fmt.Errorf("after a reboot: %s", shownLeft(diff))
 	}
 	return nil
 }

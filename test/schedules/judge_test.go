@@ -143,7 +143,7 @@ func (r *room) judge(o outcome, s *schedule, order string) error {
 			return r.nearest(words, state)
 		})
 		if len(lack) > 0 {
-			wrong = errors.Join(wrong, fmt.Errorf("neither order ends so: %s", shown(lack)))
+			wrong = errors.Join(wrong, fmt.Errorf("neither order ends so: %s", snapshot.Shown(lack)))
 		}
 	}
 	if wrong != nil {
@@ -155,7 +155,7 @@ func (r *room) judge(o outcome, s *schedule, order string) error {
 	}
 	if !r.fine[key] {
 		if lack := r.until(func(state snapshot.Snapshot) []string { return snapshot.Diff(r.before, state) }); len(lack) > 0 {
-			return fmt.Errorf("after all was taken back: %s", shown(lack))
+			return fmt.Errorf("after all was taken back: %s", snapshot.Shown(lack))
 		}
 	}
 	r.fine[key] = true
@@ -258,20 +258,6 @@ func (r *room) operate(v verb) error {
 		err = fmt.Errorf("%s: exit status %d: %s%s", v, out.Exit, out.Stdout, out.Stderr)
 	}
 	return err
-}
-
-// shown is as much of a difference as a person reads.
-func shown(diff []string) string {
-	const lines, width = 12, 240
-	more := ""
-	if len(diff) > lines {
-		diff, more = diff[:lines], fmt.Sprintf("\n… and %d more lines", len(diff)-lines)
-	}
-	short := make([]string, len(diff))
-	for i, line := range diff {
-		short[i] = fmt.Sprintf("%.*s", width, line)
-	}
-	return strings.Join(short, "\n") + more
 }
 
 func (v verb) String() string { return strings.TrimSpace(v.name + " " + v.of.id) }

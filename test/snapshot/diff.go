@@ -110,3 +110,17 @@ func wholeLinks(less, more Snapshot) map[string]int {
 	}
 	return n
 }
+
+// Shown is as much of a difference as a person reads.
+func Shown(diff []string) string {
+	const lines, width = 12, 240
+	more := ""
+	if len(diff) > lines {
+		diff, more = diff[:lines], fmt.Sprintf("\n… and %d more lines", len(diff)-lines)
+	}
+	short := make([]string, len(diff))
+	for i, line := range diff {
+		short[i] = fmt.Sprintf("%.*s", width, line)
+	}
+	return strings.Join(short, "\n") + more
+}
