@@ -59,10 +59,7 @@ func (p Ports) elements() []nft.Element {
 			elements = append(elements, nft.OfContainer(nft.ClassReply, to, p.chain().Name, comment))
 		}
 	}
-	if len(elements) == 0 {
-		return nil
-	}
-	return append(elements, nft.Holder(nft.MarkPublished, p.Owner.LinkName(), markComment(p.Owner, len(elements)+p.more)))
+	return withMark(p.Owner, nft.MarkPublished, elements, p.more)
 }
 
 // gate is the chain that decides who may use the port; false where everybody may use it.

@@ -58,7 +58,7 @@ func (r Restriction) elements() (elements []nft.Element) {
 			elements = append(elements, nft.OfContainer(classes[i], a.Addr(), c.Name, r.Owner.Comment(nft.CommentLimit)))
 		}
 	}
-	return withMark(r.Owner, nft.MarkRestricted, elements)
+	return withMark(r.Owner, nft.MarkRestricted, elements, 0)
 }
 
 func (r Restriction) own() own {

@@ -67,7 +67,7 @@ func (m Masquerade) elements() (elements []nft.Element) {
 			elements = append(elements, nft.OfContainer(nft.ClassMasquerade, a.Addr(), c.Name, m.Owner.Comment(nft.CommentLimit)))
 		}
 	}
-	return withMark(m.Owner, nft.MarkMasqueraded, elements)
+	return withMark(m.Owner, nft.MarkMasqueraded, elements, 0)
 }
 
 func (m Masquerade) own() own {
@@ -94,12 +94,12 @@ type own struct {
 	elements     []nft.Element
 }
 
-// withMark appends the mark that counts the elements; nil without elements.
-func withMark(o plan.Owner, mark string, elements []nft.Element) []nft.Element {
+// withMark appends the mark, which counts the elements and more that the owner has; nil without elements.
+func withMark(o plan.Owner, mark string, elements []nft.Element, more int) []nft.Element {
 	if len(elements) == 0 {
 		return nil
 	}
-	return append(elements, nft.Holder(mark, o.LinkName(), markComment(o, len(elements))))
+	return append(elements, nft.Holder(mark, o.LinkName(), markComment(o, len(elements)+more)))
 }
 
 // add queues chains and elements. An element whose holder is gone gives way to the owner's; an

@@ -66,7 +66,7 @@ func (g SpoofCheck) elements() []nft.Element {
 	if g.IPs {
 		elements = append(elements, nft.Bound(port, g.boundChain().Name, comment))
 	}
-	return withMark(g.Owner, nft.MarkGuarded, elements)
+	return withMark(g.Owner, nft.MarkGuarded, elements, 0)
 }
 
 // Chains are the chain of all checked ports, and with IPs the port's own chain.
