@@ -28,7 +28,7 @@ ARCHES   ?= amd64 arm64 ppc64le s390x riscv64
 # Folders with Go code; those that are gone or not there yet are left out.
 GODIRS   := pkg plugins test
 # program:package
-PROGRAMS := strace:strace nft:nftables iptables:iptables ping:iputils-ping
+PROGRAMS := strace:strace nft:nftables iptables:iptables ping:iputils-ping dnsmasq:dnsmasq-base
 release-check: PROGRAMS += qemu-aarch64-static:qemu-user-static
 bench: PROGRAMS += gcc:gcc ld:binutils iperf3:iperf3
 REF      := github.com/containernetworking/plugins/plugins

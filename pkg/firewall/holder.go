@@ -74,7 +74,7 @@ func madeByBridge(s *plan.Session, tag string) (bool, error) {
 		return false, err
 	}
 	var marks []nft.Element
-	for _, set := range []string{nft.MarkMasqueraded, nft.MarkGuarded, nft.MarkRestricted} {
+	for _, set := range []string{nft.MarkMasqueraded, nft.MarkGuarded, nft.MarkConfined, nft.MarkRestricted} {
 		marks = append(marks, nft.Holder(set, label.LinkOf(tag), ""))
 	}
 	found, err := rules.FindAll(marks)

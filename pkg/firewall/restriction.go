@@ -2,46 +2,83 @@ package firewall
 
 import (
 	"net/netip"
+	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 )
 
-// TrafficRules are the chain and the sets that Restriction needs, in the table of Rules. They are
+// TrafficRules are the chains and the sets that Restriction needs, in the table of Rules. They are
 // shared, and need Rules before them.
-type TrafficRules struct{}
+type TrafficRules struct {
+	Isolation bool // those of Restriction.Isolation, too
+}
 
 // Add queues them.
-func (TrafficRules) Add(s *plan.Session) error {
-	s.Tx.Traffic()
+func (t TrafficRules) Add(s *plan.Session) error {
+	s.Tx.Traffic(t.blocks()...)
 	return nil
 }
 
-func (TrafficRules) Chains() []nft.Chain { return ruleset.Traffic().Chains() }
+func (t TrafficRules) blocks() []nft.Block {
+	if t.Isolation {
+		return []nft.Block{ruleset.Traffic(), ruleset.Isolation()}
+	}
+	return []nft.Block{ruleset.Traffic()}
+}
+
+func (t TrafficRules) Chains() (chains []nft.Chain) {
+	for _, b := range t.blocks() {
+		chains = append(chains, b.Chains()...)
+	}
+	return chains
+}
 
 // Check compares chain, hook and rules.
 func (t TrafficRules) Check(s *plan.Session) error { return s.CheckChains(t.Chains()...) }
 
-func (TrafficRules) String() string { return ruleset.Traffic().String() }
+func (t TrafficRules) String() string {
+	var texts []string
+	for _, b := range t.blocks() {
+		texts = append(texts, b.String())
+	}
+	return strings.Join(texts, "\n")
+}
 
-// Restriction limits who may connect to a container and how many connections the container may
-// open. With neither Link nor Connections Add does nothing; Del finds the elements by the owner.
-// Restriction needs TrafficRules before it.
+// Isolation is how a network is kept apart from the others.
+type Isolation int
+
+// The isolations.
+const (
+	NotIsolated     Isolation = iota
+	IsolatedNetwork           // from networks behind gateways of ours
+	IsolatedStrict            // from all behind bridges
+)
+
+// Restriction limits who may connect to a container, how many connections the container may open,
+// and to which networks. Without Hidden, Connections and Isolation Add does nothing; Del finds the
+// elements by the owner. Restriction needs TrafficRules before it.
 type Restriction struct {
 	Owner       plan.Owner
 	Addrs       []netip.Prefix // the container's
-	Link        string         // the only link that may reach the container's own addresses; "" for all
-	Connections int            // at once, that the container may open with each address; 0 for any number
+	Links       []string       // that packets of the container come in by: the bridge, the gateway of its VLAN
+	Hidden      bool           // only Links reach the container's own addresses
+	Isolation   Isolation
+	Connections int // at once, that the container may open with each address; 0 for any number
 }
 
 // ways are the networks' chains, and the classes of the elements that lead to each.
 func (r Restriction) ways() (list []nft.Chain, classes []nft.Class) {
-	if r.Link != "" {
-		list, classes = append(list, ruleset.HideChain(r.Owner.Network, r.Link)), append(classes, nft.ClassHidden)
+	if r.Hidden {
+		list, classes = append(list, ruleset.HideChain(r.Owner.Network, r.Links)), append(classes, nft.ClassHidden)
 	}
 	if r.Connections > 0 {
 		list, classes = append(list, ruleset.LimitChain(r.Owner.Network, uint32(r.Connections))), append(classes, nft.ClassLimited)
+	}
+	if r.Isolation != NotIsolated {
+		list = append(list, ruleset.NetworkChain(r.Owner.Network, r.Links, r.Isolation == IsolatedStrict))
+		classes = append(classes, nft.ClassIsolated)
 	}
 	return list, classes
 }

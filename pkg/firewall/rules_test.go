@@ -279,7 +279,7 @@ func TestDeleteOwnedSearch(t *testing.T) {
 
 func TestRestrictionCheck(t *testing.T) {
 	r := Restriction{
-		Owner: world.Owner, Link: "br0", Connections: 100,
+		Owner: world.Owner, Links: []string{"br0"}, Hidden: true, Connections: 100,
 		Addrs: []netip.Prefix{netip.MustParsePrefix("10.88.0.2/16"), netip.MustParsePrefix("fd00::2/64")},
 	}
 	e := r.elements()
@@ -294,7 +294,7 @@ func TestRestrictionCheck(t *testing.T) {
 				w.Must(TidyRules(w.Session))
 			},
 			Want: `restriction: element hidden4 { 10.88.0.2 } is missing, element hidden6 { fd00::2 } is missing, element limited4 { 10.88.0.2 } is missing, element limited6 { fd00::2 } is missing, element restricted { "vethfca877ccd11" } is missing; ` +
-				"chain inet bridgeport " + ruleset.HideChain("net", "br0").Name + " is missing; chain inet bridgeport " + ruleset.LimitChain("net", 100).Name + " is missing",
+				"chain inet bridgeport " + ruleset.HideChain("net", []string{"br0"}).Name + " is missing; chain inet bridgeport " + ruleset.LimitChain("net", 100).Name + " is missing",
 		},
 	})
 }

@@ -64,7 +64,7 @@ func (g SpoofCheck) elements() []nft.Element {
 	port, comment := g.Owner.LinkName(), g.Owner.Comment(nft.CommentLimit)
 	elements := []nft.Element{nft.AllowedMAC(port, g.MAC, comment)}
 	if g.IPs {
-		elements = append(elements, nft.Bound(port, g.boundChain().Name, comment))
+		elements = append(elements, nft.OfPort(nft.ClassBound, port, g.boundChain().Name, comment))
 	}
 	return withMark(g.Owner, nft.MarkGuarded, elements, 0)
 }

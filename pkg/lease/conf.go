@@ -89,7 +89,7 @@ func Parse(req *cni.Request) (*Conf, error) {
 		return nil, cni.WithCode(cni.CodeConfig, err)
 	}
 	if w.IPAM.Resolv != "" {
-		if c.DNS, err = readResolvConf(w.IPAM.Resolv); err != nil {
+		if c.DNS, err = ReadResolvConf(w.IPAM.Resolv); err != nil {
 			return nil, cni.Errorf(cni.CodeIO, "ipam.resolvConf: %w", err)
 		}
 	}
@@ -253,9 +253,9 @@ func onePerFamily(version string, sets []RangeSet) error {
 // maxResolvConf is more than any resolv.conf holds, in bytes.
 const maxResolvConf = 1 << 20
 
-// readResolvConf reads a resolv.conf(5) as glibc does (res_init.c): keywords and comments
+// ReadResolvConf reads a resolv.conf(5) as glibc does (res_init.c): keywords and comments
 // begin a line, and the last of several search or domain lines counts.
-func readResolvConf(path string) (types.DNS, error) {
+func ReadResolvConf(path string) (types.DNS, error) {
 	if path == os.DevNull { // no regular file, but how people say "none"
 		return types.DNS{}, nil
 	}

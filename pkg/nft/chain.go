@@ -41,7 +41,7 @@ func (c Chain) label() string { return fmt.Sprintf("chain %s %s %s", c.family(),
 // Hook is where packets enter a base chain.
 type Hook struct {
 	Type         string // "filter" or "nat"
-	Name         string // "prerouting", "forward", "output", "postrouting" or "ingress"
+	Name         string // "prerouting", "input", "forward", "output", "postrouting" or "ingress"
 	Device       string // of ingress
 	Priority     int32
 	PriorityName string // as nft(8) says it; "" for the number
@@ -58,7 +58,7 @@ func (h Hook) String() string {
 
 func (h Hook) number() *nftables.ChainHook {
 	return map[string]*nftables.ChainHook{
-		"prerouting": nftables.ChainHookPrerouting, "forward": nftables.ChainHookForward,
+		"prerouting": nftables.ChainHookPrerouting, "forward": nftables.ChainHookForward, "input": nftables.ChainHookInput,
 		"output": nftables.ChainHookOutput, "postrouting": nftables.ChainHookPostrouting,
 		"ingress": nftables.ChainHookIngress,
 	}[h.Name]
@@ -73,6 +73,11 @@ func (c Chain) String() string {
 	}
 	if c.Family == Netdev {
 		b.WriteString(command("add table %s %s", c.Family, Table) + "\n")
+	}
+	for _, r := range c.Rules {
+		for _, set := range r.names() {
+			b.WriteString(set + "\n")
+		}
 	}
 	b.WriteString(command("add chain %s %s %s%s", c.family(), Table, c.Name, at))
 	return b.String() + c.rulesText()

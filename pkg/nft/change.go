@@ -156,7 +156,7 @@ type Block struct {
 // String is the nft(8) commands that make the block. The table of family inet is InBase's.
 func (b Block) String() string {
 	var lines []string
-	if b.Place != InTraffic {
+	if b.Place == InBase || b.Place.Family() == Bridge {
 		lines = append(lines, command("add table %s %s", b.Place.Family(), Table))
 	}
 	for _, s := range sets {
@@ -225,8 +225,7 @@ func (c *Conn) chainSteps(change Change) ([]step, error) {
 			if old {
 				c.nl.DelChain(&nftables.Chain{Table: c.tables[ch.family()], Name: ch.Name})
 			}
-			c.queueChain(ch)
-			return nil
+			return c.queueChain(ch)
 		})
 	}
 	return steps, nil
@@ -266,8 +265,9 @@ func (c *Conn) queueBlock(place Place, chains []Chain) error {
 			return fmt.Errorf("rules: set %s: %w", s.Name, err)
 		}
 	}
+	var errs []error
 	for _, ch := range chains {
-		c.queueChain(ch)
+		errs = append(errs, c.queueChain(ch))
 	}
-	return nil
+	return errors.Join(errs...)
 }

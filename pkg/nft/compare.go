@@ -66,6 +66,9 @@ func (c *Conn) rulesOf(chains []Chain) ([][]kernelRule, error) {
 			return nil, err
 		}
 		list[i] = from[ch.Name]
+		if err := c.literals(table, list[i]); err != nil {
+			return nil, err
+		}
 	}
 	return list, nil
 }
@@ -109,7 +112,9 @@ func (c *Conn) Refill(chains ...Chain) error {
 		}
 		k := &nftables.Chain{Table: c.tables[ch.family()], Name: ch.Name}
 		c.nl.FlushChain(k)
-		c.queueRules(k, ch)
+		if err := c.queueRules(k, ch); err != nil {
+			return err
+		}
 	}
 	return c.Flush("refill chains")
 }
@@ -127,6 +132,8 @@ func said(e expr.Any) [4]any {
 	switch e := e.(type) {
 	case *expr.Cmp:
 		return [4]any{e.Op, string(e.Data)}
+	case *literal:
+		return [4]any{e.String()}
 	case *expr.Lookup:
 		return [4]any{e.SetName, e.Invert, e.SourceRegister, e.DestRegister}
 	case *expr.Verdict:
@@ -141,6 +148,8 @@ func said(e expr.Any) [4]any {
 		return [4]any{e.Key, e.Register}
 	case *expr.Dynset:
 		return [4]any{e.SetName, e.Operation, e.SrcRegKey}
+	case *expr.Reject:
+		return [4]any{e.Type, e.Code}
 	case *expr.Ct:
 		return [4]any{e.Key}
 	case *expr.Fib:

@@ -16,7 +16,6 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/google/nftables"
-	"github.com/google/nftables/expr"
 	"github.com/google/nftables/userdata"
 	library "github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -134,7 +133,7 @@ func (c *Conn) Flush(action string, fine ...error) error {
 // BasesMade counts how often the table of family inet was not there and had to be made.
 func (c *Conn) BasesMade() int { return c.basesMade }
 
-func (c *Conn) queueChain(ch Chain) {
+func (c *Conn) queueChain(ch Chain) error {
 	k := &nftables.Chain{Table: c.tables[ch.family()], Name: ch.Name}
 	if ch.Family == Netdev {
 		c.nl.AddTable(k.Table)
@@ -144,33 +143,25 @@ func (c *Conn) queueChain(ch Chain) {
 		k.Priority = nftables.ChainPriorityRef(nftables.ChainPriority(h.Priority))
 	}
 	c.nl.AddChain(k)
-	c.queueRules(k, ch)
+	return c.queueRules(k, ch)
 }
 
-func (c *Conn) queueRules(k *nftables.Chain, ch Chain) {
+func (c *Conn) queueRules(k *nftables.Chain, ch Chain) error {
 	list := ch.Rules
 	if c.Front != nil {
 		list = slices.Concat(c.Front(ch), list)
 	}
 	for _, r := range list {
+		exprs, err := c.withSets(k.Table, r.exprs)
+		if err != nil {
+			return err
+		}
 		c.nl.AddRule(&nftables.Rule{
-			Table: k.Table, Chain: k, Exprs: c.withSets(r.exprs),
+			Table: k.Table, Chain: k, Exprs: exprs,
 			UserData: userdata.AppendString(nil, userdata.TypeComment, r.Comment),
 		})
 	}
-}
-
-// withSets gives look-ups the number of their set, a new set's only name in its transaction.
-func (c *Conn) withSets(exprs []expr.Any) []expr.Any {
-	for _, e := range exprs {
-		switch e := e.(type) {
-		case *expr.Lookup:
-			e.SetID = c.sets[e.SetName].ID
-		case *expr.Dynset:
-			e.SetID = c.sets[e.SetName].ID
-		}
-	}
-	return exprs
+	return nil
 }
 
 // HasBridge says whether the kernel has nf_tables for bridges. To a reader a missing table looks like

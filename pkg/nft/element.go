@@ -107,7 +107,7 @@ func (e Element) HostIP() (netip.Addr, bool) {
 // Address is the container's address that is the element's key; invalid for other classes.
 func (e Element) Address() netip.Addr {
 	switch e.Class() {
-	case ClassReply, ClassMasquerade, ClassHidden, ClassLimited:
+	case ClassReply, ClassMasquerade, ClassHidden, ClassLimited, ClassIsolated, ClassEgress:
 		a, _ := netip.AddrFromSlice(e.Key)
 		return a
 	}
@@ -121,7 +121,7 @@ func AtGate(port Element, chain string) (Element, bool) {
 }
 
 // OfContainer sends a container's packets through a chain. class says which packets: ClassReply,
-// ClassMasquerade, ClassHidden or ClassLimited.
+// ClassMasquerade, ClassHidden, ClassLimited, ClassIsolated or ClassEgress.
 func OfContainer(class Class, a netip.Addr, chain, comment string) Element {
 	return Element{Set: nameOf(class, a.Is4()), Key: a.AsSlice(), Chain: chain, Comment: comment}
 }
@@ -137,9 +137,10 @@ func AllowedMAC(linkName string, mac net.HardwareAddr, comment string) Element {
 	return Element{Set: ofLinks(ClassMAC), Key: append(key, 0, 0), Comment: comment} // 6 bytes padded to 8
 }
 
-// Bound sends what comes from the port through chain, which is a BoundChain.
-func Bound(linkName, chain, comment string) Element {
-	return Element{Set: ofLinks(ClassBound), Key: IfName(linkName), Chain: chain, Comment: comment}
+// OfPort sends what comes from the port through chain. class says which frames: all for ClassBound,
+// whose chain is a BoundChain, those to neighbours for ClassNeighbours.
+func OfPort(class Class, linkName, chain, comment string) Element {
+	return Element{Set: ofLinks(class), Key: IfName(linkName), Chain: chain, Comment: comment}
 }
 
 // Service is an address of a service, with the device that has it.

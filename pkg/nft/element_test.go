@@ -41,7 +41,7 @@ func TestElement(t *testing.T) {
 		{"holder", Holder("published", "vethfca877ccd11", comment), `inet bridgeport published { "vethfca877ccd11" comment %q }`, hex.EncodeToString([]byte("vethfca877ccd11\x00")), ""},
 		{"guarded port", Holder(MarkGuarded, "veth1", comment), `bridge bridgeport guarded { "veth1" comment %q }`, hex.EncodeToString([]byte("veth1\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00")), ""},
 		{"allowed MAC", AllowedMAC("veth1", net.HardwareAddr{10, 88, 0, 0, 0, 2}, comment), `bridge bridgeport macs { "veth1" . 0a:58:00:00:00:02 comment %q }`, hex.EncodeToString([]byte("veth1\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00")) + "0a5800000002" + "0000", ""},
-		{"bound port", Bound("veth1", "bound-veth1-12345678", comment), `bridge bridgeport bound { "veth1" comment %q : jump bound-veth1-12345678 }`, hex.EncodeToString([]byte("veth1\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00")), "bound-veth1-12345678"},
+		{"bound port", OfPort(ClassBound, "veth1", "bound-veth1-12345678", comment), `bridge bridgeport bound { "veth1" comment %q : jump bound-veth1-12345678 }`, hex.EncodeToString([]byte("veth1\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00")), "bound-veth1-12345678"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -13,12 +13,12 @@ import (
 // The chains are package ruleset's, which imports this one: SetChains is called by the
 // tests in package nft_test.
 var (
-	Base, Frames, Traffic           func() Block
-	masqChain, snatChain, gateChain Chain
+	Base, Frames, Traffic, Isolation, Egress, Neighbours func() Block
+	masqChain, snatChain, gateChain                      Chain
 )
 
-func SetChains(base, frames, traffic func() Block, masq, snat, gate Chain) {
-	Base, Frames, Traffic = base, frames, traffic
+func SetChains(base, frames, traffic, isolation, egress, neighbours func() Block, masq, snat, gate Chain) {
+	Base, Frames, Traffic, Isolation, Egress, Neighbours = base, frames, traffic, isolation, egress, neighbours
 	masqChain, snatChain, gateChain = masq, snat, gate
 }
 

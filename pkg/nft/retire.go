@@ -8,26 +8,49 @@ import (
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/flock"
+	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 )
 
-// Tidy deletes the networks' chains to which no element leads. Those in use the kernel keeps (EBUSY).
+// Tidy deletes the networks' chains to which no element leads, and the sets of names into which no
+// rule looks. Those in use the kernel keeps (EBUSY).
 func (c *Conn) Tidy() error {
 	unlock, err := flock.Netns()
 	if err != nil {
 		return err
 	}
 	defer unlock.Close()
-	return c.DropChains(func(name string) bool {
+	is := func(name string) bool {
 		return slices.ContainsFunc(sharedChains(), func(prefix string) bool { return strings.HasPrefix(name, prefix) })
-	})
+	}
+	if err := errors.Join(c.DropChains(Inet, is), c.DropChains(Bridge, is)); err != nil {
+		return err
+	}
+	return c.dropNames()
 }
 
-// DropChains deletes the chains of family inet for whose names is returns true. A chain that is in
+func (c *Conn) dropNames() error {
+	list, err := c.nl.GetSets(c.tables[Inet])
+	if err != nil {
+		return netlink.Ignore(fmt.Errorf("rules: list sets: %w", err), unix.ENOENT)
+	}
+	for _, s := range list {
+		if !strings.HasPrefix(s.Name, NamesPrefix) {
+			continue
+		}
+		c.nl.DelSet(s)
+		if err := c.Flush("delete set "+s.Name, unix.EBUSY, unix.ENOENT); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DropChains deletes the chains of a family for whose names is returns true. A chain that is in
 // use stays. The caller must have the lock of flock.Netns.
-func (c *Conn) DropChains(is func(name string) bool) error {
-	chains, err := c.chains(is)
+func (c *Conn) DropChains(family Family, is func(name string) bool) error {
+	chains, err := c.chains(family, is)
 	if err != nil {
 		return err
 	}
@@ -40,8 +63,8 @@ func (c *Conn) DropChains(is func(name string) bool) error {
 	return nil
 }
 
-func (c *Conn) chains(is func(name string) bool) ([]*nftables.Chain, error) {
-	chains, err := c.nl.ListChainsOfTableFamily(nftables.TableFamilyINet)
+func (c *Conn) chains(family Family, is func(name string) bool) ([]*nftables.Chain, error) {
+	chains, err := c.nl.ListChainsOfTableFamily(c.tables[family].Family)
 	if err != nil {
 		return nil, fmt.Errorf("rules: list chains: %w", err)
 	}
@@ -95,7 +118,7 @@ func (c *Conn) retire(family Family, stays func(chain string) bool) error {
 		}
 	}
 	if family == Inet {
-		if chains, err := c.chains(stays); err != nil || len(chains) > 0 {
+		if chains, err := c.chains(Inet, stays); err != nil || len(chains) > 0 {
 			return err
 		}
 	}

@@ -71,8 +71,11 @@ const (
 	reg1  = 1
 	reg9  = 9
 	reg10 = 10
+	reg11 = 11
 	reg12 = 2 // 12 to 15 are also called 2
 	reg13 = 13
+	reg16 = 3 // 16 to 19 are also called 3
+	reg17 = 17
 )
 
 func equals(data []byte) *expr.Cmp { return &expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: data} }
@@ -136,11 +139,7 @@ func inPrefix(p netip.Prefix, dst bool, field string) Part {
 	if p.Bits() < p.Addr().BitLen() {
 		exprs = append(exprs, masked(net.CIDRMask(p.Bits(), p.Addr().BitLen())))
 	}
-	text := p.Masked().String()
-	if p.IsSingleIP() {
-		text = p.Addr().String()
-	}
-	return Part{ipName(is4) + field, text, append(exprs, equals(p.Masked().Addr().AsSlice()))}
+	return Part{ipName(is4) + field, prefixText(p), append(exprs, equals(p.Masked().Addr().AsSlice()))}
 }
 
 // DaddrIn matches the destination address: ip daddr @set

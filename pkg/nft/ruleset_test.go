@@ -9,7 +9,7 @@ import (
 
 func init() {
 	subnets := []netip.Prefix{netip.MustParsePrefix("10.88.0.0/16")}
-	nft.SetChains(ruleset.Base, ruleset.Frames, ruleset.Traffic,
+	nft.SetChains(ruleset.Base, ruleset.Frames, ruleset.Traffic, ruleset.Isolation, ruleset.Egress, ruleset.Neighbours,
 		ruleset.MasqueradeChain("net", subnets), ruleset.ReplyChain("net", subnets, false),
 		ruleset.GateChain("net", ruleset.Gate{Limited: true}))
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -27,6 +28,10 @@ const (
 	ClassFlow                        // container : its connections; the kernel fills and empties the set
 	ClassAsked                       // host address : a client asked there; the kernel fills the set
 	ClassLoopback6                   // bridge through which [::1]:hostPort works
+	ClassIsolated                    // container : the chain that keeps it apart from other networks
+	ClassEgress                      // container : the chain that decides where it may send
+	ClassNeighbours                  // link : the chain that decides to which neighbours it may send
+	ClassHeard                       // UDP that a neighbour sent; the kernel fills the set
 )
 
 // Place is the Block whose rules look into a set, and which makes the set.
@@ -34,14 +39,17 @@ type Place int
 
 // The places: the tables' names are the same, their families are not.
 const (
-	InBase    Place = iota // family inet
-	InFrames               // family bridge
-	InTraffic              // family inet; only where a network asks for it
+	InBase       Place = iota // family inet
+	InFrames                  // family bridge
+	InTraffic                 // family inet; like all below only where a network asks for it
+	InIsolation               // family inet
+	InEgress                  // family inet
+	InNeighbours              // family bridge
 )
 
 // Family is that of the place's table.
 func (p Place) Family() Family {
-	if p == InFrames {
+	if p == InFrames || p == InNeighbours {
 		return Bridge
 	}
 	return Inet
@@ -56,11 +64,12 @@ type Set struct {
 	Value string // of a map: the same, or "verdict" for a chain; "" for a set
 	// Mark is the set that counts an owner's elements in this one; "" where they are no owner's.
 	Mark    string
-	Gate    string // of ClassPort: the map of gates
-	Chains  string // of a map to chains: what the chains' names begin with
-	Counter bool   // each element counts the connections that matched it
-	Size    uint32 // of ClassFlow and ClassAsked: how many elements; the kernel adds them
-	Comment string // for people
+	Gate    string        // of ClassPort: the map of gates
+	Chains  string        // of a map to chains: what the chains' names begin with
+	Counter bool          // each element counts the connections that matched it
+	Size    uint32        // of ClassFlow, ClassAsked and ClassHeard: how many elements; the kernel adds them
+	Timeout time.Duration // of an element; 0 for none
+	Comment string        // for people
 }
 
 // The sets of class ClassMark tell DEL with a single look-up whether an owner has anything.
@@ -69,6 +78,7 @@ const (
 	MarkMasqueraded = "masqueraded"
 	MarkGuarded     = "guarded"
 	MarkRestricted  = "restricted"
+	MarkConfined    = "confined"
 )
 
 // What the names of chains begin with that elements lead to. A chain with BoundChains is an
@@ -80,6 +90,8 @@ const (
 	HideChains       = "hide-"
 	LimitChains      = "limit-"
 	BoundChains      = "bound-"
+	IsolationChains  = "isolation-"
+	EgressChains     = "egress-"
 )
 
 // Types of keys and values.
@@ -122,7 +134,18 @@ var sets = []Set{
 	{Name: "hidden6", Place: InTraffic, Class: ClassHidden, Key: ip6, Value: verdict, Mark: MarkRestricted, Chains: HideChains, Comment: "container : its bridge"},
 	{Name: "limited6", Place: InTraffic, Class: ClassLimited, Key: ip6, Value: verdict, Mark: MarkRestricted, Chains: LimitChains, Comment: "container : how many connections it may have"},
 	{Name: "flows6", Place: InTraffic, Class: ClassFlow, Key: ip6, Size: 65535, Comment: "container : connections that it has opened"},
-	{Name: MarkRestricted, Place: InTraffic, Class: ClassMark, Key: link, Comment: "attachments with elements in hidden*, limited*"},
+	{Name: MarkRestricted, Place: InTraffic, Class: ClassMark, Key: link, Comment: "attachments with elements in hidden*, limited*, isolated*"},
+
+	{Name: "isolated4", Place: InIsolation, Class: ClassIsolated, Key: ip4, Value: verdict, Mark: MarkRestricted, Chains: IsolationChains, Comment: "container : its bridge"},
+	{Name: "isolated6", Place: InIsolation, Class: ClassIsolated, Key: ip6, Value: verdict, Mark: MarkRestricted, Chains: IsolationChains, Comment: "container : its bridge"},
+
+	{Name: "egress4", Place: InEgress, Class: ClassEgress, Key: ip4, Value: verdict, Mark: MarkConfined, Chains: EgressChains, Comment: "container : where it may send"},
+	{Name: "egress6", Place: InEgress, Class: ClassEgress, Key: ip6, Value: verdict, Mark: MarkConfined, Chains: EgressChains, Comment: "container : where it may send"},
+
+	{Name: "neighbours", Place: InNeighbours, Class: ClassNeighbours, Key: link, Value: verdict, Mark: MarkConfined, Chains: EgressChains, Comment: "port : to which neighbours it may send"},
+	{Name: "heard4", Place: InNeighbours, Class: ClassHeard, Key: ip4 + " . " + ip4 + " . " + service + " . " + service, Size: 65535, Timeout: 3 * time.Minute, Comment: "UDP that neighbours sent, as its answers look: source, destination, ports"},
+	{Name: "heard6", Place: InNeighbours, Class: ClassHeard, Key: ip6 + " . " + ip6 + " . " + service + " . " + service, Size: 65535, Timeout: 3 * time.Minute, Comment: "UDP that neighbours sent, as its answers look: source, destination, ports"},
+	{Name: MarkConfined, Place: InNeighbours, Class: ClassMark, Key: link, Comment: "attachments with elements in egress*, neighbours"},
 }
 
 // Sets is the table of all sets.
@@ -210,7 +233,11 @@ func (s Set) String() string {
 		count = "counter ; "
 	}
 	if s.Size > 0 {
-		count += fmt.Sprintf("flags dynamic ; size %d ; ", s.Size)
+		count += fmt.Sprintf("size %d ; flags dynamic", s.Size)
+		if s.Timeout > 0 {
+			count += fmt.Sprintf(", timeout ; timeout %ds", s.Timeout/time.Second)
+		}
+		count += " ; "
 	}
 	return command("add %s %s %s %s { type %s%s ; %scomment %q ; }", kind, s.Place.Family(), Table, s.Name, s.Key, value, count, s.Comment)
 }
@@ -220,6 +247,7 @@ func (s Set) in(t *nftables.Table) *nftables.Set {
 	set := &nftables.Set{
 		Table: t, Name: s.Name, KeyType: datatype(s.Key), Comment: s.Comment,
 		IsMap: s.Value != "", Counter: s.Counter, Dynamic: s.Size > 0, Size: s.Size,
+		HasTimeout: s.Timeout > 0, Timeout: s.Timeout,
 	}
 	if set.IsMap {
 		set.DataType = datatype(s.Value)

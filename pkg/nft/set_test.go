@@ -11,7 +11,7 @@ import (
 // the kernel keeps it as it was written.
 func TestSets(t *testing.T) {
 	withConn(t, func(c *Conn) {
-		add(t, c, Change{Blocks: []Block{Base(), Frames(), Traffic()}})
+		add(t, c, Change{Blocks: []Block{Base(), Frames(), Traffic(), Isolation(), Egress(), Neighbours()}})
 		var have []string
 		for _, family := range []Family{Inet, Bridge} {
 			table := c.tables[family]
@@ -46,7 +46,7 @@ func TestRows(t *testing.T) {
 		switch {
 		case s.Class == 0, s.Key == "", s.Comment == "":
 			t.Errorf("%s: has no class, key or comment", s.Name)
-		case s.Mark != "" && (mark.Class != ClassMark || mark.Place != s.Place):
+		case s.Mark != "" && mark.Class != ClassMark:
 			t.Errorf("%s: %s does not count it", s.Name, s.Mark)
 		case (s.Class == ClassPort) != (gate.Class == ClassGate), s.Gate != "" && gate.Key != s.Key:
 			t.Errorf("%s: %q is no map of its gates", s.Name, s.Gate)
@@ -61,14 +61,15 @@ func TestRows(t *testing.T) {
 			}
 		}
 	}
-	if len(Marks()) != 4 {
+	if len(Marks()) != 5 {
 		t.Errorf("got marks %q", Marks())
 	}
 }
 
 // TestAddress: what the elements are keyed by.
 func TestAddress(t *testing.T) {
-	for _, e := range []Element{OfContainer(ClassMasquerade, addr6, "c", ""), OfContainer(ClassReply, addr6, "c", ""), OfContainer(ClassHidden, addr6, "c", ""), OfContainer(ClassLimited, addr6, "c", "")} {
+	for _, class := range []Class{ClassMasquerade, ClassReply, ClassHidden, ClassLimited, ClassIsolated, ClassEgress} {
+		e := OfContainer(class, addr6, "c", "")
 		if e.Address() != addr6 || e.Name() != e.Set+" { fd00::2 }" {
 			t.Errorf("%s: got %s", e.Name(), e.Address())
 		}

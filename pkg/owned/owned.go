@@ -25,6 +25,7 @@ import (
 type All struct {
 	Veth               link.Veth
 	SpoofCheck         firewall.SpoofCheck
+	Egress             firewall.Egress
 	Restriction        firewall.Restriction
 	Masquerade         firewall.Masquerade
 	MasqueradeIPTables firewall.MasqueradeIPTables
@@ -36,7 +37,7 @@ type All struct {
 func By(o plan.Owner, addrs []netip.Prefix) All {
 	return All{
 		Veth:       link.Veth{Owner: o, IfName: o.IfName},
-		SpoofCheck: firewall.SpoofCheck{Owner: o}, Restriction: firewall.Restriction{Owner: o},
+		SpoofCheck: firewall.SpoofCheck{Owner: o}, Egress: firewall.Egress{Owner: o}, Restriction: firewall.Restriction{Owner: o},
 		Masquerade: firewall.Masquerade{Owner: o, Addrs: addrs}, MasqueradeIPTables: firewall.MasqueradeIPTables{Owner: o, Known: addrs},
 		Ports: firewall.Ports{Owner: o}, PortsIPTables: firewall.PortsIPTables{Owner: o},
 	}
@@ -47,7 +48,7 @@ func (w All) Published() []plan.Object { return []plan.Object{w.Ports, w.PortsIP
 
 // Bounds are the rules about the container's own traffic.
 func (w All) Bounds() []plan.Object {
-	return []plan.Object{w.SpoofCheck, w.Restriction, w.Masquerade, w.MasqueradeIPTables}
+	return []plan.Object{w.SpoofCheck, w.Egress, w.Restriction, w.Masquerade, w.MasqueradeIPTables}
 }
 
 // Plan is all of it.

@@ -93,7 +93,7 @@ func RetireBridge(c *nft.Conn, bridge string) error {
 	return errors.Join(
 		strangers.Unaccept(c, bridge),
 		c.DropIngress(ingress(bridge), nft.Loopback6(bridge)),
-		c.DropChains(func(name string) bool {
+		c.DropChains(nft.Inet, func(name string) bool {
 			link, is := strings.CutPrefix(name, vlanPrefix)
 			i := strings.LastIndexByte(link, '-')
 			return is && i >= 0 && nft.OfBridge(link[:i], bridge)

@@ -45,6 +45,9 @@ func TestBase(t *testing.T) {
 	for _, c := range append(Frames().Chains(), trafficChain()) {
 		text += c.String() + "\n"
 	}
+	for _, b := range []nft.Block{Isolation(), Egress(), Neighbours()} {
+		text += b.String() + "\n"
+	}
 	golden(t, "base.nft", text)
 }
 
@@ -55,8 +58,9 @@ func TestNetworkChains(t *testing.T) {
 		MasqueradeChain("net", two).String(),
 		ReplyChain("net", two, false).String(),
 		ReplyChain("net", two, true).String(),
-		HideChain("net", "cni0").String(),
+		HideChain("net", []string{"cni0"}).String(),
 		LimitChain("net", 1000).String(),
+		NetworkChain("net", []string{"cni0", "cni0.100"}, true).String(),
 		BoundChain("veth1", net.HardwareAddr{0x0a, 0x58, 10, 88, 0, 2}, []netip.Addr{netip.MustParseAddr("10.88.0.2"), netip.MustParseAddr("fd00::2")}).String(),
 	}, "\n")+"\n")
 }

@@ -67,12 +67,14 @@ func trafficChain() nft.Chain {
 	}
 }
 
-// HideChain drops what comes from anywhere but the link.
-func HideChain(network, link string) nft.Chain {
-	return nft.Named(nft.HideChains+network, []nft.Rule{
-		nft.NewRule("from its own bridge", nft.Iifname(link), nft.Return()),
-		nft.NewRule("containers of "+network+" are reached by published ports alone", nft.Drop()),
-	})
+// HideChain drops what comes from anywhere but the links.
+func HideChain(network string, links []string) nft.Chain {
+	var rules []nft.Rule
+	for _, link := range links {
+		rules = append(rules, nft.NewRule("from its own bridge", nft.Iifname(link), nft.Return()))
+	}
+	return nft.Named(nft.HideChains+network, append(rules,
+		nft.NewRule("containers of "+network+" are reached by published ports alone", nft.Drop())))
 }
 
 // LimitChain drops new connections of a container that has as many already.

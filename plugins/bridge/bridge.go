@@ -204,7 +204,7 @@ func (in *inputs) expect(req *cni.Request, s *plan.Session) error {
 	if err := in.look(s); err != nil {
 		return err
 	}
-	return errors.Join(in.takePrevious(prev), in.publish())
+	return errors.Join(in.takePrevious(prev), in.confine(prev.DNS), in.publish())
 }
 
 // explain adds a hint to the differences of what another version or backend made.

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/containernetworking/cni/pkg/types"
 )
@@ -60,6 +61,9 @@ type Conf struct {
 	Vlans             bool             // the bridge tells VLANs apart
 	IPAM              string           // the plugin's name; "" for layer 2 only
 	MAC               net.HardwareAddr // the container's; nil to choose one
+	Isolation         firewall.Isolation
+	Egress            *egress  // where the container may send; nil for anywhere
+	resolvers         []string // that the runtime gives the container
 }
 
 // wire is the configuration as JSON has it. Keys are spelled as the reference's.
@@ -72,15 +76,22 @@ type wire struct {
 	MTU               wireMTU      `json:"mtu"`
 	Vlan              int          `json:"vlan"`
 	VlanTrunk         []*wireTrunk `json:"vlanTrunk"`
+	Isolation         string       `json:"isolation"`
+	Egress            *wireEgress  `json:"egress"`
 	IPAM              struct {
 		Type string `json:"type"`
 	} `json:"ipam"`
 	RuntimeConfig struct {
-		MAC string `json:"mac"`
+		MAC    string      `json:"mac"`
+		Egress *wireEgress `json:"egress"`
+		DNS    struct {
+			Servers []string `json:"servers"`
+		} `json:"dns"`
 	} `json:"runtimeConfig"`
 	Args struct {
 		CNI struct {
-			MAC string `json:"mac"`
+			MAC    string      `json:"mac"`
+			Egress *wireEgress `json:"egress"`
 		} `json:"cni"`
 	} `json:"args"`
 }
@@ -109,13 +120,16 @@ func Read(req *cni.Request) (*Conf, error) {
 	if err := req.Decode(&w); err != nil {
 		return nil, err
 	}
-	c := &Conf{switches: w.switches, Bridge: defaultBridge, MTU: w.MTU.bytes, AutoMTU: w.MTU.auto, IPAM: w.IPAM.Type}
+	c := &Conf{
+		switches: w.switches, Bridge: defaultBridge, MTU: w.MTU.bytes, AutoMTU: w.MTU.auto, IPAM: w.IPAM.Type,
+		resolvers: w.RuntimeConfig.DNS.Servers,
+	}
 	c.IsGateway = c.IsGateway || c.IsDefaultGateway
 	c.MacSpoofChk = c.MacSpoofChk || c.IPSpoofChk
 	if w.Bridge != nil {
 		c.Bridge = *w.Bridge
 	}
-	for _, step := range []func(*Conf) error{w.backend, w.vlans, w.prefixes, (*Conf).check} {
+	for _, step := range []func(*Conf) error{w.backend, w.isolation, w.egress, w.vlans, w.prefixes, (*Conf).check} {
 		if err := step(c); err != nil {
 			return nil, cni.WithCode(cni.CodeConfig, err)
 		}
@@ -141,6 +155,8 @@ func (c *Conf) check() error {
 		{c.NoDefaultRoute && c.IsDefaultGateway, "noDefaultRoute: cannot be true together with isDefaultGateway: remove one of them"},
 		{c.IPAM != "" && c.DisableContainerInterface, "disableContainerInterface: cannot use IPAM when it is true, a link that is down has no use for addresses: remove it or \"ipam\""},
 		{c.IPAM != "" && len(c.Gateways) > 0, "gateways: is for networks without ipam; with it the IPAM plugin names the gateway: remove one of them"},
+		{c.IPAM == "" && (c.Egress != nil || c.Isolation != firewall.NotIsolated), "egress, isolation: need \"ipam\", they know containers by their addresses: add it or remove them"},
+		{c.Egress != nil && len(c.VlanTrunk) > 0, "egress: cannot be used together with vlanTrunk, its rules do not see into tagged frames: remove one of them"},
 		{c.IPAM == "" && c.IPSpoofChk, "ipspoofchk: needs \"ipam\", a layer 2 network has no addresses that a port could be bound to: add it or use macspoofchk"},
 		{c.IPAM == "" && (c.IsolateFromLan || c.MaxConnections > 0), "isolateFromLan, maxConnections: need \"ipam\", they know containers by their addresses: add it or remove them"},
 		{c.IPSpoofChk && len(c.VlanTrunk) > 0, "ipspoofchk: cannot be true together with vlanTrunk, it drops tagged frames: remove one of them"},
@@ -167,6 +183,18 @@ func (w *wire) backend(c *Conf) error {
 	if w.IPMasqBackend != nil && !c.IPTables && *w.IPMasqBackend != "nftables" {
 		return fmt.Errorf("ipMasqBackend: %q is neither \"nftables\" nor \"iptables\"", *w.IPMasqBackend)
 	}
+	return nil
+}
+
+func (w *wire) isolation(c *Conf) error {
+	isolation, known := map[string]firewall.Isolation{
+		"": firewall.NotIsolated, "none": firewall.NotIsolated, "network": firewall.IsolatedNetwork, "strict": firewall.IsolatedStrict,
+	}[w.Isolation]
+	if !known {
+		return fmt.Errorf("isolation: %q is none of \"none\", \"network\", \"strict\"", w.Isolation)
+	}
+	c.Isolation = isolation
+	c.IsolateFromLan = c.IsolateFromLan || isolation == firewall.IsolatedStrict
 	return nil
 }
 

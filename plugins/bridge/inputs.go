@@ -11,6 +11,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/pkg/publish"
+	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 	"golang.org/x/sys/unix"
@@ -34,6 +35,7 @@ type inputs struct {
 	// published is the part of the configuration about ports, ports is their plan.
 	published *publish.Publication
 	ports     plan.Plan
+	egress    *ruleset.Policy                  // nil for anywhere
 	inUse     func(netip.Prefix) (bool, error) // see link.Gateway; nil outside of ADD
 	// vlanFacts are those of the VLAN's gateway link, for the result only.
 	vlanFacts link.Facts
@@ -141,7 +143,7 @@ func (in *inputs) reaches(gw netip.Addr) bool {
 // fit.
 func (in *inputs) complete(lease *current.Result) error {
 	in.take(lease)
-	return errors.Join(in.fits(), in.gatewaysWork(), in.publish())
+	return errors.Join(in.fits(), in.gatewaysWork(), in.confine(lease.DNS), in.publish())
 }
 
 // publish plans the ports. The precondition is the container's addresses.

@@ -37,14 +37,14 @@ func (in *inputs) own() owned.All {
 	if c.MacSpoofChk {
 		own.SpoofCheck.MAC, own.SpoofCheck.IPs = in.mac, c.IPSpoofChk
 	}
-	own.Restriction.Connections = c.MaxConnections
-	if c.IsolateFromLan {
-		own.Restriction.Link = c.outLink()
-	}
+	own.Restriction.Connections, own.Restriction.Isolation = c.MaxConnections, c.Isolation
+	own.Restriction.Links, own.Restriction.Hidden = c.links(), c.IsolateFromLan
+	own.Egress.Policy = in.egress
 	own.Masquerade.Exclude, own.MasqueradeIPTables.Exclude = c.MasqueradeExclude, c.MasqueradeExclude
 	for _, a := range in.addresses() {
 		own.SpoofCheck.Addrs = append(own.SpoofCheck.Addrs, a.prefix.Addr())
 		own.Restriction.Addrs = append(own.Restriction.Addrs, a.prefix)
+		own.Egress.Addrs = append(own.Egress.Addrs, a.prefix)
 		switch {
 		case !c.IPMasq:
 		case c.IPTables:
@@ -141,8 +141,11 @@ func (in *inputs) shared(addrs []address) []plan.Object {
 	if c.IPMasq && !c.IPTables && len(addrs) > 0 {
 		list = append(list, firewall.Rules{})
 	}
-	if c.IsolateFromLan || c.MaxConnections > 0 {
-		list = append(list, firewall.TrafficRules{})
+	if isolated := c.Isolation != firewall.NotIsolated; isolated || c.IsolateFromLan || c.MaxConnections > 0 {
+		list = append(list, firewall.TrafficRules{Isolation: isolated})
+	}
+	if c.Egress != nil {
+		list = append(list, firewall.EgressRules{})
 	}
 	return list
 }
@@ -188,6 +191,9 @@ func (c *Conf) outLink() string {
 	}
 	return c.Bridge
 }
+
+// links are the bridge and outLink: with br_netfilter a frame that stays in its VLAN comes in by the bridge.
+func (c *Conf) links() []string { return slices.Compact([]string{c.Bridge, c.outLink()}) }
 
 // gateways are the bridge's addresses, each once.
 func (in *inputs) gateways(addrs []address) []netip.Prefix {

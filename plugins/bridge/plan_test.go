@@ -42,6 +42,7 @@ func TestPlan(t *testing.T) {
 			base := firewall.Rules{}.String() // has a golden file of its own
 			text = strings.Replace(text, base, "# table, sets and base chains", 1)
 			text = strings.Replace(text, firewall.FrameRules{}.String(), "# table, sets and chains of family bridge", 1)
+			text = strings.Replace(text, firewall.EgressRules{}.String(), "# sets and chains of egress", 1)
 			golden(t, name+".plan", ruleDigest.ReplaceAllString(bridgeMAC.ReplaceAllString(text, "$1 $$MAC"), "$1$$DIGEST"))
 		})
 	}
@@ -73,7 +74,7 @@ func planned(t *testing.T, file string) *inputs {
 	if in.published, err = publish.Parse(request(string(w.Config))); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(in.fits(), in.publish()); err != nil {
+	if err := errors.Join(in.fits(), in.confine(w.Lease.DNS), in.publish()); err != nil {
 		t.Fatal(err)
 	}
 	return in
@@ -103,7 +104,7 @@ func TestPlanOwn(t *testing.T) {
 	for _, o := range owned.By(testOwner, nil).Plan().Objects() {
 		kinds = append(kinds, typeName(o)[strings.LastIndexByte(typeName(o), '.')+1:])
 	}
-	if got := strings.Join(kinds, " "); got != "Veth SpoofCheck Restriction Masquerade MasqueradeIPTables Ports PortsIPTables" {
+	if got := strings.Join(kinds, " "); got != "Veth SpoofCheck Egress Restriction Masquerade MasqueradeIPTables Ports PortsIPTables" {
 		t.Errorf("got %s", got)
 	}
 }

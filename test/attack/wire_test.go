@@ -95,3 +95,13 @@ func arrives(from *Victim, frame []byte, to *Space, link string) bool {
 	Fail("not even what the attacker may send gets there")
 	return false
 }
+
+// sendRaw sends a frame by a socket of the calling thread's namespace.
+func sendRaw(index int, frame []byte) error {
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: index})
+}

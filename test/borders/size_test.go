@@ -13,8 +13,8 @@ import (
 
 // Limits of the product's code, in lines: what is in pkg and plugins, tests aside.
 const (
-	maxAll      = 29_450
-	maxPackage  = 2_600
+	maxAll      = 31_000
+	maxPackage  = 3_000
 	maxFile     = 320
 	maxMedian   = 10 // of the functions
 	maxMost     = 33 // 95 % of the functions

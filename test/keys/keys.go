@@ -3,6 +3,7 @@
 package keys
 
 import (
+	"encoding/json"
 	"os"
 	"reflect"
 	"regexp"
@@ -27,7 +28,7 @@ func Compare(t *testing.T, wire any, readme string) {
 	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(string(data), -1) {
 		told = append(told, m[1])
 	}
-	read := append(fields(reflect.TypeOf(wire), ""), common...)
+	read := append(fields(reflect.TypeOf(wire), "", map[reflect.Type]bool{}), common...)
 	for _, key := range read {
 		if !slices.Contains(told, key) {
 			t.Errorf("%s: key %s is read by the code, but not in the table", readme, key)
@@ -41,19 +42,25 @@ func Compare(t *testing.T, wire any, readme string) {
 }
 
 // fields lists the paths of all keys. A type of another package is one key: its
-// parts are the specification's.
-func fields(t reflect.Type, path string) []string {
+// parts are the specification's. So is one of ours with a decoder, and what is in it, that was told at an
+// earlier path.
+func fields(t reflect.Type, path string, told map[reflect.Type]bool) []string {
 	switch t.Kind() {
 	case reflect.Pointer:
-		return fields(t.Elem(), path)
+		return fields(t.Elem(), path, told)
 	case reflect.Slice:
-		if own(t.Elem()) {
-			return append([]string{path}, fields(t.Elem(), path+"[]")[1:]...)
+		if own(t.Elem()) && !told[t.Elem()] {
+			return append([]string{path}, fields(t.Elem(), path+"[]", told)[1:]...)
 		}
 		return []string{path}
 	case reflect.Struct:
-		if !own(t) {
+		if !own(t) || told[t] {
 			return []string{path}
+		}
+		if _, decodes := reflect.New(t).Interface().(json.Unmarshaler); decodes || told[nil] {
+			told[t] = true
+			defer func(before bool) { told[nil] = before }(told[nil]) // what follows is in t
+			told[nil] = true
 		}
 	default:
 		return []string{path}
@@ -65,7 +72,7 @@ func fields(t reflect.Type, path string) []string {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if f.Anonymous {
-			list = append(list, fields(f.Type, path)...)
+			list = append(list, fields(f.Type, path, told)...)
 			continue
 		}
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -75,7 +82,7 @@ func fields(t reflect.Type, path string) []string {
 		if path != "" {
 			name = path + "." + name
 		}
-		list = append(list, fields(f.Type, name)...)
+		list = append(list, fields(f.Type, name, told)...)
 	}
 	return list
 }

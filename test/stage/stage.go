@@ -104,6 +104,12 @@ func (s *Stage) BridgeNetfilter(value string) {
 	}
 }
 
+// HasBridgeNetfilter says whether the kernel can pass bridged packets through the host's rules.
+func HasBridgeNetfilter(s *Stage) bool {
+	_, err := s.Host.Sysctl("net/bridge/bridge-nf-call-iptables")
+	return err == nil
+}
+
 // Space makes one more namespace, of the test's own.
 func (s *Stage) Space(name string) *Space {
 	s.Helper()

@@ -1,0 +1,74 @@
+package firewall
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
+	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
+)
+
+// EgressRules are the chains and sets that Egress needs, in the tables of Rules and of FrameRules.
+// They are shared.
+type EgressRules struct{}
+
+// Add queues them.
+func (EgressRules) Add(s *plan.Session) error {
+	s.Tx.Egress()
+	return nil
+}
+
+func (EgressRules) Chains() []nft.Chain {
+	return slices.Concat(ruleset.Egress().Chains(), ruleset.Neighbours().Chains())
+}
+
+// Check compares chains, hooks and rules.
+func (e EgressRules) Check(s *plan.Session) error { return s.CheckChains(e.Chains()...) }
+
+func (EgressRules) String() string {
+	return strings.Join([]string{ruleset.Egress().String(), ruleset.Neighbours().String()}, "\n")
+}
+
+// Egress limits where a container may send: to the host, by it, and to its neighbours on the bridge.
+// Without a Policy Add does nothing; Del finds the elements by the owner. Egress knows the container
+// by its addresses and its port, so it relies on a SpoofCheck of both. It needs EgressRules before it.
+type Egress struct {
+	Owner  plan.Owner
+	Addrs  []netip.Prefix  // the container's
+	Policy *ruleset.Policy // nil for none
+}
+
+func (e Egress) Chains() []nft.Chain {
+	if e.Policy == nil {
+		return nil
+	}
+	return ruleset.EgressChains(e.Owner.Network, *e.Policy)
+}
+
+func (e Egress) own() own {
+	var elements []nft.Element
+	chains, comment := e.Chains(), e.Owner.Comment(nft.CommentLimit)
+	for _, c := range chains {
+		if c.Family == nft.Bridge {
+			elements = append(elements, nft.OfPort(nft.ClassNeighbours, e.Owner.LinkName(), c.Name, comment))
+			continue
+		}
+		for _, a := range e.Addrs {
+			elements = append(elements, nft.OfContainer(nft.ClassEgress, a.Addr(), c.Name, comment))
+		}
+	}
+	return own{e.Owner, "egress", nft.MarkConfined, chains, withMark(e.Owner, nft.MarkConfined, elements, 0)}
+}
+
+// Add makes chains and elements at once, before the link comes up.
+func (e Egress) Add(s *plan.Session) error { return e.own().addNow(s) }
+
+// Check looks for each element and for the rules that it leads to.
+func (e Egress) Check(s *plan.Session) error { return e.own().check(s) }
+
+// Del removes what belongs to the owner.
+func (e Egress) Del(s *plan.Session) error { return e.own().del(s) }
+
+func (e Egress) String() string { return e.own().String() }

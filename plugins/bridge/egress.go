@@ -1,0 +1,275 @@
+package bridge
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
+	"github.com/bridgeport-cni/bridgeport/pkg/lease"
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
+	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
+	"github.com/containernetworking/cni/pkg/types"
+	"golang.org/x/sys/unix"
+)
+
+// Words that stand for addresses. Each has a row in README.md.
+const (
+	wordDNS  = "dns"  // the container's resolvers
+	wordHost = "host" // the host's own addresses
+)
+
+// words are lists of addresses. metadata is where clouds tell a machine its secrets: most of them;
+// AWS (and its containers and pods), Google, Alibaba, Azure, Oracle, Scaleway, Tencent. private is what
+// no router of the internet knows (RFC 1918, RFC 6598, RFC 3927, RFC 4193, RFC 4291).
+var words = map[string][]string{
+	"metadata": {
+		"169.254.169.254/32", "fd00:ec2::254/128", "169.254.170.2/32", "169.254.170.23/32", "fd00:ec2::23/128", "fd20:ce::254/128",
+		"100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32", "169.254.42.42/32", "fd00:42::42/128", "169.254.0.23/32",
+	},
+	"private": {
+		"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10",
+	},
+}
+
+// maxDestinations bounds a list: its rules go to the kernel in one message.
+const maxDestinations = 1000
+
+// isName says whether a word can be part of the name of a set of nft(8).
+func isName(word string) bool {
+	return word != "" && len(word) <= 32 && !strings.ContainsFunc(word, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
+	})
+}
+
+// wireEgress is the key egress. It takes no keys that it does not know: a misspelt list would let
+// through what it was to stop.
+type wireEgress struct {
+	Default string            `json:"default"`
+	Allow   []wireDestination `json:"allow"`
+	Deny    []wireDestination `json:"deny"`
+}
+
+type wireDestination struct {
+	To       string     `json:"to"`
+	Protocol string     `json:"protocol"`
+	Ports    []wirePort `json:"ports"`
+}
+
+// UnmarshalJSON refuses unknown keys.
+func (e *wireEgress) UnmarshalJSON(data []byte) error {
+	type plain wireEgress
+	in := json.NewDecoder(bytes.NewReader(data))
+	in.DisallowUnknownFields()
+	err := in.Decode((*plain)(e))
+	if text, unknown := strings.CutPrefix(fmt.Sprint(err), "json: unknown field "); unknown {
+		return cni.Errorf(cni.CodeConfig, "egress: unknown key %s: use \"default\", \"allow\" and \"deny\", and in these lists \"to\", \"protocol\" and \"ports\"", text)
+	}
+	return err
+}
+
+// wirePort is a port, or a range such as "8000-8999".
+type wirePort nft.PortRange
+
+// UnmarshalJSON takes a number or a string.
+func (p *wirePort) UnmarshalJSON(data []byte) error {
+	first, last, isRange := strings.Cut(strings.Trim(string(data), `"`), "-")
+	if !isRange {
+		last = first
+	}
+	a, err := strconv.ParseUint(first, 10, 16)
+	b, berr := strconv.ParseUint(last, 10, 16)
+	if errors.Join(err, berr) != nil || a == 0 || a > b {
+		return cni.Errorf(cni.CodeConfig, "egress: ports: %s is neither a port from 1 to 65535 nor a range such as \"8000-8999\"", data)
+	}
+	*p = wirePort{First: uint16(a), Last: uint16(b)}
+	return nil
+}
+
+// egress is the parsed key.
+type egress struct {
+	deny    bool // what no list names
+	allowed []destination
+	denied  []destination
+}
+
+// destination is an entry; with dns its addresses are the container's resolvers.
+type destination struct {
+	ruleset.Entry
+	dns bool
+}
+
+// egress takes the container's own rules, else the network's.
+func (w *wire) egress(c *Conf) (err error) {
+	key, from := "runtimeConfig.egress", w.RuntimeConfig.Egress
+	if from == nil {
+		key, from = "args.cni.egress", w.Args.CNI.Egress
+	}
+	if from == nil {
+		key, from = "egress", w.Egress
+	}
+	if from == nil {
+		return nil
+	}
+	e := &egress{deny: from.Default == "deny"}
+	if from.Default != "deny" && from.Default != "allow" {
+		return fmt.Errorf("%s.default: %q is neither \"allow\" nor \"deny\": say what holds for all that no list names", key, from.Default)
+	}
+	if e.allowed, err = destinations(key+".allow", from.Allow); err == nil {
+		e.denied, err = destinations(key+".deny", from.Deny)
+	}
+	c.Egress, c.IPSpoofChk, c.MacSpoofChk = e, true, true
+	return err
+}
+
+func destinations(key string, list []wireDestination) (parsed []destination, err error) {
+	if len(list) > maxDestinations {
+		return nil, fmt.Errorf("%s: has %d entries, more than %d: give larger subnets", key, len(list), maxDestinations)
+	}
+	for i, w := range list {
+		d, err := w.parse()
+		if err != nil {
+			return nil, fmt.Errorf("%s[%d]: %w", key, i, err)
+		}
+		parsed = append(parsed, d)
+	}
+	return parsed, nil
+}
+
+func (w wireDestination) parse() (d destination, err error) {
+	if d.Protocol, err = w.protocol(); err != nil {
+		return d, err
+	}
+	for _, p := range w.Ports {
+		d.Ports = append(d.Ports, nft.PortRange(p))
+	}
+	name, isNames := strings.CutPrefix(w.To, "@")
+	switch {
+	case w.To == wordHost:
+		d.Host = true
+	case w.To == wordDNS:
+		if d.dns = true; w.Protocol != "" || w.Ports != nil {
+			return d, errors.New("protocol, ports: \"dns\" has its own, port 53 of UDP and TCP: remove them, or name the resolver by its address")
+		}
+	case isNames && isName(name):
+		d.Names = name
+	case words[w.To] != nil:
+		for _, text := range words[w.To] {
+			d.To = append(d.To, netip.MustParsePrefix(text))
+		}
+	default:
+		var p netip.Prefix
+		p, err = parseDestination(w.To)
+		d.To = []netip.Prefix{p}
+	}
+	return d, err
+}
+
+// parseDestination reads an address or a CIDR.
+func parseDestination(text string) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(text)
+	if a, aerr := netip.ParseAddr(text); aerr == nil && a.Zone() == "" {
+		p, err = netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	switch {
+	case err != nil:
+		return p, fmt.Errorf("to: %q is neither an address, nor a CIDR such as 10.0.0.0/8, nor one of \"dns\", \"host\", \"metadata\", \"private\", nor \"@\" with the name of a set", text)
+	case p.Addr().Is4In6():
+		return p, fmt.Errorf("to: %q is an IPv4 address in the form of IPv6, which no packet carries: write %s", text, p.Addr().Unmap())
+	case p != p.Masked():
+		return p, fmt.Errorf("to: %q has bits beyond its length: write %s, or %s for this address alone", text, p.Masked(), p.Addr())
+	}
+	return p, nil
+}
+
+func (w wireDestination) protocol() (uint8, error) {
+	switch w.Protocol {
+	case "":
+		if len(w.Ports) > 0 {
+			return unix.IPPROTO_TCP, nil
+		}
+		return 0, nil
+	case "icmp":
+		if len(w.Ports) > 0 {
+			return 0, errors.New("ports: icmp has none: remove them")
+		}
+		return unix.IPPROTO_ICMP, nil
+	}
+	for _, p := range []uint8{unix.IPPROTO_TCP, unix.IPPROTO_UDP, unix.IPPROTO_SCTP} {
+		if w.Protocol == hostport.ProtocolName(p) {
+			return p, nil
+		}
+	}
+	return 0, fmt.Errorf("protocol: %q is none of tcp, udp, sctp, icmp", w.Protocol)
+}
+
+// asksDNS says whether an entry stands for the container's resolvers.
+func (e *egress) asksDNS() bool {
+	return slices.ContainsFunc(slices.Concat(e.allowed, e.denied), func(d destination) bool { return d.dns })
+}
+
+// policy is the rules, for a container with these resolvers.
+func (e *egress) policy(resolvers []netip.Prefix) *ruleset.Policy {
+	expand := func(list []destination) (entries []ruleset.Entry) {
+		for _, d := range list {
+			if !d.dns {
+				entries = append(entries, d.Entry)
+				continue
+			}
+			for _, protocol := range []uint8{unix.IPPROTO_UDP, unix.IPPROTO_TCP} {
+				entries = append(entries, ruleset.Entry{To: resolvers, Protocol: protocol, Ports: []nft.PortRange{{First: 53, Last: 53}}})
+			}
+		}
+		return entries
+	}
+	p := &ruleset.Policy{Deny: e.deny, First: expand(e.allowed), Then: expand(e.denied)}
+	if e.deny {
+		p.First, p.Then = p.Then, p.First
+	}
+	return p
+}
+
+// hostResolvers are files in which a host names its resolvers, the second where the first names a
+// local stub, which a container can't reach.
+var hostResolvers = []string{"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"}
+
+// confine makes the rules about where the container may send. dns is of its result.
+func (in *inputs) confine(dns types.DNS) error {
+	e := in.conf.Egress
+	if e == nil {
+		return nil
+	}
+	var resolvers []netip.Prefix
+	take := func(names []string) {
+		for _, name := range names {
+			if a, err := netip.ParseAddr(name); err == nil && !a.IsLoopback() {
+				a = a.Unmap().WithZone("")
+				resolvers = append(resolvers, netip.PrefixFrom(a, a.BitLen()))
+			}
+		}
+	}
+	if e.asksDNS() {
+		for _, names := range [][]string{in.conf.resolvers, in.conf.DNS.Nameservers, dns.Nameservers} {
+			if len(resolvers) == 0 {
+				take(names)
+			}
+		}
+		for _, path := range hostResolvers {
+			if len(resolvers) == 0 {
+				host, _ := lease.ReadResolvConf(path) // a file that is missing names none
+				take(host.Nameservers)
+			}
+		}
+		if len(resolvers) == 0 {
+			return cni.Errorf(cni.CodeConfig, "egress: \"dns\": there is no resolver that the container could reach, neither in dns.nameservers nor in %s: name one by its address", strings.Join(hostResolvers, ", "))
+		}
+	}
+	in.egress = e.policy(resolvers)
+	return nil
+}
