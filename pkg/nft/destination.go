@@ -64,6 +64,14 @@ func DaddrNamed(word string, is4 bool) Part {
 // PortRange is ports from the first to the last, both included.
 type PortRange struct{ First, Last uint16 }
 
+// span is the ports as the kernel compares them.
+func (p PortRange) span() span {
+	return span{binary.BigEndian.AppendUint16(nil, p.First), binary.BigEndian.AppendUint16(nil, p.Last)}
+}
+
+// String is the port, or first and last.
+func (p PortRange) String() string { return p.span().String() }
+
 // DportAmong matches a protocol and, unless ports is empty, its destination ports:
 // tcp dport { 443, 8000-8999 }
 func DportAmong(protocol uint8, ports []PortRange) Part {
@@ -72,7 +80,7 @@ func DportAmong(protocol uint8, ports []PortRange) Part {
 	}
 	var spans []span
 	for _, p := range ports {
-		spans = append(spans, span{binary.BigEndian.AppendUint16(nil, p.First), binary.BigEndian.AppendUint16(nil, p.Last)})
+		spans = append(spans, p.span())
 	}
 	text, exprs := among(&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2}, spans)
 	return statement(hostport.ProtocolName(protocol)+" dport "+text, append(L4proto(protocol).exprs, exprs...)...)
@@ -135,14 +143,20 @@ func OifnameIn(set string) Part {
 	return statement("oifname @"+set, meta(expr.MetaKeyOIFNAME), &expr.Lookup{SourceRegister: reg1, SetName: set})
 }
 
+// Keys of meta that the library does not name (linux/netfilter/nf_tables.h).
+const (
+	MetaKeyIIFKIND expr.MetaKey = 26
+	MetaKeyOIFKIND expr.MetaKey = 27
+)
+
 // Iifkind matches what kind of link a packet came in by: iifkind "bridge"
 func Iifkind(kind string) Part {
-	return metaIs(26, "iifkind", fmt.Sprintf("%q", kind), IfName(kind)) // NFT_META_IIFKIND
+	return metaIs(MetaKeyIIFKIND, "iifkind", fmt.Sprintf("%q", kind), IfName(kind))
 }
 
 // Oifkind matches what kind of link a packet goes out by: oifkind "bridge"
 func Oifkind(kind string) Part {
-	return metaIs(27, "oifkind", fmt.Sprintf("%q", kind), IfName(kind)) // NFT_META_OIFKIND
+	return metaIs(MetaKeyOIFKIND, "oifkind", fmt.Sprintf("%q", kind), IfName(kind))
 }
 
 // Reply matches packets to who has opened the connection: ct direction reply

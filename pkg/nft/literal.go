@@ -189,6 +189,17 @@ func namesSet(name string, t *nftables.Table) *nftables.Set {
 	return &nftables.Set{Table: t, Name: name, KeyType: kind, HasTimeout: true, Timeout: NamesTimeout, Comment: "addresses that names were resolved to"}
 }
 
+// Named says whether a set of names has an address.
+func (c *Conn) Named(word string) (bool, error) {
+	for _, is4 := range []bool{true, false} {
+		list, err := c.nl.GetSetElements(namesSet(NamesSet(word, is4), c.tables[Inet]))
+		if err != nil && !errors.Is(err, unix.ENOENT) || len(list) > 0 {
+			return len(list) > 0, err
+		}
+	}
+	return false, nil
+}
+
 // names are the nft(8) commands that make the sets of names into which the rule looks.
 func (r Rule) names() (commands []string) {
 	for _, e := range r.exprs {

@@ -3,7 +3,9 @@ package ruleset
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
+	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"golang.org/x/sys/unix"
 )
@@ -29,6 +31,54 @@ type Entry struct {
 	Ports    []nft.PortRange
 }
 
+// Lines are the policy for people, a rule each, in the order in which they are asked.
+func (p Policy) Lines() (lines []string) {
+	first, then := "allow ", "deny "
+	if p.Deny {
+		first, then = then, first
+	}
+	for _, d := range p.First {
+		lines = append(lines, first+d.String())
+	}
+	for _, d := range p.Then {
+		lines = append(lines, then+d.String())
+	}
+	return append(lines, first+"all else")
+}
+
+// String is the entry for people: "192.0.2.0/24 tcp 443, 8000-8999".
+func (d Entry) String() string {
+	var to []string
+	for _, p := range d.To {
+		if p.IsSingleIP() {
+			to = append(to, p.Addr().String())
+			continue
+		}
+		to = append(to, p.String())
+	}
+	if d.Host {
+		to = append(to, "host")
+	}
+	if d.Names != "" {
+		to = append(to, "@"+d.Names)
+	}
+	text := strings.Join(to, ", ")
+	switch d.Protocol {
+	case 0:
+	case unix.IPPROTO_ICMP:
+		text += " icmp"
+	default:
+		text += " " + hostport.ProtocolName(d.Protocol)
+	}
+	for i, p := range d.Ports {
+		if i > 0 {
+			text += ","
+		}
+		text += " " + p.String()
+	}
+	return text
+}
+
 const (
 	lastEgress     = "egress"
 	lastNeighbours = "input"
@@ -51,9 +101,10 @@ func egressChain() nft.Chain {
 	}
 }
 
-// discoveryPasses accepts what a link can't do without, and connection tracking knows nothing of.
+// discoveryPasses accepts what a link can't do without, and connection tracking knows nothing of: also
+// that the container hears a group, which its kernel says on its own.
 func discoveryPasses(f nft.Family) (rules []nft.Rule) {
-	for _, kind := range []byte{routerSolicitation, neighborSolicitation, neighborAdvertisement} {
+	for _, kind := range []byte{routerSolicitation, neighborSolicitation, neighborAdvertisement, listenerReport} {
 		rules = append(rules, icmpPasses(f, "neighbour discovery", false, kind))
 	}
 	return rules

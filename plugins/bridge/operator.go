@@ -1,10 +1,13 @@
 package bridge
 
 import (
+	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
@@ -46,3 +49,54 @@ func Planned(req *cni.Request, s *plan.Session, lease *current.Result) (*Draft, 
 
 // Wire is the configuration as JSON has it, for tools that need to know its keys.
 func Wire() any { return wire{} }
+
+// IdleEgress tells of each entry of egress that can't match: the network has no address of its family,
+// or another entry that is asked before says all that it says. names says whether a set of names has
+// addresses.
+func (c *Conf) IdleEgress(has4, has6 bool, names func(word string) bool) (list []string) {
+	if c.Egress == nil {
+		return nil
+	}
+	type entry struct {
+		destination
+		key string
+	}
+	var before []entry
+	lists := [][]destination{c.Egress.allowed, c.Egress.denied}
+	keys := []string{"egress.allow", "egress.deny"}
+	if c.Egress.deny {
+		slices.Reverse(lists)
+		slices.Reverse(keys)
+	}
+	for l := range lists {
+		for i, d := range lists[l] {
+			e := entry{d, fmt.Sprintf("%s[%d]", keys[l], i)}
+			switch {
+			case d.Names != "" && !names(d.Names):
+				list = append(list, fmt.Sprintf("%s: the sets %s and %s have no address: no resolver fills them", e.key, nft.NamesSet(d.Names, true), nft.NamesSet(d.Names, false)))
+			case len(d.To) > 0 && !slices.ContainsFunc(d.To, func(p netip.Prefix) bool { return p.Addr().Is4() && has4 || p.Addr().Is6() && has6 }):
+				list = append(list, fmt.Sprintf("%s: %s: the network has no addresses of this family", e.key, d.Entry))
+			}
+			if at := slices.IndexFunc(before, func(b entry) bool { return b.covers(d) }); at >= 0 {
+				list = append(list, fmt.Sprintf("%s: %s: is asked after %s, which says it already", e.key, d.Entry, before[at].key))
+			}
+			before = append(before, e)
+		}
+	}
+	return list
+}
+
+// covers says whether all that o matches d matches, too.
+func (d destination) covers(o destination) bool {
+	if d.dns || o.dns || d.Host != o.Host || d.Names != o.Names || d.Protocol != 0 && d.Protocol != o.Protocol {
+		return d.dns && o.dns
+	}
+	within := func(p netip.Prefix) bool {
+		return slices.ContainsFunc(d.To, func(q netip.Prefix) bool { return q.Bits() <= p.Bits() && q.Contains(p.Addr()) })
+	}
+	port := func(p nft.PortRange) bool {
+		return slices.ContainsFunc(d.Ports, func(q nft.PortRange) bool { return q.First <= p.First && p.Last <= q.Last })
+	}
+	return !slices.ContainsFunc(o.To, func(p netip.Prefix) bool { return !within(p) }) &&
+		(len(d.Ports) == 0 || len(o.Ports) > 0 && !slices.ContainsFunc(o.Ports, func(p nft.PortRange) bool { return !port(p) }))
+}

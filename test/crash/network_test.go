@@ -45,10 +45,10 @@ var networks = []network{
 	{name: "chain", plugins: func(d string) []stage.Conf { return []stage.Conf{bridge(d), portmap()} }},
 	{name: "chain cold", plugins: func(d string) []stage.Conf { return []stage.Conf{bridge(d), portmap()} }, cold: true},
 	{name: "one", plugins: func(d string) []stage.Conf {
-		return []stage.Conf{bridge(d).With(publishing).With(stage.Conf{"macspoofchk": true})}
+		return []stage.Conf{bridge(d).With(publishing).With(stage.Confined())}
 	}},
 	{name: "one cold", plugins: func(d string) []stage.Conf {
-		return []stage.Conf{bridge(d).With(publishing).With(stage.Conf{"macspoofchk": true})}
+		return []stage.Conf{bridge(d).With(publishing).With(stage.Confined())}
 	}, cold: true},
 }
 

@@ -28,7 +28,7 @@ var (
 var networks = []network{
 	{name: "chain", plugins: []stage.Conf{bridging, portmap}},
 	{name: "host-local", plugins: []stage.Conf{{"type": "host-local"}}, quick: []string{"disk", "leases", "exhausted"}},
-	{name: "one", plugins: []stage.Conf{bridging.With(publishing).With(stage.Conf{"macspoofchk": true})}, quick: []string{"disk", "limits"}},
+	{name: "one", plugins: []stage.Conf{bridging.With(publishing).With(stage.Confined())}, quick: []string{"disk", "limits"}},
 	{name: "iptables", plugins: []stage.Conf{bridging.With(iptables), portmap.With(iptables)}, programs: true, quick: []string{"exhausted"}},
 }
 

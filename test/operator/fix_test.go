@@ -19,7 +19,7 @@ import (
 var advice = []string{
 	"firewalld", "ufw", "port-shadowed", "port-listener", "nat-legacy", "nat-priority", "subnet-overlap-network", "subnet-overlap-route", "mac-duplicate",
 	"ip-duplicate", "network-manager", "networkd", "half-attached", "unsure", "pool-full", "conntrack-full", "bridge-full", "conf-broken", "cni-version",
-	"reply-uplink", "plugin-missing", "plugin-mixed", "plugin-version", "lease-writable",
+	"reply-uplink", "egress-idle", "plugin-missing", "plugin-mixed", "plugin-version", "lease-writable",
 }
 
 // fixes are what doctor prints for the check, with the paths of this run.

@@ -43,6 +43,12 @@ var sick = []struct {
 		n.nft("table ip mine { chain pre { type nat hook prerouting priority dstnat; tcp dport 8080 redirect to :22; } }")
 	}, nil},
 	{"port-listener", func(n *Node) { stage.Serve(n.Host, "tcp", 8443) }, nil},
+	{"egress-idle", func(n *Node) {
+		n.second("20-box.conflist", n.Bridge("10.62.0.0/24").With(stage.Conf{
+			"name": "box", "bridge": "box0",
+			"egress": stage.Conf{"default": "deny", "allow": []stage.Conf{{"to": "10.0.0.0/8"}, {"to": "10.1.2.3"}}},
+		}))
+	}, nil},
 	{"nat-legacy", func(n *Node) { legacyIPTables(n).Run(n.Host, "-t nat -A PREROUTING -s 192.0.2.1 -j ACCEPT") }, nil},
 	{"nat-priority", func(n *Node) {
 		n.nft("table ip mine { chain pre { type nat hook prerouting priority -99; } }")

@@ -56,7 +56,7 @@ func newWorld(t *testing.T) *world {
 	w.history.known = make(map[string]map[string]bool)
 	w.networks = []*network{
 		w.network("chained", 71, stage.Conf{}, stage.Conf{"type": "portmap"}),
-		w.network("inside", 72, stage.Conf{"macspoofchk": true}),
+		w.network("inside", 72, stage.Confined()),
 		w.network("legacy", 73, stage.Conf{"ipMasqBackend": "iptables"}, stage.Conf{"type": "portmap", "backend": "iptables"}),
 	}
 	return w

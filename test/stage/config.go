@@ -87,6 +87,15 @@ func (s *Stage) Bridge(subnets ...string) Conf {
 	return c.With(Conf{"isDefaultGateway": true, "ipMasq": true, "ipam": s.IPAM(subnets...)})
 }
 
+// Confined is rules about where a container may send which let everything through, and apart from
+// other networks: they have all elements, and stand in the way of no traffic of a test's.
+func Confined() Conf {
+	return Conf{"isolation": "network", "egress": Conf{
+		"default": "deny", "allow": []Conf{{"to": "0.0.0.0/0"}, {"to": "::/0"}, {"to": "@names"}},
+		"deny": []Conf{{"to": "metadata", "ports": []any{80, "443-444"}}},
+	}}
+}
+
 // Portmap is the plugin behind bridge.
 func Portmap() Conf {
 	return Conf{"type": "portmap", "capabilities": Conf{"portMappings": true}}

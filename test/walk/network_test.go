@@ -24,6 +24,7 @@ type network struct {
 	gateway          string         // key of the bridge that is true; "" for none
 	masq             bool
 	hairpin, isolate bool
+	confined         bool // where its containers may send
 	mtu              int
 	publish          string
 }
@@ -53,6 +54,7 @@ func (w *world) change(n *network) {
 	n.mtu = pick(w, []int{0, 0, 1400, 9000})
 	n.hairpin = w.rng.IntN(2) == 0
 	n.isolate = w.rng.IntN(4) == 0
+	n.confined = len(n.subnets) > 0 && w.rng.IntN(3) == 0
 	n.masq = n.gateway != "" && w.rng.IntN(3) > 0
 	if n.publish != noPorts {
 		n.publish = pick(w, []string{chained, inside})
@@ -62,6 +64,9 @@ func (w *world) change(n *network) {
 // plugins is the list as it is now.
 func (n *network) plugins(dataDir string) []stage.Conf {
 	b := stage.Conf{"type": "bridge", "bridge": n.bridge, "hairpinMode": n.hairpin, "portIsolation": n.isolate, "ipMasq": n.masq}
+	if n.confined {
+		b = b.With(stage.Confined())
+	}
 	if n.mtu > 0 {
 		b["mtu"] = n.mtu
 	}
@@ -101,8 +106,8 @@ func (n *network) has4() bool {
 }
 
 func (n *network) String() string {
-	return fmt.Sprintf("%s(%s %v %s masq=%t mtu=%d hairpin=%t isolate=%t publish=%s pool=%d)",
-		n.name, n.bridge, n.subnets, n.gateway, n.masq, n.mtu, n.hairpin, n.isolate, n.publish, n.pool)
+	return fmt.Sprintf("%s(%s %v %s masq=%t mtu=%d hairpin=%t isolate=%t confined=%t publish=%s pool=%d)",
+		n.name, n.bridge, n.subnets, n.gateway, n.masq, n.mtu, n.hairpin, n.isolate, n.confined, n.publish, n.pool)
 }
 
 // stdin is a plugin's configuration as a runtime sends it.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
 	"github.com/bridgeport-cni/bridgeport/pkg/lease"
 	"github.com/bridgeport-cni/bridgeport/pkg/link"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
@@ -190,4 +191,20 @@ func Missing(s *plan.Session, p plan.Plan, before []Step) string {
 		}
 	}
 	return strings.Join(list, "")
+}
+
+// Egress is the rules about where the attachment may send, for people.
+func (a *Attachment) Egress() (lines []string) {
+	err := a.With(func(_ *plan.Session, p plan.Plan) error {
+		for _, o := range p.Objects() {
+			if e, ok := o.(firewall.Egress); ok && e.Policy != nil {
+				lines = e.Policy.Lines()
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return []string{"not known: " + err.Error()}
+	}
+	return lines
 }

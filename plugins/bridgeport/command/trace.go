@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
+	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/show"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/trace"
@@ -27,6 +28,7 @@ func traceCommand(o *options) *cobra.Command {
 		Short: "Follow a packet: published port, route, bridge port, container, reply",
 		Long: `Follow a packet from a source to a port of this host, or to an address and port,
 through rules, routes and links as they are now, and tell where it would be dropped.
+The source may be a container, NETWORK/CONTAINER: then its packet is followed out of the host.
 Lines with ? tell what is not certain, such as a rule about marks. With --live real packets
 are followed by nft's trace, until --duration is over or you press Ctrl-C.
 
@@ -34,6 +36,7 @@ Exit status: 0 it arrives, or may, 1 the question could not be answered, 2 it do
 		Example: `  bridgeport trace 203.0.113.9:5555 8080/tcp
   bridgeport trace 127.0.0.1 8080/tcp
   bridgeport trace 203.0.113.9 10.88.0.7:80
+  bridgeport trace podnet/web 192.0.2.1:443
   bridgeport trace --live 203.0.113.9 8080/tcp`,
 		Args: cobra.ExactArgs(2), ValidArgsFunction: o.completing(func(v view) []string {
 			if len(v.args) == 1 {
@@ -50,7 +53,11 @@ Exit status: 0 it arrives, or may, 1 the question could not be answered, 2 it do
 		if err != nil {
 			return err
 		}
-		packet, err := parsePacket(t, v.args[0], v.args[1])
+		from, err := v.source(v.args[0], v.args[1])
+		if err != nil {
+			return err
+		}
+		packet, err := parsePacket(t, from, v.args[1])
 		if err != nil {
 			return err
 		}
@@ -67,6 +74,26 @@ Exit status: 0 it arrives, or may, 1 the question could not be answered, 2 it do
 		return exit(err, !arrives, 2)
 	})
 	return c
+}
+
+// source is the address of an attachment, of the destination's family, where the word names one.
+func (v view) source(word, to string) (string, error) {
+	if _, err := netip.ParseAddrPort(word); err == nil || !strings.Contains(word, "/") {
+		return word, nil
+	}
+	a, err := v.one(word)
+	if err != nil {
+		return "", err
+	}
+	port, _, _ := parsePort(to) // parsePacket tells
+	addr := a.Addr(port.Host.Is4())
+	if !port.Host.IsValid() {
+		addr = cmp.Or(a.Addr(true), a.Addr(false))
+	}
+	if !addr.IsValid() {
+		return "", fmt.Errorf("%s: has no address of the family of %s", a.Name(), to)
+	}
+	return addr.String(), nil
 }
 
 func parsePacket(t *trace.Tracer, from, to string) (trace.Packet, error) {
@@ -106,6 +133,8 @@ func printHops(p *show.Printer, packet trace.Packet, hops []trace.Hop, arrives b
 	}
 	verdict := p.Good("it arrives")
 	switch {
+	case arrives && hops[len(hops)-1].Name == trace.WayOut:
+		verdict = p.Good("it leaves the host")
 	case !arrives:
 		verdict = p.Bad("it does not arrive")
 	case slices.ContainsFunc(hops, func(h trace.Hop) bool { return h.Doubt }):
@@ -115,22 +144,29 @@ func printHops(p *show.Printer, packet trace.Packet, hops []trace.Hop, arrives b
 }
 
 func exposureCommand(o *options) *cobra.Command {
-	var all bool
+	var all, egress bool
 	c := &cobra.Command{
 		Use:   "exposure",
 		Short: "Tell which ports of this host are reached by which links and from where",
 		Long: `List the ports that containers publish: by which links and addresses of the host they
 are reached, and from where. The rules of the input hook do not protect them: their
 packets are forwarded. With --all the sockets of the host's own processes are listed,
-too.`,
+too. With --egress the other way round: where containers may send, and how many packets to
+elsewhere were refused.`,
 		Example: `  bridgeport exposure
+  bridgeport exposure --egress
   bridgeport exposure -o json | jq '.[] | select(.public)'`,
 	}
 	c.Flags().BoolVarP(&all, "all", "a", false, "the host's own sockets, too")
+	c.Flags().BoolVar(&egress, "egress", false, "where containers may send")
+	c.MarkFlagsMutuallyExclusive("all", "egress")
 	c.RunE = o.looking(func(p *show.Printer, v view) error {
 		t, err := trace.New(v.Node, v.list)
 		if err != nil {
 			return err
+		}
+		if egress {
+			return printEgress(p, t.Egress((*attachment.Attachment).Egress))
 		}
 		exposed := t.Exposure(all)
 		return p.Value(exposed, func() {
@@ -150,4 +186,18 @@ too.`,
 		})
 	})
 	return c
+}
+
+func printEgress(p *show.Printer, list []trace.Egress) error {
+	return p.Value(list, func() {
+		var rows [][]string
+		for _, e := range list {
+			rows = append(rows, []string{p.Name(e.Name), strings.Join(e.Rules, "\n"), fmt.Sprint(e.Refused)})
+		}
+		if len(rows) == 0 {
+			p.Line("all containers may send anywhere: no network has egress")
+			return
+		}
+		p.Table([]string{"OF", "RULES, FIRST TO LAST", "REFUSED PACKETS"}, rows, "RULES, FIRST TO LAST")
+	})
 }

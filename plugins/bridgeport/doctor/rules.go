@@ -77,6 +77,8 @@ var ruleChecks = []Check{
 				}
 			}
 		}),
+	warns("egress-idle", "each entry of egress can match a packet",
+		"the entry allows or denies nothing: containers reach less, or more, than whoever wrote it thinks", each(networks, idleEgress)),
 	warns("nat-legacy", "nat rules are in one of iptables-legacy and nftables",
 		"two sets of nat rules see each connection, and the one that was loaded first decides: each program shows only its own half",
 		func(p *Patient) {
@@ -98,6 +100,27 @@ var ruleChecks = []Check{
 	warns("orphan-rules", "rules belong to attachments that live",
 		"a port stays taken, or packets go to an address that another container may get",
 		orphans("rule", func(a *attachment.Attachment) int { return len(a.Elements) })),
+}
+
+// idleEgress looks for entries that can't match. Names are asked for where a container may use them.
+func idleEgress(p *Patient, w attachment.Network) {
+	if w.Conf == nil {
+		return
+	}
+	_ = plan.With(nil, func(s *plan.Session) error { // the check of nf_tables tells
+		rules, err := s.Rules()
+		if err != nil {
+			return err
+		}
+		names := func(word string) bool {
+			has, err := rules.Named(word)
+			return has || err != nil || w.Attachments == 0
+		}
+		for _, text := range w.Conf.IdleEgress(w.Has(true), w.Has(false), names) {
+			p.tell("correct "+cmp.Or(w.File, "the network's configuration")+", or let a resolver fill the set: conf/sandbox shows how", "%s: %s", w.Name, text)
+		}
+		return nil
+	})
 }
 
 // keepsPorts says whether a process, "sleep[1234]", listens for a runtime that keeps ports from

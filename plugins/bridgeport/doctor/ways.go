@@ -26,11 +26,14 @@ func blockedPorts(p *Patient) {
 		for _, port := range a.Ports {
 			number, _ := hostport.Protocol(port.Protocol)
 			packet := node.Forwarded{
-				Out: a.OutLink(p.Node, port.Container.Addr()), IPv4: port.Container.Addr().Is4(),
+				Out: p.Link(a.OutLink(p.Node, port.Container.Addr())), IPv4: port.Container.Addr().Is4(),
 				Protocol: number, To: port.Container, Translated: true,
 			}
 			for _, in := range uplinks {
-				packet.In = in.Name
+				if packet.Out == nil {
+					break // of another check
+				}
+				packet.In = in
 				p.tellDrops(a, port, packet, judge.Of(packet), told)
 			}
 		}
@@ -45,8 +48,8 @@ func (p *Patient) tellDrops(a *attachment.Attachment, port attachment.Port, pack
 			continue
 		}
 		told[key] = true
-		p.tell(fmt.Sprintf("nft insert rule %s %s %s oifname %s ct status dnat accept   # until the firewall is loaded again", j.Chain.Family, j.Chain.Table, j.Chain.Name, packet.Out),
-			"%s drops connections from %s to %s of %s: %s", j.Chain, packet.In, port.Key(), a.Name(), j.Where)
+		p.tell(fmt.Sprintf("nft insert rule %s %s %s oifname %s ct status dnat accept   # until the firewall is loaded again", j.Chain.Family, j.Chain.Table, j.Chain.Name, packet.Out.Name),
+			"%s drops connections from %s to %s of %s: %s", j.Chain, packet.In.Name, port.Key(), a.Name(), j.Where)
 	}
 }
 

@@ -49,6 +49,20 @@ func (judge *Judge) Of(p Forwarded) (list []Judgement) {
 	return list
 }
 
+// Through walks through one chain of ours as the packet would: refused is true where the chain drops or
+// rejects it for certain, doubt where the chain may.
+func (judge *Judge) Through(family nft.Family, chain string, p Forwarded) (refused, doubt bool, where string) {
+	i := slices.IndexFunc(judge.chains, func(c Chain) bool {
+		return c.Family == string(family) && c.Table == nft.Table && c.Name == chain
+	})
+	if i < 0 {
+		return false, true, "the chain is missing"
+	}
+	j := walk{Judge: judge, packet: p}
+	out := j.chain(judge.chains[i], 0)
+	return out == drops, out&drops != 0, j.where
+}
+
 // outcome is what may become of a packet: one bit, or several where that is not known.
 type outcome uint8
 
@@ -141,7 +155,7 @@ func (j *walk) expr(c Chain, regs registers, e expr.Any, depth int) (match, outc
 	case *expr.Byteorder:
 		regs.load(e.DestRegister, unknown(e.Len))
 	case *expr.Fib:
-		regs.load(e.Register, unknown(16))
+		regs.load(e.Register, j.packet.fib(e))
 	case *expr.Cmp:
 		return compared(regs.read(e.Register, len(e.Data)), e.Op, e.Data), 0
 	case *expr.Range:

@@ -16,13 +16,14 @@ func TestMain(m *testing.M) { stage.MainIfRoot(m.Run) }
 
 // TestJudge: what a packet meets in others' chains at the forward hook, and where that is not known.
 func TestJudge(t *testing.T) {
+	uplink, cni0 := &node.Link{Name: "uplink"}, &node.Link{Name: "cni0", Kind: "bridge"}
 	packet := node.Forwarded{
-		In: "uplink", Out: "cni0", IPv4: true, Protocol: unix.IPPROTO_TCP, Translated: true,
+		In: uplink, Out: cni0, IPv4: true, Protocol: unix.IPPROTO_TCP, Translated: true,
 		From: netip.MustParseAddrPort("203.0.113.9:40000"), To: netip.MustParseAddrPort("10.60.0.2:80"),
 	}
 	plain := packet
 	plain.Translated = false
-	unknown := node.Forwarded{Out: "cni0", IPv4: true, Protocol: unix.IPPROTO_TCP, Translated: true}
+	unknown := node.Forwarded{Out: cni0, IPv4: true, Protocol: unix.IPPROTO_TCP, Translated: true}
 	six := packet
 	six.IPv4, six.From, six.To = false, netip.MustParseAddrPort("[2001:db8::9]:40000"), netip.MustParseAddrPort("[fd60::2]:80")
 	const passes, drops, may = "", "drops", "may drop"

@@ -32,6 +32,7 @@ type Link struct {
 	Up        bool
 	Carrier   bool
 	Promisc   bool
+	Group     uint32 // 0 for none
 	Addrs     []netip.Prefix
 	// Bytes and packets since the link was made.
 	RxBytes, TxBytes, RxPackets, TxPackets, Drops uint64
@@ -76,7 +77,7 @@ func linkOf(l netlink.Link) Link {
 	out := Link{
 		Index: a.Index, Name: a.Name, Kind: l.Type(), Alias: a.Alias, MAC: a.HardwareAddr.String(),
 		MTU: a.MTU, Master: a.MasterIndex, Peer: a.ParentIndex, PeerSpace: a.NetNsID,
-		Up: a.Flags&net.FlagUp != 0, Carrier: a.RawFlags&unix.IFF_LOWER_UP != 0, Promisc: a.Promisc > 0,
+		Up: a.Flags&net.FlagUp != 0, Carrier: a.RawFlags&unix.IFF_LOWER_UP != 0, Promisc: a.Promisc > 0, Group: a.Group,
 	}
 	if s := a.Statistics; s != nil {
 		out.RxBytes, out.TxBytes, out.RxPackets, out.TxPackets = s.RxBytes, s.TxBytes, s.RxPackets, s.TxPackets

@@ -11,13 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Forwarded is the first packet of a connection at the forward hook. What is zero is not known.
+// Forwarded is the first packet of a connection at the forward hook, or on its way there. What is zero is
+// not known.
 type Forwarded struct {
-	In, Out    string // links
+	In, Out    *Link
 	IPv4       bool
 	Protocol   uint8          // IPPROTO_*
 	From, To   netip.AddrPort // To is the container's
 	Translated bool           // by a published port
+	ToHost     bool           // To is the host's own; it counts where Out is nil
 }
 
 // bits are bytes of which some are known.
@@ -85,10 +87,10 @@ func (p Forwarded) meta(key expr.MetaKey) bits {
 		family, kind = unix.NFPROTO_IPV4, unix.ETH_P_IP
 	}
 	switch {
-	case key == expr.MetaKeyIIFNAME && p.In != "":
-		return certain(nft.IfName(p.In))
-	case key == expr.MetaKeyOIFNAME && p.Out != "":
-		return certain(nft.IfName(p.Out))
+	case p.In != nil && slices.Contains([]expr.MetaKey{expr.MetaKeyIIFNAME, expr.MetaKeyIIFGROUP, nft.MetaKeyIIFKIND}, key):
+		return certain(p.In.meta(key))
+	case p.Out != nil && slices.Contains([]expr.MetaKey{expr.MetaKeyOIFNAME, expr.MetaKeyOIFGROUP, nft.MetaKeyOIFKIND}, key):
+		return certain(p.Out.meta(key))
 	case key == expr.MetaKeyL4PROTO:
 		return certain([]byte{p.Protocol})
 	case key == expr.MetaKeyNFPROTO:
@@ -97,6 +99,29 @@ func (p Forwarded) meta(key expr.MetaKey) bits {
 		return certain(binary.BigEndian.AppendUint16(nil, kind))
 	}
 	return unknown(16)
+}
+
+// meta is a link's name, group or kind, as rules compare it.
+func (l *Link) meta(key expr.MetaKey) []byte {
+	switch key {
+	case expr.MetaKeyIIFGROUP, expr.MetaKeyOIFGROUP:
+		return binary.NativeEndian.AppendUint32(nil, l.Group)
+	case nft.MetaKeyIIFKIND, nft.MetaKeyOIFKIND:
+		return nft.IfName(l.Kind)
+	}
+	return nft.IfName(l.Name)
+}
+
+// fib is where the routes lead: rules of ours ask for the type of the destination alone.
+func (p Forwarded) fib(e *expr.Fib) bits {
+	if p.Out != nil || !e.ResultADDRTYPE || !e.FlagDADDR {
+		return unknown(16)
+	}
+	kind := uint32(unix.RTN_UNICAST)
+	if p.ToHost {
+		kind = unix.RTN_LOCAL
+	}
+	return certain(binary.NativeEndian.AppendUint32(nil, kind))
 }
 
 // Values of ct state and ct status, as bits (linux/netfilter/nf_conntrack_common.h).

@@ -90,6 +90,21 @@ func (c Chain) Redirects() bool { return c.Type == "nat" && c.Hook == "preroutin
 // Length is the number of rules.
 func (c Chain) Length() int { return len(c.rules) }
 
+// Refused is how many packets the counted rules of the chain have dropped or rejected.
+func (c Chain) Refused() (n uint64) {
+	for _, r := range c.rules {
+		for i, e := range r.Exprs[:max(len(r.Exprs)-1, 0)] {
+			count, ok := e.(*expr.Counter)
+			_, rejects := r.Exprs[i+1].(*expr.Reject)
+			v, is := r.Exprs[i+1].(*expr.Verdict)
+			if ok && (rejects || is && v.Kind == expr.VerdictDrop) {
+				n += count.Packets
+			}
+		}
+	}
+	return n
+}
+
 // Mentions says whether a rule of the chain names the link.
 func (c Chain) Mentions(link string) bool {
 	return slices.ContainsFunc(c.rules, func(r *nftables.Rule) bool {

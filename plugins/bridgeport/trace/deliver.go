@@ -74,12 +74,15 @@ func nameOf(l *node.Link) string {
 func packetOf(p Packet, out, in *node.Link, to netip.AddrPort) node.Forwarded {
 	number, _ := hostport.Protocol(p.Protocol)
 	return node.Forwarded{
-		In: nameOf(in), Out: out.Name, IPv4: to.Addr().Is4(), Protocol: number, From: p.From, To: to, Translated: p.To != to,
+		In: in, Out: out, IPv4: to.Addr().Is4(), Protocol: number, From: p.From, To: to, Translated: p.To != to,
 	}
 }
 
-// forward is what rules of others do with the packet.
+// forward is what rules do with the packet.
 func (t *Tracer) forward(l *node.Link, packet node.Forwarded) bool {
+	if !t.kept(packet) {
+		return false
+	}
 	doubts := 0
 	legacy, err := foreign.LegacyBlockers(l.Name)
 	if err != nil {

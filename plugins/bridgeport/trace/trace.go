@@ -79,14 +79,19 @@ func (t *Tracer) HostAddress(client netip.Addr) netip.Addr {
 	return netip.Addr{}
 }
 
-// Follow tells each hop, and whether the packet arrives at a container.
+// Follow tells each hop, and whether the packet arrives at a container, or a container's packet leaves
+// the host.
 func (t *Tracer) Follow(p Packet) (hops []Hop, arrives bool) {
 	t.hops, t.target = nil, nil
 	in, ok := t.arrival(p)
-	if !ok {
+	if !ok || !t.admits(p, in) {
 		return t.hops, false
 	}
 	to, ok := t.translation(p)
+	if ok && in != nil && t.holder(p.From.Addr()) != nil && t.holder(to.Addr()) == nil {
+		arrives = t.leaves(p, in)
+		return t.hops, arrives
+	}
 	if !ok || !t.routing(p, in, to) {
 		return t.hops, false
 	}
