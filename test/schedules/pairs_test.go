@@ -40,7 +40,7 @@ func portmap() stage.Conf { return stage.Conf{"type": "portmap"}.With(publishing
 var (
 	// one is bridge that publishes ports itself; beside is another network on its bridge.
 	// Other plugins' bridge publishes none.
-	one    = network{"one", func(r *room) []stage.Conf {
+	one = network{"one", func(r *room) []stage.Conf {
 		return []stage.Conf{bridge(r, 66).With(publishing).With(stage.Confined())}
 	}}
 	beside = network{"beside", func(r *room) []stage.Conf { return []stage.Conf{bridge(r, 67).With(publishing)} }}
