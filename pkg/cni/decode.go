@@ -1,12 +1,12 @@
 package cni
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
 	"reflect"
 	"strings"
+	"sync"
 )
 
 // member is a key of a JSON object with its value. A key may come twice.
@@ -32,21 +32,18 @@ func (req *Request) Decode(into any) (err error) {
 
 // split checks an object's text and returns its members. path is its key, "" for the whole text.
 func split(text []byte, path string) ([]member, error) {
-	if err := json.Unmarshal(text, new(struct{})); err != nil {
-		return nil, inWords(path, err)
+	if !json.Valid(text) || text[begin(text, 0)] != '{' {
+		if err := json.Unmarshal(text, new(struct{})); err != nil {
+			return nil, inWords(path, err)
+		}
+		return nil, nil // null
 	}
 	return members(text), nil
 }
 
 // members are those of an object, in their order. The text must be valid.
 func members(text []byte) (list []member) {
-	in := json.NewDecoder(bytes.NewReader(text))
-	for _, _ = in.Token(); in.More(); {
-		key, _ := in.Token()
-		m := member{key: key.(string)}
-		_ = in.Decode(&m.value)
-		list = append(list, m)
-	}
+	Members(text, func(key string, value json.RawMessage) { list = append(list, member{key, value}) })
 	return list
 }
 
@@ -56,36 +53,57 @@ func members(text []byte) (list []member) {
 // json.Unmarshal builds codecs for every field of a struct, used or not: 85 µs, 2.6 % of an
 // ADD, since each process reads once.
 func fill(into reflect.Value, object []member, path string) (first error) {
-	list := fields(into)
+	list := fields(into.Type())
+	strict, _ := into.Addr().Interface().(Strict)
 	for _, m := range object {
+		known := strict == nil
 		for _, f := range list {
 			if f.key == "" || !strings.EqualFold(f.key, m.key) {
 				continue
 			}
-			if err := fillValue(f.value, m.value, path+f.key); first == nil {
+			known = true
+			if err := fillValue(into.FieldByIndex(f.index), m.value, path+f.key); first == nil {
 				first = err
 			}
+		}
+		if !known && first == nil {
+			first = strict.Unknown(m.key)
 		}
 	}
 	return first
 }
 
+// Strict is a struct that takes no key that it has no field for.
+type Strict interface {
+	// Unknown is the error for such a key.
+	Unknown(key string) error
+}
+
 // field is a field of a struct with its key, "" without a tag.
 type field struct {
 	key   string
-	value reflect.Value
+	index []int
 }
 
-func fields(of reflect.Value) (list []field) {
+// seen are the fields of the types that were filled: lists have many structs of a type.
+var seen sync.Map
+
+func fields(of reflect.Type) (list []field) {
+	if known, ok := seen.Load(of); ok {
+		return known.([]field)
+	}
 	for i := range of.NumField() {
-		f := of.Type().Field(i)
+		f := of.Field(i)
 		if f.Anonymous {
-			list = append(list, fields(of.Field(i))...)
+			for _, inner := range fields(f.Type) {
+				list = append(list, field{inner.key, append([]int{i}, inner.index...)})
+			}
 			continue
 		}
 		key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		list = append(list, field{key, of.Field(i)})
+		list = append(list, field{key, f.Index})
 	}
+	seen.Store(of, list)
 	return list
 }
 
@@ -96,10 +114,31 @@ func fillValue(into reflect.Value, value json.RawMessage, path string) error {
 		}
 		into = into.Elem()
 	}
-	if _, own := into.Addr().Interface().(json.Unmarshaler); into.Kind() == reflect.Struct && value[0] == '{' && !own {
+	own, _ := into.Addr().Interface().(json.Unmarshaler)
+	switch kind := into.Kind(); {
+	case own != nil && kind != reflect.Pointer:
+		return inWords(path, own.UnmarshalJSON(value))
+	case kind == reflect.Struct && value[0] == '{':
 		return fill(into, members(value), path+".")
+	case kind == reflect.String && value[0] == '"':
+		into.SetString(Text(value))
+		return nil
+	case kind == reflect.Slice && value[0] == '[' && into.Type().Elem().Kind() != reflect.Uint8:
+		return fillList(into, value, path)
 	}
 	return inWords(path, json.Unmarshal(value, into.Addr().Interface()))
+}
+
+func fillList(into reflect.Value, value json.RawMessage, path string) (first error) {
+	list := reflect.MakeSlice(into.Type(), 0, 4)
+	Elements(value, func(value json.RawMessage) {
+		list = reflect.Append(list, reflect.Zero(into.Type().Elem()))
+		if err := fillValue(list.Index(list.Len()-1), value, path); first == nil {
+			first = err
+		}
+	})
+	into.Set(list)
+	return first
 }
 
 // inWords translates an error of encoding/json into one that names the key below path.

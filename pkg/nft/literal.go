@@ -47,11 +47,12 @@ func (s span) String() string {
 	}
 	first, _ := netip.AddrFromSlice(s.first)
 	last, _ := netip.AddrFromSlice(s.last)
-	for bits := first.BitLen(); bits >= 0 && first.IsValid(); bits-- {
-		p := netip.PrefixFrom(first, bits)
-		if p.Masked().Addr() == first && bytes.Equal(spanOf(p).last, s.last) {
-			return prefixText(p)
-		}
+	bits := 0 // that first and last have in common
+	for bits < len(s.first)*8 && (s.first[bits/8]^s.last[bits/8])>>(7-bits%8)&1 == 0 {
+		bits++
+	}
+	if p := netip.PrefixFrom(first, bits); p.Masked().Addr() == first && bytes.Equal(spanOf(p).last, s.last) {
+		return prefixText(p)
 	}
 	return first.String() + "-" + last.String()
 }

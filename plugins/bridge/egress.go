@@ -1,8 +1,6 @@
 package bridge
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -48,8 +46,7 @@ func isName(word string) bool {
 	})
 }
 
-// wireEgress is the key egress. It takes no keys that it does not know: a misspelt list would let
-// through what it was to stop.
+// wireEgress is the key egress.
 type wireEgress struct {
 	Default string            `json:"default"`
 	Allow   []wireDestination `json:"allow"`
@@ -62,17 +59,13 @@ type wireDestination struct {
 	Ports    []wirePort `json:"ports"`
 }
 
-// UnmarshalJSON refuses unknown keys.
-func (e *wireEgress) UnmarshalJSON(data []byte) error {
-	type plain wireEgress
-	in := json.NewDecoder(bytes.NewReader(data))
-	in.DisallowUnknownFields()
-	err := in.Decode((*plain)(e))
-	if text, unknown := strings.CutPrefix(fmt.Sprint(err), "json: unknown field "); unknown {
-		return cni.Errorf(cni.CodeConfig, "egress: unknown key %s: use \"default\", \"allow\" and \"deny\", and in these lists \"to\", \"protocol\" and \"ports\"", text)
-	}
-	return err
+// Unknown refuses keys: a misspelt list would let through what it was to stop.
+func (*wireEgress) Unknown(key string) error {
+	return cni.Errorf(cni.CodeConfig, "egress: unknown key %q: use \"default\", \"allow\" and \"deny\", and in these lists \"to\", \"protocol\" and \"ports\"", key)
 }
+
+// Unknown refuses keys.
+func (*wireDestination) Unknown(key string) error { return (*wireEgress)(nil).Unknown(key) }
 
 // wirePort is a port, or a range such as "8000-8999".
 type wirePort nft.PortRange

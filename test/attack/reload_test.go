@@ -37,6 +37,8 @@ var _ = row("T22", "while the firewall is reloaded, what is forbidden gets throu
 	Expect(s.Host.SetSysctl("net/ipv4/conf/all/route_localnet", "1")).To(Succeed())
 	c := both(s).With(bound).With(Conf{"isolateFromLan": true})
 	a, v := enter(s, c), enter(s, c)
+	jail := enter(s, both(s).With(nowhere))
+	inJail, away := newTap(jail.Space, "eth0"), listen(s.Outside, "[::]:5300")
 	victim := publish(s, both(s).With(Conf{"isolateFromLan": true}), Portmap(), Port("tcp", 8080, 80))
 	Serve(victim.Space, "tcp", 80)
 	Expect(s.Outside.Route(SubnetV4, HostV4)).To(Succeed())
@@ -52,13 +54,15 @@ var _ = row("T22", "while the firewall is reloaded, what is forbidden gets throu
 		lan.send(ipFrame(uplink, lanMAC, datagram(client, netip.MustParseAddrPort("127.0.0.1:5300"), []byte("forbidden"))))
 		lan.send(ipFrame(uplink, lanMAC, datagram(client, victim.at(5300), []byte("forbidden"))))
 		bad.send(ipFrame(v.mac, a.mac, datagram(netip.AddrPortFrom(victim.v4, 4000), v.at(5300), []byte("forbidden"))))
+		inJail.send(ipFrame(MAC(s.Host, BridgeName), jail.mac, datagram(jail.at(4000), netip.MustParseAddrPort(OutsideV4+":5300"), []byte("forbidden"))))
+		inJail.send(ipFrame(v.mac, jail.mac, datagram(jail.at(4000), v.at(5300), []byte("forbidden"))))
 		sent++
 	}
 	leaked := func() bool {
 		for range 3 {
 			forbid()
 		}
-		return secret.hears("forbidden") || inside.has("forbidden") || ear.has("forbidden")
+		return secret.hears("forbidden") || inside.has("forbidden") || ear.has("forbidden") || away.has("forbidden")
 	}
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -86,7 +90,7 @@ var _ = row("T22", "while the firewall is reloaded, what is forbidden gets throu
 			b := s.Container()
 			result := s.Add(b, c)
 			s.Del(b, c, result)
-			s.GC(c, a.Box, v.Box, victim.Box)
+			s.GC(c, a.Box, v.Box, victim.Box, jail.Box)
 		}
 	}
 	close(stop)
@@ -103,6 +107,7 @@ var _ = row("T22", "while the firewall is reloaded, what is forbidden gets throu
 	Program(s.Host, "", "nft", "flush ruleset")
 	r.Works("nft flush ruleset", leaked)
 	ExpectError(s.Check(v.Box, c, v.result), Drift, "ipspoofchk", "guard", "restriction")
+	ExpectError(s.Check(jail.Box, both(s).With(nowhere), jail.result), Drift, "egress")
 	enter(s, c)
 	r.Fails("the next ADD: a neighbour reaches 127.0.0.1", func() bool {
 		text := mark()

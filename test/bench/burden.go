@@ -11,6 +11,7 @@ import (
 const (
 	partForeign = "foreign rules"
 	partLeases  = "leases"
+	partEgress  = "egress"
 	services    = 1000 // five rules each
 )
 
@@ -102,4 +103,37 @@ func (h *host) fillLeases(n int) error {
 		}
 	}
 	return os.WriteFile(filepath.Join(dir, "last_reserved_ip.0"), []byte(addr.String()), 0o600)
+}
+
+// ownEgress is ours with a list for each container that no other container has.
+const ownEgress = "ours one plugin, own list"
+
+// egressLists measures lives without a list of destinations and with 100: of the network, and of the
+// container alone.
+func (r *rig) egressLists() error {
+	bound := ours[1]
+	bound.bound = true
+	lists, own := bound, bound
+	lists.entries = entries
+	own.entries, own.own, own.name = entries, true, ownEgress
+	bySize := make(map[int][]*host)
+	for _, v := range []variant{bound, lists, own} {
+		h, err := r.newHost(v, fmt.Sprintf("egress%d", v.entries), false)
+		if err != nil {
+			return err
+		}
+		bySize[v.entries] = append(bySize[v.entries], h)
+	}
+	return r.inTurns(partEgress, bySize, []int{0, entries})
+}
+
+const entries = 100
+
+// egress is a list of so many subnets, of two protocols and three ports; number makes it another one.
+func egress(entries, number int) object {
+	list := make([]object, entries)
+	for i := range list {
+		list[i] = object{"to": fmt.Sprintf("198.%d.%d.0/24", 18+number%200, i), "protocol": []string{"tcp", "udp"}[i%2], "ports": []any{53, "443-445"}}
+	}
+	return object{"default": "deny", "allow": list}
 }

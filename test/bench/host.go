@@ -123,6 +123,9 @@ func (h *host) call(verb string, a attachment, wrap ...string) (*meter, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), verbTimeout)
 	defer cancel()
 	rt := a.runtimeConf()
+	if h.own {
+		rt.CapabilityArgs["egress"] = egress(h.entries, a.number)
+	}
 	var err error
 	switch verb {
 	case "ADD":

@@ -56,7 +56,7 @@ func main() {
 	r := &rig{}
 	out := flag.String("json", "", "`file` for all samples")
 	plot := flag.String("plot", "", "draw the samples of that `file` instead, as SVG on standard output")
-	only := flag.String("only", "", "one `part` alone: verbs, dual, foreign, leases, data, streams")
+	only := flag.String("only", "", "one `part` alone: verbs, dual, foreign, leases, egress, data, streams")
 	isQuick := flag.Bool("quick", os.Getenv("BENCH") == "quick", "fewer rounds, and no crowd of 900")
 	other := flag.String("against", "", "compare -bin with that `folder` of plugins instead")
 	rounds := flag.Int("rounds", 100, "with -against")
@@ -145,7 +145,7 @@ func (r *rig) run(only string) error {
 		name string
 		do   func() error
 	}{
-		{"verbs", r.verbs}, {"dual", r.dual}, {"foreign", r.foreign}, {"leases", r.manyLeases}, {"data", r.connects}, {"streams", r.throughput},
+		{"verbs", r.verbs}, {"dual", r.dual}, {"foreign", r.foreign}, {"leases", r.manyLeases}, {"egress", r.egressLists}, {"data", r.connects}, {"streams", r.throughput},
 	} {
 		if only != "" && only != part.name {
 			continue

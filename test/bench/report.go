@@ -53,6 +53,7 @@ func report(w io.Writer, r results, quick bool) {
 		{partDual, "One attachment with IPv4 and IPv6", "attachments present"},
 		{partForeign, "One attachment beside rules of others", "foreign rules"},
 		{partLeases, "One attachment in a network with many leases", "leases"},
+		{partEgress, "One attachment with ipspoofchk and a list of destinations", "entries of egress"},
 	} {
 		costs(w, r, t.part, t.title, t.n)
 	}

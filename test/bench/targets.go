@@ -64,6 +64,8 @@ var targets = []target{
 	{"50 ADDs at once, 900 present: times faster", 80, 0, times(partStorm, "ADD", 900, 1, oursChained, false)},
 	{"ADD with 60,000 leases: times that with 10", 0, 1.2, growth(partLeases, "ADD", oursChained, 60_000, 10)},
 	{"ADD with 5,000 foreign rules: times that with none", 0, 1.1, growth(partForeign, "ADD", oursChained, 5*services, 0)},
+	{"ADD with 100 entries of egress: ms more than without", 0, 0.3, listed(oursSingle)},
+	{"the same, each container with a list of its own", 0, 0.3, listed(ownEgress)},
 	{"memory of a process, MB", 0, 6, memory},
 	{"connects a second, 5,000 mappings: times that with 1", 0.95, 0, func(r *results) float64 {
 		return r.medianValue(key{partConnects, oursChained, connectsIn, 5000, 0}) / r.medianValue(key{partConnects, oursChained, connectsIn, 1, 0})
@@ -105,6 +107,13 @@ func memory(r *results) float64 {
 func throughputRatio(what string) func(*results) float64 {
 	return func(r *results) float64 {
 		return r.medianValue(key{partStreams, oursChained, what, 0, 0}) / r.medianValue(key{partStreams, refDefault, what, 0, 0})
+	}
+}
+
+// listed is how much longer an ADD takes with a list of destinations, in ms.
+func listed(variant string) func(*results) float64 {
+	return func(r *results) float64 {
+		return r.medianWall(key{partEgress, variant, "ADD", entries, 1}) - r.medianWall(key{partEgress, oursSingle, "ADD", 0, 1})
 	}
 }
 

@@ -17,6 +17,9 @@ type variant struct {
 	single    bool   // bridge publishes the ports itself; no chained portmap
 	backend   string // "" is the implementation's default
 	xtables   string // which program answers to the name iptables: nft or legacy
+	bound     bool   // ipspoofchk
+	entries   int    // of egress; 0 is no egress
+	own       bool   // each container's egress is its own
 }
 
 const (
@@ -71,9 +74,15 @@ func (v variant) conflist(dataDir string, dual bool) []byte {
 	if v.backend != "" {
 		bridge["ipMasqBackend"], portmap["backend"] = v.backend, v.backend
 	}
+	if v.bound {
+		bridge["ipspoofchk"] = true
+	}
+	if v.entries > 0 && !v.own {
+		bridge["egress"] = egress(v.entries, 0)
+	}
 	plugins := []object{bridge, portmap}
 	if v.single {
-		bridge["capabilities"] = portmap["capabilities"]
+		bridge["capabilities"] = object{"portMappings": true, "egress": v.own}
 		plugins = plugins[:1]
 	}
 	return encode(object{"cniVersion": "1.1.0", "name": networkName, "plugins": plugins})

@@ -131,6 +131,30 @@ var _ = DescribeTableSubtree("somebody's firewall,", func(f firewall) {
 		ExpectSeen(s.Outside, "tcp", FirstV6, "80", OutsideV6)
 	})
 
+	It("lets no packet pass between networks that are kept apart", func() {
+		apart := with.With(Conf{"isolation": "network"})
+		a, result := s.Attach(apart)
+		far := with.With(Conf{"name": "far", "bridge": "far0", "ipam": s.IPAM("10.61.0.0/24", "fd61::/64")})
+		b := s.Container()
+		b.Add(s.Network(List(far, Portmap())), Port("tcp", 8080, 80))
+		near, _ := s.Attach(with.With(Conf{"name": "near", "bridge": "near0", "ipam": s.IPAM("10.62.0.0/24", "fd62::/64")}))
+		for _, box := range []*Box{a, b, near} {
+			Serve(box.Space, "tcp", 80)
+		}
+		for _, at := range []string{"10.61.0.2", "fd61::2"} {
+			ExpectSeen(near.Space, "tcp", at, "80") // who is not kept apart
+			ExpectRefused(a.Space, "tcp", at, "80")
+		}
+		for _, at := range []string{FirstV4, FirstV6} {
+			ExpectRefused(b.Space, "tcp", at, "80")
+		}
+		for _, at := range []string{HostV4, HostV6} {
+			ExpectSeen(a.Space, "tcp", at, "8080")
+		}
+		ExpectPing(a.Space, OutsideV4, OutsideV6)
+		ExpectOK("CHECK", s.Check(a, apart, result))
+	})
+
 	It("lets a published port pass with forwardAccept", func() {
 		n := s.Network(List(with, Portmap()))
 		b := s.Container()

@@ -3,13 +3,14 @@
 package keys
 
 import (
-	"encoding/json"
 	"os"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 )
 
 // common are the keys that every plugin reads (pkg/log).
@@ -42,7 +43,7 @@ func Compare(t *testing.T, wire any, readme string) {
 }
 
 // fields lists the paths of all keys. A type of another package is one key: its
-// parts are the specification's. So is one of ours with a decoder, and what is in it, that was told at an
+// parts are the specification's. So is a strict one of ours, and what is in it, that was told at an
 // earlier path.
 func fields(t reflect.Type, path string, told map[reflect.Type]bool) []string {
 	switch t.Kind() {
@@ -57,7 +58,7 @@ func fields(t reflect.Type, path string, told map[reflect.Type]bool) []string {
 		if !own(t) || told[t] {
 			return []string{path}
 		}
-		if _, decodes := reflect.New(t).Interface().(json.Unmarshaler); decodes || told[nil] {
+		if _, strict := reflect.New(t).Interface().(cni.Strict); strict || told[nil] {
 			told[t] = true
 			defer func(before bool) { told[nil] = before }(told[nil]) // what follows is in t
 			told[nil] = true

@@ -1,0 +1,89 @@
+package cni
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+// Members calls each for the members of an object, in their order; a key may come twice. Elements does it
+// for the elements of a list. The text must be valid, as all that Decode hands to an UnmarshalJSON is. They
+// are for long lists: encoding/json takes 4 µs for an object of three members, these take 0.3.
+func Members(object []byte, each func(key string, value json.RawMessage)) {
+	for i := begin(object, 0) + 1; ; {
+		i = begin(object, i)
+		if object[i] == '}' {
+			return
+		}
+		to := end(object, i)
+		key := Text(object[i:to])
+		i = begin(object, to)
+		to = end(object, i)
+		each(key, object[i:to:to])
+		i = to
+	}
+}
+
+// Elements calls each for the elements of a list.
+func Elements(list []byte, each func(value json.RawMessage)) {
+	for i := begin(list, 0) + 1; ; {
+		i = begin(list, i)
+		if list[i] == ']' {
+			return
+		}
+		to := end(list, i)
+		each(list[i:to:to])
+		i = to
+	}
+}
+
+// Text is a JSON string without its quotes; "" for another value.
+func Text(value []byte) (text string) {
+	if len(value) < 2 || value[0] != '"' {
+		return ""
+	}
+	text = string(value[1 : len(value)-1])
+	if strings.ContainsFunc(text, func(r rune) bool { return r == '\\' || r > '~' }) {
+		_ = json.Unmarshal(value, &text) // it is valid
+	}
+	return text
+}
+
+// begin is where the next value, or the end of the object or list, begins.
+func begin(text []byte, i int) int {
+	for strings.IndexByte(" \t\r\n,:", text[i]) >= 0 {
+		i++
+	}
+	return i
+}
+
+// end is what follows the value that begins at i.
+func end(text []byte, i int) int {
+	for depth := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			for i++; text[i] != '"'; i++ {
+				if text[i] == '\\' {
+					i++
+				}
+			}
+		case '{', '[':
+			depth++
+			continue
+		case '}', ']':
+			if depth--; depth < 0 { // of what a number or a word stands in
+				return i
+			}
+		case ',', ' ', '\t', '\r', '\n':
+			if depth == 0 {
+				return i
+			}
+			continue
+		default:
+			continue
+		}
+		if depth == 0 {
+			return i + 1
+		}
+	}
+	return i
+}
