@@ -164,7 +164,15 @@ func before(value []byte) []byte {
 }
 
 // kindOf is the library's type of a field by its length in bytes.
-var kindOf = map[int]nftables.SetDatatype{2: nftables.TypeInetService, 4: nftables.TypeIPAddr, 16: nftables.TypeIP6Addr}
+func kindOf(size int) nftables.SetDatatype {
+	switch size {
+	case 2:
+		return nftables.TypeInetService
+	case 4:
+		return nftables.TypeIPAddr
+	}
+	return nftables.TypeIP6Addr
+}
 
 // NamesPrefix begins the names of the sets that a resolver, or an operator, fills with addresses. The
 // rules that look into such a set make it. Tidy deletes it where no rule does.
@@ -220,7 +228,7 @@ func (c *Conn) withSets(t *nftables.Table, exprs []expr.Any) ([]expr.Any, error)
 	for i, e := range list {
 		switch e := e.(type) {
 		case *literal:
-			set := &nftables.Set{Table: t, Anonymous: true, Constant: true, Interval: e.ranges(), KeyType: kindOf[len(e.spans[0].first)]}
+			set := &nftables.Set{Table: t, Anonymous: true, Constant: true, Interval: e.ranges(), KeyType: kindOf(len(e.spans[0].first))}
 			if err := c.nl.AddSet(set, e.elements()); err != nil {
 				return nil, fmt.Errorf("rules: set %s: %w", e, err)
 			}

@@ -23,17 +23,21 @@ const (
 	wordHost = "host" // the host's own addresses
 )
 
-// words are lists of addresses. metadata is where clouds tell a machine its secrets: most of them;
-// AWS (and its containers and pods), Google, Alibaba, Azure, Oracle, Scaleway, Tencent. private is what
-// no router of the internet knows (RFC 1918, RFC 6598, RFC 3927, RFC 4193, RFC 4291).
-var words = map[string][]string{
-	"metadata": {
-		"169.254.169.254/32", "fd00:ec2::254/128", "169.254.170.2/32", "169.254.170.23/32", "fd00:ec2::23/128", "fd20:ce::254/128",
-		"100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32", "169.254.42.42/32", "fd00:42::42/128", "169.254.0.23/32",
-	},
-	"private": {
-		"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10",
-	},
+// wordList is the addresses that a word stands for; nil for another word. metadata is where clouds tell a
+// machine its secrets: most of them; AWS (and its containers and pods), Google, Alibaba, Azure, Oracle,
+// Scaleway, Tencent. private is what no router of the internet knows (RFC 1918, RFC 6598, RFC 3927,
+// RFC 4193, RFC 4291).
+func wordList(word string) []string {
+	switch word {
+	case "metadata":
+		return []string{
+			"169.254.169.254/32", "fd00:ec2::254/128", "169.254.170.2/32", "169.254.170.23/32", "fd00:ec2::23/128", "fd20:ce::254/128",
+			"100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32", "169.254.42.42/32", "fd00:42::42/128", "169.254.0.23/32",
+		}
+	case "private":
+		return []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10"}
+	}
+	return nil
 }
 
 // maxDestinations bounds a list: its rules go to the kernel in one message.
@@ -152,8 +156,8 @@ func (w wireDestination) parse() (d destination, err error) {
 		}
 	case isNames && isName(name):
 		d.Names = name
-	case words[w.To] != nil:
-		for _, text := range words[w.To] {
+	case wordList(w.To) != nil:
+		for _, text := range wordList(w.To) {
 			d.To = append(d.To, netip.MustParsePrefix(text))
 		}
 	default:
