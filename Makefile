@@ -128,7 +128,7 @@ e2e-podman: e2e-programs ## containers through Debian's podman and its CNI backe
 	test/e2e/fetch.sh podman
 	bin/e2e/podman
 
-crash: packages build ## kill each verb at each point, fail each call, cut the power (as root; an hour on two CPUs)
+crash: packages build ## kill each verb at each point, fail each call, cut the power (as root; a quarter of an hour on two CPUs)
 	$(GO) test -c -o bin/crash.test ./test/crash
 	cd test/crash && CRASH=all ../../bin/crash.test -test.parallel 12 -test.timeout 3h $(if $(RUN),-test.run '$(RUN)')
 

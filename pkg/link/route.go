@@ -178,9 +178,9 @@ func parseRoute(m *nl.RtMsg, attrs []byte) (r Route, oif int) {
 // ErrNoUplink says that the host has no default route.
 var ErrNoUplink = errors.New("the host has no default route")
 
-// UplinkMTU is the smallest MTU, in bytes, of both families' default routes and of their links.
-func UplinkMTU(s *plan.Session) (int, error) {
-	smallest := math.MaxInt
+// eachUplink calls each for the links of both families' default routes, with the route's MTU in bytes; 0
+// where it has none.
+func eachUplink(s *plan.Session, each func(l *netlink.Link, mtu int)) error {
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
 		type route struct{ link, mtu int }
 		var routes []route
@@ -190,20 +190,37 @@ func UplinkMTU(s *plan.Session) (int, error) {
 			}
 		})
 		if err != nil {
-			return 0, fmt.Errorf("list default routes: %w", err)
+			return fmt.Errorf("list default routes: %w", err)
 		}
 		for _, r := range routes {
 			link, err := s.Host.LinkByIndex(r.link)
 			if err != nil {
-				return 0, fmt.Errorf("link of the default route: %w", err)
+				return fmt.Errorf("link of the default route: %w", err)
 			}
-			smallest = min(smallest, link.MTU, cmp.Or(r.mtu, link.MTU))
+			each(link, r.mtu)
 		}
 	}
-	if smallest == math.MaxInt {
+	return nil
+}
+
+// UplinkMTU is the smallest MTU, in bytes, of both families' default routes and of their links.
+func UplinkMTU(s *plan.Session) (int, error) {
+	smallest := math.MaxInt
+	err := eachUplink(s, func(l *netlink.Link, mtu int) { smallest = min(smallest, l.MTU, cmp.Or(mtu, l.MTU)) })
+	if err == nil && smallest == math.MaxInt {
 		return 0, ErrNoUplink
 	}
-	return smallest, nil
+	return smallest, err
+}
+
+// UplinkBridge is the name of a bridge by which the host's default route leads; "" without one.
+func UplinkBridge(s *plan.Session) (name string, err error) {
+	err = eachUplink(s, func(l *netlink.Link, _ int) {
+		if l.Kind == "bridge" {
+			name = l.Name
+		}
+	})
+	return name, err
 }
 
 // Towards is the host's link by which packets to a container's address leave.

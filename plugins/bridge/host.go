@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
+	"github.com/bridgeport-cni/bridgeport/pkg/firewall"
 	"github.com/bridgeport-cni/bridgeport/pkg/foreign"
 	"github.com/bridgeport-cni/bridgeport/pkg/ipam"
 	"github.com/bridgeport-cni/bridgeport/pkg/iptables"
@@ -23,7 +24,8 @@ func newIPAM(req *cni.Request, c *Conf) (*ipam.IPAM, error) {
 	return pool, err
 }
 
-// look reads what the plan needs: the bridge, and for "auto" the MTU of the host's way out.
+// look reads what the plan needs: the bridge, and for "auto" the MTU of the host's way out. An error where
+// strict isolation would close that.
 func (in *inputs) look(s *plan.Session) (err error) {
 	c := in.conf
 	if c.AutoMTU {
@@ -32,6 +34,15 @@ func (in *inputs) look(s *plan.Session) (err error) {
 			return fmt.Errorf("mtu: auto: %w", err)
 		}
 		c.MTU = mtu // without a way out, the bridge's
+	}
+	if c.Isolation == firewall.IsolatedStrict {
+		out, err := link.UplinkBridge(s)
+		if err == nil && out != "" {
+			err = cni.Errorf(cni.CodeConfig, "isolation: strict: the host's way out is the bridge %s, which containers could not use: choose \"network\"", out)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	if in.facts, err = (link.Bridge{Name: c.Bridge, MTU: c.MTU, Gateway: c.IsGateway}).Facts(s); err == nil {
 		c.Bridge = in.facts.Name

@@ -149,6 +149,14 @@ var _ = Describe("egress", func() {
 		s.ExpectEqual(before)
 	})
 
+	It("does not shut containers in where the host's way out is a bridge", func() {
+		Program(s.Host, "", "ip", "link", "add", "br0", "up", "type", "bridge")
+		Program(s.Host, "", "ip", "address", "add", "192.0.2.2/24", "dev", "br0")
+		Program(s.Host, "", "ip", "route", "add", "default", "via", "192.0.2.1", "dev", "br0")
+		ExpectError(s.Call(s.Container(), "ADD", c.With(Conf{"isolation": "strict"})), 7, `isolation: strict: the host's way out is the bridge br0, which containers could not use: choose "network"`)
+		s.Attach(c.With(Conf{"isolation": "network"}))
+	})
+
 	It("is missed by CHECK, and a changed rule told", func() {
 		of := c.With(Conf{"egress": Conf{"default": "deny", "allow": []Conf{{"to": OutsideV4, "ports": []any{443, 80}}}}})
 		b, result := s.Attach(of)
