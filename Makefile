@@ -199,6 +199,7 @@ bench: packages build reference ## measure ours, the reference and a floor in C 
 	@echo '#include <stdio.h>' | gcc -E - >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libc6-dev; }
 	gcc -O2 -static -Wall -Wextra -o bin/floor test/bench/floor/floor.c
 	@$(GO) build -trimpath -o bin/bench ./test/bench
+	@$(GOBUILD) -ldflags '-s -w' -o bin/empty ./test/bench/empty
 	@set -o pipefail; bin/bench -json bin/bench.json | tee bin/bench.txt
 
 bench-plot: ## draw the last run of make bench into test/bench/speed.svg

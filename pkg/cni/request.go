@@ -13,8 +13,9 @@ import (
 	"github.com/containernetworking/cni/pkg/version"
 )
 
-// MaxStdin is the longest configuration, in bytes; thousands of port mappings take a tenth of it.
-const MaxStdin = 1 << 20
+// MaxStdin is the longest configuration, in bytes: 20,000 port mappings, as many as one attachment may have,
+// take up to 1.5 million, since a runtime writes each as an object.
+const MaxStdin = 2 << 20
 
 // maxDepth bounds the nesting, for a parser's memory and time. The specification needs six.
 const maxDepth = 64

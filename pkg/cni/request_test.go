@@ -77,7 +77,7 @@ func TestReadErrors(t *testing.T) {
 		{"number for a name", "", `{"name": 5}`, CodeDecode, "name: wants a string, but has a number"},
 		{"too deep", "", `{"name": ` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + `}`, CodeDecode, "stdin: network configuration is nested more than 64 levels deep"},
 		{"brackets in text", "", `{"cniVersion": "1.1.0", "name": "` + strings.Repeat(`\"[`, 65) + `"}`, CodeConfig, `name: "` + strings.Repeat(`\"[`, 65) + `" must begin with a letter or digit and hold only letters, digits, '_', '.', '-'`},
-		{"too much on stdin", "", `{"name": "` + strings.Repeat("x", MaxStdin) + `"}`, CodeDecode, "stdin: network configuration is longer than 1048576 bytes"},
+		{"too much on stdin", "", `{"name": "` + strings.Repeat("x", MaxStdin) + `"}`, CodeDecode, "stdin: network configuration is longer than 2097152 bytes"},
 		{"no name", "", `{"cniVersion": "1.1.0"}`, CodeConfig, "name: missing, every network needs one"},
 		{"bad name", "", `{"cniVersion": "1.1.0", "name": "a/b"}`, CodeConfig, `name: "a/b" must begin with a letter or digit and hold only letters, digits, '_', '.', '-'`},
 		{"future version", "", `{"cniVersion": "9.0.0", "name": "net"}`, CodeVersion, `cniVersion: "9.0.0" is not supported, use one of 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0`},

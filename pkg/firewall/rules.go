@@ -260,10 +260,14 @@ func deleteOwned(s *plan.Session, owner plan.Owner, mark string, known []nft.Ele
 
 // asRead is the known elements, each as the kernel had it if it was deleted.
 func asRead(known, gone []nft.Element) []nft.Element {
+	read := make(map[string]nft.Element, len(gone)) // of thousands of ports
+	for _, g := range gone {
+		read[g.Name()] = g
+	}
 	list := slices.Clone(known)
 	for i, k := range list {
-		if at := slices.IndexFunc(gone, k.SameKey); at >= 0 {
-			list[i] = gone[at]
+		if g, ok := read[k.Name()]; ok {
+			list[i] = g
 		}
 	}
 	return list

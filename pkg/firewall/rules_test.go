@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
 	"github.com/bridgeport-cni/bridgeport/pkg/label"
@@ -13,6 +14,7 @@ import (
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/pkg/ruleset"
+	"github.com/bridgeport-cni/bridgeport/test/stage"
 	"github.com/bridgeport-cni/bridgeport/test/world"
 )
 
@@ -297,4 +299,26 @@ func TestRestrictionCheck(t *testing.T) {
 				"chain inet bridgeport " + ruleset.HideChain("net", []string{"br0"}).Name + " is missing; chain inet bridgeport " + ruleset.LimitChain("net", 100).Name + " is missing",
 		},
 	})
+}
+
+// TestAsRead: a DEL of as many ports as one attachment may have took seconds to look for each among all.
+func TestAsRead(t *testing.T) {
+	var known, gone []nft.Element
+	for port := range uint16(20_000) {
+		e := nft.HostPort(netip.Addr{}, 6, port, netip.MustParseAddrPort("10.88.0.2:80"), "")
+		known = append(known, e)
+		if e.Comment = "as read"; port%2 == 0 {
+			gone = append(gone, e)
+		}
+	}
+	begin := time.Now()
+	list := asRead(known, gone)
+	if took := time.Since(begin); took > time.Second*stage.Slow() {
+		t.Errorf("took %s", took)
+	}
+	for i, e := range list {
+		if !e.SameKey(known[i]) || (e.Comment == "as read") != (i%2 == 0) {
+			t.Fatalf("element %d: %+v", i, e)
+		}
+	}
 }

@@ -113,9 +113,10 @@ func (l *literal) ranges() bool {
 
 // elements are the spans as the kernel has them: single values, or where each begins and has ended.
 func (l *literal) elements() (list []nftables.SetElement) {
+	ranges := l.ranges()
 	for _, s := range l.spans {
 		list = append(list, nftables.SetElement{Key: s.first})
-		if end := next(s.last); end != nil && l.ranges() {
+		if end := next(s.last); end != nil && ranges {
 			list = append(list, nftables.SetElement{Key: end, IntervalEnd: true})
 		}
 	}

@@ -6,12 +6,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 const (
 	partForeign = "foreign rules"
 	partLeases  = "leases"
 	partEgress  = "egress"
+	partMapping = "mappings"
 	services    = 1000 // five rules each
 )
 
@@ -136,4 +138,58 @@ func egress(entries, number int) object {
 		list[i] = object{"to": fmt.Sprintf("198.%d.%d.0/24", 18+number%200, i), "protocol": []string{"tcp", "udp"}[i%2], "ports": []any{53, "443-445"}}
 	}
 	return object{"default": "deny", "allow": list}
+}
+
+// manyMappings measures an ADD and a DEL with many published ports, of both protocols in turns.
+func (r *rig) manyMappings() error {
+	var hosts []*host
+	for _, v := range ours[:2] { // the reference takes minutes
+		h, err := r.newHost(v, "mappings", false)
+		if err != nil {
+			return err
+		}
+		hosts = append(hosts, h)
+	}
+	for round := range r.scope.burdens + 1 {
+		for i := range hosts {
+			h := hosts[(i+round)%len(hosts)]
+			for _, ports := range []int{1000, 20_000} {
+				for _, udp := range []bool{false, true} {
+					if ports == 20_000 && (udp || round > 2) {
+						continue // of no target
+					}
+					if err := r.mapping(h, round, ports, udp); err != nil {
+						return err
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// withUDP is the name of a verb with ports of UDP.
+const withUDP = ", UDP"
+
+func (r *rig) mapping(h *host, round, ports int, udp bool) error {
+	c, err := h.container(0)
+	if err != nil {
+		return err
+	}
+	progress("%d mappings, UDP %t: %s", ports, udp, h.name)
+	a := attachment{number: round, netns: c.Path, ports: ports, udp: udp}
+	for _, verb := range []string{"ADD", "DEL"} {
+		m, err := h.call(verb, a)
+		if err != nil {
+			return err
+		}
+		if udp {
+			verb += withUDP
+		}
+		if round > 0 {
+			r.results.cost(key{partMapping, h.name, verb, ports, ports}, m)
+		}
+		time.Sleep(pause)
+	}
+	return nil
 }

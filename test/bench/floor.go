@@ -75,14 +75,20 @@ func (h *host) callFloor(verb string, a attachment) (*meter, error) {
 	for i := range a.ports {
 		args = append(args, strconv.Itoa(a.hostPort(i)))
 	}
-	cmd := exec.Command(h.rig.floor, args...)
+	return h.measured("floor", exec.Command(h.rig.floor, args...))
+}
+
+// callEmpty runs the Go program that does nothing.
+func (h *host) callEmpty() (*meter, error) { return h.measured("empty", exec.Command(h.rig.empty)) }
+
+func (h *host) measured(name string, cmd *exec.Cmd) (*meter, error) {
 	var cost spent
 	err := h.space.Do(func() (err error) {
 		cost, err = measure(cmd)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("floor %q: %w", args, err)
+		return nil, fmt.Errorf("%q: %w", cmd.Args, err)
 	}
-	return &meter{spent: cost, each: map[string]spent{"floor": cost}}, nil
+	return &meter{spent: cost, each: map[string]spent{name: cost}}, nil
 }

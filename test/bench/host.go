@@ -80,6 +80,7 @@ type attachment struct {
 	number int
 	netns  string
 	ports  int
+	udp    bool // the ports' protocol; else TCP
 }
 
 // firstPort is the first host port of the attachment with number 0.
@@ -100,8 +101,9 @@ func (a attachment) address() netip.Addr {
 
 func (a attachment) runtimeConf() *libcni.RuntimeConf {
 	mappings := make([]object, 0, a.ports)
+	protocol := map[bool]string{true: "udp", false: "tcp"}[a.udp]
 	for i := range a.ports {
-		mappings = append(mappings, object{"hostPort": a.hostPort(i), "containerPort": 80 + i, "protocol": "tcp"})
+		mappings = append(mappings, object{"hostPort": a.hostPort(i), "containerPort": 80 + i, "protocol": protocol})
 	}
 	return &libcni.RuntimeConf{
 		ContainerID: a.id(), NetNS: a.netns, IfName: "eth0",
@@ -115,8 +117,11 @@ var verbs = []string{"ADD", "CHECK", "DEL", "DEL again"}
 
 // call has libcni do one verb, with wrap before each plugin.
 func (h *host) call(verb string, a attachment, wrap ...string) (*meter, error) {
-	if h.name == floorName {
+	switch h.name {
+	case floorName:
 		return h.callFloor(verb, a)
+	case emptyName:
+		return h.callEmpty()
 	}
 	m := &meter{host: h, wrap: slices.Clone(wrap)}
 	cni := libcni.NewCNIConfigWithCacheDir([]string{h.bin}, filepath.Join(h.dir, "cache"), m)

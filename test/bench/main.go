@@ -17,12 +17,12 @@ import (
 
 // rig is what all parts share.
 type rig struct {
-	bin, reference, floor string // programs under test
-	dir                   string // leases, caches; on a disk, as on a node
-	spaces                int
-	scope                 scope
-	results               results
-	machine               machine
+	bin, reference, floor, empty string // programs under test
+	dir                          string // leases, caches; on a disk, as on a node
+	spaces                       int
+	scope                        scope
+	results                      results
+	machine                      machine
 }
 
 // scope is how much is measured.
@@ -56,13 +56,14 @@ func main() {
 	r := &rig{}
 	out := flag.String("json", "", "`file` for all samples")
 	plot := flag.String("plot", "", "draw the samples of that `file` instead, as SVG on standard output")
-	only := flag.String("only", "", "one `part` alone: verbs, dual, foreign, leases, egress, data, streams")
+	only := flag.String("only", "", "one `part` alone: verbs, dual, foreign, leases, mappings, egress, data, streams")
 	isQuick := flag.Bool("quick", os.Getenv("BENCH") == "quick", "fewer rounds, and no crowd of 900")
 	other := flag.String("against", "", "compare -bin with that `folder` of plugins instead")
 	rounds := flag.Int("rounds", 100, "with -against")
 	flag.StringVar(&r.bin, "bin", "bin", "`folder` of the plugins")
 	flag.StringVar(&r.reference, "reference", "bin/reference", "`folder` of the reference plugins")
 	flag.StringVar(&r.floor, "floor", "bin/floor", "the C `program`")
+	flag.StringVar(&r.empty, "empty", "bin/empty", "the Go `program` that does nothing")
 	strict := flag.Bool("strict", os.Getenv("STRICT") == "1", "exit status 1 if a target is not met")
 	flag.Parse()
 	if *plot != "" {
@@ -102,7 +103,7 @@ func exitOn(err error) {
 
 // prepared calls do with the rig's folders in place; others are folders of plugins too.
 func (r *rig) prepared(do func() error, others ...*string) (err error) {
-	for _, p := range append(others, &r.bin, &r.reference, &r.floor) {
+	for _, p := range append(others, &r.bin, &r.reference, &r.floor, &r.empty) {
 		if *p, err = filepath.Abs(*p); err != nil {
 			return err
 		}
@@ -112,9 +113,16 @@ func (r *rig) prepared(do func() error, others ...*string) (err error) {
 	}
 	defer os.RemoveAll(r.dir)
 	for _, p := range append(others, &r.bin, &r.reference) {
-		if *p, err = r.install(*p); err != nil {
+		if *p, err = r.install(*p, "bridge", "portmap", "host-local", "loopback"); err != nil {
 			return err
 		}
+	}
+	for _, p := range []*string{&r.floor, &r.empty} {
+		folder, err := r.install(filepath.Dir(*p), filepath.Base(*p))
+		if err != nil {
+			return err
+		}
+		*p = filepath.Join(folder, filepath.Base(*p))
 	}
 	r.machine = look(r.dir)
 	// The driver's own collector must not run beside a plugin that is measured.
@@ -122,19 +130,19 @@ func (r *rig) prepared(do func() error, others ...*string) (err error) {
 	return do()
 }
 
-// install copies a folder's plugins, as a user does: what the linker wrote lies in the
+// install copies a folder's programs, as a user does: what the linker wrote lies in the
 // page cache in other pieces than what was copied (or read from disk), and starts slower.
-func (r *rig) install(folder string) (string, error) {
+func (r *rig) install(folder string, names ...string) (string, error) {
 	to, err := os.MkdirTemp(r.dir, "bin-")
 	if err != nil {
 		return "", err
 	}
 	args := []string{"-a", "--reflink=never", "-t", to} // hard links stay links
-	for _, name := range []string{"bridge", "portmap", "host-local", "loopback"} {
+	for _, name := range names {
 		args = append(args, filepath.Join(folder, name))
 	}
 	if out, err := exec.Command("cp", args...).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("install the plugins of %s: %w: %s", folder, err, out)
+		return "", fmt.Errorf("install programs of %s: %w: %s", folder, err, out)
 	}
 	return to, nil
 }
@@ -145,7 +153,7 @@ func (r *rig) run(only string) error {
 		name string
 		do   func() error
 	}{
-		{"verbs", r.verbs}, {"dual", r.dual}, {"foreign", r.foreign}, {"leases", r.manyLeases}, {"egress", r.egressLists}, {"data", r.connects}, {"streams", r.throughput},
+		{"verbs", r.verbs}, {"dual", r.dual}, {"foreign", r.foreign}, {"leases", r.manyLeases}, {"mappings", r.manyMappings}, {"egress", r.egressLists}, {"data", r.connects}, {"streams", r.throughput},
 	} {
 		if only != "" && only != part.name {
 			continue

@@ -10,7 +10,7 @@ import (
 )
 
 // columns in the order of the tables.
-var columns = []string{refDefault, refLegacy, refNftables, oursChained, oursSingle, oursCompat, floorName}
+var columns = []string{refDefault, refLegacy, refNftables, oursChained, oursSingle, controlName, ownEgress, oursCompat, floorName, emptyName}
 
 // ratios compare medians of a row.
 var ratios = []struct {
@@ -53,6 +53,7 @@ func report(w io.Writer, r results, quick bool) {
 		{partDual, "One attachment with IPv4 and IPv6", "attachments present"},
 		{partForeign, "One attachment beside rules of others", "foreign rules"},
 		{partLeases, "One attachment in a network with many leases", "leases"},
+		{partMapping, "One attachment with many published ports", "ports"},
 		{partEgress, "One attachment with ipspoofchk and a list of destinations", "entries of egress"},
 	} {
 		costs(w, r, t.part, t.title, t.n)

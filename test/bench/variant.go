@@ -30,6 +30,8 @@ const (
 	oursSingle  = "ours one plugin"
 	oursCompat  = "ours iptables"
 	floorName   = "C floor"
+	emptyName   = "empty Go program"
+	controlName = "ours one plugin, again" // the same a second time: how far the run can be believed
 )
 
 var (

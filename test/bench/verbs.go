@@ -22,12 +22,17 @@ const (
 	pause       = 3 * time.Millisecond // for what the kernel does after a verb
 	growthPause = 3 * time.Second      // for neighbour discovery of many new links
 	containers  = 8
+	// processStart is the only verb of the program that does nothing.
+	processStart = "start"
 )
 
-// verbsOf are the verbs that make sense for a host; the floor is no plugin.
+// verbsOf are the verbs that make sense for a host; the floors are no plugins.
 func (h *host) verbsOf() []string {
-	if h.name == floorName {
+	switch h.name {
+	case floorName:
 		return []string{"ADD", "DEL"}
+	case emptyName:
+		return []string{processStart}
 	}
 	return append(append([]string{}, verbs...), "VERSION", "STATUS")
 }
@@ -36,7 +41,9 @@ func (h *host) verbsOf() []string {
 // some of these sizes many lives at once.
 func (r *rig) verbs() error {
 	var hosts []*host
-	for _, v := range append(append([]variant{}, references...), ours...) {
+	again := ours[1]
+	again.name = controlName
+	for _, v := range append(append(append([]variant{}, references...), ours...), again) {
 		h, err := r.newHost(v, "verbs", false)
 		if err != nil {
 			return err
@@ -47,6 +54,7 @@ func (r *rig) verbs() error {
 	if err != nil {
 		return err
 	}
+	empty := &host{variant: variant{name: emptyName}, rig: r, space: floor.space}
 	for _, n := range r.scope.existing {
 		for _, h := range append(hosts, floor) {
 			progress("%d attachments: %s", n, h.name)
@@ -58,15 +66,15 @@ func (r *rig) verbs() error {
 			time.Sleep(growthPause)
 		}
 		progress("%d attachments: each verb", n)
-		if err := r.lives(partVerbs, n, r.scope.rounds(n), append(hosts, floor), 1, 5); err != nil {
+		if err := r.lives(partVerbs, n, r.scope.rounds(n), append(hosts, floor, empty), 1, 5); err != nil {
 			return err
 		}
 		if n == 0 {
-			if err := r.trace(hosts); err != nil {
+			if err := r.trace(hosts[:len(hosts)-1]); err != nil {
 				return err
 			}
 		}
-		if err := r.storms(n, hosts); err != nil {
+		if err := r.storms(n, append(hosts[:len(hosts)-1:len(hosts)-1], floor)); err != nil {
 			return err
 		}
 	}

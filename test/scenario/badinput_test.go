@@ -48,7 +48,7 @@ var _ = DescribeTable("stdin that is no configuration is refused", func(stdin []
 	Entry("a list", []byte(`[1, 2]`), 6, "network configuration"),
 	Entry("name of a wrong type", []byte(`{"cniVersion": "1.1.0", "name": 7}`), 6, "name", "string"),
 	Entry("name missing", []byte(`{"cniVersion": "1.1.0"}`), 7, "name"),
-	Entry("2 MiB", bytes.Repeat([]byte(" "), 2<<20), 6, "stdin", "1048576"),
+	Entry("3 MiB", bytes.Repeat([]byte(" "), 3<<20), 6, "stdin", "2097152"),
 	Entry("nested too deep", []byte(strings.Repeat("[", 100_000)), 6),
 )
 
