@@ -13,7 +13,7 @@ import (
 
 // Limits of the product's code, in lines: what is in pkg and plugins, tests aside.
 const (
-	maxAll      = 31_000
+	maxAll      = 31_300
 	maxPackage  = 3_000
 	maxFile     = 320
 	maxMedian   = 10 // of the functions
