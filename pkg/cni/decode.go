@@ -55,6 +55,7 @@ func members(text []byte) (list []member) {
 func fill(into reflect.Value, object []member, path string) (first error) {
 	list := fields(into.Type())
 	strict, _ := into.Addr().Interface().(Strict)
+	given := make(map[string]bool)
 	for _, m := range object {
 		known := strict == nil
 		for _, f := range list {
@@ -62,6 +63,10 @@ func fill(into reflect.Value, object []member, path string) (first error) {
 				continue
 			}
 			known = true
+			if strict != nil && first == nil && (given[f.key] || m.value[0] == 'n') {
+				first = Errorf(CodeConfig, "%s: is given twice, or is null: give it once, or leave it out", path+f.key)
+			}
+			given[f.key] = true
 			if err := fillValue(into.FieldByIndex(f.index), m.value, path+f.key); first == nil {
 				first = err
 			}
@@ -73,7 +78,7 @@ func fill(into reflect.Value, object []member, path string) (first error) {
 	return first
 }
 
-// Strict is a struct that takes no key that it has no field for.
+// Strict is a struct that takes no key that it has no field for, none twice and none that is null.
 type Strict interface {
 	// Unknown is the error for such a key.
 	Unknown(key string) error
@@ -111,6 +116,8 @@ func fillValue(into reflect.Value, value json.RawMessage, path string) error {
 	if into.Kind() == reflect.Pointer && into.Type().Elem().Kind() == reflect.Struct && value[0] == '{' {
 		if into.IsNil() {
 			into.Set(reflect.New(into.Type().Elem()))
+		} else if _, strict := into.Interface().(Strict); strict {
+			return Errorf(CodeConfig, "%s: is given twice: give it once", path)
 		}
 		into = into.Elem()
 	}

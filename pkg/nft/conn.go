@@ -119,7 +119,13 @@ func (c *Conn) Add(change Change) error {
 			return err
 		}
 	}
-	return c.Flush("add")
+	err = c.Flush("add")
+	if errors.Is(err, unix.EEXIST) && slices.ContainsFunc(change.Chains, func(ch Chain) bool {
+		return slices.ContainsFunc(ch.Rules, func(r Rule) bool { return len(r.names()) > 0 })
+	}) {
+		return fmt.Errorf("%w: a set whose name begins with %q exists with another type or other flags than dynamic and timeout: delete it, ADD makes it", err, NamesPrefix)
+	}
+	return err
 }
 
 // Flush commits what is queued. An error begins with the action; errors in fine are success.

@@ -41,15 +41,14 @@ func addressAmong(f Family, dst bool, field string, list []netip.Prefix) Part {
 		spans = append(spans, spanOf(p))
 	}
 	family := OfFamily(f, is4).exprs
-	if spans = merged(spans); len(spans) == 1 { // as inPrefix: nft(8) loads a prefix as a mask
-		p := list[0]
-		for _, q := range list {
-			if q.Bits() < p.Bits() {
-				p = q
-			}
+	if spans = merged(spans); len(spans) == 1 {
+		switch p, is := spans[0].prefix(); {
+		case is && p.Bits() == 0:
+			return OfFamily(f, is4)
+		case is: // nft(8) loads a prefix as a mask
+			part := inPrefix(p, dst, field)
+			return statement(ipName(is4)+field+part.right, append(family, part.exprs[len(isFamily(is4)):]...)...)
 		}
-		part := inPrefix(p, dst, field)
-		return statement(ipName(is4)+field+part.right, append(family, part.exprs[len(isFamily(is4)):]...)...)
 	}
 	text, exprs := among(address(is4, dst), spans)
 	return statement(ipName(is4)+field+text, append(family, exprs...)...)
@@ -159,8 +158,40 @@ func Oifkind(kind string) Part {
 	return metaIs(MetaKeyOIFKIND, "oifkind", fmt.Sprintf("%q", kind), IfName(kind))
 }
 
-// Reply matches packets to who has opened the connection: ct direction reply
-func Reply() Part { return statement("ct direction reply", ct(expr.CtKeyDIRECTION), equals([]byte{1})) }
+// Answer matches packets to who has opened the connection, not errors about it, which may be of somebody
+// else's: ct state established ct direction reply
+func Answer() Part {
+	return statement("ct state established ct direction reply",
+		append(anyOf(ctEstablished, ct(expr.CtKeySTATE)), ct(expr.CtKeyDIRECTION), equals([]byte{1}))...)
+}
+
+// DaddrNotUnicast matches the host's own addresses, broadcast and multicast: fib daddr type != unicast
+func DaddrNotUnicast() Part {
+	return Part{"fib daddr type", "unicast", []expr.Any{
+		&expr.Fib{Register: reg1, FlagDADDR: true, ResultADDRTYPE: true}, equals(native(unix.RTN_UNICAST)),
+	}}.Not()
+}
+
+// SendingVmap goes where a map says of the link by which a packet came in and its source:
+// iifname . ip saddr vmap @set
+func SendingVmap(set string) Part {
+	is4 := setOf(set).is4()
+	source := address(is4, false)
+	source.DestRegister = reg12
+	return statement("iifname . "+ipName(is4)+" saddr vmap @"+set, append(isFamily(is4), meta(expr.MetaKeyIIFNAME), source, verdictOf(set))...)
+}
+
+// RefreshNamed lets a destination stay that DaddrNamed has matched before in the rule: its time begins anew.
+func RefreshNamed(word string, is4 bool) Part {
+	set := NamesSet(word, is4)
+	return statement(fmt.Sprintf("update @%s { %s daddr }", set, ipName(is4)),
+		address(is4, true), &expr.Dynset{SrcRegKey: reg1, SetName: set, Operation: 1}) // NFT_DYNSET_OP_UPDATE
+}
+
+// ResetTCP answers a segment by a reset: meta l4proto tcp reject with tcp reset
+func ResetTCP() Part {
+	return statement("meta l4proto tcp reject with tcp reset", append(L4proto(unix.IPPROTO_TCP).exprs, &expr.Reject{Type: unix.NFT_REJECT_TCP_RST})...)
+}
 
 // Counter counts packets and bytes.
 func Counter() Part { return statement("counter", &expr.Counter{}) }

@@ -107,7 +107,10 @@ func (e Element) HostIP() (netip.Addr, bool) {
 // Address is the container's address that is the element's key; invalid for other classes.
 func (e Element) Address() netip.Addr {
 	switch e.Class() {
-	case ClassReply, ClassMasquerade, ClassHidden, ClassLimited, ClassIsolated, ClassEgress:
+	case ClassEgress:
+		a, _ := netip.AddrFromSlice(e.Key[min(ifNameSize, len(e.Key)):])
+		return a
+	case ClassReply, ClassMasquerade, ClassHidden, ClassLimited, ClassIsolated:
 		a, _ := netip.AddrFromSlice(e.Key)
 		return a
 	}
@@ -121,9 +124,14 @@ func AtGate(port Element, chain string) (Element, bool) {
 }
 
 // OfContainer sends a container's packets through a chain. class says which packets: ClassReply,
-// ClassMasquerade, ClassHidden, ClassLimited, ClassIsolated or ClassEgress.
+// ClassMasquerade, ClassHidden, ClassLimited or ClassIsolated.
 func OfContainer(class Class, a netip.Addr, chain, comment string) Element {
 	return Element{Set: nameOf(class, a.Is4()), Key: a.AsSlice(), Chain: chain, Comment: comment}
+}
+
+// Sending sends what a container sends, as it comes in by the link, through a chain.
+func Sending(linkName string, a netip.Addr, chain, comment string) Element {
+	return Element{Set: nameOf(ClassEgress, a.Is4()), Key: append(IfName(linkName), a.AsSlice()...), Chain: chain, Comment: comment}
 }
 
 // Holder marks, in a set of class ClassMark, that the link's owner has elements: one look-up for DEL.

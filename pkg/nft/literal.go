@@ -45,16 +45,23 @@ func (s span) String() string {
 		}
 		return text
 	}
+	if p, is := s.prefix(); is {
+		return prefixText(p)
+	}
 	first, _ := netip.AddrFromSlice(s.first)
 	last, _ := netip.AddrFromSlice(s.last)
+	return first.String() + "-" + last.String()
+}
+
+// prefix is the span of addresses as a prefix, where it is one.
+func (s span) prefix() (p netip.Prefix, is bool) {
+	first, _ := netip.AddrFromSlice(s.first)
 	bits := 0 // that first and last have in common
 	for bits < len(s.first)*8 && (s.first[bits/8]^s.last[bits/8])>>(7-bits%8)&1 == 0 {
 		bits++
 	}
-	if p := netip.PrefixFrom(first, bits); p.Masked().Addr() == first && bytes.Equal(spanOf(p).last, s.last) {
-		return prefixText(p)
-	}
-	return first.String() + "-" + last.String()
+	p = netip.PrefixFrom(first, bits)
+	return p, p.Masked().Addr() == first && bytes.Equal(spanOf(p).last, s.last)
 }
 
 // prefixText is a prefix as nft(8) prints it: a single address without its length.
@@ -65,12 +72,13 @@ func prefixText(p netip.Prefix) string {
 	return p.Masked().String()
 }
 
-// merged is the spans in order, those that overlap as one: the kernel refuses them in one set.
+// merged is the spans in order, those that overlap or touch as one: the kernel refuses the first in one
+// set, and gives the others back without the end between them.
 func merged(list []span) (spans []span) {
 	list = slices.Clone(list)
 	slices.SortFunc(list, func(a, b span) int { return bytes.Compare(a.first, b.first) })
 	for _, s := range list {
-		if n := len(spans) - 1; n >= 0 && bytes.Compare(s.first, spans[n].last) <= 0 {
+		if n := len(spans) - 1; n >= 0 && (bytes.Compare(s.first, spans[n].last) <= 0 || bytes.Equal(next(spans[n].last), s.first)) {
 			spans[n].last = slices.MaxFunc([][]byte{spans[n].last, s.last}, bytes.Compare)
 			continue
 		}
@@ -145,12 +153,14 @@ func (l *literal) read(list []nftables.SetElement) {
 		switch {
 		case single:
 			l.spans = append(l.spans, span{e.Key, e.Key})
+		case !e.IntervalEnd && open: // where the one before ends as well
 		case !e.IntervalEnd:
 			l.spans, open = append(l.spans, span{e.Key, bytes.Repeat([]byte{0xff}, len(e.Key))}), true
 		case open: // nft(8) closes what was never opened, too
 			l.spans[len(l.spans)-1].last, open = before(e.Key), false
 		}
 	}
+	l.spans = merged(l.spans)
 }
 
 // before is the value before another that is not 0.
@@ -179,7 +189,8 @@ func kindOf(size int) nftables.SetDatatype {
 // rules that look into such a set make it. Tidy deletes it where no rule does.
 const NamesPrefix = "names-"
 
-// NamesTimeout is how long an address stays in a set of names that was added without a timeout.
+// NamesTimeout is how long an address stays in a set of names after a container has used it last, if it
+// was added without a timeout.
 const NamesTimeout = 24 * time.Hour
 
 // NamesSet is the name of the set with the addresses of one family that belong to a word.
@@ -196,7 +207,7 @@ func namesSet(name string, t *nftables.Table) *nftables.Set {
 	if strings.HasSuffix(name, "4") {
 		kind = nftables.TypeIPAddr
 	}
-	return &nftables.Set{Table: t, Name: name, KeyType: kind, HasTimeout: true, Timeout: NamesTimeout, Comment: "addresses that names were resolved to"}
+	return &nftables.Set{Table: t, Name: name, KeyType: kind, Dynamic: true, HasTimeout: true, Timeout: NamesTimeout, Size: 65535, Comment: "addresses that names were resolved to"}
 }
 
 // Named says whether a set of names has an address.
@@ -215,7 +226,7 @@ func (r Rule) names() (commands []string) {
 	for _, e := range r.exprs {
 		if l, ok := e.(*expr.Lookup); ok && strings.HasPrefix(l.SetName, NamesPrefix) {
 			s := namesSet(l.SetName, nil)
-			commands = append(commands, command("add set %s %s %s { type %s ; flags timeout ; timeout %ds ; comment %q ; }",
+			commands = append(commands, command("add set %s %s %s { type %s ; size 65535 ; flags dynamic, timeout ; timeout %ds ; comment %q ; }",
 				Inet, Table, s.Name, s.KeyType.Name, s.Timeout/time.Second, s.Comment))
 		}
 	}
@@ -244,7 +255,9 @@ func (c *Conn) withSets(t *nftables.Table, exprs []expr.Any) ([]expr.Any, error)
 			}
 			e.SetID = set.ID
 		case *expr.Dynset:
-			e.SetID = c.sets[e.SetName].ID
+			if set := c.sets[e.SetName]; set != nil {
+				e.SetID = set.ID
+			} // a set of names: the look-up before it has made it
 		}
 	}
 	return list, nil

@@ -29,6 +29,7 @@ var (
 	ARPSaddrIP    = Payload{"arp saddr ip", expr.PayloadBaseNetworkHeader, 14, 4}
 	IPSaddr       = Payload{"ip saddr", expr.PayloadBaseNetworkHeader, 12, 4}
 	IP6Length     = Payload{"ip6 length", expr.PayloadBaseNetworkHeader, 4, 2}
+	IP6Hoplimit   = Payload{"ip6 hoplimit", expr.PayloadBaseNetworkHeader, 7, 1}
 	IP6Nexthdr    = Payload{"ip6 nexthdr", expr.PayloadBaseNetworkHeader, 6, 1}
 	IP6Saddr      = Payload{"ip6 saddr", expr.PayloadBaseNetworkHeader, 8, 16}
 	BothPorts     = Payload{"@th,0,32", expr.PayloadBaseTransportHeader, 0, 4}

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Tidy deletes the networks' chains to which no element leads, and the sets of names into which no
-// rule looks. Those in use the kernel keeps (EBUSY).
+// Tidy deletes the networks' chains to which no element leads, and the empty sets of names into which no
+// rule looks: a resolver would not fill one again from its cache. Those in use the kernel keeps (EBUSY).
 func (c *Conn) Tidy() error {
 	unlock, err := flock.Netns()
 	if err != nil {
@@ -38,6 +38,9 @@ func (c *Conn) dropNames() error {
 	for _, s := range list {
 		if !strings.HasPrefix(s.Name, NamesPrefix) {
 			continue
+		}
+		if elements, err := c.nl.GetSetElements(s); err != nil || len(elements) > 0 {
+			continue // or it has just gone
 		}
 		c.nl.DelSet(s)
 		if err := c.Flush("delete set "+s.Name, unix.EBUSY, unix.ENOENT); err != nil {

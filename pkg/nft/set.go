@@ -139,12 +139,12 @@ var sets = []Set{
 	{Name: "isolated4", Place: InIsolation, Class: ClassIsolated, Key: ip4, Value: verdict, Mark: MarkRestricted, Chains: IsolationChains, Comment: "container : its bridge"},
 	{Name: "isolated6", Place: InIsolation, Class: ClassIsolated, Key: ip6, Value: verdict, Mark: MarkRestricted, Chains: IsolationChains, Comment: "container : its bridge"},
 
-	{Name: "egress4", Place: InEgress, Class: ClassEgress, Key: ip4, Value: verdict, Mark: MarkConfined, Chains: EgressChains, Comment: "container : where it may send"},
-	{Name: "egress6", Place: InEgress, Class: ClassEgress, Key: ip6, Value: verdict, Mark: MarkConfined, Chains: EgressChains, Comment: "container : where it may send"},
+	{Name: "egress4", Place: InEgress, Class: ClassEgress, Key: link + " . " + ip4, Value: verdict, Mark: MarkConfined, Chains: EgressChains, Comment: "link that its packets come in by, container : where it may send"},
+	{Name: "egress6", Place: InEgress, Class: ClassEgress, Key: link + " . " + ip6, Value: verdict, Mark: MarkConfined, Chains: EgressChains, Comment: "link that its packets come in by, container : where it may send"},
 
 	{Name: "neighbours", Place: InNeighbours, Class: ClassNeighbours, Key: link, Value: verdict, Mark: MarkConfined, Chains: EgressChains, Comment: "port : to which neighbours it may send"},
-	{Name: "heard4", Place: InNeighbours, Class: ClassHeard, Key: ip4 + " . " + ip4 + " . " + service + " . " + service, Size: 65535, Timeout: 3 * time.Minute, Comment: "UDP that neighbours sent, as its answers look: source, destination, ports"},
-	{Name: "heard6", Place: InNeighbours, Class: ClassHeard, Key: ip6 + " . " + ip6 + " . " + service + " . " + service, Size: 65535, Timeout: 3 * time.Minute, Comment: "UDP that neighbours sent, as its answers look: source, destination, ports"},
+	{Name: "heard4", Place: InNeighbours, Class: ClassHeard, Key: ip4 + " . " + ip4 + " . " + service + " . " + service, Size: 65535, Timeout: time.Minute, Comment: "UDP that neighbours sent, as its answers look: source, destination, ports"},
+	{Name: "heard6", Place: InNeighbours, Class: ClassHeard, Key: ip6 + " . " + ip6 + " . " + service + " . " + service, Size: 65535, Timeout: time.Minute, Comment: "UDP that neighbours sent, as its answers look: source, destination, ports"},
 	{Name: MarkConfined, Place: InNeighbours, Class: ClassMark, Key: link, Comment: "attachments with elements in egress*, neighbours"},
 }
 
@@ -161,7 +161,7 @@ func setOf(name string) Set {
 
 // nameOf is the set of a class whose key is an address of IPv4 or IPv6.
 func nameOf(class Class, is4 bool) string {
-	return pick(func(s Set) bool { return s.Class == class && strings.HasPrefix(s.Key, addressType(is4)) })
+	return pick(func(s Set) bool { return s.Class == class && s.is4() == is4 })
 }
 
 // portSet is the map of ports of one host address, or of any.
@@ -217,7 +217,7 @@ func (s Set) is4() bool {
 	case ClassPort:
 		return strings.HasPrefix(s.Value, ip4)
 	}
-	return strings.HasPrefix(s.Key, ip4)
+	return strings.HasPrefix(strings.TrimPrefix(s.Key, link+" . "), ip4)
 }
 
 // owned says whether the elements are attachments'.

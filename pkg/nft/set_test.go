@@ -68,7 +68,7 @@ func TestRows(t *testing.T) {
 
 // TestAddress: what the elements are keyed by.
 func TestAddress(t *testing.T) {
-	for _, class := range []Class{ClassMasquerade, ClassReply, ClassHidden, ClassLimited, ClassIsolated, ClassEgress} {
+	for _, class := range []Class{ClassMasquerade, ClassReply, ClassHidden, ClassLimited, ClassIsolated} {
 		e := OfContainer(class, addr6, "c", "")
 		if e.Address() != addr6 || e.Name() != e.Set+" { fd00::2 }" {
 			t.Errorf("%s: got %s", e.Name(), e.Address())

@@ -11,9 +11,9 @@ import (
 )
 
 // What containers send meets two chains. That of family inet sees what the host gets or routes, before
-// an address is translated: it knows connections, so that answers pass. Those of family bridge see what
-// stays on the bridge, which the host tracks nowhere. There an answer is a segment with ACK or RST,
-// an ICMP message that is one, or UDP to who has sent some a moment ago.
+// an address is translated: it knows connections, so that answers pass. That of family bridge sees what
+// stays on the bridge, which the host tracks nowhere. There an answer is a segment with ACK or RST, an ICMP
+// message that is one, or UDP to who has sent some a moment ago, and goes to an address of the network.
 
 // Policy says where a container may send.
 type Policy struct {
@@ -79,43 +79,63 @@ func (d Entry) String() string {
 	return text
 }
 
+// lastEgress and lastNeighbours are the names of the last chains of Egress and Neighbours.
 const (
-	lastEgress     = "egress"
-	lastNeighbours = "input"
+	lastEgress     = "discovery"
+	lastNeighbours = "forward"
 )
+
+// refuse is the chain that tells the sender.
+const refuse = "refuse"
+
+// hopLimit is that of neighbour discovery; a router takes one off (RFC 4861, ip6_forward).
+const hopLimit = 255
 
 // Egress is the block of family inet.
 func Egress() nft.Block {
-	return nft.Block{Place: nft.InEgress, Last: lastEgress, Chains: func() []nft.Chain { return []nft.Chain{egressChain()} }}
+	return nft.Block{Place: nft.InEgress, Last: lastEgress, Chains: egressChains}
 }
 
-func egressChain() nft.Chain {
-	rules := []nft.Rule{nft.NewRule("answers to who has asked a container", nft.Reply(), nft.Accept())}
-	rules = append(rules, discoveryPasses(nft.Inet)...)
-	return nft.Chain{
-		Name: lastEgress,
-		Hook: &nft.Hook{Type: "filter", Name: "prerouting", Priority: -150, PriorityName: "mangle"},
-		Rules: append(rules,
-			nft.NewRule("containers that may send to some addresses only", nft.SaddrVmap("egress4")),
-			nft.NewRule("containers that may send to some addresses only", nft.SaddrVmap("egress6"))),
+func egressChains() []nft.Chain {
+	hook := func(name string) *nft.Hook {
+		return &nft.Hook{Type: "filter", Name: name, Priority: -150, PriorityName: "mangle"}
+	}
+	rules := append([]nft.Rule{nft.NewRule("answers to who has asked a container", nft.Answer(), nft.Accept())}, discoveryPasses(nft.Inet)...)
+	var routed []nft.Rule
+	for _, kind := range []byte{neighborSolicitation, neighborAdvertisement} {
+		routed = append(routed, nft.NewRule("neighbour discovery that was routed", nft.OfFamily(nft.Inet, false), nft.L4proto(unix.IPPROTO_ICMPV6),
+			nft.ICMPType.Is(kind), nft.IP6Hoplimit.IsNumber(hopLimit).Not(), nft.Drop()))
+	}
+	return []nft.Chain{
+		{Name: refuse, Rules: []nft.Rule{
+			nft.NewRule("said at once, TCP", nft.ResetTCP()), nft.NewRule("said at once", nft.Reject()),
+		}},
+		{Name: "egress", Hook: hook("prerouting"), Rules: append(rules,
+			nft.NewRule("containers that may send to some addresses only", nft.SendingVmap("egress4")),
+			nft.NewRule("containers that may send to some addresses only", nft.SendingVmap("egress6")))},
+		{Name: lastEgress, Hook: hook("forward"), Rules: routed},
 	}
 }
 
 // discoveryPasses accepts what a link can't do without, and connection tracking knows nothing of: also
-// that the container hears a group, which its kernel says on its own.
+// that the container looks for a router and hears a group, which its kernel says on its own.
 func discoveryPasses(f nft.Family) (rules []nft.Rule) {
-	for _, kind := range []byte{routerSolicitation, neighborSolicitation, neighborAdvertisement, listenerReport} {
-		rules = append(rules, icmpPasses(f, "neighbour discovery", false, kind))
+	groups := []netip.Prefix{netip.MustParsePrefix("ff02::/16")}
+	for _, kind := range []byte{routerSolicitation, listenerReport} {
+		rules = append(rules, icmpPasses(f, "neighbour discovery", false, kind, nft.DaddrAmong(f, groups)))
+	}
+	for _, kind := range []byte{neighborSolicitation, neighborAdvertisement} {
+		rules = append(rules, icmpPasses(f, "neighbour discovery", false, kind, nft.OfFamily(f, false)))
 	}
 	return rules
 }
 
-func icmpPasses(f nft.Family, comment string, is4 bool, kind byte) nft.Rule {
+func icmpPasses(f nft.Family, comment string, is4 bool, kind byte, to nft.Part) nft.Rule {
 	protocol := byte(unix.IPPROTO_ICMPV6)
 	if is4 {
 		protocol = unix.IPPROTO_ICMP
 	}
-	return nft.NewRule(comment, nft.OfFamily(f, is4), nft.L4proto(protocol), nft.ICMPType.Is(kind), nft.Accept())
+	return nft.NewRule(comment, to, nft.L4proto(protocol), nft.ICMPType.Is(kind), nft.Accept())
 }
 
 // Neighbours is the block of family bridge.
@@ -124,61 +144,72 @@ func Neighbours() nft.Block {
 }
 
 func neighbourChains() []nft.Chain {
-	hook := func(name string) *nft.Hook { return &nft.Hook{Type: "filter", Name: name, Priority: -200} }
-	linkLocal := nft.SaddrAmong(nft.Bridge, []netip.Prefix{netip.MustParsePrefix("fe80::/10")})
+	hear := func(is4 bool) nft.Rule {
+		return nft.NewRule("UDP to a confined port, which may answer", nft.OifnameIn(nft.MarkConfined), nft.HearUDP(is4))
+	}
 	return []nft.Chain{
-		{Name: "neighbours", Family: nft.Bridge, Rules: append(answers(),
-			nft.NewRule("UDP to a confined port, which may answer", nft.OifnameIn(nft.MarkConfined), nft.HearUDP(true)),
-			nft.NewRule("UDP to a confined port, which may answer", nft.OifnameIn(nft.MarkConfined), nft.HearUDP(false)),
-			nft.NewRule("answers, UDP", nft.AnswersUDP(true), nft.Accept()),
-			nft.NewRule("answers, UDP", nft.AnswersUDP(false), nft.Accept()),
-			nft.NewRule("ports that may send to some neighbours only", nft.IifnameVmap("neighbours")))},
-		{Name: "forward", Family: nft.Bridge, Hook: hook("forward"), Rules: []nft.Rule{
-			nft.NewRule("frames that stay on the bridge", nft.Jump("neighbours")),
-		}},
-		// Other packets to the host meet the chain of family inet. There a link-local address would
-		// not say whose it is.
-		{Name: lastNeighbours, Family: nft.Bridge, Hook: hook("input"), Rules: []nft.Rule{
-			nft.NewRule("to the host, from a link-local address", linkLocal, nft.Jump("neighbours")),
+		{Name: answers, Family: nft.Bridge, Rules: answerRules()},
+		{Name: lastNeighbours, Family: nft.Bridge, Hook: &nft.Hook{Type: "filter", Name: "forward", Priority: -200}, Rules: []nft.Rule{
+			nft.NewRule("ports that may send to some neighbours only", nft.IifnameVmap("neighbours")),
+			hear(true), hear(false), // what was let through
 		}},
 	}
 }
 
-// answers accepts frames that open nothing.
-func answers() []nft.Rule {
-	rules := []nft.Rule{
-		nft.NewRule("answers, TCP", nft.TCPFlags(nft.FlagACK|nft.FlagRST), nft.Accept()),
-		nft.NewRule("ARP", nft.EtherType.Is(0x08, 0x06), nft.Accept()),
-	}
+// answers is the chain that accepts frames to neighbours that open nothing.
+const answers = "answers"
+
+func answerRules() []nft.Rule {
+	rules := []nft.Rule{nft.NewRule("answers, TCP", nft.TCPFlags(nft.FlagACK|nft.FlagRST), nft.Accept())}
 	for _, kind := range []byte{0, 3, 11, 12} { // echo reply and errors (RFC 792)
-		rules = append(rules, icmpPasses(nft.Bridge, "answers, ICMP", true, kind))
+		rules = append(rules, icmpPasses(nft.Bridge, "answers, ICMP", true, kind, nft.OfFamily(nft.Bridge, true)))
 	}
 	for _, kind := range []byte{129, 1, 2, 3, 4} { // the same (RFC 4443)
-		rules = append(rules, icmpPasses(nft.Bridge, "answers, ICMP", false, kind))
+		rules = append(rules, icmpPasses(nft.Bridge, "answers, ICMP", false, kind, nft.OfFamily(nft.Bridge, false)))
 	}
-	return append(rules, discoveryPasses(nft.Bridge)...)
+	return append(rules,
+		nft.NewRule("answers, UDP", nft.AnswersUDP(true), nft.Accept()),
+		nft.NewRule("answers, UDP", nft.AnswersUDP(false), nft.Accept()))
 }
 
 // EgressChains are the policy as chains, one for each family of tables. A chain returns where the
-// container may send. Frames of another protocol than IP meet the spoof check.
-func EgressChains(network string, p Policy) []nft.Chain {
+// container may send. near are the network's own subnets, within which a bridge's frame is an answer: to
+// elsewhere it leaves by a router that is not this host. Frames of other protocols than ARP and IP meet
+// the spoof check.
+func EgressChains(network string, near []netip.Prefix, p Policy) []nft.Chain {
 	var chains []nft.Chain
 	for _, f := range []nft.Family{nft.Inet, nft.Bridge} {
 		pass := []nft.Part{nft.Return()}
-		stop := []nft.Part{nft.Counter(), nft.Drop()}
-		if f == nft.Inet { // a bridge has nobody who could answer
-			stop[1] = nft.Reject()
+		stop := []nft.Part{nft.Counter(), nft.Jump(refuse)}
+		var rules []nft.Rule
+		if f == nft.Bridge { // which has nobody who could tell
+			stop[1] = nft.Drop()
+			rules = append([]nft.Rule{nft.NewRule("ARP", nft.EtherType.Is(0x08, 0x06), nft.Accept())}, discoveryPasses(f)...)
+			for _, of := range families(append([]netip.Prefix{netip.MustParsePrefix("fe80::/10")}, near...)) {
+				rules = append(rules, nft.NewRule("answers to neighbours", nft.DaddrAmong(f, of), nft.Jump(answers)))
+			}
 		}
 		first, then, last := pass, stop, "all else may be sent"
 		if p.Deny {
 			first, then, last = stop, pass, "nothing else may be sent"
 		}
-		rules := slices.Concat(verdicts(f, p.First, first), verdicts(f, p.Then, then), []nft.Rule{nft.NewRule(last, first...)})
+		rules = slices.Concat(rules, verdicts(f, p.First, first), verdicts(f, p.Then, then), []nft.Rule{nft.NewRule(last, first...)})
 		c := nft.Named(nft.EgressChains+network, rules)
 		c.Family = f
 		chains = append(chains, c)
 	}
 	return chains
+}
+
+// families are the prefixes of IPv4, and those of IPv6, in order; a family without one is left out.
+func families(list []netip.Prefix) (split [][]netip.Prefix) {
+	for _, is4 := range []bool{true, false} {
+		of := slices.DeleteFunc(sorted(list), func(p netip.Prefix) bool { return p.Addr().Is4() != is4 })
+		if len(of) > 0 {
+			split = append(split, of)
+		}
+	}
+	return split
 }
 
 // verdicts are the rules of a list. Entries with the same protocol and ports become one rule.
@@ -201,7 +232,7 @@ func verdicts(f nft.Family, list []Entry, verdict []nft.Part) (rules []nft.Rule)
 }
 
 func (d Entry) rules(f nft.Family, verdict []nft.Part) (rules []nft.Rule) {
-	add := func(comment string, is4 bool, to nft.Part) {
+	add := func(comment string, is4 bool, to nft.Part, before ...nft.Part) {
 		parts := []nft.Part{to}
 		switch {
 		case d.Protocol == unix.IPPROTO_ICMP && !is4:
@@ -209,21 +240,20 @@ func (d Entry) rules(f nft.Family, verdict []nft.Part) (rules []nft.Rule) {
 		case d.Protocol != 0:
 			parts = append(parts, nft.DportAmong(d.Protocol, d.Ports))
 		}
-		rules = append(rules, nft.NewRule(comment, append(parts, verdict...)...))
+		rules = append(rules, nft.NewRule(comment, slices.Concat(parts, before, verdict)...))
+	}
+	for _, of := range families(d.To) {
+		add("egress", of[0].Addr().Is4(), nft.DaddrAmong(f, of))
 	}
 	for _, is4 := range []bool{true, false} {
-		of := slices.DeleteFunc(slices.Clone(d.To), func(p netip.Prefix) bool { return p.Addr().Is4() != is4 })
-		if len(of) > 0 {
-			add("egress", is4, nft.DaddrAmong(f, of))
-		}
 		if f != nft.Inet {
-			continue // neither the host nor what a resolver found is a neighbour
+			break // neither the host nor what a resolver found is a neighbour
 		}
 		if d.Names != "" {
-			add("egress, by names", is4, nft.DaddrNamed(d.Names, is4))
+			add("egress, by names", is4, nft.DaddrNamed(d.Names, is4), nft.RefreshNamed(d.Names, is4))
 		}
 		if d.Host {
-			add("egress, the host", is4, nft.All(nft.OfFamily(f, is4), nft.DaddrLocal()))
+			add("egress, the host", is4, nft.All(nft.OfFamily(f, is4), nft.DaddrNotUnicast()))
 		}
 	}
 	return rules

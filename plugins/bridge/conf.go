@@ -156,7 +156,8 @@ func (c *Conf) check() error {
 		{c.IPAM != "" && c.DisableContainerInterface, "disableContainerInterface: cannot use IPAM when it is true, a link that is down has no use for addresses: remove it or \"ipam\""},
 		{c.IPAM != "" && len(c.Gateways) > 0, "gateways: is for networks without ipam; with it the IPAM plugin names the gateway: remove one of them"},
 		{c.IPAM == "" && (c.Egress != nil || c.Isolation != firewall.NotIsolated), "egress, isolation: need \"ipam\", they know containers by their addresses: add it or remove them"},
-		{c.Egress != nil && len(c.VlanTrunk) > 0, "egress: cannot be used together with vlanTrunk, its rules do not see into tagged frames: remove one of them"},
+		{(c.Egress != nil || c.Isolation != firewall.NotIsolated) && len(c.VlanTrunk) > 0, "egress, isolation: cannot be used together with vlanTrunk, their rules do not see into tagged frames: remove one of them"},
+		{c.Egress != nil && !c.IsGateway, "egress: needs isGateway or isDefaultGateway, behind another router the host sees no connections: add it or remove egress"},
 		{c.IPAM == "" && c.IPSpoofChk, "ipspoofchk: needs \"ipam\", a layer 2 network has no addresses that a port could be bound to: add it or use macspoofchk"},
 		{c.IPAM == "" && (c.IsolateFromLan || c.MaxConnections > 0), "isolateFromLan, maxConnections: need \"ipam\", they know containers by their addresses: add it or remove them"},
 		{c.IPSpoofChk && len(c.VlanTrunk) > 0, "ipspoofchk: cannot be true together with vlanTrunk, it drops tagged frames: remove one of them"},
@@ -194,6 +195,9 @@ func (w *wire) isolation(c *Conf) error {
 		return fmt.Errorf("isolation: %q is none of \"none\", \"network\", \"strict\"", w.Isolation)
 	}
 	c.Isolation = isolation
+	if isolation != firewall.NotIsolated { // by addresses
+		c.IPSpoofChk, c.MacSpoofChk = true, true
+	}
 	c.IsolateFromLan = c.IsolateFromLan || isolation == firewall.IsolatedStrict
 	return nil
 }

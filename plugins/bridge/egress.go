@@ -40,8 +40,8 @@ func wordList(word string) []string {
 	return nil
 }
 
-// maxDestinations bounds a list: its rules go to the kernel in one message.
-const maxDestinations = 1000
+// maxDestinations and maxPorts bound a list and an entry's ports: their rules go to the kernel in one message.
+const maxDestinations, maxPorts = 1000, 100
 
 // isName says whether a word can be part of the name of a set of nft(8).
 func isName(word string) bool {
@@ -145,6 +145,9 @@ func (w wireDestination) parse() (d destination, err error) {
 	}
 	for _, p := range w.Ports {
 		d.Ports = append(d.Ports, nft.PortRange(p))
+	}
+	if w.Ports != nil && len(w.Ports) == 0 || len(w.Ports) > maxPorts {
+		return d, fmt.Errorf("ports: has %d entries: give 1 to %d, ranges for more, or leave it out for all ports", len(w.Ports), maxPorts)
 	}
 	name, isNames := strings.CutPrefix(w.To, "@")
 	switch {

@@ -14,7 +14,7 @@ import (
 )
 
 func withEgress(list string) string {
-	return `{"ipam": {"type": "host-local"}, "egress": {"default": "deny", "allow": ` + list + `}}`
+	return `{"ipam": {"type": "host-local"}, "isGateway": true, "egress": {"default": "deny", "allow": ` + list + `}}`
 }
 
 // TestEgressErrors: a list that is not understood must not become one that lets through.
@@ -25,7 +25,13 @@ func TestEgressErrors(t *testing.T) {
 		code   uint
 		want   string
 	}{
-		{`{"ipam": {"type": "host-local"}, "egress": {"default": "deny"}}`, 0, ""},
+		{`{"isGateway": true, "ipam": {"type": "host-local"}, "egress": {"default": "deny"}}`, 0, ""},
+		{`{"ipam": {"type": "host-local"}, "egress": {"default": "deny"}}`, cni.CodeConfig, "egress: needs isGateway or isDefaultGateway, behind another router the host sees no connections: add it or remove egress"},
+		{`{"isGateway": true, "ipam": {"type": "host-local"}, "egress": {"default": "deny"}, "Egress": {"default": "allow"}}`, cni.CodeConfig, "egress: is given twice: give it once"},
+		{`{"egress": {"default": "deny", "default": "allow"}}`, cni.CodeConfig, "egress.default: is given twice, or is null: give it once, or leave it out"},
+		{withEgress(`[{"to": "host", "To": "10.0.0.0/8"}]`), cni.CodeConfig, "egress.allow.to: is given twice, or is null: give it once, or leave it out"},
+		{withEgress(`[{"to": "host", "ports": null}]`), cni.CodeConfig, "egress.allow.ports: is given twice, or is null: give it once, or leave it out"},
+		{withEgress(`[{"to": "host", "ports": []}]`), cni.CodeConfig, "egress.allow[0]: ports: has 0 entries: give 1 to 100, ranges for more, or leave it out for all ports"},
 		{`{"ipam": {"type": "host-local"}, "egress": null}`, 0, ""},
 		{withEgress(`[{"to": "10.0.0.0/8"}, {"to": "::/0", "ports": [1, "2-3", "65535"]}, {"to": "@web_1", "protocol": "sctp"}, {"to": "metadata"}]`), 0, ""},
 		{`{"ipam": {"type": "host-local"}, "egress": {}}`, cni.CodeConfig, `egress.default: "" is neither "allow" nor "deny": say what holds for all that no list names`},
@@ -54,7 +60,7 @@ func TestEgressErrors(t *testing.T) {
 		{`{"egress": {"default": "deny"}}`, cni.CodeConfig, `egress, isolation: need "ipam", they know containers by their addresses: add it or remove them`},
 		{`{"isolation": "network"}`, cni.CodeConfig, `egress, isolation: need "ipam", they know containers by their addresses: add it or remove them`},
 		{`{"isolation": "full"}`, cni.CodeConfig, `isolation: "full" is none of "none", "network", "strict"`},
-		{`{"ipam": {"type": "host-local"}, "vlanTrunk": [{"id": 5}], "egress": {"default": "deny"}}`, cni.CodeConfig, "egress: cannot be used together with vlanTrunk, its rules do not see into tagged frames: remove one of them"},
+		{`{"ipam": {"type": "host-local"}, "vlanTrunk": [{"id": 5}], "egress": {"default": "deny"}}`, cni.CodeConfig, "egress, isolation: cannot be used together with vlanTrunk, their rules do not see into tagged frames: remove one of them"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.want, func(t *testing.T) {
@@ -76,7 +82,7 @@ func read(t *testing.T, config string) *Conf {
 // TestEgressImplies: what relies on the container's own addresses binds it to them.
 func TestEgressImplies(t *testing.T) {
 	base := parsed(t, `{"ipam": {"type": "host-local"}}`)
-	if got := changed(base, parsed(t, `{"ipam": {"type": "host-local"}, "isolation": "strict"}`)); got != "IsolateFromLan:true Isolation:2" {
+	if got := changed(base, parsed(t, `{"ipam": {"type": "host-local"}, "isolation": "strict"}`)); got != "MacSpoofChk:true IPSpoofChk:true IsolateFromLan:true Isolation:2" {
 		t.Errorf("strict: got %s", got)
 	}
 	if c := read(t, withEgress(`[]`)); !c.IPSpoofChk || !c.MacSpoofChk {
@@ -107,7 +113,7 @@ func TestResolvers(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			in := inputs{conf: read(t, `{"ipam": {"type": "host-local"}, "egress": {"default": "deny", "allow": [{"to": "dns"}]}, `+tt.config+`}`)}
+			in := inputs{conf: read(t, `{"isGateway": true, "ipam": {"type": "host-local"}, "egress": {"default": "deny", "allow": [{"to": "dns"}]}, `+tt.config+`}`)}
 			err := in.confine(types.DNS{Nameservers: strings.Fields(tt.lease)})
 			if tt.want == "" {
 				wantError(t, err, cni.CodeConfig, `egress: "dns": there is no resolver that the container could reach, neither in dns.nameservers nor in `+host+", "+behind+": name one by its address")
@@ -120,11 +126,11 @@ func TestResolvers(t *testing.T) {
 			for _, s := range strings.Fields(tt.want) {
 				want = append(want, netip.MustParsePrefix(s))
 			}
-			chain := ruleset.EgressChains("net", *in.egress)[0].String()
+			chain := ruleset.EgressChains("net", nil, *in.egress)[0].String()
 			policy := ruleset.Policy{Deny: true, Then: []ruleset.Entry{
 				{To: want, Protocol: 17, Ports: []nft.PortRange{{First: 53, Last: 53}}}, {To: want, Protocol: 6, Ports: []nft.PortRange{{First: 53, Last: 53}}},
 			}}
-			if same := ruleset.EgressChains("net", policy)[0].String(); chain != same {
+			if same := ruleset.EgressChains("net", nil, policy)[0].String(); chain != same {
 				t.Errorf("got %s\nwant %s", chain, same)
 			}
 		})

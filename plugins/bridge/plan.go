@@ -39,7 +39,7 @@ func (in *inputs) own() owned.All {
 	}
 	own.Restriction.Connections, own.Restriction.Isolation = c.MaxConnections, c.Isolation
 	own.Restriction.Links, own.Restriction.Hidden = c.links(), c.IsolateFromLan
-	own.Egress.Policy = in.egress
+	own.Egress.Policy, own.Egress.Link, own.Egress.MAC = in.egress, c.outLink(), in.mac
 	own.Masquerade.Exclude, own.MasqueradeIPTables.Exclude = c.MasqueradeExclude, c.MasqueradeExclude
 	for _, a := range in.addresses() {
 		own.SpoofCheck.Addrs = append(own.SpoofCheck.Addrs, a.prefix.Addr())
@@ -76,17 +76,21 @@ func (in *inputs) frameRules() []plan.Object {
 // dhcp: the link is up, and may send nothing but the question for an address.
 func (in *inputs) early() plan.Plan {
 	own := in.own()
+	if in.conf.Egress != nil { // the lists may name resolvers that come with the lease
+		own.Egress.Policy = &ruleset.Policy{Deny: true}
+	}
 	return plan.Plan{
-		Shared: in.shared(nil), Link: in.link(own), Bounds: append(in.frameRules(), own.SpoofCheck),
+		Shared: in.shared(nil), Link: in.link(own), Bounds: append(in.frameRules(), own.SpoofCheck, own.Egress),
 		Own: append([]plan.Object{link.LinkUp{IfName: in.owner.IfName}}, in.ready()...),
 	}
 }
 
 func (in *inputs) late() plan.Plan {
 	p := in.plan()
-	// The spoof check of early gets the addresses. The undo of early removes it.
-	p.Shared = slices.Concat(p.Shared, p.Bounds[:len(in.frameRules())+1])
-	p.Link, p.Bounds = nil, p.Bounds[len(in.frameRules())+1:]
+	// The spoof check and egress of early get the addresses. The undo of early removes them.
+	early := len(in.frameRules()) + 2
+	p.Shared = slices.Concat(p.Shared, p.Bounds[:early])
+	p.Link, p.Bounds = nil, p.Bounds[early:]
 	return p
 }
 

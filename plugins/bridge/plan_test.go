@@ -108,3 +108,18 @@ func TestPlanOwn(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// TestEarly: while an IPAM plugin asks through the link, a container whose network has egress may send to
+// nobody but who gives addresses.
+func TestEarly(t *testing.T) {
+	in := planned(t, "testdata/egress.json")
+	in.ips = nil
+	early := in.early()
+	if text := early.String(); !strings.Contains(text, "nothing else may be sent") || strings.Contains(text, "192.0.2.0/24") {
+		t.Errorf("got %s", text)
+	}
+	late := planned(t, "testdata/egress.json").late()
+	if text := late.String(); !strings.Contains(text, "192.0.2.0/24") || !strings.Contains(text, `neighbours { \"vethfca877ccd11\"`) && !strings.Contains(text, `neighbours { "vethfca877ccd11"`) {
+		t.Errorf("got %s", text)
+	}
+}

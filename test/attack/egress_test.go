@@ -98,6 +98,24 @@ func (sc *scene) ways() map[string]func() bool {
 			return ear.hears(Haste, text)
 		},
 	}
+	list["from the link-local address to another address of the host"] = func() bool {
+		return sc.hears(sc.host, func(text []byte) []byte { return datagram(ap(linkLocal(a.mac), 4000), ap(addr(HostV6), 5300), text) })
+	}
+	list["by a neighbour's hardware address"] = func() bool {
+		return sc.leaves(sc.sibling, func(text []byte) []byte { return segment(from4, ap(out4, 80), tcpACK, 7, text) })
+	}
+	for name, kind := range map[string]byte{"a router solicitation": 133, "a neighbour solicitation": neighborSolicit, "a listener report": 143} {
+		list[name+" that is data"] = func() bool {
+			return sc.leaves(nil, func(text []byte) []byte { return icmp(a.v6, out6, kind, 0, join(u32(0), text)) })
+		}
+	}
+	list["an error about somebody else's connection"] = func() bool {
+		port := sc.connected()
+		return sc.leaves(nil, func(text []byte) []byte {
+			quoted := datagram(netip.MustParseAddrPort(OutsideV4+":4444"), ap(addr(HostV4), port), nil)
+			return icmp(a.v4, out4, 3, 1, join(u32(0), quoted[:28], text))
+		})
+	}
 	for name, to := range map[string][2]string{
 		"outside": {OutsideV4, OutsideV6}, "the host": {GatewayV4, GatewayV6}, "the host's other address": {HostV4, HostV6},
 		"a sibling": {sc.sibling.v4.String(), sc.sibling.v6.String()}, "another network": {sc.other.v4.String(), sc.other.v6.String()},
@@ -108,6 +126,16 @@ func (sc *scene) ways() map[string]func() bool {
 		}
 	}
 	return list
+}
+
+// connected makes the outside ask a UDP service of the host, from port 4444, and tells the service's port.
+func (sc *scene) connected() uint16 {
+	GinkgoHelper()
+	text := mark()
+	newTap(sc.Outside, "eth0").send(ipFrame(MAC(sc.Host, "uplink"), MAC(sc.Outside, "eth0"),
+		datagram(netip.MustParseAddrPort(OutsideV4+":4444"), netip.MustParseAddrPort(HostV4+":5300"), text)))
+	Expect(sc.host.hears(string(text))).To(BeTrue())
+	return 5300
 }
 
 func (sc *scene) asksUDP(host string) bool {
@@ -170,11 +198,70 @@ var _ = row("T28", "a container reaches what its network forbids it to reach", f
 	Expect(asks(sc.sibling.Space, HostV4, "8080")).To(BeTrue(), "the port is published")
 	r.Fails("a published port of another container", func() bool { return asks(sc.a.Space, HostV4, "8080") })
 
+	// Whatever its lists say of others, the host is the host.
+	s = ours()
+	sc = staged(s, Conf{"egress": Conf{"default": "allow", "deny": []Conf{{"to": "host"}}}})
+	for _, to := range []string{HostV6, GatewayV6, "ff02::1"} {
+		r.Fails("the host is denied: by the link-local address to "+to, func() bool {
+			return sc.hears(sc.host, func(text []byte) []byte {
+				return datagram(netip.AddrPortFrom(linkLocal(sc.a.mac), 4000), netip.AddrPortFrom(addr(to), 5300), text)
+			})
+		})
+	}
+	r.Fails("the host is denied: broadcast", func() bool {
+		return sc.hears(sc.host, func(text []byte) []byte {
+			return datagram(sc.a.at(4000), netip.MustParseAddrPort("255.255.255.255:5300"), text)
+		})
+	})
+
+	// Two that may not speak to each other do not answer each other, either.
+	s = ours()
+	c := both(s).With(nowhere)
+	one, two := enter(s, c), enter(s, c)
+	speak := func(from, to *Victim, port, at uint16) bool {
+		text, ear := mark(), newTap(to.Space, "eth0")
+		newTap(from.Space, "eth0").send(ipFrame(to.mac, from.mac, datagram(from.at(port), to.at(at), text)))
+		return ear.hears(Haste, text)
+	}
+	r.Fails("UDP of two confined neighbours", func() bool {
+		return speak(one, two, 4000, 5000) || speak(two, one, 5000, 4000) || speak(one, two, 4000, 5000)
+	})
+
+	// What the container before was asked is not the next one's to answer.
+	r.Fails("a connection to the container that had the address before", func() bool { return inherits(r) })
+
 	// An established connection ends with the rules that allowed it.
 	r.Fails("a connection that was open before its address was denied", func() bool { return survives(r) })
 	r.Fails("while ADD and DEL are at work", func() bool { return escapes(nowhere) })
 	r.Works("while ADD and DEL are at work, without egress", func() bool { return escapes(nil) })
 })
+
+// inherits says whether a container may answer who asked another one at its address.
+func inherits(r *Row) bool {
+	GinkgoHelper()
+	s := ours()
+	Expect(s.Outside.Route(SubnetV4, HostV4)).To(Succeed())
+	c := both(s).With(nowhere)
+	first := enter(s, c)
+	ask := func() {
+		GinkgoHelper()
+		text, ear := mark(), newTap(first.Space, "eth0")
+		newTap(s.Outside, "eth0").send(ipFrame(MAC(s.Host, "uplink"), MAC(s.Outside, "eth0"),
+			datagram(netip.MustParseAddrPort(OutsideV4+":6000"), first.at(5000), text)))
+		Expect(ear.hears(Patience, text)).To(BeTrue())
+	}
+	answer := func(a *Victim) bool {
+		text, ear := mark(), newTap(s.Outside, "eth0")
+		newTap(a.Space, "eth0").send(ipFrame(MAC(s.Host, BridgeName), a.mac, datagram(a.at(5000), netip.MustParseAddrPort(OutsideV4+":6000"), text)))
+		return ear.hears(Haste, text)
+	}
+	ask()
+	r.Works("an answer to who asked", func() bool { return answer(first) })
+	s.Del(first.Box, c, first.result)
+	b := s.Container()
+	next := known(b, s.Add(b, c.With(Conf{"args": Conf{"cni": Conf{"ips": []string{first.v4.String()}}}})))
+	return answer(next)
+}
 
 // survives says whether a connection goes on after the container was attached anew with other rules.
 func survives(r *Row) bool {
@@ -290,10 +377,22 @@ var _ = row("T29", "a container of one network reaches a container of another", 
 			r.Fails(isolation+": from behind the gateway of a VLAN", func() bool { return asks(tagged.Space, a.v4.String(), "80") })
 		}
 	}
+	// An address that nobody gave the container.
+	s = ours()
+	c := both(s).With(Conf{"isolation": "network"})
+	a, b, _ := try(s, c, other(s, nil))
+	Program(s.Host, "", "nsenter", "--net="+a.Path, "ip", "address", "add", "10.71.0.77/24", "dev", "eth0")
+	Program(s.Host, "", "ip", "route", "add", "10.71.0.0/24", "dev", BridgeName)
+	r.Fails("network, from an address that the container gave itself", func() bool {
+		_, err := a.AskFrom("tcp", "10.71.0.77:0", b.v4.String()+":80", Haste)
+		return err == nil
+	})
+	r.Fails("network, to such an address", func() bool { return asks(b.Space, "10.71.0.77", "80") })
+
 	// A bridge that somebody else made, with the host as its gateway.
 	s = ours()
 	Program(s.Host, "", "ip", "link", "add", "own0", "type", "bridge")
-	c := both(s).With(Conf{"isolation": "network"})
+	c = both(s).With(Conf{"isolation": "network"})
 	_, _, ways = try(s, c, other(s, Conf{"bridge": "own0"}))
 	for name, way := range ways {
 		r.Works("network, somebody else's bridge: "+name, way)

@@ -14,7 +14,7 @@ import (
 // Limits of the product's code, in lines: what is in pkg and plugins, tests aside.
 const (
 	maxAll      = 31_300
-	maxPackage  = 3_000
+	maxPackage  = 3_100
 	maxFile     = 320
 	maxMedian   = 10 // of the functions
 	maxMost     = 33 // 95 % of the functions

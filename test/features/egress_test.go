@@ -64,8 +64,8 @@ var _ = Describe("egress", func() {
 		for _, to := range []string{OutsideV4, OutsideV6} {
 			begin := time.Now()
 			_, err := b.Ask("tcp", net.JoinHostPort(to, "80"), Patience)
-			Expect(err).To(MatchError(Or(ContainSubstring("no route to host"), ContainSubstring("permission denied"))))
-			Expect(time.Since(begin)).To(BeNumerically("<", Patience/2))
+			Expect(err).To(MatchError(ContainSubstring("connection refused")))
+			Expect(time.Since(begin)).To(BeNumerically("<", Patience/6))
 		}
 		Expect(asks(b.Space, "tcp", OutsideV4, "443")).To(BeTrue())
 	})
@@ -160,11 +160,11 @@ var _ = Describe("egress", func() {
 	It("is missed by CHECK, and a changed rule told", func() {
 		of := c.With(Conf{"egress": Conf{"default": "deny", "allow": []Conf{{"to": OutsideV4, "ports": []any{443, 80}}}}})
 		b, result := s.Attach(of)
-		ExpectError(s.Check(b, of.With(Conf{"egress": Conf{"default": "allow"}}), result), Drift, "egress4 { 10.60.0.2 : jump egress-lan-")
+		ExpectError(s.Check(b, of.With(Conf{"egress": Conf{"default": "allow"}}), result), Drift, `egress4 { "lan0" . 10.60.0.2 : jump egress-lan-`)
 		EmptySet(s.Host, NAT, "egress4")
-		ExpectError(s.Check(b, of, result), Drift, "egress: element egress4 { 10.60.0.2 } is missing")
-		Program(s.Host, "", "nft", "add element inet bridgeport egress4 { 10.60.0.2 : accept }")
-		ExpectError(s.Check(b, of, result), Drift, "egress4 { 10.60.0.2 }")
+		ExpectError(s.Check(b, of, result), Drift, `element egress4 { "lan0" . 10.60.0.2 } is missing`)
+		Program(s.Host, "", "nft", "add element inet bridgeport egress4 { \"lan0\" . 10.60.0.2 : accept }")
+		ExpectError(s.Check(b, of, result), Drift, `egress4 { "lan0" . 10.60.0.2 }`)
 		Expect(asks(b.Space, "tcp", OutsideV4, "9001")).To(BeTrue())
 		var chain string
 		Rules(s.Host, func(n *nftables.Conn) error {

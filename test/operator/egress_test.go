@@ -28,7 +28,7 @@ var _ = Describe("egress", func() {
 		for to, says := range map[string]string{
 			stage.OutsideV4 + ":443":           "egress-lan-",
 			stage.OutsideV4 + ":8500/tcp":      "it leaves by uplink",
-			"[" + stage.OutsideV6 + "]:53/udp": "it leaves the host",
+			"[" + stage.OutsideV6 + "]:53/udp": "it gets there",
 			stage.OutsideV4 + ":443/tcp":       "masq-lan-",
 		} {
 			Expect(n.ok("trace", "lan/box", to)).To(ContainSubstring(says), to)
@@ -84,7 +84,7 @@ var _ = Describe("egress", func() {
 			func() { stage.EmptySet(n.Host, stage.NAT, "egress4"); stage.EmptySet(n.Host, stage.NAT, "isolated6") },
 			func() { stage.EmptySet(n.Host, stage.Frames, "neighbours") },
 			func() { n.nft("flush chain inet bridgeport egress") },
-			func() { n.nft("flush chain bridge bridgeport neighbours") },
+			func() { n.nft("flush chain bridge bridgeport answers") },
 			func() { n.nft("flush ruleset") },
 		} {
 			break_()

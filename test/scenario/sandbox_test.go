@@ -17,7 +17,7 @@ import (
 // dnsmasq runs in a space until the spec ends.
 func dnsmasq(s *Space, args ...string) {
 	GinkgoHelper()
-	cmd := exec.Command("dnsmasq", append([]string{"--keep-in-foreground", "--no-hosts", "--user=root", "--pid-file="}, args...)...)
+	cmd := exec.Command("dnsmasq", append([]string{"--keep-in-foreground", "--no-hosts", "--user=root"}, args...)...)
 	cmd.Stdout, cmd.Stderr = GinkgoWriter, GinkgoWriter
 	Expect(s.Do(cmd.Start)).To(Succeed())
 	DeferCleanup(func() {
@@ -66,7 +66,7 @@ var _ = It("a sandbox reaches two names and one subnet: conf/sandbox as it is, w
 
 	// The outside's resolver knows more than the sandbox may ask.
 	names := map[string]string{"example.com": FarV4, "example.org": "198.51.100.10", "evil.test": "198.51.100.11"}
-	args := []string{"--no-resolv", "--conf-file=/dev/null"}
+	args := []string{"--no-resolv", "--conf-file=/dev/null", "--pid-file="}
 	for name, at := range names {
 		Expect(s.Outside.Address("lo", at+"/32")).To(Or(Succeed(), MatchError(ContainSubstring("exists"))))
 		Expect(s.Host.Route(at+"/32", OutsideV4)).To(Or(Succeed(), MatchError(ContainSubstring("exists"))))
@@ -75,6 +75,7 @@ var _ = It("a sandbox reaches two names and one subnet: conf/sandbox as it is, w
 	dnsmasq(s.Outside, args...)
 	conf := filepath.Join(s.Dir, "dnsmasq.conf")
 	text := strings.ReplaceAll(Read(GinkgoT(), filepath.Join(confDir, "sandbox", "dnsmasq.conf")), "9.9.9.9", OutsideV4)
+	text = strings.ReplaceAll(text, "/run/dnsmasq", filepath.Join(s.Dir, "dnsmasq"))
 	Expect(os.WriteFile(conf, []byte(text), 0o644)).To(Succeed())
 	dnsmasq(s.Host, "--conf-file="+conf)
 	for _, port := range []uint16{80, 443} {

@@ -134,7 +134,7 @@ func printHops(p *show.Printer, packet trace.Packet, hops []trace.Hop, arrives b
 	verdict := p.Good("it arrives")
 	switch {
 	case arrives && hops[len(hops)-1].Name == trace.WayOut:
-		verdict = p.Good("it leaves the host")
+		verdict = p.Good("it gets there: to the host, or out of it")
 	case !arrives:
 		verdict = p.Bad("it does not arrive")
 	case slices.ContainsFunc(hops, func(h trace.Hop) bool { return h.Doubt }):

@@ -102,7 +102,7 @@ func (j *walk) chain(c Chain, depth int) (out outcome) {
 	for _, r := range c.rules {
 		o := j.rule(c, r, depth)
 		out |= o &^ next
-		if o&drops != 0 && j.where == "" {
+		if o&drops != 0 && (j.where == "" || depth == 0) { // of a chain that it leads to the rule here tells more
 			j.where = fmt.Sprintf("%s, rule with handle %d", c, r.Handle)
 		}
 		if o&next == 0 {

@@ -58,7 +58,7 @@ func (p Forwarded) network() bits {
 	return b
 }
 
-// transport is the ports, and nothing behind them.
+// transport is the ports, and of TCP that the segment opens a connection.
 func (p Forwarded) transport() bits {
 	b := unknown(20)
 	if port := p.From.Port(); port != 0 {
@@ -67,12 +67,32 @@ func (p Forwarded) transport() bits {
 	if port := p.To.Port(); port != 0 {
 		b.put(2, binary.BigEndian.AppendUint16(nil, port))
 	}
+	if p.Protocol == unix.IPPROTO_TCP {
+		const flags, syn = 13, 2 // struct tcphdr
+		b.put(flags, []byte{syn})
+	}
+	return b
+}
+
+// kind is the EtherType.
+func (p Forwarded) kind() []byte {
+	kind := uint16(unix.ETH_P_IPV6)
+	if p.IPv4 {
+		kind = unix.ETH_P_IP
+	}
+	return binary.BigEndian.AppendUint16(nil, kind)
+}
+
+// frame is the header of Ethernet, of which the kind is known.
+func (p Forwarded) frame() bits {
+	b := unknown(14)
+	b.put(12, p.kind())
 	return b
 }
 
 func (p Forwarded) payload(e *expr.Payload) bits {
 	from := map[expr.PayloadBase]bits{
-		expr.PayloadBaseNetworkHeader: p.network(), expr.PayloadBaseTransportHeader: p.transport(),
+		expr.PayloadBaseNetworkHeader: p.network(), expr.PayloadBaseTransportHeader: p.transport(), expr.PayloadBaseLLHeader: p.frame(),
 	}[e.Base]
 	if int(e.Offset+e.Len) > len(from.value) {
 		return unknown(e.Len)
@@ -82,9 +102,9 @@ func (p Forwarded) payload(e *expr.Payload) bits {
 
 // meta is what the kernel knows of the packet; every register has 16 bytes for it.
 func (p Forwarded) meta(key expr.MetaKey) bits {
-	family, kind := byte(unix.NFPROTO_IPV6), uint16(unix.ETH_P_IPV6)
+	family := byte(unix.NFPROTO_IPV6)
 	if p.IPv4 {
-		family, kind = unix.NFPROTO_IPV4, unix.ETH_P_IP
+		family = unix.NFPROTO_IPV4
 	}
 	switch {
 	case p.In != nil && slices.Contains([]expr.MetaKey{expr.MetaKeyIIFNAME, expr.MetaKeyIIFGROUP, nft.MetaKeyIIFKIND}, key):
@@ -96,7 +116,7 @@ func (p Forwarded) meta(key expr.MetaKey) bits {
 	case key == expr.MetaKeyNFPROTO:
 		return certain([]byte{family})
 	case key == expr.MetaKeyPROTOCOL:
-		return certain(binary.BigEndian.AppendUint16(nil, kind))
+		return certain(p.kind())
 	}
 	return unknown(16)
 }

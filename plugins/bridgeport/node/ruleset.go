@@ -97,7 +97,7 @@ func (c Chain) Refused() (n uint64) {
 			count, ok := e.(*expr.Counter)
 			_, rejects := r.Exprs[i+1].(*expr.Reject)
 			v, is := r.Exprs[i+1].(*expr.Verdict)
-			if ok && (rejects || is && v.Kind == expr.VerdictDrop) {
+			if ok && (rejects || is && (v.Kind == expr.VerdictDrop || v.Kind == expr.VerdictJump)) { // to those that refuse
 				n += count.Packets
 			}
 		}

@@ -91,7 +91,7 @@ func (t *Tracer) leaves(p Packet, in *node.Link) bool {
 	return true
 }
 
-// WayOut is the last hop of a packet that leaves the host.
+// WayOut is the last hop of a container's packet that leaves the host, or that the host gets.
 const WayOut = "way out"
 
 // Egress is where one attachment may send.

@@ -89,7 +89,7 @@ func (t *Tracer) Follow(p Packet) (hops []Hop, arrives bool) {
 	}
 	to, ok := t.translation(p)
 	if ok && in != nil && t.holder(p.From.Addr()) != nil && t.holder(to.Addr()) == nil {
-		arrives = t.leaves(p, in)
+		arrives = t.hops[len(t.hops)-1].Name == WayOut || t.leaves(p, in)
 		return t.hops, arrives
 	}
 	if !ok || !t.routing(p, in, to) {
@@ -154,6 +154,10 @@ func (t *Tracer) translation(p Packet) (netip.AddrPort, bool) {
 	e, found := t.mapping(p)
 	if !found {
 		for _, s := range node.Listeners() {
+			if s.Takes(p.Protocol, p.To) && t.holder(p.From.Addr()) != nil {
+				t.hop(WayOut, "%s of the host listens on %s and gets it", s.ProcessOf(), s.Addr)
+				return p.To, true
+			}
 			if s.Takes(p.Protocol, p.To) {
 				return p.To, t.drop("published port", "nobody publishes %s; %s of the host listens on %s and gets it", key, s.ProcessOf(), s.Addr)
 			}
