@@ -54,7 +54,7 @@ func (w *world) change(n *network) {
 	n.mtu = pick(w, []int{0, 0, 1400, 9000})
 	n.hairpin = w.rng.IntN(2) == 0
 	n.isolate = w.rng.IntN(4) == 0
-	n.confined = len(n.subnets) > 0 && w.rng.IntN(3) == 0
+	n.confined = n.gateway != "" && w.rng.IntN(3) == 0
 	n.masq = n.gateway != "" && w.rng.IntN(3) > 0
 	if n.publish != noPorts {
 		n.publish = pick(w, []string{chained, inside})
