@@ -73,12 +73,12 @@ func (g VlanGateway) complete(link *netlink.Link) bool {
 	return link.Kind == "veth" && link.Up && link.Alias == g.alias() && (g.MTU == 0 || link.MTU == g.MTU) && link.Group == g.group(link.Name)
 }
 
-// group is the link group of an end: by that of the host's end rules know gateways.
-func (g VlanGateway) group(end string) (group uint32) {
+// group is the link group of an end: by it rules know gateways, and the ports that lead to them.
+func (g VlanGateway) group(end string) uint32 {
 	if end == g.name() {
-		group = ruleset.GatewayGroup
+		return ruleset.GatewayGroup
 	}
-	return group
+	return ruleset.GatewayPortGroup
 }
 
 func (g VlanGateway) make(s *plan.Session) (*netlink.Link, error) {
@@ -155,8 +155,17 @@ func (g VlanGateway) Check(s *plan.Session) error {
 	d.Want("group", g.group(g.name()), link.Group)
 	master, merr := s.HostIndex(g.Bridge)
 	port, err := s.Host.Link(g.port())
+	d.WantIf(err == nil && port.Group != g.group(g.port()), "group of the port", g.group(g.port()), groupOf(port))
 	d.MissingIf(err == nil && (merr != nil || port.Master != master), "port "+g.port()+" in bridge", g.Bridge)
 	return errors.Join(d.Err(), err, g.vlans().Check(s), g.checkRules(s, link))
+}
+
+// groupOf is 0 without a link.
+func groupOf(l *netlink.Link) uint32 {
+	if l == nil {
+		return 0
+	}
+	return l.Group
 }
 
 func (g VlanGateway) checkRules(s *plan.Session, link *netlink.Link) error {
@@ -168,7 +177,7 @@ func (g VlanGateway) checkRules(s *plan.Session, link *netlink.Link) error {
 
 func (g VlanGateway) String() string {
 	mtu := when(g.MTU > 0, " mtu %d", g.MTU)
-	return fmt.Sprintf("ip link add %s master %s type veth peer name %s address %s\n%s\nip link set %s up%s\nip link set %s up%s group %d\n%s",
-		g.port(), g.Bridge, g.name(), gatewayMAC(g.name()), g.vlans(), g.port(), mtu, g.name(), mtu, g.group(g.name()),
+	return fmt.Sprintf("ip link add %s master %s type veth peer name %s address %s\n%s\nip link set %s up%s group %d\nip link set %s up%s group %d\n%s",
+		g.port(), g.Bridge, g.name(), gatewayMAC(g.name()), g.vlans(), g.port(), mtu, g.group(g.port()), g.name(), mtu, g.group(g.name()),
 		ruleset.VlanGatewayChain(g.Bridge, g.VID, gatewayMAC(g.name())))
 }

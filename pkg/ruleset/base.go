@@ -26,6 +26,9 @@ const lastBase = "forward"
 // number reads "br".
 const GatewayGroup = 0x6272
 
+// GatewayPortGroup is that of the bridge's ports that lead to such links in VLANs. The number reads "bv".
+const GatewayPortGroup = 0x6276
+
 // Base is the block of family inet that everything else needs.
 func Base() nft.Block { return nft.Block{Place: nft.InBase, Last: lastBase, Chains: baseChains} }
 

@@ -150,6 +150,7 @@ func neighbourChains() []nft.Chain {
 	return []nft.Chain{
 		{Name: answers, Family: nft.Bridge, Rules: answerRules()},
 		{Name: lastNeighbours, Family: nft.Bridge, Hook: &nft.Hook{Type: "filter", Name: "forward", Priority: -200}, Rules: []nft.Rule{
+			nft.NewRule("to the gateway of a VLAN, behind which family inet judges", nft.Oifgroup(GatewayPortGroup), nft.Accept()),
 			nft.NewRule("ports that may send to some neighbours only", nft.IifnameVmap("neighbours")),
 			hear(true), hear(false), // what was let through
 		}},

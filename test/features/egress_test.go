@@ -124,6 +124,23 @@ var _ = Describe("egress", func() {
 		Expect(asks(b.Space, "tcp", OutsideV4, "80")).To(BeTrue())
 	})
 
+	for _, callNf := range []string{"0", "1"} {
+		It("knows connections in a VLAN, bridge-nf-call-iptables "+callNf, func() {
+			s.NeedVlans()
+			s.BridgeNetfilter(callNf)
+			of := c.With(Conf{"vlan": 100, "isolation": "network", "egress": Conf{"default": "deny", "allow": []Conf{{"to": OutsideV4, "ports": []any{80}}}}})
+			b := s.Container()
+			b.Add(s.Network(List(of, Portmap())), Port("tcp", 8080, 80))
+			sibling, _ := s.Attach(of)
+			Serve(b.Space, "tcp", 80)
+			Expect(asks(s.Outside, "tcp", HostV4, "8080")).To(BeTrue(), "an answer")
+			Expect(asks(b.Space, "tcp", OutsideV4, "80")).To(BeTrue())
+			Expect(asks(b.Space, "tcp", OutsideV4, "443")).To(BeFalse())
+			Expect(asks(b.Space, "tcp", GatewayV4, "443")).To(BeFalse())
+			Expect(asks(sibling.Space, "tcp", FirstV4, "80")).To(BeFalse(), "a neighbour")
+		})
+	}
+
 	It("is one container's, where the runtime says so", func() {
 		of := c.With(Conf{"egress": Conf{"default": "deny"}})
 		loose := of.With(Conf{"args": Conf{"cni": Conf{"egress": Conf{"default": "allow"}}}})
