@@ -58,7 +58,7 @@ func (judge *Judge) Through(family nft.Family, chain string, p Forwarded) (refus
 	if i < 0 {
 		return false, true, "the chain is missing"
 	}
-	j := walk{Judge: judge, packet: p}
+	j := walk{Judge: judge, packet: p, first: true}
 	out := j.chain(judge.chains[i], 0)
 	return out == drops, out&drops != 0, j.where
 }
@@ -90,6 +90,7 @@ type walk struct {
 	*Judge
 	packet Forwarded
 	where  string // the first rule that drops
+	first  bool   // where is a rule of the first chain, though one that it jumps to drops
 }
 
 // maxDepth of jumps is NFT_JUMP_STACK_SIZE.
@@ -102,7 +103,7 @@ func (j *walk) chain(c Chain, depth int) (out outcome) {
 	for _, r := range c.rules {
 		o := j.rule(c, r, depth)
 		out |= o &^ next
-		if o&drops != 0 && (j.where == "" || depth == 0) { // of a chain that it leads to the rule here tells more
+		if o&drops != 0 && (j.where == "" || j.first && depth == 0) {
 			j.where = fmt.Sprintf("%s, rule with handle %d", c, r.Handle)
 		}
 		if o&next == 0 {
