@@ -84,10 +84,22 @@ func (w *world) probeAll() {
 	w.expectLinks(len(alive))
 }
 
+// bound says whether the container answers by another link in the same subnet, and a link may send from its
+// own addresses only.
+func (w *world) bound(a *attachment) bool {
+	confined := func(a *attachment) bool { return a.plugins[0]["egress"] != nil }
+	return slices.ContainsFunc(w.alive(), func(b *attachment) bool {
+		return b != a && b.box == a.box && b.net == a.net && (confined(a) || confined(b))
+	})
+}
+
 func (w *world) probe(a *attachment) {
 	w.t.Helper()
 	if a.net.gateway == "" {
 		return // the host has no address in the network
+	}
+	if w.bound(a) {
+		return
 	}
 	for _, addr := range a.addrs {
 		for _, network := range []string{"tcp", "udp"} {
