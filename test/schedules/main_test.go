@@ -90,6 +90,10 @@ func TestPairs(t *testing.T) {
 				}
 				t.Run(v.String()+" first", func(t *testing.T) {
 					t.Parallel()
+					begin := time.Now()
+					defer func() { // a long run that is stopped has told how far it came
+						fmt.Printf("schedules: %s, %s first: failed %t, %v; %d schedules so far\n", p.name, v, t.Failed(), time.Since(begin).Round(time.Second), schedules.Load())
+					}()
 					x := &explorer{room: newRoom(t, p), first: first}
 					x.explore()
 				})
