@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -41,12 +42,6 @@ func split(text []byte, path string) ([]member, error) {
 	return members(text), nil
 }
 
-// members are those of an object, in their order. The text must be valid.
-func members(text []byte) (list []member) {
-	Members(text, func(key string, value json.RawMessage) { list = append(list, member{key, value}) })
-	return list
-}
-
 // fill sets the fields of a struct. It goes on after an error, as json.Unmarshal does, and
 // returns the first one.
 //
@@ -55,7 +50,7 @@ func members(text []byte) (list []member) {
 func fill(into reflect.Value, object []member, path string) (first error) {
 	list := fields(into.Type())
 	strict, _ := into.Addr().Interface().(Strict)
-	given := make(map[string]bool)
+	var given []string // of a strict one
 	for _, m := range object {
 		known := strict == nil
 		for _, f := range list {
@@ -63,10 +58,12 @@ func fill(into reflect.Value, object []member, path string) (first error) {
 				continue
 			}
 			known = true
-			if strict != nil && first == nil && (given[f.key] || m.value[0] == 'n') {
-				first = Errorf(CodeConfig, "%s: is given twice, or is null: give it once, or leave it out", path+f.key)
+			if strict != nil {
+				if first == nil && (slices.Contains(given, f.key) || m.value[0] == 'n') {
+					first = Errorf(CodeConfig, "%s: is given twice, or is null: give it once, or leave it out", path+f.key)
+				}
+				given = append(given, f.key)
 			}
-			given[f.key] = true
 			if err := fillValue(into.FieldByIndex(f.index), m.value, path+f.key); first == nil {
 				first = err
 			}
@@ -128,7 +125,7 @@ func fillValue(into reflect.Value, value json.RawMessage, path string) error {
 	case kind == reflect.Struct && value[0] == '{':
 		return fill(into, members(value), path+".")
 	case kind == reflect.String && value[0] == '"':
-		into.SetString(Text(value))
+		into.SetString(text(value))
 		return nil
 	case kind == reflect.Slice && value[0] == '[' && into.Type().Elem().Kind() != reflect.Uint8:
 		return fillList(into, value, path)
@@ -137,14 +134,13 @@ func fillValue(into reflect.Value, value json.RawMessage, path string) error {
 }
 
 func fillList(into reflect.Value, value json.RawMessage, path string) (first error) {
-	list := reflect.MakeSlice(into.Type(), 0, 4)
-	Elements(value, func(value json.RawMessage) {
-		list = reflect.Append(list, reflect.Zero(into.Type().Elem()))
-		if err := fillValue(list.Index(list.Len()-1), value, path); first == nil {
+	values := elements(value)
+	into.Set(reflect.MakeSlice(into.Type(), len(values), len(values)))
+	for i, v := range values {
+		if err := fillValue(into.Index(i), v, path); first == nil {
 			first = err
 		}
-	})
-	into.Set(list)
+	}
 	return first
 }
 

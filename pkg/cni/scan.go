@@ -5,39 +5,37 @@ import (
 	"strings"
 )
 
-// Members calls each for the members of an object, in their order; a key may come twice. Elements does it
-// for the elements of a list. The text must be valid, as all that Decode hands to an UnmarshalJSON is. They
-// are for long lists: encoding/json takes 4 µs for an object of three members, these take 0.3.
-func Members(object []byte, each func(key string, value json.RawMessage)) {
+// members are those of an object, in their order. elements are those of a list. The text must be valid.
+// encoding/json takes 4 µs for an object of three members, members takes 0.3.
+func members(object []byte) (list []member) {
 	for i := begin(object, 0) + 1; ; {
 		i = begin(object, i)
 		if object[i] == '}' {
-			return
+			return list
 		}
 		to := end(object, i)
-		key := Text(object[i:to])
+		key := text(object[i:to])
 		i = begin(object, to)
 		to = end(object, i)
-		each(key, object[i:to:to])
+		list = append(list, member{key, object[i:to:to]})
 		i = to
 	}
 }
 
-// Elements calls each for the elements of a list.
-func Elements(list []byte, each func(value json.RawMessage)) {
+func elements(list []byte) (values []json.RawMessage) {
 	for i := begin(list, 0) + 1; ; {
 		i = begin(list, i)
 		if list[i] == ']' {
-			return
+			return values
 		}
 		to := end(list, i)
-		each(list[i:to:to])
+		values = append(values, list[i:to:to])
 		i = to
 	}
 }
 
-// Text is a JSON string without its quotes; "" for another value.
-func Text(value []byte) (text string) {
+// text is a JSON string without its quotes; "" for another value.
+func text(value []byte) (text string) {
 	if len(value) < 2 || value[0] != '"' {
 		return ""
 	}

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"slices"
-	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/conntrack"
 	"github.com/bridgeport-cni/bridgeport/pkg/nft"
@@ -18,22 +16,17 @@ import (
 // They are shared.
 type EgressRules struct{}
 
-// Add queues them.
-func (EgressRules) Add(s *plan.Session) error {
-	s.Tx.Egress()
-	return nil
-}
+func (EgressRules) blocks() blocks { return blocks{ruleset.Egress(), ruleset.Neighbours()} }
 
-func (EgressRules) Chains() []nft.Chain {
-	return slices.Concat(ruleset.Egress().Chains(), ruleset.Neighbours().Chains())
-}
+// Add queues them.
+func (e EgressRules) Add(s *plan.Session) error { return e.blocks().add(s) }
+
+func (e EgressRules) Chains() []nft.Chain { return e.blocks().chains() }
 
 // Check compares chains, hooks and rules.
 func (e EgressRules) Check(s *plan.Session) error { return s.CheckChains(e.Chains()...) }
 
-func (EgressRules) String() string {
-	return strings.Join([]string{ruleset.Egress().String(), ruleset.Neighbours().String()}, "\n")
-}
+func (e EgressRules) String() string { return e.blocks().String() }
 
 // Egress limits where a container may send: to the host, by it, and to its neighbours on the bridge.
 // Without a Policy Add does nothing; Del finds the elements by the owner. Egress knows the container

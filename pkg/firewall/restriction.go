@@ -15,33 +15,42 @@ type TrafficRules struct {
 	Isolation bool // those of Restriction.Isolation, too
 }
 
+func (t TrafficRules) blocks() blocks {
+	if t.Isolation {
+		return blocks{ruleset.Traffic(), ruleset.Isolation()}
+	}
+	return blocks{ruleset.Traffic()}
+}
+
 // Add queues them.
-func (t TrafficRules) Add(s *plan.Session) error {
-	s.Tx.Traffic(t.blocks()...)
+func (t TrafficRules) Add(s *plan.Session) error { return t.blocks().add(s) }
+
+func (t TrafficRules) Chains() []nft.Chain { return t.blocks().chains() }
+
+// Check compares chains, hooks and rules.
+func (t TrafficRules) Check(s *plan.Session) error { return s.CheckChains(t.Chains()...) }
+
+func (t TrafficRules) String() string { return t.blocks().String() }
+
+// blocks are what objects share, in the tables of Rules and of FrameRules.
+type blocks []nft.Block
+
+func (b blocks) add(s *plan.Session) error {
+	s.Tx.Blocks(b...)
 	return nil
 }
 
-func (t TrafficRules) blocks() []nft.Block {
-	if t.Isolation {
-		return []nft.Block{ruleset.Traffic(), ruleset.Isolation()}
-	}
-	return []nft.Block{ruleset.Traffic()}
-}
-
-func (t TrafficRules) Chains() (chains []nft.Chain) {
-	for _, b := range t.blocks() {
-		chains = append(chains, b.Chains()...)
+func (b blocks) chains() (chains []nft.Chain) {
+	for _, one := range b {
+		chains = append(chains, one.Chains()...)
 	}
 	return chains
 }
 
-// Check compares chain, hook and rules.
-func (t TrafficRules) Check(s *plan.Session) error { return s.CheckChains(t.Chains()...) }
-
-func (t TrafficRules) String() string {
+func (b blocks) String() string {
 	var texts []string
-	for _, b := range t.blocks() {
-		texts = append(texts, b.String())
+	for _, one := range b {
+		texts = append(texts, one.String())
 	}
 	return strings.Join(texts, "\n")
 }

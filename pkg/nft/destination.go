@@ -35,9 +35,6 @@ func addressAmong(f Family, dst bool, field string, list []netip.Prefix) Part {
 	is4 := list[0].Addr().Is4()
 	var spans []span
 	for _, p := range list {
-		if p.Bits() == 0 {
-			return OfFamily(f, is4)
-		}
 		spans = append(spans, spanOf(p))
 	}
 	family := OfFamily(f, is4).exprs

@@ -2,7 +2,6 @@ package nft
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -46,7 +45,7 @@ func (s span) String() string {
 		return text
 	}
 	if p, is := s.prefix(); is {
-		return prefixText(p)
+		return PrefixText(p)
 	}
 	first, _ := netip.AddrFromSlice(s.first)
 	last, _ := netip.AddrFromSlice(s.last)
@@ -64,8 +63,8 @@ func (s span) prefix() (p netip.Prefix, is bool) {
 	return p, p.Masked().Addr() == first && bytes.Equal(spanOf(p).last, s.last)
 }
 
-// prefixText is a prefix as nft(8) prints it: a single address without its length.
-func prefixText(p netip.Prefix) string {
+// PrefixText is a prefix as nft(8) prints it: a single address without its length.
+func PrefixText(p netip.Prefix) string {
 	if p.IsSingleIP() {
 		return p.Addr().String()
 	}
@@ -144,9 +143,7 @@ func next(value []byte) []byte {
 
 // read puts the elements of the kernel's set into the literal.
 func (l *literal) read(list []nftables.SetElement) {
-	slices.SortFunc(list, func(a, b nftables.SetElement) int {
-		return cmp.Or(bytes.Compare(a.Key, b.Key), -cmp.Compare(fmt.Sprint(a.IntervalEnd), fmt.Sprint(b.IntervalEnd)))
-	})
+	slices.SortStableFunc(list, ByKey)
 	single := !slices.ContainsFunc(list, func(e nftables.SetElement) bool { return e.IntervalEnd })
 	open := false
 	for _, e := range list {
@@ -161,6 +158,18 @@ func (l *literal) read(list []nftables.SetElement) {
 		}
 	}
 	l.spans = merged(l.spans)
+}
+
+// ByKey orders elements of intervals. Where one ends, the next may begin.
+func ByKey(a, b nftables.SetElement) int {
+	order := bytes.Compare(a.Key, b.Key)
+	switch {
+	case order != 0 || a.IntervalEnd == b.IntervalEnd:
+		return order
+	case a.IntervalEnd:
+		return -1
+	}
+	return 1
 }
 
 // before is the value before another that is not 0.
@@ -201,19 +210,18 @@ func NamesSet(word string, is4 bool) string {
 	return NamesPrefix + word + "6"
 }
 
-// namesSet is the set as the library makes it.
-func namesSet(name string, t *nftables.Table) *nftables.Set {
-	kind := nftables.TypeIP6Addr
-	if strings.HasSuffix(name, "4") {
-		kind = nftables.TypeIPAddr
+// namesSet is a set of names by its name. There are as many as words, so it is no row of the table of sets.
+func namesSet(name string) Set {
+	return Set{
+		Name: name, Place: InEgress, Key: addressType(strings.HasSuffix(name, "4")), Size: 65535, Timeout: NamesTimeout,
+		Comment: "addresses that names were resolved to",
 	}
-	return &nftables.Set{Table: t, Name: name, KeyType: kind, Dynamic: true, HasTimeout: true, Timeout: NamesTimeout, Size: 65535, Comment: "addresses that names were resolved to"}
 }
 
 // Named says whether a set of names has an address.
 func (c *Conn) Named(word string) (bool, error) {
 	for _, is4 := range []bool{true, false} {
-		list, err := c.nl.GetSetElements(namesSet(NamesSet(word, is4), c.tables[Inet]))
+		list, err := c.nl.GetSetElements(namesSet(NamesSet(word, is4)).in(c.tables[Inet]))
 		if err != nil && !errors.Is(err, unix.ENOENT) || len(list) > 0 {
 			return len(list) > 0, err
 		}
@@ -225,9 +233,7 @@ func (c *Conn) Named(word string) (bool, error) {
 func (r Rule) names() (commands []string) {
 	for _, e := range r.exprs {
 		if l, ok := e.(*expr.Lookup); ok && strings.HasPrefix(l.SetName, NamesPrefix) {
-			s := namesSet(l.SetName, nil)
-			commands = append(commands, command("add set %s %s %s { type %s ; size 65535 ; flags dynamic, timeout ; timeout %ds ; comment %q ; }",
-				Inet, Table, s.Name, s.KeyType.Name, s.Timeout/time.Second, s.Comment))
+			commands = append(commands, namesSet(l.SetName).String())
 		}
 	}
 	return commands
@@ -248,7 +254,7 @@ func (c *Conn) withSets(t *nftables.Table, exprs []expr.Any) ([]expr.Any, error)
 		case *expr.Lookup:
 			set := c.sets[e.SetName]
 			if set == nil {
-				set = namesSet(e.SetName, t)
+				set = namesSet(e.SetName).in(t)
 				if err := c.nl.AddSet(set, nil); err != nil {
 					return nil, fmt.Errorf("rules: set %s: %w", e.SetName, err)
 				}

@@ -139,7 +139,7 @@ func inPrefix(p netip.Prefix, dst bool, field string) Part {
 	if p.Bits() < p.Addr().BitLen() {
 		exprs = append(exprs, masked(net.CIDRMask(p.Bits(), p.Addr().BitLen())))
 	}
-	return Part{ipName(is4) + field, prefixText(p), append(exprs, equals(p.Masked().Addr().AsSlice()))}
+	return Part{ipName(is4) + field, PrefixText(p), append(exprs, equals(p.Masked().Addr().AsSlice()))}
 }
 
 // DaddrIn matches the destination address: ip daddr @set

@@ -30,16 +30,13 @@ func (t *Transaction) Base() { t.change.Want(ruleset.Base()) }
 // HasBase says whether Base was committed.
 func (t *Transaction) HasBase() bool { return t.shared.Wants(nft.InBase) }
 
-// Traffic wants blocks that look at connections, in the table of Base.
-func (t *Transaction) Traffic(blocks ...nft.Block) {
+// Blocks wants blocks that stand beside Base's, in its table and in that of family bridge.
+func (t *Transaction) Blocks(blocks ...nft.Block) {
 	t.Base()
 	for _, b := range blocks {
 		t.change.Want(b)
 	}
 }
-
-// Egress wants the chains that look at where containers send.
-func (t *Transaction) Egress() { t.Traffic(ruleset.Egress(), ruleset.Neighbours()) }
 
 // Frames wants the table of family bridge; with optional it is success if the kernel has none.
 func (t *Transaction) Frames(optional bool) {

@@ -50,11 +50,7 @@ func (p Policy) Lines() (lines []string) {
 func (d Entry) String() string {
 	var to []string
 	for _, p := range d.To {
-		if p.IsSingleIP() {
-			to = append(to, p.Addr().String())
-			continue
-		}
-		to = append(to, p.String())
+		to = append(to, nft.PrefixText(p))
 	}
 	if d.Host {
 		to = append(to, "host")

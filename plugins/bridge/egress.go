@@ -209,6 +209,21 @@ func (w wireDestination) protocol() (uint8, error) {
 	return 0, fmt.Errorf("protocol: %q is none of tcp, udp, sctp, icmp", w.Protocol)
 }
 
+// list is one of the two, with its key.
+type list struct {
+	key string
+	of  []destination
+}
+
+// lists are the two in the order in which they are asked: that of the default has the exceptions.
+func (e *egress) lists() []list {
+	lists := []list{{"egress.allow", e.allowed}, {"egress.deny", e.denied}}
+	if e.deny {
+		slices.Reverse(lists)
+	}
+	return lists
+}
+
 // asksDNS says whether an entry stands for the container's resolvers.
 func (e *egress) asksDNS() bool {
 	return slices.ContainsFunc(slices.Concat(e.allowed, e.denied), func(d destination) bool { return d.dns })
@@ -228,11 +243,8 @@ func (e *egress) policy(resolvers []netip.Prefix) *ruleset.Policy {
 		}
 		return entries
 	}
-	p := &ruleset.Policy{Deny: e.deny, First: expand(e.allowed), Then: expand(e.denied)}
-	if e.deny {
-		p.First, p.Then = p.Then, p.First
-	}
-	return p
+	lists := e.lists()
+	return &ruleset.Policy{Deny: e.deny, First: expand(lists[0].of), Then: expand(lists[1].of)}
 }
 
 // hostResolvers are files in which a host names its resolvers, the second where the first names a
@@ -246,30 +258,38 @@ func (in *inputs) confine(dns types.DNS) error {
 		return nil
 	}
 	var resolvers []netip.Prefix
-	take := func(names []string) {
-		for _, name := range names {
-			if a, err := netip.ParseAddr(name); err == nil && !a.IsLoopback() {
-				a = a.Unmap().WithZone("")
-				resolvers = append(resolvers, netip.PrefixFrom(a, a.BitLen()))
-			}
-		}
-	}
 	if e.asksDNS() {
-		for _, names := range [][]string{in.conf.resolvers, in.conf.DNS.Nameservers, dns.Nameservers} {
-			if len(resolvers) == 0 {
-				take(names)
-			}
-		}
-		for _, path := range hostResolvers {
-			if len(resolvers) == 0 {
-				host, _ := lease.ReadResolvConf(path) // a file that is missing names none
-				take(host.Nameservers)
-			}
-		}
-		if len(resolvers) == 0 {
+		if resolvers = in.resolvers(dns); len(resolvers) == 0 {
 			return cni.Errorf(cni.CodeConfig, "egress: \"dns\": there is no resolver that the container could reach, neither in dns.nameservers nor in %s: name one by its address", strings.Join(hostResolvers, ", "))
 		}
 	}
 	in.egress = e.policy(resolvers)
 	return nil
+}
+
+// resolvers are those of the first source that names any which a container can reach.
+func (in *inputs) resolvers(dns types.DNS) []netip.Prefix {
+	for _, names := range [][]string{in.conf.resolvers, in.conf.DNS.Nameservers, dns.Nameservers} {
+		if found := reachable(names); len(found) > 0 {
+			return found
+		}
+	}
+	for _, path := range hostResolvers {
+		host, _ := lease.ReadResolvConf(path) // a file that is missing names none
+		if found := reachable(host.Nameservers); len(found) > 0 {
+			return found
+		}
+	}
+	return nil
+}
+
+// reachable are the addresses that are not the loopback of who names them.
+func reachable(names []string) (addrs []netip.Prefix) {
+	for _, name := range names {
+		if a, err := netip.ParseAddr(name); err == nil && !a.IsLoopback() {
+			a = a.Unmap().WithZone("")
+			addrs = append(addrs, netip.PrefixFrom(a, a.BitLen()))
+		}
+	}
+	return addrs
 }

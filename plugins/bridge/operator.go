@@ -62,15 +62,9 @@ func (c *Conf) IdleEgress(has4, has6 bool, names func(word string) bool) (list [
 		key string
 	}
 	var before []entry
-	lists := [][]destination{c.Egress.allowed, c.Egress.denied}
-	keys := []string{"egress.allow", "egress.deny"}
-	if c.Egress.deny {
-		slices.Reverse(lists)
-		slices.Reverse(keys)
-	}
-	for l := range lists {
-		for i, d := range lists[l] {
-			e := entry{d, fmt.Sprintf("%s[%d]", keys[l], i)}
+	for _, l := range c.Egress.lists() {
+		for i, d := range l.of {
+			e := entry{d, fmt.Sprintf("%s[%d]", l.key, i)}
 			switch {
 			case d.Names != "" && !names(d.Names):
 				list = append(list, fmt.Sprintf("%s: the sets %s and %s have no address: no resolver fills them", e.key, nft.NamesSet(d.Names, true), nft.NamesSet(d.Names, false)))

@@ -139,8 +139,7 @@ func (sc *scene) connected() uint16 {
 }
 
 func (sc *scene) asksUDP(host string) bool {
-	_, err := sc.a.Ask("udp", netip.AddrPortFrom(addr(host), 80).String(), Haste)
-	return err == nil
+	return Reaches(sc.a.Space, "udp", host, "80")
 }
 
 // fragment is the bytes from one to another of an IPv4 packet's payload, as a packet.
@@ -297,7 +296,7 @@ func escapes(more Conf) bool {
 		stop, done := make(chan struct{}), make(chan int)
 		go func() { done <- sending(b.Space, gateway, text, stop) }()
 		result := s.Add(b, c)
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(5 * time.Millisecond) // it sends meanwhile
 		s.Del(b, c, result)
 		close(stop)
 		sent += <-done
@@ -390,18 +389,12 @@ var _ = row("T29", "a container of one network reaches a container of another", 
 	r.Fails("network, to such an address", func() bool { return asks(b.Space, "10.71.0.77", "80") })
 
 	// A bridge that somebody else made, with the host as its gateway.
-	s = ours()
-	Program(s.Host, "", "ip", "link", "add", "own0", "type", "bridge")
-	c = both(s).With(Conf{"isolation": "network"})
-	_, _, ways = try(s, c, other(s, Conf{"bridge": "own0"}))
-	for name, way := range ways {
-		r.Works("network, somebody else's bridge: "+name, way)
-	}
-	s = ours()
-	Program(s.Host, "", "ip", "link", "add", "own0", "type", "bridge")
-	c = both(s).With(Conf{"isolation": "strict"})
-	_, _, ways = try(s, c, other(s, Conf{"bridge": "own0"}))
-	for name, way := range ways {
-		r.Fails("strict, somebody else's bridge: "+name, way)
+	for isolation, judge := range map[string]func(string, func() bool){"network": r.Works, "strict": r.Fails} {
+		s := ours()
+		Program(s.Host, "", "ip", "link", "add", "own0", "type", "bridge")
+		_, _, ways := try(s, both(s).With(Conf{"isolation": isolation}), other(s, Conf{"bridge": "own0"}))
+		for name, way := range ways {
+			judge(isolation+", somebody else's bridge: "+name, way)
+		}
 	}
 })

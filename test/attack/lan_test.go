@@ -2,7 +2,6 @@ package attack_test
 
 import (
 	"encoding/binary"
-	"net"
 	"net/netip"
 	"strconv"
 
@@ -13,8 +12,7 @@ import (
 
 // asks says whether a server answers.
 func asks(from *Space, host, port string) bool {
-	_, err := from.Ask("tcp", net.JoinHostPort(host, port), Haste)
-	return err == nil
+	return Reaches(from, "tcp", host, port)
 }
 
 var _ = row("T3", "a neighbour on the LAN reaches a container's ports that are not published", func(r *Row) {

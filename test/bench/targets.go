@@ -120,7 +120,7 @@ func throughputRatio(what string) func(*results) float64 {
 // listed is how much longer an ADD takes with a list of destinations, in ms.
 func listed(variant string) func(*results) float64 {
 	return func(r *results) float64 {
-		return r.medianWall(key{partEgress, variant, "ADD", entries, 1}) - r.medianWall(key{partEgress, oursSingle, "ADD", 0, 1})
+		return of(wall, partEgress, variant, "ADD", entries, 1)(r) - of(wall, partEgress, oursSingle, "ADD", 0, 1)(r)
 	}
 }
 

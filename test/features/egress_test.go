@@ -11,12 +11,6 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-// asks says whether a server at the port answers.
-func asks(from *Space, protocol, host, port string) bool {
-	_, err := from.Ask(protocol, net.JoinHostPort(host, port), Haste)
-	return err == nil
-}
-
 var _ = Describe("egress", func() {
 	var s *Stage
 	var c Conf
@@ -47,14 +41,14 @@ var _ = Describe("egress", func() {
 			{"to": FarV6, "protocol": "icmp"},
 		}})
 		for _, port := range []string{"443", "8500"} {
-			Expect(asks(b.Space, "tcp", OutsideV4, port)).To(BeTrue(), port)
-			Expect(asks(b.Space, "udp", OutsideV4, port)).To(BeFalse(), port)
-			Expect(asks(b.Space, "tcp", OutsideV6, port)).To(BeFalse(), port)
+			Expect(Reaches(b.Space, "tcp", OutsideV4, port)).To(BeTrue(), port)
+			Expect(Reaches(b.Space, "udp", OutsideV4, port)).To(BeFalse(), port)
+			Expect(Reaches(b.Space, "tcp", OutsideV6, port)).To(BeFalse(), port)
 		}
-		Expect(asks(b.Space, "tcp", OutsideV4, "80")).To(BeFalse())
-		Expect(asks(b.Space, "tcp", OutsideV4, "9001")).To(BeFalse())
-		Expect(asks(b.Space, "udp", OutsideV6, "443")).To(BeTrue())
-		Expect(asks(b.Space, "udp", OutsideV6, "80")).To(BeFalse())
+		Expect(Reaches(b.Space, "tcp", OutsideV4, "80")).To(BeFalse())
+		Expect(Reaches(b.Space, "tcp", OutsideV4, "9001")).To(BeFalse())
+		Expect(Reaches(b.Space, "udp", OutsideV6, "443")).To(BeTrue())
+		Expect(Reaches(b.Space, "udp", OutsideV6, "80")).To(BeFalse())
 		ExpectPing(b.Space, FarV4, FarV6)
 		ExpectSilence(b.Space, OutsideV4)
 	})
@@ -67,16 +61,16 @@ var _ = Describe("egress", func() {
 			Expect(err).To(MatchError(ContainSubstring("connection refused")))
 			Expect(time.Since(begin)).To(BeNumerically("<", Patience/6))
 		}
-		Expect(asks(b.Space, "tcp", OutsideV4, "443")).To(BeTrue())
+		Expect(Reaches(b.Space, "tcp", OutsideV4, "443")).To(BeTrue())
 	})
 
 	It("has exceptions from what is denied, and from what is allowed", func() {
 		b, _ := attach(Conf{"default": "allow", "deny": []Conf{{"to": "203.0.113.0/24"}}, "allow": []Conf{{"to": OutsideV4, "ports": []any{80}}}})
-		Expect(asks(b.Space, "tcp", OutsideV4, "80")).To(BeTrue())
-		Expect(asks(b.Space, "tcp", OutsideV4, "443")).To(BeFalse())
+		Expect(Reaches(b.Space, "tcp", OutsideV4, "80")).To(BeTrue())
+		Expect(Reaches(b.Space, "tcp", OutsideV4, "443")).To(BeFalse())
 		b, _ = attach(Conf{"default": "deny", "allow": []Conf{{"to": "203.0.113.0/24"}}, "deny": []Conf{{"to": OutsideV4, "ports": []any{80}}}})
-		Expect(asks(b.Space, "tcp", OutsideV4, "80")).To(BeFalse())
-		Expect(asks(b.Space, "tcp", OutsideV4, "443")).To(BeTrue())
+		Expect(Reaches(b.Space, "tcp", OutsideV4, "80")).To(BeFalse())
+		Expect(Reaches(b.Space, "tcp", OutsideV4, "443")).To(BeTrue())
 	})
 
 	It("lets the container answer: clients of its ports, the host, its neighbours", func() {
@@ -87,11 +81,11 @@ var _ = Describe("egress", func() {
 		Serve(b.Space, "tcp", 80)
 		Serve(b.Space, "udp", 80)
 		for _, protocol := range []string{"tcp", "udp"} {
-			Expect(asks(s.Outside, protocol, HostV4, "8080")).To(BeTrue(), protocol)
-			Expect(asks(s.Outside, protocol, HostV6, "8080")).To(BeTrue(), protocol)
+			Expect(Reaches(s.Outside, protocol, HostV4, "8080")).To(BeTrue(), protocol)
+			Expect(Reaches(s.Outside, protocol, HostV6, "8080")).To(BeTrue(), protocol)
 			for _, from := range []*Space{s.Host, sibling.Space} {
-				Expect(asks(from, protocol, FirstV4, "80")).To(BeTrue(), protocol)
-				Expect(asks(from, protocol, FirstV6, "80")).To(BeTrue(), protocol)
+				Expect(Reaches(from, protocol, FirstV4, "80")).To(BeTrue(), protocol)
+				Expect(Reaches(from, protocol, FirstV6, "80")).To(BeTrue(), protocol)
 			}
 		}
 		ExpectPing(s.Host, FirstV4, FirstV6)
@@ -103,25 +97,25 @@ var _ = Describe("egress", func() {
 		c = c.With(Conf{"dns": Conf{"nameservers": []string{OutsideV4, OutsideV6}}})
 		b, _ := attach(Conf{"default": "deny", "allow": []Conf{{"to": "dns"}, {"to": "@web", "ports": []any{443}}}})
 		for _, to := range []string{OutsideV4, OutsideV6} {
-			Expect(asks(b.Space, "udp", to, "53")).To(BeTrue(), to)
-			Expect(asks(b.Space, "tcp", to, "53")).To(BeTrue(), to)
-			Expect(asks(b.Space, "tcp", to, "443")).To(BeFalse(), to)
+			Expect(Reaches(b.Space, "udp", to, "53")).To(BeTrue(), to)
+			Expect(Reaches(b.Space, "tcp", to, "53")).To(BeTrue(), to)
+			Expect(Reaches(b.Space, "tcp", to, "443")).To(BeFalse(), to)
 		}
 		Program(s.Host, "", "nft", "add element inet bridgeport names-web4 { "+OutsideV4+" }")
 		Program(s.Host, "", "nft", "add element inet bridgeport names-web6 { "+OutsideV6+" timeout 1h }")
 		for _, to := range []string{OutsideV4, OutsideV6} {
-			Expect(asks(b.Space, "tcp", to, "443")).To(BeTrue(), to)
-			Expect(asks(b.Space, "tcp", to, "80")).To(BeFalse(), to)
+			Expect(Reaches(b.Space, "tcp", to, "443")).To(BeTrue(), to)
+			Expect(Reaches(b.Space, "tcp", to, "80")).To(BeFalse(), to)
 		}
 		again, _ := s.Attach(c.With(Conf{"egress": Conf{"default": "deny", "allow": []Conf{{"to": "@web", "ports": []any{443}}}}}))
-		Expect(asks(again.Space, "tcp", OutsideV4, "443")).To(BeTrue(), "the set is as it was")
+		Expect(Reaches(again.Space, "tcp", OutsideV4, "443")).To(BeTrue(), "the set is as it was")
 
 		Serve(s.Host, "tcp", 81)
 		b, _ = attach(Conf{"default": "allow", "deny": []Conf{{"to": "host", "ports": []any{81}}, {"to": "metadata"}}})
 		for _, to := range []string{GatewayV4, GatewayV6, HostV4, HostV6} {
-			Expect(asks(b.Space, "tcp", to, "81")).To(BeFalse(), to)
+			Expect(Reaches(b.Space, "tcp", to, "81")).To(BeFalse(), to)
 		}
-		Expect(asks(b.Space, "tcp", OutsideV4, "80")).To(BeTrue())
+		Expect(Reaches(b.Space, "tcp", OutsideV4, "80")).To(BeTrue())
 	})
 
 	for _, callNf := range []string{"0", "1"} {
@@ -133,11 +127,11 @@ var _ = Describe("egress", func() {
 			b.Add(s.Network(List(of, Portmap())), Port("tcp", 8080, 80))
 			sibling, _ := s.Attach(of)
 			Serve(b.Space, "tcp", 80)
-			Expect(asks(s.Outside, "tcp", HostV4, "8080")).To(BeTrue(), "an answer")
-			Expect(asks(b.Space, "tcp", OutsideV4, "80")).To(BeTrue())
-			Expect(asks(b.Space, "tcp", OutsideV4, "443")).To(BeFalse())
-			Expect(asks(b.Space, "tcp", GatewayV4, "443")).To(BeFalse())
-			Expect(asks(sibling.Space, "tcp", FirstV4, "80")).To(BeFalse(), "a neighbour")
+			Expect(Reaches(s.Outside, "tcp", HostV4, "8080")).To(BeTrue(), "an answer")
+			Expect(Reaches(b.Space, "tcp", OutsideV4, "80")).To(BeTrue())
+			Expect(Reaches(b.Space, "tcp", OutsideV4, "443")).To(BeFalse())
+			Expect(Reaches(b.Space, "tcp", GatewayV4, "443")).To(BeFalse())
+			Expect(Reaches(sibling.Space, "tcp", FirstV4, "80")).To(BeFalse(), "a neighbour")
 		})
 	}
 
@@ -149,10 +143,10 @@ var _ = Describe("egress", func() {
 		second, _ := s.Attach(loose)
 		third, _ := s.Attach(tight)
 		for _, port := range []string{"80", "443"} {
-			Expect(asks(first.Space, "tcp", OutsideV4, port)).To(BeFalse())
-			Expect(asks(second.Space, "tcp", OutsideV6, port)).To(BeTrue())
-			Expect(asks(third.Space, "tcp", OutsideV4, port)).To(BeTrue())
-			Expect(asks(third.Space, "tcp", OutsideV6, port)).To(BeFalse())
+			Expect(Reaches(first.Space, "tcp", OutsideV4, port)).To(BeFalse())
+			Expect(Reaches(second.Space, "tcp", OutsideV6, port)).To(BeTrue())
+			Expect(Reaches(third.Space, "tcp", OutsideV4, port)).To(BeTrue())
+			Expect(Reaches(third.Space, "tcp", OutsideV6, port)).To(BeFalse())
 		}
 	})
 
@@ -182,7 +176,7 @@ var _ = Describe("egress", func() {
 		ExpectError(s.Check(b, of, result), Drift, `element egress4 { "lan0" . 10.60.0.2 } is missing`)
 		Program(s.Host, "", "nft", "add element inet bridgeport egress4 { \"lan0\" . 10.60.0.2 : accept }")
 		ExpectError(s.Check(b, of, result), Drift, `egress4 { "lan0" . 10.60.0.2 }`)
-		Expect(asks(b.Space, "tcp", OutsideV4, "9001")).To(BeTrue())
+		Expect(Reaches(b.Space, "tcp", OutsideV4, "9001")).To(BeTrue())
 		var chain string
 		Rules(s.Host, func(n *nftables.Conn) error {
 			chains, err := n.ListChainsOfTableFamily(nftables.TableFamilyINet)

@@ -82,10 +82,7 @@ var _ = It("a sandbox reaches two names and one subnet: conf/sandbox as it is, w
 		Serve(s.Outside, "tcp", port)
 	}
 
-	reaches := func(at, port string) bool {
-		_, err := b.Ask("tcp", net.JoinHostPort(at, port), Haste)
-		return err == nil
-	}
+	reaches := func(at, port string) bool { return Reaches(b.Space, "tcp", at, port) }
 	for _, at := range names {
 		Expect(reaches(at, "443")).To(BeFalse(), "before it was resolved")
 	}

@@ -100,6 +100,12 @@ func ExpectSeen(from *Space, protocol, addr, port string, as ...string) {
 	must(from.t, from.Seen(protocol, addr, port, as...))
 }
 
+// Reaches says whether a server at the port answers.
+func Reaches(from *Space, protocol, host, port string) bool {
+	_, err := from.Ask(protocol, net.JoinHostPort(host, port), Haste)
+	return err == nil
+}
+
 // ExpectRefused wants no answer.
 func ExpectRefused(from *Space, protocol, addr, port string) {
 	from.t.Helper()

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/netlink"
+	"github.com/bridgeport-cni/bridgeport/pkg/nft"
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
@@ -36,7 +37,7 @@ func (judge *Judge) elementsOf(table *nftables.Table, name string) *content {
 	set.Table = table
 	if list, err := conn.GetSetElements(set); err == nil {
 		if set.Interval {
-			slices.SortStableFunc(list, byKey)
+			slices.SortStableFunc(list, nft.ByKey)
 		}
 		judge.sets[key] = &content{list, set.Interval}
 	}
@@ -79,19 +80,7 @@ func verdictIn(e nftables.SetElement) *expr.Verdict {
 	}
 }
 
-// byKey orders intervals. Where one ends, the next may begin.
-func byKey(a, b nftables.SetElement) int {
-	order := bytes.Compare(a.Key, b.Key)
-	switch {
-	case order != 0 || a.IntervalEnd == b.IntervalEnd:
-		return order
-	case a.IntervalEnd:
-		return -1
-	}
-	return 1
-}
-
-// within finds the interval of a key, in the order of byKey. The kernel has the first key of each, and the
+// within finds the interval of a key, in the order of nft.ByKey. The kernel has the first key of each, and the
 // one after its last.
 func within(elements []nftables.SetElement, key []byte) (match, nftables.SetElement) {
 	i := slices.IndexFunc(elements, func(el nftables.SetElement) bool { return bytes.Compare(el.Key, key) > 0 })

@@ -16,11 +16,7 @@ import (
 
 // routing is the way from the host to the container.
 func (t *Tracer) routing(p Packet, in *node.Link, to netip.AddrPort) bool {
-	for _, a := range t.List {
-		if a.Alive() && a.Has(to.Addr()) {
-			t.target = a
-		}
-	}
+	t.target = t.holder(to.Addr())
 	r, l := t.LinkTo(to.Addr())
 	if l == nil {
 		return t.drop("route", "the host has no route to %s", to.Addr())

@@ -11,13 +11,13 @@ import (
 )
 
 // holder is the living attachment with the address; nil without one.
-func (t *Tracer) holder(a netip.Addr) *attachment.Attachment {
+func (t *Tracer) holder(a netip.Addr) (found *attachment.Attachment) {
 	for _, one := range t.List {
 		if one.Alive() && one.Has(a) {
-			return one
+			found = one
 		}
 	}
-	return nil
+	return found
 }
 
 // admits asks the rules of ours about who sends where and who reaches whom, which look before anybody
