@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -48,7 +49,7 @@ func TestAddBeside(t *testing.T) {
 // TestLostLeases: somebody removes leases while containers live. ADD leases anew what they use, so
 // that nobody else gets it, and their DEL releases it. A DEL in between does not hide the loss.
 func TestLostLeases(t *testing.T) {
-	const ranges = `[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd00::/64"}]`
+	const ranges = `[{"subnet": "10.1.0.0/24", "rangeEnd": "10.1.0.5"}], [{"subnet": "fd00::/64", "rangeEnd": "fd00::5"}]`
 	one := Living{Owner{"c1", "eth0"}, addrs("10.1.0.2", "fd00::2", "fe80::1", "192.0.2.1")}
 	two := Living{Owner{"c2", "eth0"}, addrs("10.1.0.3", "fd00::3")}
 	cut := Living{Owner{}, addrs("10.1.0.3", "fd00::3")} // its names are not known as a whole
@@ -92,21 +93,63 @@ func TestLostLeases(t *testing.T) {
 			},
 			"10.1.0.4 fd00::4", "10.1.0.2=c1/eth0 10.1.0.3=c2/eth0 10.1.0.4=c3/eth0 fd00::2=c1/eth0 fd00::3=c2/eth0 fd00::4=c3/eth0",
 		},
+		"and two DELs came first": {
+			[]Living{one, two},
+			func(p *pool) error {
+				err := os.RemoveAll(p.dir)
+				p.wantDel("c9")
+				p.wantDel("c9")
+				return err
+			},
+			"10.1.0.4 fd00::4", "10.1.0.2=c1/eth0 10.1.0.3=c2/eth0 10.1.0.4=c3/eth0 fd00::2=c1/eth0 fd00::3=c2/eth0 fd00::4=c3/eth0",
+		},
+		"one family's, and a DEL came first": {
+			[]Living{one, two},
+			func(p *pool) error {
+				err := os.Remove(filepath.Join(p.dir, "fd00::3"))
+				p.wantDel("c9")
+				return err
+			},
+			"10.1.0.4 fd00::4", "10.1.0.2=c1/eth0 10.1.0.3=c2/eth0 10.1.0.4=c3/eth0 fd00::2=c1/eth0 fd00::3=c2/eth0 fd00::4=c3/eth0",
+		},
+		"with the index, and an ADD by nobody's bridge came first": {
+			[]Living{one, two},
+			func(p *pool) error {
+				err := os.RemoveAll(p.data)
+				p.wantAdd("c9", "10.1.0.2 fd00::2")
+				p.wantDel("c9")
+				return err
+			},
+			"10.1.0.4 fd00::4", "10.1.0.2=c1/eth0 10.1.0.3=c2/eth0 10.1.0.4=c3/eth0 fd00::2=c1/eth0 fd00::3=c2/eth0 fd00::4=c3/eth0",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPool(t, ranges)
-			p.wantAdd("c1", "10.1.0.2 fd00::2")
-			p.wantAdd("c2", "10.1.0.3 fd00::3")
-			p.foreign(func() error { return tt.lose(p) })
-			res, err := AddBeside(p.request("c3", ""), func() ([]Living, error) { return tt.living, nil }, nil)
-			if err != nil {
-				t.Fatal(err)
+			var living []Living
+			add := func(container string) string {
+				res, err := AddBeside(p.request(container, ""), func() ([]Living, error) { return living, nil }, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, ip := range res.IPs {
+					if a := cni.Addr(ip.Address.IP); slices.ContainsFunc(living, func(l Living) bool { return slices.Contains(l.Addrs, a) }) {
+						t.Errorf("%s got %s, which is in use", container, a)
+					}
+				}
+				return fmt.Sprint(cni.Addr(res.IPs[0].Address.IP), " ", cni.Addr(res.IPs[1].Address.IP))
 			}
-			if got := fmt.Sprint(cni.Addr(res.IPs[0].Address.IP), " ", cni.Addr(res.IPs[1].Address.IP)); got != tt.want {
+			add("c1")
+			add("c2")
+			p.foreign(func() error { return tt.lose(p) })
+			living = tt.living
+			if got := add("c3"); got != tt.want {
 				t.Errorf("got %s, want %s", got, tt.want)
 			}
 			p.wantLeases(tt.leases)
-			for _, c := range []string{"c1", "c2", "c3"} {
+			p.wantDel("c3")
+			add("c4")
+			add("c5") // round-robin comes back to the addresses in use before those that rest
+			for _, c := range []string{"c1", "c2", "c4", "c5"} {
 				p.wantDel(c)
 			}
 			p.wantLeases("")

@@ -77,14 +77,17 @@ var errUnlocked = errors.New("leases: index: out of date, and the lock is not he
 
 // sync makes the index anew if something else has changed the directory of leases since
 // our last change, or if the machine was started since then: a power cut may have lost any part.
-// Without the lock that is an error.
+// An ADD that can ask who lives does so too where no verb has asked since. Without the lock that
+// is an error.
 func (s *store) sync() error {
 	var dir, idx unix.Stat_t
 	if err := unix.Stat(s.dir, &dir); err != nil {
 		return ioError("look at "+s.dir, err)
 	}
 	err := unix.Stat(s.index.dir, &idx)
-	if boot, _ := idx.Atim.Unix(); err == nil && idx.Mtim == dir.Mtim && boot == bootMark().Unix() {
+	mark, _ := idx.Atim.Unix()
+	s.asked = mark&askedBit != 0
+	if err == nil && idx.Mtim == dir.Mtim && mark&^askedBit == bootMark() && (s.asked || s.living == nil) {
 		return nil
 	}
 	if s.lock == 0 {
@@ -98,17 +101,16 @@ func (s *store) sync() error {
 
 func (s *store) rebuild() error {
 	found, err := s.byOwner(func(_ netip.Addr, o Owner) bool { return o != Owner{} })
+	s.asked = false
 	if err == nil && s.living != nil {
-		err = s.restore(found)
+		s.asked, err = s.restore(found)
 	}
 	if err != nil {
 		return err
 	}
-	pruned, err := s.index.prune(found)
-	if err != nil {
+	if err := s.index.prune(found); err != nil {
 		return ioError("tidy index", err)
 	}
-	s.lost = pruned && s.living == nil
 	for o, addrs := range found {
 		have, boot := s.index.get(o)
 		unknown := boot == "-" || slices.ContainsFunc(addrs, func(a netip.Addr) bool {
@@ -129,25 +131,29 @@ func (s *store) rebuild() error {
 }
 
 // restore leases what living attachments use without a lease, and adds that to found: somebody has
-// removed files. Where there is no room for a lease, its address is not handed out by this ADD.
-func (s *store) restore(found map[Owner][]netip.Addr) error {
+// removed files. An address whose lease can't be written, for want of room or of the owner's names,
+// is not handed out by this ADD, and all is false: the next ADD asks again.
+func (s *store) restore(found map[Owner][]netip.Addr) (all bool, err error) {
 	list, err := s.living()
+	all = true
 	for _, l := range list {
 		for _, a := range l.Addrs {
 			if exists, err := s.taken(a); exists || err != nil {
 				continue
 			}
 			s.used = append(s.used, a)
-			if l.Owner != (Owner{}) && s.write(l.Owner, []netip.Addr{a}) == nil {
-				found[l.Owner] = append(found[l.Owner], a)
+			if l.Owner == (Owner{}) || s.write(l.Owner, []netip.Addr{a}) != nil {
+				all = false
+				continue
 			}
+			found[l.Owner] = append(found[l.Owner], a)
 		}
 	}
-	return err
+	return all, err
 }
 
-// prune removes the entries of owners without a lease, and says whether there were any.
-func (x index) prune(found map[Owner][]netip.Addr) (pruned bool, err error) {
+// prune removes the entries of owners without a lease.
+func (x index) prune(found map[Owner][]netip.Addr) error {
 	keep := map[string]bool{restName: true}
 	for o := range found {
 		keep[filepath.Base(x.path(o))] = true
@@ -155,21 +161,26 @@ func (x index) prune(found map[Owner][]netip.Addr) (pruned bool, err error) {
 	entries, err := os.ReadDir(x.dir)
 	for _, e := range entries {
 		if err == nil && !keep[e.Name()] {
-			pruned, err = true, remove(filepath.Join(x.dir, e.Name()))
+			err = remove(filepath.Join(x.dir, e.Name()))
 		}
 	}
-	return pruned, err
+	return err
 }
 
-// stamp marks our last change, and this boot. The leases' directory and the index get one
-// modification time, and the index gets bootMark as access time. The time is in nanoseconds,
+// stamp marks our last change, this boot, and whether an ADD has asked who lives. The leases'
+// directory and the index get one modification time, and the index gets bootMark, with askedBit, as
+// access time. The time is in nanoseconds,
 // since the kernel's clock has ticks of 1 to 10 ms before Linux 6.13, and something else may
 // change the directory within a tick. The caller holds the lock. A failure is no error of the
 // verb: without the mark the next verb makes the index anew.
 func (s *store) stamp() {
 	now := time.Now()
-	if s.stale == nil && !s.lost && os.Chtimes(s.dir, time.Time{}, now) == nil {
-		_ = os.Chtimes(s.index.dir, bootMark(), now)
+	mark := bootMark()
+	if s.asked {
+		mark |= askedBit
+	}
+	if s.stale == nil && os.Chtimes(s.dir, time.Time{}, now) == nil {
+		_ = os.Chtimes(s.index.dir, time.Unix(mark, 0), now)
 	}
 }
 
@@ -188,13 +199,17 @@ func past(boot string) bool {
 	return boot != "" && boot != "-" && now != "-" && boot != now
 }
 
-// bootMark is the boot's ID as the index's access time: 7 of its digits, as seconds below
-// 2^31, which every file system can hold. An access time costs no system call, since the
+// bootMark is the boot's ID as the index's access time: 7 of its digits, as seconds below 2^28. An access time costs no system call, since the
 // verbs read and set the modification time anyway. A file would cost an ADD six.
-func bootMark() time.Time {
+func bootMark() int64 {
 	n, _ := strconv.ParseUint(bootID()[1:], 16, 32) // 0 where the ID is not known
-	return time.Unix(int64(n), 0)
+	return int64(n)
 }
+
+// askedBit is set in the index's access time once every living attachment is known to have its
+// leases. A verb other than ADD can't ask, so what it makes anew lacks the bit. The access time stays
+// below 2^31, which every file system can hold.
+const askedBit = 1 << 28
 
 // rest is how long a released address rests while others are free: clients and caches
 // may still take its next owner for the last one.

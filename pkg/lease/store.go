@@ -35,7 +35,7 @@ type store struct {
 	used  []netip.Addr // addresses that must not be leased, whatever the files say
 	// living lists the network's attachments that exist; nil where nobody has looked for them.
 	living func() ([]Living, error)
-	lost   bool // leases are missing, and only ADD can find out whose: the index must get no mark
+	asked  bool // every living attachment has had its leases since something else last changed them
 }
 
 // Living is an attachment that exists, with its addresses.
