@@ -39,8 +39,8 @@ REF      := github.com/containernetworking/plugins/plugins
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-build: plugins ## static binaries in bin/: the plugins, bridgeport, installer; PLAIN=1: plugins without plugins/start's entry
-	$(GOBUILD) -ldflags '$(LDFLAGS)' -o bin/bridgeport ./plugins/bridgeport
+build: plugins ## static binaries in bin/: the plugins, bridgeport, installer; PLAIN=1: without plugins/start's entry
+	$(GOBUILD) -ldflags '$(LDFLAGS) $(ENTRY)' -o bin/bridgeport ./plugins/bridgeport
 	$(GOBUILD) -ldflags '$(LDFLAGS)' -o bin/installer ./plugins/installer
 
 plugins: ## the plugins alone in $(OUT)/: bridge, portmap, host-local, loopback (one file)

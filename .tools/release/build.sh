@@ -36,7 +36,7 @@ programs() {
 	local program name entry
 	for program in bridge:plugins bridgeport:plugins/bridgeport; do
 		entry=
-		if [[ $program == *:plugins && -e plugins/start/entry_linux_$1.s ]]; then entry="-linkmode internal -E bridgeport_entry"; fi
+		if [[ -e plugins/start/entry_linux_$1.s ]]; then entry="-linkmode internal -E bridgeport_entry"; fi
 		CGO_ENABLED=0 GOOS=linux GOARCH=$1 ${GO:-go} build -trimpath -buildvcs=false \
 			-ldflags "-s -w -buildid= -X $module/pkg/cni.Version=$version -X $module/pkg/cni.Commit=$commit $entry" \
 			-o "$2/${program%%:*}" "./${program##*:}"

@@ -41,8 +41,8 @@ func TestPrevResultErrors(t *testing.T) {
 		{"null", `{"prevResult": null}`, CodeConfig, "prevResult: missing, CHECK needs the result of ADD"},
 		{"not an object", `{"prevResult": "none"}`, CodeDecode, "prevResult: wants an object, but has a string"},
 		{"unknown version", `{"prevResult": {"cniVersion": "9.0.0"}}`, CodeDecode, "prevResult: "},
-		{"not an address", `{"prevResult": {"cniVersion": "1.1.0", "ips": [{"address": "10.1.0.2"}]}}`, CodeDecode, "prevResult.ips: invalid CIDR address: 10.1.0.2"},
-		{"wrong kind", `{"prevResult": {"cniVersion": "1.0.0", "interfaces": [{"name": 5}]}}`, CodeDecode, "prevResult.interfaces.name: wants a string, but has a number"},
+		{"not an address", `{"prevResult": {"cniVersion": "1.1.0", "ips": [{"address": "10.1.0.2"}]}}`, CodeDecode, "prevResult.ips[0]: invalid CIDR address: 10.1.0.2"},
+		{"wrong kind", `{"prevResult": {"cniVersion": "1.0.0", "interfaces": [{"name": 5}]}}`, CodeDecode, "prevResult.interfaces[0].name: wants a string, but has a number"},
 		{"configuration broken", `{`, CodeDecode, "network configuration: not valid JSON"},
 		// null where an object belongs is no crash.
 		{"null address", `{"prevResult": {"cniVersion": "1.1.0", "ips": [null]}}`, CodeDecode, "prevResult: "},

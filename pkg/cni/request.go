@@ -2,6 +2,7 @@ package cni
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -91,7 +92,7 @@ func Read(environ []string, stdin io.Reader) (*Request, error) {
 func truth(s string) bool { return s == "1" || strings.EqualFold(s, "true") }
 
 func (req *Request) readConfig(stdin io.Reader) error {
-	data, err := io.ReadAll(io.LimitReader(stdin, MaxStdin+1))
+	data, err := readAll(io.LimitReader(stdin, MaxStdin+1))
 	if err != nil {
 		return Errorf(CodeIO, "stdin: read network configuration: %w", err)
 	}
@@ -120,6 +121,24 @@ func (req *Request) readConfig(stdin io.Reader) error {
 	req.Network = h.Name
 	req.CNIVersion = cmp.Or(h.CNIVersion, "0.1.0") // the version before the key existed
 	return nil
+}
+
+// readAll is io.ReadAll for texts of some kB: most fit into the first piece, and all but the longest into
+// the second, so that little memory is touched twice.
+func readAll(from io.Reader) ([]byte, error) {
+	data := make([]byte, 0, 2048)
+	for {
+		n, err := from.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		switch {
+		case errors.Is(err, io.EOF):
+			return data, nil
+		case err != nil:
+			return data, err
+		case len(data) == cap(data):
+			data = append(make([]byte, 0, 16*cap(data)), data...)
+		}
+	}
 }
 
 // tooDeep counts brackets outside of strings, without parsing anything.

@@ -80,7 +80,8 @@ func (req *Request) Prev() (*current.Result, error) {
 
 // readResult reads a result. version counts if the result names none (specification, section 3).
 func readResult(raw []byte, version string) (*current.Result, error) {
-	list, err := split(raw, "prevResult")
+	at := place{{key: "prevResult"}}
+	list, err := split(raw, at)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +93,7 @@ func readResult(raw []byte, version string) (*current.Result, error) {
 		}
 	}
 	res := new(current.Result)
-	err = fill(reflect.ValueOf(res).Elem(), list, "prevResult.")
+	err = fill(reflect.ValueOf(res).Elem(), list, at)
 	version, res.CNIVersion = cmp.Or(res.CNIVersion, version), current.ImplementedSpecVersion
 	if newForm(version) {
 		return res, err

@@ -1,13 +1,14 @@
 package cni
 
 import (
+	"bytes"
 	"encoding/json"
-	"strings"
+	"slices"
 )
 
-// members are those of an object, in their order. elements are those of a list. The text must be valid.
-// encoding/json takes 4 µs for an object of three members, members takes 0.3.
-func members(object []byte) (list []member) {
+// members are those of an object, in their order, behind those of list. elements are those of an array.
+// The text must be valid. encoding/json takes 4 µs for an object of three members, members takes 0.2.
+func members(list []member, object []byte) []member {
 	for i := begin(object, 0) + 1; ; {
 		i = begin(object, i)
 		if object[i] == '}' {
@@ -22,36 +23,42 @@ func members(object []byte) (list []member) {
 	}
 }
 
-func elements(list []byte) (values []json.RawMessage) {
-	for i := begin(list, 0) + 1; ; {
-		i = begin(list, i)
-		if list[i] == ']' {
-			return values
+func elements(list []json.RawMessage, array []byte) []json.RawMessage {
+	for i := begin(array, 0) + 1; ; {
+		i = begin(array, i)
+		if array[i] == ']' {
+			return list
 		}
-		to := end(list, i)
-		values = append(values, list[i:to:to])
+		to := end(array, i)
+		list = append(list, array[i:to:to])
 		i = to
 	}
 }
 
-// text is a JSON string without its quotes; "" for another value.
-func text(value []byte) (text string) {
+// text is a JSON string without its quotes; nil for another value.
+func text(value []byte) []byte {
 	if len(value) < 2 || value[0] != '"' {
-		return ""
+		return nil
 	}
-	text = string(value[1 : len(value)-1])
-	if strings.ContainsFunc(text, func(r rune) bool { return r == '\\' || r > '~' }) {
-		_ = json.Unmarshal(value, &text) // it is valid
+	plain := value[1 : len(value)-1]
+	if !slices.ContainsFunc(plain, func(c byte) bool { return c == '\\' || c > '~' }) {
+		return plain
 	}
-	return text
+	var text string
+	_ = json.Unmarshal(value, &text) // it is valid
+	return []byte(text)
 }
 
 // begin is where the next value, or the end of the object or list, begins.
 func begin(text []byte, i int) int {
-	for strings.IndexByte(" \t\r\n,:", text[i]) >= 0 {
-		i++
+	for {
+		switch text[i] {
+		case ' ', '\t', '\r', '\n', ',', ':':
+			i++
+		default:
+			return i
+		}
 	}
-	return i
 }
 
 // end is what follows the value that begins at i.
@@ -59,11 +66,7 @@ func end(text []byte, i int) int {
 	for depth := 0; i < len(text); i++ {
 		switch text[i] {
 		case '"':
-			for i++; text[i] != '"'; i++ {
-				if text[i] == '\\' {
-					i++
-				}
-			}
+			i = endOfString(text, i)
 		case '{', '[':
 			depth++
 			continue
@@ -84,4 +87,18 @@ func end(text []byte, i int) int {
 		}
 	}
 	return i
+}
+
+// endOfString is where the string that begins at i ends: at a quote behind an even number of backslashes.
+func endOfString(text []byte, i int) int {
+	for {
+		i += 1 + bytes.IndexByte(text[i+1:], '"')
+		n := i
+		for text[n-1] == '\\' {
+			n--
+		}
+		if (i-n)%2 == 0 {
+			return i
+		}
+	}
 }

@@ -75,7 +75,7 @@ func (req *Request) Valid() (list []types.GCAttachment, present bool, err error)
 	if err := req.Decode(&w); err != nil || w.Valid == nil {
 		return nil, false, err
 	}
-	err = inWords("cni.dev/valid-attachments", json.Unmarshal(w.Valid, &list))
+	err = inWords(place{{key: "cni.dev/valid-attachments"}}, json.Unmarshal(w.Valid, &list))
 	if err == nil && slices.ContainsFunc(list, func(a types.GCAttachment) bool { return a.ContainerID == "" }) {
 		err = Errorf(CodeDecode, "cni.dev/valid-attachments: an entry names no container: a list that names nobody would remove everybody")
 	}

@@ -66,8 +66,8 @@ func (e Egress) own() own {
 	return own{e.Owner, "egress", nft.MarkConfined, chains, withMark(e.Owner, nft.MarkConfined, elements, 0)}
 }
 
-// Add makes chains and elements at once, before the link comes up.
-func (e Egress) Add(s *plan.Session) error { return e.own().addNow(s) }
+// Add queues chains and elements. Plan.Add flushes them before the link comes up.
+func (e Egress) Add(s *plan.Session) error { return e.own().addSoon(s) }
 
 // Check looks for each element and for the rules that it leads to.
 func (e Egress) Check(s *plan.Session) error { return e.own().check(s) }

@@ -111,8 +111,8 @@ func (r Restriction) own() own {
 	return own{r.Owner, "restriction", nft.MarkRestricted, r.Chains(), r.elements()}
 }
 
-// Add makes chains and elements at once, before the link comes up.
-func (r Restriction) Add(s *plan.Session) error { return r.own().addNow(s) }
+// Add queues chains and elements. Plan.Add flushes them before the link comes up.
+func (r Restriction) Add(s *plan.Session) error { return r.own().addSoon(s) }
 
 // Check looks for each element and for the rules that it leads to.
 func (r Restriction) Check(s *plan.Session) error { return r.own().check(s) }

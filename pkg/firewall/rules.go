@@ -113,15 +113,12 @@ func (w own) add(s *plan.Session) error {
 	return nil
 }
 
-// addNow adds chains and elements at once: they must hold before the link comes up.
-func (w own) addNow(s *plan.Session) error {
-	if len(w.elements) == 0 {
-		return nil
+// addSoon is add of what must hold before the link carries packets.
+func (w own) addSoon(s *plan.Session) error {
+	if len(w.elements) > 0 {
+		s.Tx.Soon()
 	}
-	if err := w.add(s); err != nil {
-		return err
-	}
-	return s.Flush()
+	return w.add(s)
 }
 
 func (w own) check(s *plan.Session) error {

@@ -101,8 +101,8 @@ func (g SpoofCheck) own() own {
 	return own{g.Owner, name, nft.MarkGuarded, g.Chains(), g.elements()}
 }
 
-// Add makes the elements at once, before the link comes up.
-func (g SpoofCheck) Add(s *plan.Session) error { return g.own().addNow(s) }
+// Add queues the elements. Plan.Add flushes them before the link comes up.
+func (g SpoofCheck) Add(s *plan.Session) error { return g.own().addSoon(s) }
 
 // Check looks for the elements and the port's chain.
 func (g SpoofCheck) Check(s *plan.Session) error { return g.own().check(s) }

@@ -158,8 +158,8 @@ func TestParseWrongTypes(t *testing.T) {
 	tests := []struct{ config, want string }{
 		{`{"ipam": []}`, "ipam: wants an object, but has an array"},
 		{`{"ipam": {"subnet": 5}}`, "ipam.subnet: wants a string, but has a number"},
-		{`{"ipam": {"ranges": [{"subnet": "10.1.0.0/24"}]}}`, "ipam.ranges: wants a list, but has an object"},
-		{`{"ipam": {"routes": [{"dst": "0.0.0.0/0", "mtu": "1400"}]}}`, "ipam.routes.mtu: wants a whole number, but has a string"},
+		{`{"ipam": {"ranges": [{"subnet": "10.1.0.0/24"}]}}`, "ipam.ranges[0]: wants a list, but has an object"},
+		{`{"ipam": {"routes": [{"dst": "0.0.0.0/0", "mtu": "1400"}]}}`, "ipam.routes[0].mtu: wants a whole number, but has a string"},
 		{`{"runtimeConfig": {"ips": "10.1.0.2"}}`, "runtimeConfig.ips: wants a list, but has a string"},
 	}
 	for _, tt := range tests {

@@ -49,6 +49,16 @@ func Files(dataDir, network string) (list []File, err error) {
 	return list, err
 }
 
+// FileOf is the lease of an address; an error with os.ErrNotExist where nobody has it.
+func FileOf(dataDir, network string, a netip.Addr) (File, error) {
+	s := unlocked(dataDir, network)
+	o, exists, err := s.owner(a)
+	if err == nil && !exists {
+		err = &os.PathError{Op: "open", Path: s.path(a), Err: os.ErrNotExist}
+	}
+	return File{Addr: a, Owner: o, Time: changed(s.path(a))}, err
+}
+
 // changed is when a file was written, as a lease is once; zero without the file.
 func changed(path string) time.Time {
 	var st unix.Stat_t

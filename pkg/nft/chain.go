@@ -3,6 +3,7 @@ package nft
 import (
 	"cmp"
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"strings"
 
@@ -29,11 +30,21 @@ type Chain struct {
 	Name   string
 	Family Family // of its table; "" is Inet
 	Hook   *Hook  // nil for a chain that others jump to
-	Rules  []Rule
-	Anew   bool // make an existing chain again: at the ingress of a deleted device it is bound to nothing
+	Rules  []Rule // see rules
+	// Later makes the rules for who needs them: the name tells them apart, and they are many. Nil where
+	// Rules has them.
+	Later func() []Rule
+	Anew  bool // make an existing chain again: at the ingress of a deleted device it is bound to nothing
 }
 
 func (c Chain) family() Family { return cmp.Or(c.Family, Inet) }
+
+func (c Chain) rules() []Rule {
+	if c.Later != nil {
+		return c.Later()
+	}
+	return c.Rules
+}
 
 // label is the chain in a sentence.
 func (c Chain) label() string { return fmt.Sprintf("chain %s %s %s", c.family(), Table, c.Name) }
@@ -74,7 +85,7 @@ func (c Chain) String() string {
 	if c.Family == Netdev {
 		b.WriteString(command("add table %s %s", c.Family, Table) + "\n")
 	}
-	for _, r := range c.Rules {
+	for _, r := range c.rules() {
 		for _, set := range r.names() {
 			b.WriteString(set + "\n")
 		}
@@ -89,7 +100,7 @@ func (c Chain) RefillText() string {
 }
 
 func (c Chain) rulesText() (text string) {
-	for _, r := range c.Rules {
+	for _, r := range c.rules() {
 		text += "\n" + command("add rule %s %s %s %s comment %q", c.family(), Table, c.Name, r.Text, r.Comment)
 	}
 	return text
@@ -101,7 +112,18 @@ func Named(prefix string, rules []Rule) Chain {
 	for _, r := range rules {
 		text.WriteString(r.Text + "\n")
 	}
-	sum := sha256.Sum256([]byte(text.String()))
-	// A chain's name may be 255 bytes (NFT_NAME_MAXLEN); a network's is not limited.
-	return Chain{Name: prefix[:min(len(prefix), 100)] + fmt.Sprintf("-%x", sum[:4]), Rules: rules}
+	return Chain{Name: chainName(prefix, []byte(text.String()), 4), Rules: rules}
+}
+
+// NamedBy is Named with rules that are made when somebody needs them: source says all that they follow
+// from. The digest is long enough that who may write a container's rules finds no others with the same name.
+func NamedBy(prefix string, source []byte, rules func() []Rule) Chain {
+	return Chain{Name: chainName(prefix, source, 16), Later: rules}
+}
+
+// chainName ends in so many bytes of the digest. A chain's name may be 255 bytes (NFT_NAME_MAXLEN); a
+// network's is not limited.
+func chainName(prefix string, source []byte, size int) string {
+	sum := sha256.Sum256(source)
+	return prefix[:min(len(prefix), 100)] + "-" + hex.EncodeToString(sum[:size])
 }

@@ -23,7 +23,7 @@ func (c *Conn) compare(chains []Chain) (have []*seen, bad [][]Difference, err er
 	}
 	rules, err := c.rulesOf(chains)
 	for i := range rules {
-		bad = append(bad, compareRules(chains[i].label(), chains[i].Rules, rules[i]))
+		bad = append(bad, compareRules(chains[i].label(), chains[i].rules(), rules[i]))
 	}
 	return have, bad, err
 }

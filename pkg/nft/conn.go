@@ -121,7 +121,7 @@ func (c *Conn) Add(change Change) error {
 	}
 	err = c.Flush("add")
 	if errors.Is(err, unix.EEXIST) && slices.ContainsFunc(change.Chains, func(ch Chain) bool {
-		return slices.ContainsFunc(ch.Rules, func(r Rule) bool { return len(r.names()) > 0 })
+		return slices.ContainsFunc(ch.rules(), func(r Rule) bool { return len(r.names()) > 0 })
 	}) {
 		return fmt.Errorf("%w: a set whose name begins with %q exists with another type or other flags than dynamic and timeout: delete it, ADD makes it", err, NamesPrefix)
 	}
@@ -153,7 +153,7 @@ func (c *Conn) queueChain(ch Chain) error {
 }
 
 func (c *Conn) queueRules(k *nftables.Chain, ch Chain) error {
-	list := ch.Rules
+	list := ch.rules()
 	if c.Front != nil {
 		list = slices.Concat(c.Front(ch), list)
 	}

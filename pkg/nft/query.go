@@ -58,6 +58,11 @@ func (c *Conn) List(name string) ([]Element, error) {
 // Everything lists the elements of all sets and maps, in the order of the sets. It costs a List each.
 func (c *Conn) Everything() ([]Element, error) { return c.listWhere(func(Set) bool { return true }) }
 
+// Ports lists the elements of the maps of published ports.
+func (c *Conn) Ports() ([]Element, error) {
+	return c.listWhere(func(s Set) bool { return s.Class == ClassPort })
+}
+
 func (c *Conn) listWhere(is func(Set) bool) ([]Element, error) {
 	var all []Element
 	for _, s := range sets {

@@ -85,7 +85,8 @@ type Plan struct {
 	Shared []Object // made if missing, never removed by DEL
 	Link   []Object // the attachment's link and its place in the bridge
 	// Bounds are rules for the link's packets. They are made after the link, which holds the
-	// attachment's name, and before it carries packets. They are deleted after the link.
+	// attachment's name, and where one says so (Transaction.Soon) before it carries packets. They are
+	// deleted after the link.
 	Bounds []Object
 	Own    []Object // everything else that lives and dies with the attachment
 }
@@ -150,6 +151,12 @@ func (p Plan) add(s *Session) error {
 				return made.undo(s, err)
 			}
 			*part.to = append(*part.to, o)
+		}
+		if part.from != &p.Bounds || !s.Tx.soon {
+			continue
+		}
+		if err := s.Flush(); err != nil {
+			return made.undo(s, err)
 		}
 	}
 	if err := s.Flush(); err != nil {

@@ -144,7 +144,7 @@ func (s *Session) drop() {
 	if s.Container != nil {
 		s.Container.Drop()
 	}
-	s.Tx.change = nft.Change{}
+	s.Tx.change, s.Tx.soon = nft.Change{}, false
 }
 
 // HostIndex is the index of the host's link, or netlink.ErrNoLink. It asks the kernel once.

@@ -16,6 +16,7 @@ import (
 type Transaction struct {
 	change nft.Change
 	shared nft.Change
+	soon   bool // see Soon
 	// again makes what went with the table and is not in shared.
 	again []func(*nft.Conn) error
 	// Gone says whether the attachment that holds an element is gone. Held makes the error
@@ -59,6 +60,9 @@ func (t *Transaction) More(mark nft.Element, list ...nft.Element) {
 	t.Elements(list...)
 }
 
+// Soon wants the commit before the link carries packets.
+func (t *Transaction) Soon() { t.soon = true }
+
 // Services wants the sets of services' addresses to hold exactly these, each with its device.
 func (t *Transaction) Services(devices map[netip.Addr]string) {
 	t.change.Exactly = ruleset.Services(devices)
@@ -73,7 +77,7 @@ func (t *Transaction) commit(s *Session) error {
 		return nil
 	}
 	change := t.change
-	t.change = nft.Change{}
+	t.change, t.soon = nft.Change{}, false
 	rules, err := s.Rules()
 	if err != nil {
 		return err

@@ -121,7 +121,7 @@ func TestParseErrors(t *testing.T) {
 		{"allowFrom, nobody in both", `{"allowFrom": ["192.0.2.0/24"], "runtimeConfig": {"portMappings": [{"hostPort": 80, "containerPort": 80, "allowFrom": ["198.51.100.0/24"]}]}}`, cni.CodeConfig, key + ".allowFrom: no client is in this list and in the network's allowFrom, too"},
 		{"allowFrom, two", mappings(`{"hostPort": 80, "containerPort": 80}, {"hostPort": 80, "containerPort": 80, "allowFrom": ["192.0.2.0/24"]}`), cni.CodeConfig, "runtimeConfig.portMappings[1].allowFrom: 80/tcp is for other clients already, by runtimeConfig.portMappings[0]"},
 		{"too many", mappings(strings.Repeat(`{"hostPort": 1, "containerPort": 1},`, maxPorts) + `{"hostPort": 2, "containerPort": 2}`), cni.CodeConfig, "runtimeConfig.portMappings: more than 20000 ports, which one attachment may have: publish fewer"},
-		{"port as text", mappings(`{"hostPort": "80"}`), cni.CodeDecode, "runtimeConfig.portMappings.hostPort: wants a whole number, but has a string"},
+		{"port as text", mappings(`{"hostPort": "80"}`), cni.CodeDecode, "runtimeConfig.portMappings[0].hostPort: wants a whole number, but has a string"},
 		{"mappings as object", `{"runtimeConfig": {"portMappings": {}}}`, cni.CodeDecode, "runtimeConfig.portMappings: wants a list, but has an object"},
 		{"snat as text", `{"snat": "no"}`, cni.CodeDecode, "snat: wants true or false, but has a string"},
 	}

@@ -2,6 +2,7 @@ package ruleset
 
 import (
 	"flag"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -91,6 +92,60 @@ func TestGateChain(t *testing.T) {
 	golden(t, "gate.nft", strings.Join(text, "\n")+"\n")
 	if !(Gate{MarkFrom: gates[2].MarkFrom}).Open() {
 		t.Error("no gate is not open")
+	}
+}
+
+// TestEgressForm: whoever changes the rules that follow from a policy changes egressForm, so that a
+// container of an earlier release keeps its chain, and a new one does not get it.
+func TestEgressForm(t *testing.T) {
+	entries := []Entry{
+		{To: prefixes("192.0.2.0/24 2001:db8::/32")},
+		{To: prefixes("198.51.100.7/32 203.0.113.0/24"), Protocol: 6, Ports: []nft.PortRange{{First: 443, Last: 443}, {First: 8000, Last: 8999}}},
+		{To: prefixes("198.51.100.9/32"), Protocol: 6, Ports: []nft.PortRange{{First: 443, Last: 443}, {First: 8000, Last: 8999}}},
+		{To: prefixes("198.51.100.8/32"), Protocol: 1},
+		{Host: true, Protocol: 17},
+		{Names: "web", Protocol: 6},
+	}
+	text := fmt.Sprintf("# form %d\n", egressForm)
+	for _, p := range []Policy{{Deny: true, First: entries[:1], Then: entries}, {First: entries[4:], Then: entries[:2]}} {
+		for _, c := range EgressChains("net", prefixes("10.88.0.0/16 fd00::/64"), p) {
+			text += c.String() + "\n"
+		}
+	}
+	golden(t, "egress.nft", text)
+}
+
+// TestEgressChainName: whatever differs in two policies gives two names.
+func TestEgressChainName(t *testing.T) {
+	names := make(map[string]int)
+	add := func(i int, near []netip.Prefix, p Policy) {
+		for _, c := range EgressChains("net", near, p) {
+			if j, twice := names[c.Name]; twice {
+				t.Errorf("policies %d and %d have one chain %s", i, j, c.Name)
+			}
+			names[c.Name] = i
+		}
+	}
+	a, b := prefixes("10.0.0.0/8"), prefixes("10.0.0.0/9")
+	port := []nft.PortRange{{First: 1, Last: 2}}
+	for i, p := range []Policy{
+		{},
+		{Deny: true},
+		{First: []Entry{{To: a}}},
+		{Then: []Entry{{To: a}}},
+		{Then: []Entry{{To: b}}},
+		{Then: []Entry{{To: append(a[:1:1], b...)}}},
+		{Then: []Entry{{To: a}, {To: b}}},
+		{Then: []Entry{{To: a, Host: true}}},
+		{Then: []Entry{{To: a, Names: "x"}}},
+		{Then: []Entry{{To: a, Protocol: 6}}},
+		{Then: []Entry{{To: a, Protocol: 6, Ports: port}}},
+		{Then: []Entry{{To: a, Protocol: 6, Ports: append(port[:1:1], port...)}}},
+		{Then: []Entry{{To: prefixes("::/8")}}},
+		{Then: []Entry{{To: prefixes("0.0.0.0/8")}}},
+	} {
+		add(i, nil, p)
+		add(100+i, a, p)
 	}
 }
 

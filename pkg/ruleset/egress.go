@@ -1,8 +1,10 @@
 package ruleset
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/hostport"
@@ -175,27 +177,68 @@ func answerRules() []nft.Rule {
 // the spoof check.
 func EgressChains(network string, near []netip.Prefix, p Policy) []nft.Chain {
 	var chains []nft.Chain
+	source := p.source(near)
 	for _, f := range []nft.Family{nft.Inet, nft.Bridge} {
-		pass := []nft.Part{nft.Return()}
-		stop := []nft.Part{nft.Counter(), nft.Jump(refuse)}
-		var rules []nft.Rule
-		if f == nft.Bridge { // which has nobody who could tell
-			stop[1] = nft.Drop()
-			rules = append([]nft.Rule{nft.NewRule("ARP", nft.EtherType.Is(0x08, 0x06), nft.Accept())}, discoveryPasses(f)...)
-			for _, of := range families(append([]netip.Prefix{netip.MustParsePrefix("fe80::/10")}, near...)) {
-				rules = append(rules, nft.NewRule("answers to neighbours", nft.DaddrAmong(f, of), nft.Jump(answers)))
-			}
-		}
-		first, then, last := pass, stop, "all else may be sent"
-		if p.Deny {
-			first, then, last = stop, pass, "nothing else may be sent"
-		}
-		rules = slices.Concat(rules, verdicts(f, p.First, first), verdicts(f, p.Then, then), []nft.Rule{nft.NewRule(last, first...)})
-		c := nft.Named(nft.EgressChains+network, rules)
+		c := nft.NamedBy(nft.EgressChains+network, slices.Concat(source, []byte(f)), func() []nft.Rule { return p.rules(f, near) })
 		c.Family = f
 		chains = append(chains, c)
 	}
 	return chains
+}
+
+// egressForm is another number for each form of the rules that follow from a Policy: the chains of an
+// earlier release have other names.
+const egressForm = 1
+
+// source is all that the rules follow from. No two policies have the same.
+func (p Policy) source(near []netip.Prefix) []byte {
+	data := binary.AppendUvarint(make([]byte, 0, 64+24*(len(p.First)+len(p.Then))), egressForm)
+	number := func(n int) { data = binary.AppendUvarint(data, uint64(n)) }
+	flag := func(is bool) { data = strconv.AppendBool(data, is) }
+	prefixes := func(list []netip.Prefix) {
+		number(len(list))
+		for _, a := range list {
+			raw := a.Addr().AsSlice()
+			number(len(raw))
+			data = append(data, raw...)
+			number(a.Bits())
+		}
+	}
+	prefixes(near)
+	flag(p.Deny)
+	for _, list := range [][]Entry{p.First, p.Then} {
+		number(len(list))
+		for _, d := range list {
+			prefixes(d.To)
+			flag(d.Host)
+			number(len(d.Names))
+			data = append(data, d.Names...)
+			number(int(d.Protocol))
+			number(len(d.Ports))
+			for _, r := range d.Ports {
+				number(int(r.First))
+				number(int(r.Last))
+			}
+		}
+	}
+	return data
+}
+
+func (p Policy) rules(f nft.Family, near []netip.Prefix) (rules []nft.Rule) {
+	pass := []nft.Part{nft.Return()}
+	stop := []nft.Part{nft.Counter(), nft.Jump(refuse)}
+	if f == nft.Bridge { // which has nobody who could tell
+		stop[1] = nft.Drop()
+		rules = append([]nft.Rule{nft.NewRule("ARP", nft.EtherType.Is(0x08, 0x06), nft.Accept())}, discoveryPasses(f)...)
+		for _, of := range families(append([]netip.Prefix{netip.MustParsePrefix("fe80::/10")}, near...)) {
+			rules = append(rules, nft.NewRule("answers to neighbours", nft.DaddrAmong(f, of), nft.Jump(answers)))
+		}
+	}
+	first, then, last := pass, stop, "all else may be sent"
+	if p.Deny {
+		first, then, last = stop, pass, "nothing else may be sent"
+	}
+	return slices.Concat(rules, verdicts(f, p.First, first), verdicts(f, p.Then, then), []nft.Rule{nft.NewRule(last, first...)})
 }
 
 // families are the prefixes of IPv4, and those of IPv6, in order; a family without one is left out.

@@ -1,11 +1,12 @@
 package bridge
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
@@ -76,17 +77,24 @@ type wirePort nft.PortRange
 
 // UnmarshalJSON takes a number or a string.
 func (p *wirePort) UnmarshalJSON(data []byte) error {
-	first, last, isRange := strings.Cut(strings.Trim(string(data), `"`), "-")
-	if !isRange {
-		last = first
+	first, rest := digits(bytes.Trim(data, `"`))
+	last := first
+	if len(rest) > 0 && rest[0] == '-' {
+		last, rest = digits(rest[1:])
 	}
-	a, err := strconv.ParseUint(first, 10, 16)
-	b, berr := strconv.ParseUint(last, 10, 16)
-	if errors.Join(err, berr) != nil || a == 0 || a > b {
+	if len(rest) > 0 || first == 0 || first > last || last > math.MaxUint16 {
 		return cni.Errorf(cni.CodeConfig, "egress: ports: %s is neither a port from 1 to 65535 nor a range such as \"8000-8999\"", data)
 	}
-	*p = wirePort{First: uint16(a), Last: uint16(b)}
+	*p = wirePort{First: uint16(first), Last: uint16(last)}
 	return nil
+}
+
+// digits reads the number that a text begins with, of at most 9 digits; 0 without one.
+func digits(text []byte) (n int, rest []byte) {
+	for rest = text; len(rest) > 0 && rest[0] >= '0' && rest[0] <= '9' && len(text)-len(rest) < 9; rest = rest[1:] {
+		n = 10*n + int(rest[0]-'0')
+	}
+	return n, rest
 }
 
 // egress is the parsed key.
@@ -129,6 +137,7 @@ func destinations(key string, list []wireDestination) (parsed []destination, err
 	if len(list) > maxDestinations {
 		return nil, fmt.Errorf("%s: has %d entries, more than %d: give larger subnets", key, len(list), maxDestinations)
 	}
+	parsed = make([]destination, 0, len(list))
 	for i, w := range list {
 		d, err := w.parse()
 		if err != nil {
@@ -143,8 +152,11 @@ func (w wireDestination) parse() (d destination, err error) {
 	if d.Protocol, err = w.protocol(); err != nil {
 		return d, err
 	}
-	for _, p := range w.Ports {
-		d.Ports = append(d.Ports, nft.PortRange(p))
+	if len(w.Ports) > 0 {
+		d.Ports = make([]nft.PortRange, len(w.Ports))
+	}
+	for i, p := range w.Ports {
+		d.Ports[i] = nft.PortRange(p)
 	}
 	if w.Ports != nil && len(w.Ports) == 0 || len(w.Ports) > maxPorts {
 		return d, fmt.Errorf("ports: has %d entries: give 1 to %d, ranges for more, or leave it out for all ports", len(w.Ports), maxPorts)
@@ -174,8 +186,12 @@ func (w wireDestination) parse() (d destination, err error) {
 // parseDestination reads an address or a CIDR.
 func parseDestination(text string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(text)
-	if a, aerr := netip.ParseAddr(text); aerr == nil && a.Zone() == "" {
-		p, err = netip.PrefixFrom(a, a.BitLen()), nil
+	if !strings.Contains(text, "/") {
+		var a netip.Addr
+		if a, err = netip.ParseAddr(text); a.Zone() != "" {
+			err = errors.New("has a zone")
+		}
+		p = netip.PrefixFrom(a, a.BitLen())
 	}
 	switch {
 	case err != nil:
@@ -201,10 +217,8 @@ func (w wireDestination) protocol() (uint8, error) {
 		}
 		return unix.IPPROTO_ICMP, nil
 	}
-	for _, p := range []uint8{unix.IPPROTO_TCP, unix.IPPROTO_UDP, unix.IPPROTO_SCTP} {
-		if w.Protocol == hostport.ProtocolName(p) {
-			return p, nil
-		}
+	if number, is := hostport.Protocol(w.Protocol); is {
+		return number, nil
 	}
 	return 0, fmt.Errorf("protocol: %q is none of tcp, udp, sctp, icmp", w.Protocol)
 }
@@ -231,7 +245,8 @@ func (e *egress) asksDNS() bool {
 
 // policy is the rules, for a container with these resolvers.
 func (e *egress) policy(resolvers []netip.Prefix) *ruleset.Policy {
-	expand := func(list []destination) (entries []ruleset.Entry) {
+	expand := func(list []destination) []ruleset.Entry {
+		entries := make([]ruleset.Entry, 0, len(list)+1) // dns is two
 		for _, d := range list {
 			if !d.dns {
 				entries = append(entries, d.Entry)

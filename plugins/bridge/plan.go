@@ -20,7 +20,7 @@ func (in *inputs) plan() plan.Plan {
 		Before: in.ports.Before,
 		Shared: slices.Concat(in.shared(addrs), in.ports.Shared),
 		Link:   in.link(own),
-		Bounds: append(in.frameRules(), own.Bounds()...),
+		Bounds: append(in.boundRules(), own.Bounds()...),
 		Own:    append(in.inside(addrs), in.ports.Own...),
 	}
 }
@@ -64,12 +64,19 @@ func (in *inputs) link(own owned.All) []plan.Object {
 	return list
 }
 
-// frameRules are what the spoof check of the port stands on.
-func (in *inputs) frameRules() []plan.Object {
-	if !in.conf.MacSpoofChk {
-		return nil
+// boundRules are what the rules for the port's packets stand on: one commit makes both.
+func (in *inputs) boundRules() (list []plan.Object) {
+	c := in.conf
+	if c.MacSpoofChk {
+		list = append(list, firewall.FrameRules{})
 	}
-	return []plan.Object{firewall.FrameRules{}}
+	if isolated := c.Isolation != firewall.NotIsolated; isolated || c.IsolateFromLan || c.MaxConnections > 0 {
+		list = append(list, firewall.TrafficRules{Isolation: isolated})
+	}
+	if c.Egress != nil {
+		list = append(list, firewall.EgressRules{})
+	}
+	return list
 }
 
 // early is the part of the plan that an IPAM plugin needs which asks on the network, such as
@@ -80,7 +87,7 @@ func (in *inputs) early() plan.Plan {
 		own.Egress.Policy = &ruleset.Policy{Deny: true}
 	}
 	return plan.Plan{
-		Shared: in.shared(nil), Link: in.link(own), Bounds: append(in.frameRules(), own.SpoofCheck, own.Egress),
+		Shared: in.shared(nil), Link: in.link(own), Bounds: append(in.boundRules(), own.SpoofCheck, own.Egress),
 		Own: append([]plan.Object{link.LinkUp{IfName: in.owner.IfName}}, in.ready()...),
 	}
 }
@@ -88,7 +95,7 @@ func (in *inputs) early() plan.Plan {
 func (in *inputs) late() plan.Plan {
 	p := in.plan()
 	// The spoof check and egress of early get the addresses. The undo of early removes them.
-	early := len(in.frameRules()) + 2
+	early := len(in.boundRules()) + 2
 	p.Shared = slices.Concat(p.Shared, p.Bounds[:early])
 	p.Link, p.Bounds = nil, p.Bounds[early:]
 	return p
@@ -144,12 +151,6 @@ func (in *inputs) shared(addrs []address) []plan.Object {
 	}
 	if c.IPMasq && !c.IPTables && len(addrs) > 0 {
 		list = append(list, firewall.Rules{})
-	}
-	if isolated := c.Isolation != firewall.NotIsolated; isolated || c.IsolateFromLan || c.MaxConnections > 0 {
-		list = append(list, firewall.TrafficRules{Isolation: isolated})
-	}
-	if c.Egress != nil {
-		list = append(list, firewall.EgressRules{})
 	}
 	return list
 }

@@ -1,4 +1,4 @@
-// Package start is the processor's entry of the plugins: code that the kernel runs before
+// Package start is the processor's entry of the plugins and of bridgeport: code that the kernel runs before
 // Go's own entry, because three things can only be said before Go's runtime starts. Settle
 // takes back what holds for the start alone.
 //
@@ -12,7 +12,7 @@
 //     also /sys/kernel/mm/transparent_hugepage/hpage_pmd_size.
 //
 // The first saves 6 % of an ADD's CPU, the others 10 %; of VERSION's all three save a
-// quarter (1.1 ms instead of 1.5).
+// quarter (1.1 ms instead of 1.5); `bridgeport publish` takes 4.7 ms instead of 5.4.
 //
 // A rule for dependencies follows: until Settle returns none may open a file or a socket. A
 // package that does so in its init or in a package variable gets EMFILE.
@@ -43,7 +43,7 @@ const fromEntry = "01"
 var files syscall.Rlimit
 
 // Settle takes back what the entry did for the start of Go's runtime alone, so that neither
-// the plugin nor the programs that it starts have it. main calls it first. Without the entry
+// the program nor those that it starts have it. main calls it first. Without the entry
 // it only limits Go to one processor.
 func Settle() {
 	if files.Max > 0 {

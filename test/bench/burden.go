@@ -42,7 +42,8 @@ func (r *rig) foreign() error {
 // sizes are compared as fairly as variants.
 func (r *rig) inTurns(part string, bySize map[int][]*host, sizes []int) error {
 	for round := range r.scope.burdens + 1 {
-		for _, size := range sizes {
+		for i := range sizes {
+			size := sizes[(i+round)%len(sizes)]
 			if err := r.round(part, size, round, bySize[size], 1); err != nil {
 				return err
 			}
@@ -118,15 +119,26 @@ func (r *rig) egressLists() error {
 	lists, own := bound, bound
 	lists.entries = entries
 	own.entries, own.own, own.name = entries, true, ownEgress
-	bySize := make(map[int][]*host)
+	var hosts []*host
 	for _, v := range []variant{bound, lists, own} {
 		h, err := r.newHost(v, fmt.Sprintf("egress%d", v.entries), false)
 		if err != nil {
 			return err
 		}
-		bySize[v.entries] = append(bySize[v.entries], h)
+		hosts = append(hosts, h)
 	}
-	return r.inTurns(partEgress, bySize, []int{0, entries})
+	for round := range r.scope.lists + 1 {
+		for i := range hosts {
+			h := hosts[(i+round)%len(hosts)]
+			if err := r.rest(); err != nil {
+				return err
+			}
+			if err := r.round(partEgress, h.entries, round, []*host{h}, 1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 const entries = 100

@@ -33,6 +33,7 @@ type scope struct {
 	rounds   func(n int) int
 	storms   func(n int) int
 	burdens  int // rounds with foreign rules, and with leases
+	lists    int // rounds with lists of destinations, and of `bridgeport publish`: differences of tenths of a ms
 	connects int // rounds
 	streams  int // rounds of iperf3
 }
@@ -42,13 +43,13 @@ var (
 		existing: []int{0, 100, 900}, mappings: []int{1, 100, 1000, 5000}, leases: []int{10, 10_000, 60_000},
 		rounds:  func(n int) int { return map[int]int{0: 20, 100: 12, 900: 8}[n] },
 		storms:  func(n int) int { return map[int]int{0: 3, 900: 1}[n] },
-		burdens: 8, connects: 5, streams: 11,
+		burdens: 8, lists: 100, connects: 5, streams: 11,
 	}
 	quick = scope{
 		existing: []int{0, 100}, mappings: []int{1, 100}, leases: []int{10, 10_000},
 		rounds:  func(n int) int { return map[int]int{0: 5, 100: 3}[n] },
 		storms:  func(n int) int { return map[int]int{0: 1}[n] },
-		burdens: 3, connects: 2, streams: 1,
+		burdens: 3, lists: 5, connects: 2, streams: 1,
 	}
 )
 
@@ -56,7 +57,7 @@ func main() {
 	r := &rig{}
 	out := flag.String("json", "", "`file` for all samples")
 	plot := flag.String("plot", "", "draw the samples of that `file` instead, as SVG on standard output")
-	only := flag.String("only", "", "one `part` alone: verbs, dual, foreign, leases, mappings, egress, data, streams")
+	only := flag.String("only", "", "one `part` alone: verbs, dual, foreign, leases, mappings, egress, publish, data, streams")
 	isQuick := flag.Bool("quick", os.Getenv("BENCH") == "quick", "fewer rounds, and no crowd of 900")
 	other := flag.String("against", "", "compare -bin with that `folder` of plugins instead")
 	rounds := flag.Int("rounds", 100, "with -against")
@@ -112,8 +113,12 @@ func (r *rig) prepared(do func() error, others ...*string) (err error) {
 		return err
 	}
 	defer os.RemoveAll(r.dir)
-	for _, p := range append(others, &r.bin, &r.reference) {
-		if *p, err = r.install(*p, "bridge", "portmap", "host-local", "loopback"); err != nil {
+	plugins := []string{"bridge", "portmap", "host-local", "loopback"}
+	if r.bin, err = r.install(r.bin, append(plugins, "bridgeport")...); err != nil {
+		return err
+	}
+	for _, p := range append(others, &r.reference) {
+		if *p, err = r.install(*p, plugins...); err != nil {
 			return err
 		}
 	}
@@ -153,7 +158,7 @@ func (r *rig) run(only string) error {
 		name string
 		do   func() error
 	}{
-		{"verbs", r.verbs}, {"dual", r.dual}, {"foreign", r.foreign}, {"leases", r.manyLeases}, {"mappings", r.manyMappings}, {"egress", r.egressLists}, {"data", r.connects}, {"streams", r.throughput},
+		{"verbs", r.verbs}, {"dual", r.dual}, {"foreign", r.foreign}, {"leases", r.manyLeases}, {"mappings", r.manyMappings}, {"egress", r.egressLists}, {"publish", r.byHand}, {"data", r.connects}, {"streams", r.throughput},
 	} {
 		if only != "" && only != part.name {
 			continue

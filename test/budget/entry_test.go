@@ -48,18 +48,20 @@ func TestEntry(t *testing.T) {
 			}
 		})
 	}
-	log := filepath.Join(t.TempDir(), "log")
-	cmd := exec.Command("strace", "-f", "-e", "trace=openat,prctl", "-o", log, bridge)
-	cmd.Env = []string{"CNI_COMMAND=VERSION"}
-	out, err := cmd.CombinedOutput()
-	calls, _ := os.ReadFile(log)
-	if m := regexp.MustCompile(`.*openat.*= \d+`).FindAll(calls, -1); err != nil || len(m) > 0 {
-		t.Errorf("VERSION opens files: %v, %s: %s", err, out, bytes.Join(m, []byte("\n")))
+	for _, args := range [][]string{{bridge}, {filepath.Join(filepath.Dir(bridge), "bridgeport"), "--version"}} {
+		log := filepath.Join(t.TempDir(), "log")
+		cmd := exec.Command("strace", append([]string{"-f", "-e", "trace=openat,prctl", "-o", log}, args...)...)
+		cmd.Env = []string{"CNI_COMMAND=VERSION"}
+		out, err := cmd.CombinedOutput()
+		calls, _ := os.ReadFile(log)
+		if m := regexp.MustCompile(`.*openat.*= \d+`).FindAll(calls, -1); err != nil || len(m) > 0 {
+			t.Errorf("%s opens files: %v, %s: %s", args, err, out, bytes.Join(m, []byte("\n")))
+		}
+		if n := bytes.Count(calls, []byte("PR_SET_TIMERSLACK")); n != 2 {
+			t.Errorf("%s: %d changes of the timers' slack: %s", args, n, calls)
+		}
 	}
-	if n := bytes.Count(calls, []byte("PR_SET_TIMERSLACK")); n != 2 {
-		t.Errorf("%d changes of the timers' slack: %s", n, calls)
-	}
-	cmd = exec.Command(bridge)
+	cmd := exec.Command(bridge)
 	cmd.Args, cmd.Env = []string{"other", "", "x"}, []string{}
 	if out, _ := cmd.CombinedOutput(); !strings.HasPrefix(string(out), "other: not the name of a plugin") {
 		t.Errorf("without environment: %s", out)

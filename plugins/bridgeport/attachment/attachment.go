@@ -7,7 +7,6 @@ import (
 	"maps"
 	"math"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -118,13 +117,15 @@ func (a *Attachment) Is(word string) bool {
 	return a.Pod == word || len(word) >= 6 && strings.HasPrefix(a.Container, word) || a.Container == word
 }
 
-// digest is a container's ID that no person has chosen.
-var digest = regexp.MustCompile(`^[0-9a-f]{32,}$`)
+// isDigest says whether a container's ID is one that no person has chosen.
+func isDigest(id string) bool {
+	return len(id) >= 32 && !strings.ContainsFunc(id, func(r rune) bool { return (r < '0' || r > '9') && (r < 'a' || r > 'f') })
+}
 
 // Label is the attachment's pod, or its container: a name that a person has chosen is whole, a
 // digest is cut as container runtimes cut it.
 func (a *Attachment) Label() string {
-	if a.Pod == "" && digest.MatchString(a.Container) {
+	if a.Pod == "" && isDigest(a.Container) {
 		return a.Container[:12]
 	}
 	return cmp.Or(a.Pod, a.Container)

@@ -17,9 +17,10 @@ import (
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
 
-// List finds all attachments of the node, sorted by network and address.
-func List(n *node.Node) []*Attachment {
-	j := joiner{Node: n, list: []*Attachment{}, byTag: make(map[string]*Attachment)}
+// List finds all attachments of the node, sorted by network and address. Of what their ADDs made it
+// compares the objects that compared takes; nil is all.
+func List(n *node.Node, compared func(plan.Object) bool) []*Attachment {
+	j := joiner{Node: n, compared: compared, list: []*Attachment{}, byTag: make(map[string]*Attachment)}
 	j.cache()
 	j.links()
 	j.leases()
@@ -35,9 +36,10 @@ func List(n *node.Node) []*Attachment {
 
 type joiner struct {
 	*node.Node
-	list  []*Attachment
-	byTag map[string]*Attachment
-	inUse map[netip.Addr]string // in which namespace; nil until needed
+	compared func(plan.Object) bool
+	list     []*Attachment
+	byTag    map[string]*Attachment
+	inUse    map[netip.Addr]string // in which namespace; nil until needed
 }
 
 // get finds the attachment or begins one. Names that are known once stay.

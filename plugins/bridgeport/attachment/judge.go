@@ -128,7 +128,7 @@ func (j *joiner) judgeLink(a *Attachment) {
 		a.note(Drift, plan.Finding{Kind: plan.LeaseKind, Object: "the lease of " + l.Addr.String(), Text: " is missing: another container may get it"})
 	}
 	if a.Cached != nil && a.Inside != nil {
-		a.note(Drift, a.checked()...)
+		a.note(Drift, a.checked(j.compared)...)
 	} else if a.Cached == nil && len(a.Elements) == 0 && j.masqueraded(a) {
 		a.note(Drift, plan.Finding{Kind: plan.ElementKind, Object: "its rules", Text: " are missing"})
 	}
@@ -269,10 +269,13 @@ func (a *Attachment) plans(s *plan.Session, fn func(*plan.Session, plan.Plan) er
 	return nil
 }
 
-// checked compares the attachment with its plan, as CHECK does.
-func (a *Attachment) checked() plan.Drift {
+// checked compares the attachment with its plan, as CHECK does, or those objects that compared takes.
+func (a *Attachment) checked(compared func(plan.Object) bool) plan.Drift {
 	var errs []error
 	err := a.With(func(s *plan.Session, p plan.Plan) error {
+		if compared != nil {
+			p = plan.Plan{Own: slices.DeleteFunc(p.Objects(), func(o plan.Object) bool { return !compared(o) })}
+		}
 		errs = append(errs, p.Check(s))
 		return nil
 	})

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/mend"
@@ -99,12 +100,17 @@ func (o *options) byHand(c *cobra.Command, did string, do func(*attachment.Attac
 		}
 		return words
 	})
-	c.RunE = o.looking(func(p *show.Printer, v view) error {
-		a, err := v.one(v.args[0])
+	c.RunE = o.run(func(p *show.Printer, args []string) error {
+		o.compared = mend.Beside
+		n, list, err := o.lookAt(args[0])
 		if err != nil {
 			return err
 		}
-		done, err := do(a, v.args[1:], dry)
+		a, err := view{n, list, args}.one(args[0])
+		if err != nil {
+			return err
+		}
+		done, err := do(a, args[1:], dry)
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.Name(), err)
 		}
@@ -146,11 +152,13 @@ func (v view) one(word string) (found *attachment.Attachment, err error) {
 }
 
 // published is [hostIP:]hostPort[-last]:containerPort[-last][/protocol].
-var published = regexp.MustCompile(`^(?:\[?([^\]]+?)\]?:)?(\d{1,5})(?:-(\d{1,5}))?:(\d{1,5})(?:-(\d{1,5}))?(?:/(\w+))?$`)
+var published = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(?:\[?([^\]]+?)\]?:)?(\d{1,5})(?:-(\d{1,5}))?:(\d{1,5})(?:-(\d{1,5}))?(?:/(\w+))?$`)
+})
 
 // mapping is an entry of portMappings. Portmap checks the values.
 func mapping(text string) (map[string]any, error) {
-	m := published.FindStringSubmatch(text)
+	m := published().FindStringSubmatch(text)
 	if m == nil {
 		return nil, fmt.Errorf("%s: wants [hostIP:]hostPort:containerPort[/protocol]", text)
 	}
@@ -168,11 +176,11 @@ type span struct {
 	last uint16
 }
 
-var spanned = regexp.MustCompile(`(\d{1,5})-(\d{1,5})`)
+var spanned = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(\d{1,5})-(\d{1,5})`) })
 
 func parseSpan(word string) (s span, err error) {
 	text, last := word, ""
-	if m := spanned.FindStringSubmatch(word); m != nil {
+	if m := spanned().FindStringSubmatch(word); m != nil {
 		text, last = strings.Replace(word, m[0], m[1], 1), m[2]
 	}
 	h, is, err := parsePort(text)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
+	"github.com/bridgeport-cni/bridgeport/pkg/plan"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/attachment"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/node"
 	"github.com/bridgeport-cni/bridgeport/plugins/bridgeport/playground"
@@ -38,6 +39,8 @@ type options struct {
 	netns  string
 	lab    string
 	output string
+	// compared is attachment.List's.
+	compared func(plan.Object) bool
 }
 
 // Root is the whole command.
@@ -172,7 +175,23 @@ func (o *options) once() (*node.Node, []*attachment.Attachment, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return n, attachment.List(n), nil
+	return n, attachment.List(n, o.compared), nil
+}
+
+// lookAt is look, but at the attachment alone that the word NETWORK/CONTAINER names, where it is well and
+// the only one.
+func (o *options) lookAt(word string) (*node.Node, []*attachment.Attachment, error) {
+	network, container, _ := strings.Cut(word, "/")
+	container, _, _ = strings.Cut(container, "/")
+	n, err := node.One(o.place, network, container)
+	if err != nil || n == nil {
+		return o.look()
+	}
+	list := attachment.List(n, o.compared)
+	if len(list) != 1 || list[0].State != attachment.OK || !named(list[0], word) {
+		return o.look()
+	}
+	return n, list, nil
 }
 
 // view is a node and its attachments, for a sub-command with its arguments.

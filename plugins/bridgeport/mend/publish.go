@@ -23,6 +23,12 @@ type Published struct {
 // Lasts is how long a port that was added by hand is there.
 const Lasts = "until the container is removed or restarted"
 
+// Beside takes what an attachment's ports by hand stand beside, and its mark counts with them.
+func Beside(o plan.Object) bool {
+	_, is := o.(firewall.Ports)
+	return is
+}
+
 // Publish adds ports to a running container, with what an ADD would make for them. With dry it changes
 // nothing.
 func Publish(a *attachment.Attachment, mappings []map[string]any, dry bool) (*Published, error) {
@@ -36,11 +42,11 @@ func Publish(a *attachment.Attachment, mappings []map[string]any, dry bool) (*Pu
 	}
 	done := &Published{Name: a.Name(), Lasts: Lasts}
 	err := a.ByHand(mappings, func(s *plan.Session, p plan.Plan) error {
-		done.Commands = strings.Split(strings.TrimRight(attachment.Missing(s, p, nil), "\n"), "\n")
-		if dry {
-			return nil
+		if !dry {
+			return p.Add(s)
 		}
-		return p.Add(s)
+		done.Commands = strings.Split(strings.TrimRight(attachment.Missing(s, p, nil), "\n"), "\n")
+		return nil
 	})
 	if err != nil || dry {
 		return done, err

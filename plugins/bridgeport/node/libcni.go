@@ -255,8 +255,9 @@ type Broken struct {
 	Why  error
 }
 
-// cached reads the cache. What an old libcni wrote, which is JSON of another kind, is left out.
-func cached(dir, conf string) (all []Cached, broken []Broken, err error) {
+// cached reads the files of the cache whose names begin so. What an old libcni wrote, which is JSON of
+// another kind, is left out. A name is that of the network, the container's ID and the link's, with '-'.
+func cached(dir, conf, beginning string) (all []Cached, broken []Broken, err error) {
 	entries, err := os.ReadDir(filepath.Join(dir, "results"))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil, nil
@@ -265,6 +266,9 @@ func cached(dir, conf string) (all []Cached, broken []Broken, err error) {
 		return nil, nil, fmt.Errorf("cache: %w", err)
 	}
 	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), beginning) {
+			continue
+		}
 		c := Cached{File: filepath.Join(dir, "results", e.Name())}
 		if info, err := e.Info(); err == nil {
 			c.Time = info.ModTime()

@@ -67,7 +67,7 @@ func Read(p Place) (*Node, error) {
 	if n.Routes, err = routes(); err != nil {
 		return nil, err
 	}
-	if n.Cached, n.Broken, err = cached(p.Cache, p.Conf); err != nil {
+	if n.Cached, n.Broken, err = cached(p.Cache, p.Conf, ""); err != nil {
 		return nil, err
 	}
 	if n.Networks, err = Networks(p.Conf); err != nil {

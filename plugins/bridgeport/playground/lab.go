@@ -10,8 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/netns"
 	"github.com/containernetworking/cni/libcni"
@@ -44,13 +44,10 @@ type Lab struct {
 	Run  string // where namespaces are mounted
 }
 
-// labName has no hyphen: what is behind one in a namespace's name is the container.
-var labName = regexp.MustCompile(`^[A-Za-z0-9]{1,32}$`)
-
 // New is a lab in the usual place.
 func New(name, bin string) (Lab, error) {
 	name = cmp.Or(name, Default)
-	if !labName.MatchString(name) {
+	if len(name) > 32 || strings.ContainsFunc(name, beside("")) { // what is behind a hyphen in a namespace's name is the container
 		return Lab{}, fmt.Errorf("lab: %q is no name for a lab: choose letters and digits", name)
 	}
 	return Lab{Name: name, Dir: filepath.Join(root, name), Bin: bin, Run: "/run/netns"}, nil
@@ -219,14 +216,19 @@ func (l Lab) Shell(name string, args []string) error {
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Env = append(os.Environ(), "PS1="+name+" \\$ ", "BRIDGEPORT_LAB="+name)
-	return ns.Do(cmd.Run)
+	return ns.Do(func() error { return netns.Stay(cmd.Run) })
 }
 
-// allowed is what a container may be called: a part of a file's name and of libcni's.
-var allowed = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$`)
+// beside takes what is no letter, no digit and none of more.
+func beside(more string) func(rune) bool {
+	return func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(more, r)
+	}
+}
 
+// allow says whether a container may be called so: it is a part of a file's name and of libcni's.
 func allow(name string) error {
-	if !allowed.MatchString(name) {
+	if name == "" || len(name) > 100 || strings.Contains("_.-", name[:1]) || strings.ContainsFunc(name, beside("_.-")) {
 		return fmt.Errorf("lab: %q is no name for a container: letters and digits, and between them . _ -", name)
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/bridgeport-cni/bridgeport/pkg/cni"
@@ -128,8 +129,10 @@ func last(path string) []byte {
 	return data[max(0, len(data)-(1<<20)):]
 }
 
-// address finds what may be an IPv4, IPv6 or MAC address.
-var address = regexp.MustCompile(`(?i)\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b|\b(?:\d{1,3}\.){3}\d{1,3}\b|[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}`)
+// address finds what may be an IPv4, IPv6 or MAC address. Other sub-commands don't wait for it.
+var address = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b|\b(?:\d{1,3}\.){3}\d{1,3}\b|[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}`)
+})
 
 // names replaces those of containers, pods, networks and the host.
 func names(p *doctor.Patient) *strings.Replacer {
@@ -180,5 +183,5 @@ func scrubber(p *doctor.Patient) func(string) string {
 		}
 		return seen[word]
 	}
-	return func(text string) string { return address.ReplaceAllStringFunc(known.Replace(text), replace) }
+	return func(text string) string { return address().ReplaceAllStringFunc(known.Replace(text), replace) }
 }
