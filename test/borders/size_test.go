@@ -13,7 +13,7 @@ import (
 
 // Limits of the product's code, in lines: what is in pkg and plugins, tests aside.
 const (
-	maxAll      = 31_300
+	maxAll      = 31_600
 	maxPackage  = 3_100
 	maxFile     = 320
 	maxMedian   = 10 // of the functions
