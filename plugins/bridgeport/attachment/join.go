@@ -18,7 +18,7 @@ import (
 )
 
 // List finds all attachments of the node, sorted by network and address. Of what their ADDs made it
-// compares the objects that compared takes; nil is all.
+// compares those objects of the host that compared takes, and reads no routes in containers; nil is all.
 func List(n *node.Node, compared func(plan.Object) bool) []*Attachment {
 	j := joiner{Node: n, compared: compared, list: []*Attachment{}, byTag: make(map[string]*Attachment)}
 	j.cache()

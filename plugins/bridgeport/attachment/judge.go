@@ -61,7 +61,7 @@ func Lasting(first, second []*Attachment) []*Attachment {
 func (j *joiner) judge(a *Attachment) {
 	space := plan.Finding{Kind: plan.NamespaceKind, Object: "its namespace " + a.Netns, Field: "link", Expected: a.IfName}
 	if a.Netns != "" {
-		in, err := node.Enter(a.Netns)
+		in, err := node.Enter(a.Netns, j.compared == nil)
 		switch {
 		case err == nil:
 			a.Inside, a.Inner = in, in.Link(a.IfName)
@@ -175,7 +175,7 @@ func (j *joiner) heldElsewhere(a *Attachment) bool {
 	if j.inUse == nil && len(a.Addresses) > 0 {
 		j.inUse = make(map[netip.Addr]string)
 		for _, s := range j.Spaces {
-			in, err := node.Enter(s.Path)
+			in, err := node.Enter(s.Path, false)
 			if err != nil {
 				continue
 			}
@@ -272,7 +272,13 @@ func (a *Attachment) plans(s *plan.Session, fn func(*plan.Session, plan.Plan) er
 // checked compares the attachment with its plan, as CHECK does, or those objects that compared takes.
 func (a *Attachment) checked(compared func(plan.Object) bool) plan.Drift {
 	var errs []error
-	err := a.With(func(s *plan.Session, p plan.Plan) error {
+	with := a.With
+	if compared != nil { // what stands on the host
+		with = func(fn func(*plan.Session, plan.Plan) error) error {
+			return plan.With(nil, func(s *plan.Session) error { return a.plans(s, fn) })
+		}
+	}
+	err := with(func(s *plan.Session, p plan.Plan) error {
 		if compared != nil {
 			p = plan.Plan{Own: slices.DeleteFunc(p.Objects(), func(o plan.Object) bool { return !compared(o) })}
 		}

@@ -16,8 +16,8 @@ import (
 type Published struct {
 	Name     string   `json:"name"`
 	Ports    []string `json:"ports"`
-	Commands []string `json:"commands"`
-	Lasts    string   `json:"lasts,omitempty"` // how long the ports are there
+	Commands []string `json:"commands,omitempty"` // what a person would type; of publish only with dry
+	Lasts    string   `json:"lasts,omitempty"`    // how long the ports are there
 }
 
 // Lasts is how long a port that was added by hand is there.
@@ -41,14 +41,18 @@ func Publish(a *attachment.Attachment, mappings []map[string]any, dry bool) (*Pu
 		return nil, fmt.Errorf("%s: libcni's cache does not know it, so nothing tells how its network publishes ports", a.Name())
 	}
 	done := &Published{Name: a.Name(), Lasts: Lasts}
+	alive := dry
 	err := a.ByHand(mappings, func(s *plan.Session, p plan.Plan) error {
 		if !dry {
-			return p.Add(s)
+			err := p.Add(s)
+			l, lerr := s.Host.Link(a.Owner().LinkName())
+			alive = lerr == nil && label.Tag(l.Alias) == a.Tag
+			return err
 		}
 		done.Commands = strings.Split(strings.TrimRight(attachment.Missing(s, p, nil), "\n"), "\n")
 		return nil
 	})
-	if err != nil || dry {
+	if err != nil || alive {
 		return done, err
 	}
 	gone, err := takeBack(a)

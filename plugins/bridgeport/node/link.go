@@ -198,10 +198,10 @@ func (n *Node) SpaceOf(l *Link) *Space {
 // ErrGone says that a namespace does not exist any more.
 var ErrGone = errors.New("the namespace is gone")
 
-// Enter reads links and routes in the namespace at path; ErrGone where there is none. The one that this
+// Enter reads links, and with routes also these, in the namespace at path; ErrGone where there is none. The one that this
 // command runs in is an error, too: no container of this node is there. It is gone where the path is a
 // process's, whose number another has by now.
-func Enter(path string) (*Node, error) {
+func Enter(path string, withRoutes bool) (*Node, error) {
 	ns, err := netns.Open(path)
 	if errors.Is(err, netns.ErrNotExist) || errors.Is(err, netns.ErrNotNetns) {
 		return nil, fmt.Errorf("%s: %w", path, ErrGone)
@@ -223,7 +223,7 @@ func Enter(path string) (*Node, error) {
 	}
 	in := &Node{}
 	err = ns.Do(func() (err error) {
-		if in.Links, err = links(); err == nil {
+		if in.Links, err = links(); err == nil && withRoutes {
 			in.Routes, err = routes()
 		}
 		return err
