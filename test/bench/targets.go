@@ -74,6 +74,7 @@ var targets = []target{
 	{"ADD with 20,000 ports, ms", 0, 1000, of(wall, partMapping, oursSingle, "ADD", 20_000, 20_000)},
 	{"DEL with 20,000 ports, ms", 0, 1000, of(wall, partMapping, oursSingle, "DEL", 20_000, 20_000)},
 	{"ADD with 100 entries of egress: ms more than without", 0, 0.3, listed(oursSingle)},
+	{"the same, each container with a list of its own", 0, 0.3, listed(ownEgress)},
 	{"bridgeport publish, ms", 0, 5, of(wall, partPublish, oursSingle, publishVerb, 1, 1)},
 	{"bridgeport unpublish, ms", 0, 5, of(wall, partPublish, oursSingle, unpublishVerb, 1, 1)},
 	{"memory of a process, MB", 0, 6, memory},
