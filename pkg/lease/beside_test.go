@@ -47,7 +47,7 @@ func TestAddBeside(t *testing.T) {
 }
 
 // TestLostLeases: somebody removes leases while containers live. ADD leases anew what they use, so
-// that nobody else gets it, and their DEL releases it. A DEL in between does not hide the loss.
+// that nobody else gets it, and their DEL releases it. No verb in between hides the loss.
 func TestLostLeases(t *testing.T) {
 	const ranges = `[{"subnet": "10.1.0.0/24", "rangeEnd": "10.1.0.5"}], [{"subnet": "fd00::/64", "rangeEnd": "fd00::5"}]`
 	one := Living{Owner{"c1", "eth0"}, addrs("10.1.0.2", "fd00::2", "fe80::1", "192.0.2.1")}

@@ -169,10 +169,10 @@ func (x index) prune(found map[Owner][]netip.Addr) error {
 
 // stamp marks our last change, this boot, and whether an ADD has asked who lives. The leases'
 // directory and the index get one modification time, and the index gets bootMark, with askedBit, as
-// access time. The time is in nanoseconds,
-// since the kernel's clock has ticks of 1 to 10 ms before Linux 6.13, and something else may
-// change the directory within a tick. The caller holds the lock. A failure is no error of the
-// verb: without the mark the next verb makes the index anew.
+// access time. The modification time is in nanoseconds, since the kernel's clock has ticks of 1 to
+// 10 ms before Linux 6.13, and something else may change the directory within a tick. The caller
+// holds the lock. A failure is no error of the verb: without the mark the next verb makes the index
+// anew.
 func (s *store) stamp() {
 	now := time.Now()
 	mark := bootMark()
@@ -199,8 +199,9 @@ func past(boot string) bool {
 	return boot != "" && boot != "-" && now != "-" && boot != now
 }
 
-// bootMark is the boot's ID as the index's access time: 7 of its digits, as seconds below 2^28. An access time costs no system call, since the
-// verbs read and set the modification time anyway. A file would cost an ADD six.
+// bootMark is the boot's ID as the index's access time: 7 of its digits, as seconds below 2^28. An
+// access time costs no system call, since the verbs read and set the modification time anyway. A file
+// would cost an ADD six.
 func bootMark() int64 {
 	n, _ := strconv.ParseUint(bootID()[1:], 16, 32) // 0 where the ID is not known
 	return int64(n)
